@@ -1,0 +1,194 @@
+"""What the stages hand to each other; plain frozen data, no behaviour beyond derived values.
+
+Left and right are the person's own. Images are BGR, uint8, rows first. Stamps are integer
+nanoseconds, so that they survive ROS messages and bags unchanged.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+# The robot-independent description of a face. 0..1 with 0 = neutral, except the angles.
+UNIT_CHANNELS = (
+    'jaw_open',
+    'mouth_smile_left',
+    'mouth_smile_right',
+    'mouth_frown_left',
+    'mouth_frown_right',
+    'mouth_pucker',
+    'lip_press',
+    'eye_close_left',
+    'eye_close_right',
+    'eye_wide_left',
+    'eye_wide_right',
+    'brow_raise_left',
+    'brow_raise_right',
+    'brow_lower',
+)
+# Radians. Head angles follow REP-103 on the person's head (x forward, y left, z up): yaw > 0
+# turns to the person's left, pitch > 0 looks down, roll > 0 tilts to the person's right.
+# gaze_yaw > 0 looks to the person's left, gaze_pitch > 0 looks up (eyeLookUp - eyeLookDown).
+ANGLE_CHANNELS = ('gaze_yaw', 'gaze_pitch', 'head_yaw', 'head_pitch', 'head_roll')
+CHANNELS = UNIT_CHANNELS + ANGLE_CHANNELS
+
+WFLW_POINTS = 98
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image of the source.
+
+    Attributes:
+        index: counts every frame of the source from 0, dropped ones included.
+        stamp_ns: capture time.
+        bgr: (H, W, 3) uint8.
+    """
+
+    index: int
+    stamp_ns: int
+    bgr: Image
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRegion:
+    """The square of the frame that holds the face; pixels, may reach over the border.
+
+    Attributes:
+        x: left edge [px].
+        y: upper edge [px].
+        size: edge length [px].
+        track_id: stays the same while the same face is followed.
+    """
+
+    x: float
+    y: float
+    size: float
+    track_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameScore:
+    """Expression change of one frame against the frame before it.
+
+    Attributes:
+        index: of the frame.
+        stamp_ns: of the frame.
+        score: 0..1, or None when there was no face or no previous frame of it.
+        flow_px: RMS of the estimated flow inside the crop, in crop pixels; 0 without score.
+        region: the face region, None without a face.
+        dt_s: time since the previous frame of the pair; 0 without score.
+        note: why there is no score ('' when there is one).
+    """
+
+    index: int
+    stamp_ns: int
+    score: float | None
+    flow_px: float = 0.0
+    region: FaceRegion | None = None
+    dt_s: float = 0.0
+    note: str = ''
+
+
+@dataclass(frozen=True, slots=True)
+class Keyframe:
+    """A frame chosen for imitation.
+
+    Attributes:
+        index: of the frame.
+        stamp_ns: when it happened (capture).
+        score: its score, 0..1.
+        prominence: height over the higher of the two neighbouring valleys (peak mode), else 0.
+        threshold: what the prominence or the accumulated change had to pass.
+        committed_stamp_ns: capture stamp of the frame that let the detector decide.
+        mode: 'peak', 'settle' or 'travel'.
+    """
+
+    index: int
+    stamp_ns: int
+    score: float
+    prominence: float
+    threshold: float
+    committed_stamp_ns: int
+    mode: str
+
+    @property
+    def commit_delay_s(self) -> float:
+        """Time from the keyframe to its commitment [s]."""
+        return (self.committed_stamp_ns - self.stamp_ns) * 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """98 points in WFLW order.
+
+    Attributes:
+        stamp_ns: of the frame.
+        points_px: (98, 2) float32, x and y in pixels of the full image.
+        confidence: (98,) float32, 0..1.
+    """
+
+    stamp_ns: int
+    points_px: FloatArray
+    confidence: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class CameraModel:
+    """Pinhole camera without distortion.
+
+    Attributes:
+        width: [px].
+        height: [px].
+        focal_px: focal length [px]; the principal point is the image centre.
+    """
+
+    width: int
+    height: int
+    focal_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPose:
+    """Head in the camera optical frame (x right, y down, z forward).
+
+    Attributes:
+        stamp_ns: of the frame.
+        rotation: (3, 3) float32, head axes (x to the person's left, y down, z out of the back
+            of the head) to camera axes; identity when the person faces the camera.
+        translation_m: (3,) float32, of the point between the eyes.
+        yaw_rad, pitch_rad, roll_rad: as the channels head_yaw, head_pitch, head_roll.
+        error_px: RMS reprojection error [px].
+    """
+
+    stamp_ns: int
+    rotation: FloatArray
+    translation_m: FloatArray
+    yaw_rad: float
+    pitch_rad: float
+    roll_rad: float
+    error_px: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Channel values of one frame.
+
+    Attributes:
+        stamp_ns: of the frame.
+        values: (19,) float32 in CHANNELS order; 0..1, angles in rad.
+        confidence: (19,) float32, 0..1.
+    """
+
+    stamp_ns: int
+    values: FloatArray
+    confidence: FloatArray
+
+
+def neutral_expression(stamp_ns: int) -> Expression:
+    """All channels at rest, with full confidence."""
+    count = len(CHANNELS)
+    return Expression(stamp_ns, np.zeros(count, np.float32), np.ones(count, np.float32))

@@ -1,0 +1,1 @@
+"""Which square of the frame is the face."""

@@ -1,0 +1,1 @@
+"""How much the face changes, and which frames are worth imitating."""

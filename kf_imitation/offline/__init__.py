@@ -1,0 +1,1 @@
+"""The same stages over a file or bag: replay, report, measures."""

@@ -1,0 +1,309 @@
+"""What may be set: every parameter of every node, with type, default, unit, bounds and meaning.
+
+config/kf_imitation.yaml says what is set; a test proves that both name the same keys. The nodes
+declare their parameters from this table, the command line checks files against it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kf_imitation.errors import ConfigError
+
+Value = bool | int | float | str | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a node.
+
+    Attributes:
+        name: ROS name; a dot groups.
+        default: also fixes the type.
+        description: what it does, and what 0 or empty means where that is special.
+        unit: '' for pure numbers and text.
+        minimum: inclusive lower bound of numbers.
+        maximum: inclusive upper bound of numbers.
+        one_of: the allowed texts.
+        live: may be changed while the node runs.
+    """
+
+    name: str
+    default: Value
+    description: str
+    unit: str = ''
+    minimum: float | None = None
+    maximum: float | None = None
+    one_of: tuple[str, ...] = ()
+    live: bool = False
+
+    def fault(self, value: object) -> str:
+        """Return what is wrong with a value as one sentence, or '' when it is good."""
+        wanted = type(self.default)
+        number = wanted in (int, float)
+        if wanted is float and type(value) is int:
+            value = float(value)
+        if type(value) is not wanted:
+            return f'{self.name} = {value!r} must be {_TYPE_WORDS[wanted]}'
+        if number and not self._in_bounds(float(value)):  # type: ignore[arg-type]
+            return f'{self.name} = {value} must be {self.rule()}'
+        if self.one_of and value not in self.one_of:
+            return f'{self.name} = {value!r} must be one of {", ".join(self.one_of)}'
+        if wanted is list and not all(type(item) is str for item in value):  # type: ignore[attr-defined]
+            return f'{self.name} = {value!r} must be a list of texts'
+        return ''
+
+    def rule(self) -> str:
+        """The bounds in words, for messages and the generated documentation."""
+        unit = f' {self.unit}' if self.unit else ''
+        if self.minimum is not None and self.maximum is not None:
+            return f'from {self.minimum:g} to {self.maximum:g}{unit}'
+        if self.minimum is not None:
+            return f'{self.minimum:g}{unit} or more'
+        if self.maximum is not None:
+            return f'{self.maximum:g}{unit} or less'
+        return f'any number{unit}'
+
+    def _in_bounds(self, value: float) -> bool:
+        low = -float('inf') if self.minimum is None else self.minimum
+        high = float('inf') if self.maximum is None else self.maximum
+        return low <= value <= high  # false for NaN
+
+
+_TYPE_WORDS = {
+    bool: 'true or false',
+    int: 'a whole number',
+    float: 'a number',
+    str: 'a text',
+    list: 'a list of texts',
+}
+
+_THREADS = Parameter('threads', 2, 'threads of the model runtime', minimum=1, maximum=16)
+
+SCHEMA: dict[str, tuple[Parameter, ...]] = {
+    'camera': (
+        Parameter(
+            'source',
+            '',
+            'video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of '
+            'images, URL, bag, or test-pattern; empty plays the demo clip',
+        ),
+        Parameter(
+            'realtime', True, 'pace files by their stamps; false: as fast as the graph takes them'
+        ),
+        Parameter('loop', False, 'start a file again at its end'),
+        Parameter(
+            'lossless', False, 'wait for the keyframe node instead of dropping frames (files)'
+        ),
+        Parameter(
+            'max_in_flight',
+            4,
+            'frames sent but not yet scored when lossless',
+            minimum=1,
+            maximum=100,
+        ),
+        Parameter('width', 0, 'width asked of the camera; 0 leaves it', 'px', 0, 7680),
+        Parameter('height', 0, 'height asked of the camera; 0 leaves it', 'px', 0, 4320),
+        Parameter(
+            'fps',
+            0.0,
+            'rate asked of the camera, or given to a folder of images; 0 leaves it (folders: 30)',
+            'Hz',
+            0,
+            1000,
+        ),
+        Parameter('fourcc', '', 'pixel format asked of the camera, e.g. MJPG; empty leaves it'),
+        Parameter('frame_id', 'camera_optical', 'frame of the image, z forward'),
+        Parameter(
+            'focal_px', 0.0, 'focal length; 0 assumes a field of view of 60 degrees', 'px', 0, 1e5
+        ),
+        Parameter(
+            'reconnect_s', 1.0, 'pause between attempts to reopen a lost device', 's', 0.05, 60
+        ),
+        Parameter('topic', '', 'image topic of a bag source; empty takes the only one'),
+    ),
+    'keyframe': (
+        Parameter('model', 'keyframe_default', 'name of the score model in models/manifest.yaml'),
+        _THREADS,
+        Parameter('lossless', False, 'take every frame (reliable, queued) instead of the newest'),
+        Parameter(
+            'face.policy',
+            'sticky',
+            'whom to follow',
+            one_of=('sticky', 'largest', 'centre'),
+            live=True,
+        ),
+        Parameter('face.minimum_px', 60.0, 'smallest face edge that counts', 'px', 20, 2000),
+        Parameter(
+            'face.search_interval_s',
+            0.5,
+            'time between searches of the whole frame while no face is known',
+            's',
+            0,
+            10,
+            live=True,
+        ),
+        Parameter(
+            'face.lost_s',
+            0.7,
+            'time without confirmation after which a face is lost',
+            's',
+            0.1,
+            10,
+            live=True,
+        ),
+        Parameter(
+            'detector.mode',
+            'peak',
+            'which frame is imitated (docs/architecture.md)',
+            one_of=('peak', 'settle', 'travel'),
+            live=True,
+        ),
+        Parameter(
+            'detector.prominence', 0.1, 'minimum prominence of a score peak', '', 0, 1, live=True
+        ),
+        Parameter(
+            'detector.threshold',
+            0.0,
+            'minimum score of a peak; 0 leaves it to the prominence',
+            '',
+            0,
+            1,
+            live=True,
+        ),
+        Parameter(
+            'detector.spacing_s', 0.2, 'minimum time between keyframes', 's', 0, 5, live=True
+        ),
+        Parameter(
+            'detector.commit_delay_s',
+            0.17,
+            'latest commitment of a keyframe after it happened',
+            's',
+            0,
+            2,
+            live=True,
+        ),
+        Parameter(
+            'detector.travel_quantum',
+            1.0,
+            'accumulated change between two travel keyframes (raw units of the score target)',
+            '',
+            0.01,
+            100,
+            live=True,
+        ),
+        Parameter(
+            'crop_px', 256, 'largest edge of the keyframe crop that is published', 'px', 112, 1024
+        ),
+    ),
+    'landmarks': (
+        Parameter('model', 'landmarks_pfld', 'name of the landmark model in models/manifest.yaml'),
+        _THREADS,
+        Parameter(
+            'calibration', '', 'calibration file of the person; empty calibrates automatically'
+        ),
+        Parameter(
+            'minimum_confidence',
+            0.3,
+            'channels below hold their value, then relax to neutral',
+            '',
+            0,
+            1,
+            live=True,
+        ),
+    ),
+    'servo': (
+        Parameter('robot', 'sim_face', 'name in config/robots, or a file'),
+        Parameter(
+            'port',
+            '',
+            "serial device, simulated, or none (publish only); empty takes the robot file's",
+        ),
+        Parameter('rate_hz', 100.0, 'bus cycles', 'Hz', 10, 500),
+        Parameter(
+            'hold_s',
+            1.0,
+            'time without a new expression and a face after which the head relaxes to neutral',
+            's',
+            0.1,
+            3600,
+            live=True,
+        ),
+        Parameter(
+            'exit',
+            '',
+            "what happens to torque at the end; empty takes the robot file's",
+            one_of=('', 'limp', 'hold', 'neutral_limp'),
+        ),
+        Parameter(
+            'autostart', True, 'configure and activate at start; false waits for lifecycle calls'
+        ),
+    ),
+    'recorder': (
+        Parameter('directory', '', 'bag folder to make; must not exist'),
+        Parameter('images', False, 'record images too (they show people)'),
+        Parameter('minimum_free_mb', 500, 'stop recording below this free disk', 'MB', 0, 1000000),
+    ),
+}
+
+
+def check(node: str, values: Mapping[str, object]) -> list[str]:
+    """Return every fault of a node's values (unknown names included), one sentence each."""
+    table = {parameter.name: parameter for parameter in SCHEMA[node]}
+    faults = []
+    for name, value in values.items():
+        if name not in table:
+            faults.append(f'{node}.{name} is not a parameter of this node')
+        elif fault := table[name].fault(value):
+            faults.append(f'{node}.{fault}')
+    return faults
+
+
+def load_file(path: Path) -> dict[str, dict[str, Any]]:
+    """Read a ROS parameter file and check it against the schema.
+
+    Args:
+        path: YAML with `<node>: ros__parameters: …`; nested keys and dotted keys are the same.
+
+    Returns:
+        Values by node and dotted parameter name; nodes that the file leaves out are missing.
+
+    Raises:
+        ConfigError: with every fault of the file.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding='utf-8'))
+    except OSError as error:
+        raise ConfigError(str(path), [f'cannot be read: {error.strerror}']) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), [f'is not YAML: {error}']) from error
+    if not isinstance(document, dict):
+        raise ConfigError(str(path), ['must be a mapping of node names'])
+    faults: list[str] = []
+    result: dict[str, dict[str, Any]] = {}
+    for key, section in document.items():
+        node = str(key).rsplit('/', 1)[-1]
+        if node not in SCHEMA:
+            faults.append(f'{key} is not a node (nodes: {", ".join(SCHEMA)})')
+        elif not isinstance(section, dict) or not isinstance(section.get('ros__parameters'), dict):
+            faults.append(f'{key} must have a mapping ros__parameters')
+        else:
+            result[node] = _flatten(section['ros__parameters'])
+            faults += check(node, result[node])
+    if faults:
+        raise ConfigError(str(path), faults)
+    return result
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f'{prefix}{key}'
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f'{name}.'))
+        else:
+            flat[name] = value
+    return flat

@@ -1,0 +1,1 @@
+"""How the head moves: mapping, motion, safety, bus, simulated servos."""

@@ -1,0 +1,93 @@
+"""Packaging for colcon (ament_python) and pip; version and description come from package.xml."""
+
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = 'kf_imitation'
+MANIFEST = ET.parse(ROOT / 'package.xml').getroot()
+NODES = ('camera_node', 'keyframe_node', 'landmarks_node', 'servo_node', 'recorder_node')
+SHARED_FOLDERS = ('launch', 'config', 'models', 'urdf', 'media')
+
+# ROS 2 from wheels, for machines without a ROS installation (README, Install).
+ROS_MESSAGES = (
+    'std-msgs',
+    'sensor-msgs',
+    'geometry-msgs',
+    'trajectory-msgs',
+    'diagnostic-msgs',
+    'visualization-msgs',
+    'std-srvs',
+)
+
+
+def share_files() -> list[tuple[str, list[str]]]:
+    """Every file of the shared folders, each under share/kf_imitation with its own subfolder."""
+    by_folder: dict[str, list[str]] = {}
+    for folder in SHARED_FOLDERS:
+        for path in sorted((ROOT / folder).rglob('*')):
+            if path.is_file() and '__pycache__' not in path.parts:
+                relative = path.relative_to(ROOT)
+                by_folder.setdefault(f'share/{PACKAGE}/{relative.parent}', []).append(
+                    str(relative)
+                )
+    return list(by_folder.items())
+
+
+def wrapper_files() -> list[tuple[str, list[str]]]:
+    """Scripts in lib/<package>, where `ros2 run` and launch look; pip only fills bin/.
+
+    colcon puts the console scripts there itself (setup.cfg), so a wheel alone needs them.
+    """
+    if 'bdist_wheel' not in sys.argv:
+        return []
+    return [(f'lib/{PACKAGE}', [f'resource/wrappers/{name}' for name in (*NODES, PACKAGE)])]
+
+
+setup(
+    name=PACKAGE,
+    version=MANIFEST.findtext('version'),
+    description=MANIFEST.findtext('description'),
+    maintainer=MANIFEST.findtext('maintainer'),
+    maintainer_email=MANIFEST.find('maintainer').get('email'),
+    license=MANIFEST.findtext('license'),
+    python_requires='>=3.10,<3.14',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
+        (f'share/{PACKAGE}', ['package.xml']),
+        *share_files(),
+        *wrapper_files(),
+    ],
+    install_requires=[
+        'numpy>=1.24',
+        'scipy>=1.10',
+        'opencv-python-headless>=4.8,<5',  # 5 drops the Haar cascades from the main wheel
+        'onnxruntime>=1.17',
+        'ruckig>=0.12',
+        'dynamixel-sdk>=3.7.31',
+        'rosbags>=0.10',
+        'PyYAML>=6',
+        'matplotlib>=3.7',
+        'rich>=13',
+    ],
+    extras_require={
+        'ros': [
+            'ros-rclpy[fastrtps]==9.1.2',
+            *(f'ros-{name}==5.5.1' for name in ROS_MESSAGES),
+            'ros-lifecycle-msgs',
+            'ros-rosgraph-msgs',
+            'ros-ament-index-python',
+        ],
+    },
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            f'{PACKAGE} = {PACKAGE}.cli:main',
+            *(f'{name} = {PACKAGE}.nodes.{name}:main' for name in NODES),
+        ],
+    },
+)

@@ -1,0 +1,1 @@
+"""PyTorch training, synthetic faces and export; never imported by the runtime."""
