@@ -82,6 +82,8 @@ class FrameScore:
         region: the face region, None without a face.
         dt_s: time since the previous frame of the pair; 0 without score.
         note: why there is no score ('' when there is one).
+        change: (K,) float32 signed change per 1/30 s (51 blendshapes, then 3 head angles [rad]),
+            or None where the scorer has no such vector.
     """
 
     index: int
@@ -91,6 +93,7 @@ class FrameScore:
     region: FaceRegion | None = None
     dt_s: float = 0.0
     note: str = ''
+    change: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class PortError(BusError):
     """The serial port is absent, busy or not permitted."""
 
 
-class FaultList(KfImitationError):
+class FaultListError(KfImitationError):
     """Several faults of one thing, all reported at once.
 
     Attributes:
@@ -42,9 +42,9 @@ class FaultList(KfImitationError):
         super().__init__('\n'.join([f'{subject}: {count}', *(f'  - {f}' for f in self.faults)]))
 
 
-class ConfigError(FaultList):
+class ConfigError(FaultListError):
     """A robot file, parameter file or calibration breaks its schema."""
 
 
-class ServoSetupError(FaultList, BusError):
+class ServoSetupError(FaultListError, BusError):
     """The servos on the bus are not those of the robot file (missing ids, wrong models)."""

@@ -52,7 +52,7 @@ class Parameter:
             return f'{self.name} = {value} must be {self.rule()}'
         if self.one_of and value not in self.one_of:
             return f'{self.name} = {value!r} must be one of {", ".join(self.one_of)}'
-        if wanted is list and not all(type(item) is str for item in value):  # type: ignore[attr-defined]
+        if isinstance(value, list) and not all(type(item) is str for item in value):
             return f'{self.name} = {value!r} must be a list of texts'
         return ''
 
