@@ -1,0 +1,35 @@
+"""Where the package's own files are: the source tree, an ament prefix, or a pip environment."""
+
+import os
+import sys
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def share_directory() -> Path:
+    """Return the folder that holds config/, launch/, models/, urdf/ and media/.
+
+    In a source tree that is the repository itself, so that edits take effect at once. Elsewhere
+    it is share/kf_imitation of the prefix the package was installed to, then of every prefix in
+    AMENT_PREFIX_PATH, then of the Python environment.
+
+    Raises:
+        FileNotFoundError: the installation lacks its share files.
+    """
+    source_tree = _PACKAGE.parent
+    if (source_tree / 'package.xml').is_file() and (source_tree / 'setup.py').is_file():
+        return source_tree
+    prefixes = [*_PACKAGE.parents]
+    prefixes += [Path(p) for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
+    prefixes.append(Path(sys.prefix))
+    for prefix in prefixes:
+        candidate = prefix / 'share' / 'kf_imitation'
+        if (candidate / 'package.xml').is_file():
+            return candidate
+    raise FileNotFoundError('share/kf_imitation is missing: install the package again')
+
+
+def share_path(relative: str) -> Path:
+    """Return the path of one of the package's own files; it need not exist."""
+    return share_directory() / relative

@@ -1,0 +1,74 @@
+"""Counts and times of a run: the latency ledger behind /diagnostics and the table at the end."""
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from time import perf_counter
+
+import numpy as np
+
+# Enough for ten minutes at 30 fps; a longer run reports its last ten minutes.
+_KEPT = 18_000
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Percentiles of one measured span.
+
+    Attributes:
+        count: of all observations, forgotten ones included.
+        p50_ms, p95_ms, p99_ms, worst_ms: of the kept observations.
+    """
+
+    count: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    worst_ms: float
+
+
+class Ledger:
+    """Collects spans and counts from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._spans: dict[str, deque[float]] = {}
+        self._span_counts: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+
+    def observe(self, name: str, seconds: float) -> None:
+        """Add one measured span."""
+        with self._lock:
+            self._spans.setdefault(name, deque(maxlen=_KEPT)).append(seconds)
+            self._span_counts[name] += 1
+
+    @contextmanager
+    def timed(self, name: str) -> Iterator[None]:
+        """Measure the body of a with statement."""
+        start = perf_counter()
+        yield
+        self.observe(name, perf_counter() - start)
+
+    def add(self, name: str, amount: int = 1) -> None:
+        """Add to a count."""
+        with self._lock:
+            self._counts[name] += amount
+
+    def count(self, name: str) -> int:
+        """Return a count; 0 when it was never added to."""
+        with self._lock:
+            return self._counts[name]
+
+    def times(self) -> dict[str, Times]:
+        """Return the percentiles of every span, in the order of their first observation."""
+        with self._lock:
+            copies = {name: list(values) for name, values in self._spans.items()}
+            counts = dict(self._span_counts)
+        return {name: _times(values, counts[name]) for name, values in copies.items()}
+
+
+def _times(seconds: list[float], count: int) -> Times:
+    p50, p95, p99, worst = np.percentile(np.asarray(seconds) * 1e3, (50, 95, 99, 100))
+    return Times(count, float(p50), float(p95), float(p99), float(worst))
