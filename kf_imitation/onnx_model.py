@@ -9,11 +9,23 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import yaml
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from kf_imitation.errors import ModelError
 from kf_imitation.paths import share_path
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+# onnxruntime's own errors share no base class; these are the ones of a file that is no good.
+_LOAD_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
 
 
 class OnnxModel:
@@ -37,7 +49,7 @@ class OnnxModel:
             self._session = onnxruntime.InferenceSession(
                 str(file), options, providers=['CPUExecutionProvider']
             )
-        except (RuntimeError, ValueError) as error:
+        except _LOAD_ERRORS as error:
             raise ModelError(f'model {name} ({file}) cannot be loaded: {error}') from error
         self._output_names = [output.name for output in self._session.get_outputs()]
         self.input_shapes = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
