@@ -61,6 +61,11 @@ class Ledger:
         with self._lock:
             return self._counts[name]
 
+    def counts(self) -> dict[str, int]:
+        """Return every count."""
+        with self._lock:
+            return dict(self._counts)
+
     def times(self) -> dict[str, Times]:
         """Return the percentiles of every span, in the order of their first observation."""
         with self._lock:
