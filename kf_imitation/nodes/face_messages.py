@@ -1,0 +1,81 @@
+"""Face data as ROS messages: expression, landmarks, head pose, region; no state."""
+
+from array import array
+
+import numpy as np
+from geometry_msgs.msg import Point32, PolygonStamped, PoseStamped
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import JointState
+
+from kf_imitation.data_types import CHANNELS, Expression, FaceRegion, HeadPose, Landmarks
+from kf_imitation.nodes.conversions import header, to_ns
+
+
+def to_expression(expression: Expression, frame_id: str) -> JointState:
+    """Channels as a JointState: values in position, confidence in effort."""
+    return JointState(
+        header=header(expression.stamp_ns, frame_id),
+        name=list(CHANNELS),
+        position=array('d', expression.values),
+        effort=array('d', expression.confidence),
+    )
+
+
+def from_expression(message: JointState) -> Expression:
+    """Channels by name, in any order; what the sender leaves out rests with confidence 0."""
+    values = np.zeros(len(CHANNELS), np.float32)
+    confidence = np.zeros(len(CHANNELS), np.float32)
+    places = {name: i for i, name in enumerate(CHANNELS)}
+    for i, name in enumerate(message.name):
+        if name in places and i < len(message.position):
+            values[places[name]] = message.position[i]
+            confidence[places[name]] = message.effort[i] if i < len(message.effort) else 1.0
+    return Expression(to_ns(message.header.stamp), values, confidence)
+
+
+def to_landmarks(landmarks: Landmarks, frame_id: str) -> PolygonStamped:
+    """98 points: x, y in pixels of the full image, z = confidence."""
+    message = PolygonStamped(header=header(landmarks.stamp_ns, frame_id))
+    message.polygon.points = [
+        Point32(x=float(x), y=float(y), z=float(c))
+        for (x, y), c in zip(landmarks.points_px, landmarks.confidence, strict=True)
+    ]
+    return message
+
+
+def from_landmarks(message: PolygonStamped) -> Landmarks:
+    """Inverse of to_landmarks."""
+    points = np.array([(p.x, p.y, p.z) for p in message.polygon.points], np.float32)
+    points = points.reshape(-1, 3)
+    return Landmarks(to_ns(message.header.stamp), points[:, :2], points[:, 2])
+
+
+def to_region(region: FaceRegion | None, stamp_ns: int, frame_id: str) -> PolygonStamped:
+    """Corners of the face region in pixels, z = track id; no points: no face in this frame."""
+    message = PolygonStamped(header=header(stamp_ns, frame_id))
+    if region is not None:
+        left, top = region.x, region.y
+        right, bottom = left + region.size, top + region.size
+        message.polygon.points = [
+            Point32(x=float(x), y=float(y), z=float(region.track_id))
+            for x, y in ((left, top), (right, top), (right, bottom), (left, bottom))
+        ]
+    return message
+
+
+def from_region(message: PolygonStamped) -> FaceRegion | None:
+    """Inverse of to_region."""
+    points = message.polygon.points
+    if not points:
+        return None
+    return FaceRegion(points[0].x, points[0].y, points[1].x - points[0].x, int(points[0].z))
+
+
+def to_pose(pose: HeadPose, frame_id: str) -> PoseStamped:
+    """Head in the camera optical frame."""
+    message = PoseStamped(header=header(pose.stamp_ns, frame_id))
+    position, orientation = message.pose.position, message.pose.orientation
+    position.x, position.y, position.z = (float(v) for v in pose.translation_m)
+    quaternion = Rotation.from_matrix(np.asarray(pose.rotation, np.float64)).as_quat()
+    orientation.x, orientation.y, orientation.z, orientation.w = (float(v) for v in quaternion)
+    return message

@@ -1,0 +1,135 @@
+"""What every node shares: parameters from the schema, diagnostics, an orderly end."""
+
+from collections.abc import Mapping
+from threading import Event
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from kf_imitation.errors import ConfigError, KfImitationError
+from kf_imitation.nodes.descriptors import descriptor, typed
+from kf_imitation.params import SCHEMA, Value
+from kf_imitation.stats import Ledger
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+class KfNode(Node):  # type: ignore[misc]
+    """A node of this package.
+
+    Attributes:
+        settings: current values of the schema's parameters by dotted name.
+        ledger: times and counts of this node.
+        finished: the node has done its work (end of a file) and wants the run to end.
+        fault: why it gave up, for the user; None when all is well.
+    """
+
+    def __init__(
+        self, section: str, overrides: Mapping[str, Value] | None = None, **options: Any
+    ) -> None:
+        """Declare the parameters of a section of the schema.
+
+        Args:
+            section: of params.SCHEMA; also the node's name.
+            overrides: values above those of parameter files.
+            options: handed to rclpy.node.Node (namespace, context, cli_args …).
+
+        Raises:
+            ConfigError: with every faulty value.
+        """
+        given = [RosParameter(name, value=value) for name, value in (overrides or {}).items()]
+        super().__init__(section, parameter_overrides=given, **options)
+        self.ledger = Ledger()
+        self.finished = Event()
+        self.fault: KfImitationError | None = None
+        self._table = {parameter.name: parameter for parameter in SCHEMA[section]}
+        self.settings = self._declare()
+        self.add_on_set_parameters_callback(self._check_change)
+        self.add_post_set_parameters_callback(self._apply_change)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self.create_timer(1.0, self.publish_diagnostics)
+
+    def status(self) -> tuple[bytes, str, dict[str, object]]:
+        """Return level, the state in one sentence and extra values, for /diagnostics."""
+        raise NotImplementedError
+
+    def on_settings(self, changed: Mapping[str, Value]) -> None:
+        """React to a live change; settings hold the new values already."""
+
+    def close(self) -> None:
+        """Let go of devices and files; called once, while the context still lives."""
+
+    def setting(self, name: str, kind: type) -> Any:
+        """Return a value, which the schema promises to be of this type."""
+        value = self.settings[name]
+        assert isinstance(value, kind), name
+        return value
+
+    def fail(self, fault: KfImitationError) -> None:
+        """Give up with a message for the user."""
+        self.fault = fault
+        self.finished.set()
+
+    def publish_diagnostics(self) -> None:
+        """Publish one status with the ledger's counts and times; also callable at the end."""
+        level, sentence, values = self.status()
+        pairs = {**values, **self.ledger_values()}
+        status = DiagnosticStatus(
+            level=level,
+            name=f'kf_imitation: {self.get_name()}',
+            message=sentence,
+            hardware_id=self.get_fully_qualified_name(),
+            values=[KeyValue(key=key, value=str(value)) for key, value in pairs.items()],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+    def ledger_values(self) -> dict[str, object]:
+        """Return counts and percentiles in words."""
+        values: dict[str, object] = dict(self.ledger.counts())
+        for name, times in self.ledger.times().items():
+            values[f'{name} p50 / p99 [ms]'] = f'{times.p50_ms:.2f} / {times.p99_ms:.2f}'
+        return values
+
+    def _declare(self) -> dict[str, Value]:
+        """Declare all, refuse all faults at once, then fix type and bounds of each."""
+        loose = ParameterDescriptor(dynamic_typing=True)
+        values: dict[str, Value] = {}
+        faults = []
+        for name, parameter in self._table.items():
+            value = self.declare_parameter(name, parameter.default, loose).value
+            fault = parameter.fault(value)
+            faults += [f'{self.get_name()}.{fault}'] if fault else []
+            values[name] = typed(parameter, value)
+        if faults:
+            self.destroy_node()
+            raise ConfigError(f'parameters of node {self.get_name()}', faults)
+        for name, parameter in self._table.items():
+            self.set_descriptor(name, descriptor(parameter))
+        return values
+
+    def _check_change(self, changes: list[RosParameter]) -> SetParametersResult:
+        for change in changes:
+            parameter = self._table.get(change.name)
+            if parameter is None:
+                continue
+            if fault := parameter.fault(change.value):
+                return SetParametersResult(successful=False, reason=fault)
+            if not parameter.live:
+                reason = f'{change.name} is read at start only; stop, set it, start again'
+                return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
+    def _apply_change(self, changes: list[RosParameter]) -> None:
+        changed = {
+            change.name: typed(self._table[change.name], change.value)
+            for change in changes
+            if change.name in self._table
+        }
+        self.settings.update(changed)
+        if changed:
+            self.on_settings(changed)

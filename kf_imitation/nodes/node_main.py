@@ -1,0 +1,68 @@
+"""The main of every node: run it until it ends, fails or is told to stop."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.nodes.node_base import KfNode
+from kf_imitation.transport import apply_defaults
+
+
+@contextmanager
+def stop_signals(stop: Event) -> Iterator[None]:
+    """Set an event on Ctrl-C, a closed terminal or kill; a second signal changes nothing."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in numbers:
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
+    """Run one node as a process of its own until it ends, fails or is told to stop.
+
+    Signals set an event instead of tearing the context down, so that a node can still publish
+    and put its hardware to rest.
+
+    Returns:
+        Exit code: 0, or 2 after a fault, which is on stderr in one clear message.
+    """
+    apply_defaults(discovery=False)
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = Event()
+    node: KfNode | None = None
+    fault: KfImitationError | None = None
+    with stop_signals(stop):
+        executor = SingleThreadedExecutor()
+        try:
+            node = make()
+            executor.add_node(node)
+            while not stop.is_set() and not node.finished.is_set():
+                executor.spin_once(timeout_sec=0.1)
+        except (KeyboardInterrupt, ExternalShutdownException):
+            pass
+        except KfImitationError as error:
+            fault = error
+        finally:
+            if node is not None:
+                node.close()
+                fault = fault or node.fault
+                executor.remove_node(node)
+                node.destroy_node()
+            executor.shutdown()
+            rclpy.try_shutdown()
+    if fault is not None:
+        print(f'kf_imitation: {fault}', file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,75 @@
+"""Qualities of service, in one place: who may lose what.
+
+Every publisher is reliable, so that any subscriber matches (REP-2003). A live image is taken best
+effort, newest only: an old frame is worth nothing. Where no frame may be lost (a file), the image
+is taken reliable and queued, and the results per frame stay available to a recorder that comes
+a moment late.
+"""
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+# Deeper than max_in_flight can be; the camera node never has more frames under way.
+_LOSSLESS_DEPTH = 128
+_RECORD_DEPTH = 4096
+
+
+def _profile(
+    depth: int,
+    reliability: ReliabilityPolicy = ReliabilityPolicy.RELIABLE,
+    durability: DurabilityPolicy = DurabilityPolicy.VOLATILE,
+) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=reliability,
+        durability=durability,
+    )
+
+
+def frame_publisher(lossless: bool) -> QoSProfile:
+    """image_raw and camera_info of the camera node."""
+    return _profile(_LOSSLESS_DEPTH if lossless else 2)
+
+
+def frame_subscription(lossless: bool) -> QoSProfile:
+    """image_raw and camera_info where every frame counts, or only the newest."""
+    if lossless:
+        return _profile(_LOSSLESS_DEPTH)
+    return _profile(1, ReliabilityPolicy.BEST_EFFORT)
+
+
+def per_frame_publisher(lossless: bool) -> QoSProfile:
+    """Small results of every frame: score, explanation, face region."""
+    if lossless:
+        return _profile(_LOSSLESS_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    return _profile(_LOSSLESS_DEPTH)
+
+
+def per_frame_subscription() -> QoSProfile:
+    """Small results of every frame, all of them, from now on."""
+    return _profile(_LOSSLESS_DEPTH)
+
+
+def keyframe_topics() -> QoSProfile:
+    """Keyframe images, landmarks, expressions: few, and none may be lost."""
+    return _profile(16)
+
+
+def joint_topics() -> QoSProfile:
+    """joint_states and servo/joint_commands, at the hardware rate."""
+    return _profile(50)
+
+
+def record(transient_local: bool) -> QoSProfile:
+    """Everything a recorder takes.
+
+    Args:
+        transient_local: also ask for what was sent before the match (a publisher offers it).
+    """
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE
+    return _profile(_RECORD_DEPTH, durability=durability)
+
+
+def record_frames() -> QoSProfile:
+    """Images for a recorder: queued, but not by the thousand."""
+    return _profile(_LOSSLESS_DEPTH)
