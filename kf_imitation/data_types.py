@@ -140,6 +140,25 @@ class Landmarks:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceImage:
+    """The face region of one frame, cut out: what travels on keyframe/image.
+
+    Attributes:
+        stamp_ns: of the frame.
+        bgr: (h, w, 3) uint8; smaller than the region of interest when that was shrunk.
+        x, y: upper left corner of the region of interest in the full image [px].
+        width, height: its edges [px]; it ends at the image's border.
+    """
+
+    stamp_ns: int
+    bgr: Image
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
 class CameraModel:
     """Pinhole camera without distortion.
 

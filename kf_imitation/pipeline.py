@@ -1,0 +1,291 @@
+"""The stages put together, once, for the nodes and for offline work.
+
+FacePipeline runs on every frame and ends in keyframes; ExpressionPipeline runs on keyframes only.
+Both are deterministic: no wall clock, only the stamps of the frames.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from kf_imitation.data_types import (
+    CameraModel,
+    Expression,
+    FaceImage,
+    FaceRegion,
+    Frame,
+    FrameScore,
+    HeadPose,
+    Keyframe,
+    Landmarks,
+)
+from kf_imitation.expression.calibration import Calibration
+from kf_imitation.expression.estimator import ExpressionEstimator
+from kf_imitation.face.face_tracker import FaceSettings, FaceTracker
+from kf_imitation.keyframe.change_scorer import ChangeScorer
+from kf_imitation.keyframe.peak_detector import DetectorSettings, KeyframeDetector, make_detector
+from kf_imitation.keyframe.score_smoother import ScoreSmoother
+from kf_imitation.landmarks.head_pose import solve_head_pose
+from kf_imitation.landmarks.landmark_model import LandmarkModel
+from kf_imitation.onnx_model import OnnxModel
+from kf_imitation.stats import Ledger
+
+# A keyframe is committed within commit_delay_s plus the frame that shows it; slower cameras wait
+# longer for that frame, so the crops are kept a little longer than the delay.
+_CROP_MARGIN_S = 0.5
+
+
+class FrameScorer(Protocol):
+    """What FacePipeline needs of a scorer: the networks or a baseline."""
+
+    def score(self, frame: Frame, region: FaceRegion | None) -> FrameScore:
+        """Score a frame against the one before it."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the previous frame."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFrame:
+    """A keyframe and the face in it."""
+
+    keyframe: Keyframe
+    face: FaceImage
+
+
+@dataclass(frozen=True, slots=True)
+class FaceStep:
+    """What one frame brought.
+
+    Attributes:
+        region: where the face is in this frame; None without a face.
+        state: of the face tracker, as a sentence.
+        scores: final scores that became known now, oldest first; each frame's comes once, late by
+            the smoother's look-ahead.
+        chosen: keyframes committed now, oldest first.
+    """
+
+    region: FaceRegion | None
+    state: str
+    scores: tuple[FrameScore, ...]
+    chosen: tuple[ChosenFrame, ...]
+
+
+class FacePipeline:
+    """Face region, score and keyframes of a stream of frames."""
+
+    def __init__(
+        self,
+        tracker: FaceTracker,
+        scorer: FrameScorer,
+        smoother: ScoreSmoother,
+        settings: DetectorSettings,
+        crop_px: int,
+        ledger: Ledger,
+    ) -> None:
+        self._tracker = tracker
+        self._scorer = scorer
+        self._smoother = smoother
+        self._settings = settings
+        self._detector: KeyframeDetector = make_detector(settings)
+        self._crop_px = crop_px
+        self._ledger = ledger
+        self._crops: deque[tuple[int, FaceImage]] = deque()
+
+    @property
+    def settings(self) -> DetectorSettings:
+        """The detector's settings in force."""
+        return self._settings
+
+    def push(self, frame: Frame) -> FaceStep:
+        """Take the next frame.
+
+        Args:
+            frame: later than every frame before it.
+
+        Returns:
+            The scores and keyframes that this frame made final.
+        """
+        with self._ledger.timed('face'):
+            region = self._tracker.update(frame)
+        with self._ledger.timed('score'):
+            raw = self._scorer.score(frame, region)
+        self._keep_crop(frame, region)
+        with self._ledger.timed('detect'):
+            step = self._finish(self._smoother.push(raw))
+        self._ledger.add('frames')
+        self._ledger.add('scored' if raw.score is not None else 'unscored')
+        return replace(step, region=region)
+
+    def flush(self) -> FaceStep:
+        """Commit what is pending, at the end of a source or in a pause of it."""
+        step = self._finish(self._smoother.flush())
+        last = self._choose(self._detector.flush())
+        self._crops.clear()
+        return replace(step, chosen=(*step.chosen, *last))
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of another source."""
+        self._tracker.reset()
+        self._scorer.reset()
+        self._smoother.flush()
+        self._detector = make_detector(self._settings)
+        self._crops.clear()
+
+    def configure(self, settings: DetectorSettings) -> None:
+        """Change the detector's settings; what the old detector still held is dropped."""
+        if settings != self._settings:
+            self._settings = settings
+            self._detector = make_detector(settings)
+
+    def configure_face(self, settings: FaceSettings) -> None:
+        """Change the tracker's settings while it runs."""
+        self._tracker.settings = settings
+
+    def _finish(self, scores: Sequence[FrameScore]) -> FaceStep:
+        chosen = [c for score in scores for c in self._choose(self._detector.push(score))]
+        return FaceStep(None, self._tracker.state, tuple(scores), tuple(chosen))
+
+    def _choose(self, keyframes: Sequence[Keyframe]) -> list[ChosenFrame]:
+        crops = dict(self._crops)
+        self._ledger.add('keyframes', len(keyframes))
+        for keyframe in keyframes:
+            self._ledger.observe('commit delay', keyframe.commit_delay_s)
+        return [ChosenFrame(keyframe, crops[keyframe.index]) for keyframe in keyframes]
+
+    def _keep_crop(self, frame: Frame, region: FaceRegion | None) -> None:
+        if region is not None:
+            self._crops.append((frame.index, cut_face(frame, region, self._crop_px)))
+        oldest_ns = frame.stamp_ns - round((self._settings.commit_delay_s + _CROP_MARGIN_S) * 1e9)
+        while self._crops and self._crops[0][1].stamp_ns < oldest_ns:
+            self._crops.popleft()
+
+
+def cut_face(frame: Frame, region: FaceRegion, crop_px: int) -> FaceImage:
+    """Cut a face region out of a frame.
+
+    Args:
+        frame: the full image.
+        region: clipped to the image.
+        crop_px: largest edge of the result; a larger region is shrunk, a smaller one kept.
+    """
+    height, width = frame.bgr.shape[:2]
+    left = min(max(0, round(region.x)), width - 1)
+    top = min(max(0, round(region.y)), height - 1)
+    right = min(max(left + 1, round(region.x + region.size)), width)
+    bottom = min(max(top + 1, round(region.y + region.size)), height)
+    part = frame.bgr[top:bottom, left:right]
+    scale = crop_px / max(part.shape[:2])
+    if scale < 1:
+        size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    else:
+        part = part.copy()  # the frame itself is not kept
+    return FaceImage(frame.stamp_ns, part, left, top, right - left, bottom - top)
+
+
+def face_square(face: FaceImage) -> FaceRegion:
+    """Return the square face region inside a face image, in that image's own pixels.
+
+    Where the region of interest was clipped at the image's border it is no square any more; the
+    missing part lies beyond that border.
+    """
+    height, width = face.bgr.shape[:2]
+    size = max(height, width)
+    x = width - size if face.x == 0 else 0
+    y = height - size if face.y == 0 else 0
+    return FaceRegion(float(x), float(y), float(size))
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReading:
+    """What one keyframe says about the face."""
+
+    landmarks: Landmarks
+    pose: HeadPose
+    expression: Expression
+
+
+class ExpressionPipeline:
+    """Landmarks, head pose and channels of keyframes."""
+
+    def __init__(
+        self, model: LandmarkModel, estimator: ExpressionEstimator, ledger: Ledger
+    ) -> None:
+        self._model = model
+        self._estimator = estimator
+        self._ledger = ledger
+
+    def run(self, face: FaceImage, camera: CameraModel) -> FaceReading:
+        """Read a face.
+
+        Args:
+            face: the crop of a keyframe.
+            camera: of the full image.
+
+        Returns:
+            Landmarks in pixels of the full image, head pose and channels.
+        """
+        with self._ledger.timed('landmarks'):
+            found = self._model.predict(face.bgr, face_square(face), face.stamp_ns)
+            scale = face.width / face.bgr.shape[1], face.height / face.bgr.shape[0]
+            points = (found.points_px + 0.5) * scale - 0.5 + (face.x, face.y)
+            landmarks = replace(found, points_px=points.astype(np.float32))
+        with self._ledger.timed('expression'):
+            pose = solve_head_pose(landmarks, camera)
+            expression = self._estimator.update(landmarks, pose)
+        return FaceReading(landmarks, pose, expression)
+
+    def reset(self) -> None:
+        """Forget the person."""
+        self._estimator.reset()
+
+
+def face_settings(values: Mapping[str, Any]) -> FaceSettings:
+    """Return the tracker's settings from the keyframe node's parameters."""
+    return FaceSettings(**_group(values, 'face.'))
+
+
+def detector_settings(values: Mapping[str, Any]) -> DetectorSettings:
+    """Return the detector's settings from the keyframe node's parameters."""
+    return DetectorSettings(**_group(values, 'detector.'))
+
+
+def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeline:
+    """Build the first half from the keyframe node's parameters (params.SCHEMA).
+
+    Raises:
+        ModelError: the score model or the face detector's files are missing or altered.
+    """
+    return FacePipeline(
+        FaceTracker(face_settings(values)),
+        ChangeScorer(OnnxModel.load(values['model'], values['threads'])),
+        ScoreSmoother(),
+        detector_settings(values),
+        values['crop_px'],
+        ledger,
+    )
+
+
+def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> ExpressionPipeline:
+    """Build the second half from the landmarks node's parameters (params.SCHEMA).
+
+    Raises:
+        ModelError: the landmark model is missing or altered.
+        ConfigError: the calibration file is missing or faulty.
+    """
+    model = LandmarkModel(OnnxModel.load(values['model'], values['threads']))
+    calibration = Calibration.load(values['calibration']) if values['calibration'] else None
+    return ExpressionPipeline(
+        model, ExpressionEstimator(calibration, values['minimum_confidence']), ledger
+    )
+
+
+def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
