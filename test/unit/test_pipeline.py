@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
+from kf_imitation.keyframe.peak_detector import DetectorSettings
+from kf_imitation.pipeline import FacePipeline, cut_face, face_square
+from kf_imitation.stats import Ledger
+
+
+def picture(width=200, height=100):
+    x = np.arange(width)[None, :].repeat(height, 0)
+    y = np.arange(height)[:, None].repeat(width, 1)
+    return np.stack([x, y, x], axis=2).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ('region', 'roi'),
+    [
+        (FaceRegion(20, 10, 50), (20, 10, 50, 50)),
+        (FaceRegion(-10, 10, 50), (0, 10, 40, 50)),
+        (FaceRegion(170, 70, 50), (170, 70, 30, 30)),
+    ],
+)
+def test_a_face_is_cut_at_the_border_and_its_square_is_known_again(region, roi):
+    face = cut_face(Frame(0, 5, picture()), region, 256)
+    assert (face.x, face.y, face.width, face.height) == roi
+    assert face.bgr[0, 0].tolist()[:2] == [roi[0], roi[1]]
+    square = face_square(face)
+    if max(roi[2:]) == 50:
+        assert (square.x + face.x, square.y + face.y, square.size) == (region.x, region.y, 50)
+
+
+def test_a_large_face_is_shrunk_and_a_small_one_kept():
+    assert cut_face(Frame(0, 0, picture()), FaceRegion(0, 0, 100), 50).bgr.shape == (50, 50, 3)
+    assert cut_face(Frame(0, 0, picture()), FaceRegion(0, 0, 30), 50).bgr.shape == (30, 30, 3)
+
+
+class StillTracker:
+    state = 'following'
+    settings = None
+
+    def update(self, frame):
+        return FaceRegion(frame.index, 0, 50)
+
+    def reset(self):
+        pass
+
+
+class Scorer:
+    def score(self, frame, region):
+        return FrameScore(frame.index, frame.stamp_ns, 0.5 if frame.index else None)
+
+    def reset(self):
+        pass
+
+
+class Late:
+    """Holds scores back by three frames."""
+
+    def __init__(self):
+        self.waiting = []
+
+    def push(self, score):
+        self.waiting.append(score)
+        return [self.waiting.pop(0)] if len(self.waiting) > 3 else []
+
+    def flush(self):
+        rest, self.waiting = self.waiting, []
+        return rest
+
+
+class EveryFifth:
+    def push(self, score):
+        if score.index % 5:
+            return []
+        return [Keyframe(score.index, score.stamp_ns, 0.5, 0, 0, score.stamp_ns + 10**8, 'peak')]
+
+    def flush(self):
+        return []
+
+
+@pytest.fixture
+def pipeline(monkeypatch):
+    monkeypatch.setattr('kf_imitation.pipeline.make_detector', lambda settings: EveryFifth())
+    settings = DetectorSettings('peak', 0.1, 0.0, 0.2, 0.17, 1.0)
+    return FacePipeline(StillTracker(), Scorer(), Late(), settings, 64, Ledger())
+
+
+def test_every_frame_gets_one_score_and_a_keyframe_brings_the_crop_of_its_own_frame(pipeline):
+    frames = [Frame(i, i * 33_000_000, picture()) for i in range(12)]
+    steps = [pipeline.push(frame) for frame in frames] + [pipeline.flush()]
+    assert [s.index for step in steps for s in step.scores] == list(range(12))
+    chosen = [c for step in steps for c in step.chosen]
+    assert [c.keyframe.index for c in chosen] == [0, 5, 10]
+    assert [c.face.x for c in chosen] == [0, 5, 10]
+    assert [c.face.stamp_ns for c in chosen] == [c.keyframe.stamp_ns for c in chosen]
