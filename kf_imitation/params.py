@@ -105,6 +105,11 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
             minimum=1,
             maximum=100,
         ),
+        Parameter(
+            'wait_for',
+            '',
+            'nodes, separated by spaces, that must listen before the first frame of a file',
+        ),
         Parameter('width', 0, 'width asked of the camera; 0 leaves it', 'px', 0, 7680),
         Parameter('height', 0, 'height asked of the camera; 0 leaves it', 'px', 0, 4320),
         Parameter(
