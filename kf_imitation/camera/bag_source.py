@@ -1,0 +1,180 @@
+"""The images of a ROS bag as a source; MCAP and SQLite, also ROS 1 bags."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from kf_imitation.camera.encodings import compressed_to_bgr, image_to_bgr
+from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceSettings, camera_model
+from kf_imitation.data_types import CameraModel, Frame, Image
+from kf_imitation.errors import SourceError
+
+RAW = 'sensor_msgs/msg/Image'
+COMPRESSED = 'sensor_msgs/msg/CompressedImage'
+BAG_SUFFIXES = frozenset({'.mcap', '.db3', '.bag'})
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path is a bag file or a bag folder."""
+    if path.is_dir():
+        return (path / 'metadata.yaml').is_file() or any(
+            p.suffix in ('.mcap', '.db3') for p in path.iterdir()
+        )
+    return path.suffix.lower() in BAG_SUFFIXES
+
+
+class BagSource:
+    """The messages of one image topic in the order of the bag, stamped by their headers.
+
+    A header stamp of 0, or one that does not increase, is replaced by the time of recording.
+    """
+
+    is_live = False
+
+    def __init__(self, path: Path, settings: SourceSettings) -> None:
+        """Only remember; open() does the work.
+
+        Args:
+            path: bag folder or file.
+            settings: topic and focal_px matter.
+        """
+        self.name = str(path)
+        self.fps = 30.0
+        self.camera: CameraModel = UNKNOWN_CAMERA
+        self.frame_count: int | None = None
+        self.topic = settings.topic
+        self._path = path
+        self._settings = settings
+        self._reader: AnyReader | None = None
+        self._messages: Generator[tuple[Any, int, bytes], None, None] | None = None
+        self._index = 0
+        self._last_ns = -1
+
+    def open(self) -> None:
+        """See FrameSource."""
+        self.close()
+        reader = self._open_reader()
+        self._reader = reader
+        try:
+            connections = self._image_connections(reader)
+            self.topic = connections[0].topic
+            self.frame_count = sum(c.msgcount for c in connections)
+            if not self.frame_count:
+                raise SourceError(f'{self.name}: topic {self.topic} has no messages')
+            self.fps = self._rate(reader, connections)
+            self._messages = reader.messages(connections=connections)
+            first = self._decode(next(self._messages))[1]
+            self.camera = camera_model(first.shape[1], first.shape[0], self._focal_px(reader))
+            self._messages = reader.messages(connections=connections)
+        except StopIteration:
+            self.close()
+            raise SourceError(f'{self.name}: topic {self.topic} has no messages') from None
+        except SourceError:
+            self.close()
+            raise
+        self._index = 0
+        self._last_ns = -1
+
+    def read(self) -> Frame | None:
+        """See FrameSource."""
+        if self._messages is None:
+            return None
+        try:
+            message = next(self._messages, None)
+        except (AnyReaderError, OSError, ValueError, EOFError) as error:
+            raise SourceError(
+                f'{self.name}: damaged after frame {self._index}: {error}'
+            ) from error
+        if message is None:
+            return None
+        header_ns, image = self._decode(message)
+        stamp_ns = header_ns if header_ns > max(self._last_ns, 0) else message[1]
+        stamp_ns = max(stamp_ns, self._last_ns + 1)
+        self._last_ns = stamp_ns
+        frame = Frame(self._index, stamp_ns, image)
+        self._index += 1
+        return frame
+
+    def close(self) -> None:
+        """See FrameSource."""
+        self._messages = None
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+
+    def _open_reader(self) -> AnyReader:
+        path = self._path
+        try:
+            if path.is_dir() and not (path / 'metadata.yaml').is_file():
+                files = sorted(p for p in path.iterdir() if p.suffix in ('.mcap', '.db3'))
+                path = files[0]  # a bag whose recorder never came to write its metadata
+            reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_KILTED))
+            reader.open()
+        except (AnyReaderError, OSError, ValueError, KeyError, EOFError, AssertionError) as error:
+            raise SourceError(f'{self.name}: is not a bag that can be read: {error}') from error
+        return reader
+
+    def _image_connections(self, reader: AnyReader) -> list[Any]:
+        images = [c for c in reader.connections if c.msgtype in (RAW, COMPRESSED)]
+        topics = sorted({c.topic for c in images})
+        if not topics:
+            held = ', '.join(sorted({c.topic for c in reader.connections})) or 'nothing'
+            raise SourceError(f'{self.name}: holds no image topic (holds {held})')
+        wanted = self._settings.topic
+        if not wanted and len(topics) > 1:
+            raise SourceError(
+                f'{self.name}: holds several image topics, name one: {", ".join(topics)}'
+            )
+        wanted = wanted or topics[0]
+        chosen = [c for c in images if c.topic in (wanted, f'/{wanted}')]
+        if not chosen:
+            raise SourceError(
+                f'{self.name}: holds no image topic {wanted} (image topics: {", ".join(topics)})'
+            )
+        return chosen
+
+    def _rate(self, reader: AnyReader, connections: list[Any]) -> float:
+        """Messages per second over the whole bag, 30 where that says nothing."""
+        seconds = float(reader.duration) * 1e-9
+        count = sum(c.msgcount for c in connections)
+        rate = (count - 1) / seconds if count > 1 and seconds > 0 else 30.0
+        return rate if 0.1 <= rate <= 1000 else 30.0
+
+    def _focal_px(self, reader: AnyReader) -> float:
+        """The focal length asked for, else that of the camera_info beside the image topic."""
+        if self._settings.focal_px > 0:
+            return self._settings.focal_px
+        beside = self.topic.rsplit('/', 1)[0] + '/camera_info'
+        infos = [c for c in reader.connections if c.topic == beside and c.msgcount]
+        for connection, _, raw in reader.messages(connections=infos) if infos else ():
+            info: Any = reader.deserialize(raw, connection.msgtype)
+            return float(getattr(info, 'k', getattr(info, 'K', [0.0]))[0])
+        return 0.0
+
+    def _decode(self, message: tuple[Any, int, bytes]) -> tuple[int, Image]:
+        connection, _, raw = message
+        assert self._reader is not None
+        try:
+            content: Any = self._reader.deserialize(raw, connection.msgtype)
+            if connection.msgtype == COMPRESSED:
+                if 'compressedDepth' in content.format:
+                    raise SourceError('a depth image (compressedDepth) shows no face')
+                image = compressed_to_bgr(content.data)
+            else:
+                image = image_to_bgr(
+                    content.data,
+                    content.encoding,
+                    content.height,
+                    content.width,
+                    content.step,
+                    bool(content.is_bigendian),
+                )
+        except (SourceError, AnyReaderError) as error:
+            raise SourceError(
+                f'{self.name}: {connection.topic}, frame {self._index}: {error}'
+            ) from error
+        stamp = content.header.stamp
+        return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec), image

@@ -1,0 +1,109 @@
+"""Pixel formats of ROS images (sensor_msgs/image_encodings.hpp) to BGR."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import Image
+from kf_imitation.errors import SourceError
+
+# encoding: (bytes per pixel, OpenCV conversion to BGR or None, bits per sample).
+# cv2 names Bayer patterns by the second row, ROS by the first: rggb is cv2's BG.
+_FORMATS: dict[str, tuple[int, int | None, int]] = {
+    'bgr8': (3, None, 8),
+    '8uc3': (3, None, 8),
+    'rgb8': (3, cv2.COLOR_RGB2BGR, 8),
+    'bgra8': (4, cv2.COLOR_BGRA2BGR, 8),
+    '8uc4': (4, cv2.COLOR_BGRA2BGR, 8),
+    'rgba8': (4, cv2.COLOR_RGBA2BGR, 8),
+    'mono8': (1, cv2.COLOR_GRAY2BGR, 8),
+    '8uc1': (1, cv2.COLOR_GRAY2BGR, 8),
+    'mono16': (2, cv2.COLOR_GRAY2BGR, 16),
+    'bgr16': (6, None, 16),
+    'rgb16': (6, cv2.COLOR_RGB2BGR, 16),
+    'bgra16': (8, cv2.COLOR_BGRA2BGR, 16),
+    'rgba16': (8, cv2.COLOR_RGBA2BGR, 16),
+    'yuv422': (2, cv2.COLOR_YUV2BGR_UYVY, 8),
+    'uyvy': (2, cv2.COLOR_YUV2BGR_UYVY, 8),
+    'yuv422_yuy2': (2, cv2.COLOR_YUV2BGR_YUY2, 8),
+    'yuyv': (2, cv2.COLOR_YUV2BGR_YUY2, 8),
+    **{
+        f'bayer_{pattern}{bits}': (bits // 8, code, bits)
+        for bits in (8, 16)
+        for pattern, code in (
+            ('rggb', cv2.COLOR_BayerBG2BGR),
+            ('bggr', cv2.COLOR_BayerRG2BGR),
+            ('gbrg', cv2.COLOR_BayerGR2BGR),
+            ('grbg', cv2.COLOR_BayerGB2BGR),
+        )
+    },
+}
+SUPPORTED_ENCODINGS = tuple(_FORMATS)
+
+
+def image_to_bgr(
+    data: bytes | bytearray | memoryview | NDArray[np.uint8],
+    encoding: str,
+    height: int,
+    width: int,
+    step: int,
+    is_bigendian: bool = False,
+) -> Image:
+    """Convert the fields of a sensor_msgs/Image.
+
+    Args:
+        data: rows of `step` bytes.
+        encoding: as in sensor_msgs/image_encodings.hpp; 16-bit samples lose their low byte.
+        height: rows.
+        width: columns.
+        step: bytes from row to row, at least width times the bytes of a pixel.
+        is_bigendian: byte order of 16-bit samples.
+
+    Returns:
+        (height, width, 3) uint8 BGR, always a copy.
+
+    Raises:
+        SourceError: the encoding is not one of SUPPORTED_ENCODINGS, or the sizes contradict.
+    """
+    known = _FORMATS.get(encoding.lower())
+    if known is None:
+        raise SourceError(
+            f'image encoding {encoding!r} is not supported (one of: '
+            f'{", ".join(SUPPORTED_ENCODINGS)})'
+        )
+    pixel_bytes, conversion, bits = known
+    raw = np.frombuffer(data, np.uint8)
+    if height < 1 or width < 1 or step < width * pixel_bytes or raw.size < step * height:
+        raise SourceError(
+            f'image of {width}x{height} {encoding} with step {step} holds {raw.size} bytes: '
+            f'needs {max(step, width * pixel_bytes) * height}'
+        )
+    rows = raw[: step * height].reshape(height, step)[:, : width * pixel_bytes]
+    if bits == 16:
+        rows = rows[:, (0 if is_bigendian else 1) :: 2]  # the high byte
+        pixel_bytes //= 2
+    pixels = np.ascontiguousarray(rows).reshape(height, width, pixel_bytes)
+    if pixel_bytes == 1:
+        pixels = pixels[:, :, 0]
+    if conversion is None:
+        return np.array(pixels)
+    try:
+        return np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
+    except cv2.error as error:
+        raise SourceError(f'image of {width}x{height} {encoding}: {error.err}') from error
+
+
+def compressed_to_bgr(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> Image:
+    """Decode the data of a sensor_msgs/CompressedImage (JPEG, PNG, WebP, …).
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        SourceError: the bytes are not an image.
+    """
+    raw = np.frombuffer(data, np.uint8)
+    image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    if image is None:
+        raise SourceError(f'compressed image of {raw.size} bytes cannot be decoded')
+    return np.asarray(image, np.uint8)

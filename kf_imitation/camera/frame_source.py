@@ -1,0 +1,95 @@
+"""What every source of frames looks like, and what they share: settings, camera model, errors."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from kf_imitation.data_types import CameraModel, Frame
+from kf_imitation.errors import SourceError
+
+FIELD_OF_VIEW_RAD = math.radians(60.0)  # of a typical webcam, used while nothing else is known
+FOLDER_FPS = 30.0
+
+
+class SourceLost(SourceError):  # noqa: N818 (a state of the device rather than a fault of the user)
+    """A live source that was open stopped delivering frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """What is asked of a source; 0 and '' leave the choice to it.
+
+    Attributes:
+        width: [px], cameras only.
+        height: [px], cameras only.
+        fps: [Hz], cameras, folders of images (0: 30) and the test pattern (0: 30).
+        fourcc: pixel format of cameras, for example MJPG.
+        focal_px: focal length; 0 assumes a horizontal field of view of 60 degrees.
+        reconnect_s: pause between attempts to reopen a lost live source.
+        topic: image topic of a bag; '' takes the only one.
+        start_ns: stamp of the first frame of files and folders (bags keep their own stamps).
+    """
+
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    fourcc: str = ''
+    focal_px: float = 0.0
+    reconnect_s: float = 1.0
+    topic: str = ''
+    start_ns: int = 0
+
+
+class FrameSource(Protocol):
+    """A source of frames; one thread reads.
+
+    Attributes:
+        name: what the user would call it.
+        is_live: a device or stream, which never waits for us; else a file.
+        fps: nominal rate [Hz].
+        camera: known after open().
+        frame_count: None if unknown.
+    """
+
+    name: str
+    is_live: bool
+    fps: float
+    camera: CameraModel
+    frame_count: int | None
+
+    def open(self) -> None:
+        """Open, or open again from the start after close().
+
+        Raises:
+            SourceError: with name and reason.
+        """
+
+    def read(self) -> Frame | None:
+        """Return the next frame; live sources block until there is one newer than the last.
+
+        Returns:
+            None at the end of a file, and after close() by another thread.
+
+        Raises:
+            SourceLost: a live source went away.
+            SourceError: a file is damaged from here on.
+        """
+
+    def close(self) -> None:
+        """Free the source; may be called twice and from another thread."""
+
+
+def camera_model(width: int, height: int, focal_px: float) -> CameraModel:
+    """Pinhole model of an image size.
+
+    Args:
+        width: [px].
+        height: [px].
+        focal_px: 0 assumes a horizontal field of view of 60 degrees.
+    """
+    if focal_px <= 0:
+        focal_px = width / 2 / math.tan(FIELD_OF_VIEW_RAD / 2)
+    return CameraModel(width, height, focal_px)
+
+
+UNKNOWN_CAMERA = CameraModel(0, 0, 0.0)

@@ -1,0 +1,127 @@
+"""Frames of a video file, stamped by the container."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kf_imitation.camera.container import container_fault
+from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceSettings, camera_model
+from kf_imitation.camera.quiet import quiet_opencv
+from kf_imitation.data_types import CameraModel, Frame
+from kf_imitation.errors import SourceError
+
+DEFAULT_FPS = 30.0
+# A container's frame count may be an estimate (rate times duration), so a video only counts as
+# cut off when both frames and time are missing.
+MISSING_SHARE = 0.05
+MISSING_FRAMES = 3
+
+
+class VideoFile:
+    """A video file, or the URL of one; read as fast as the caller asks.
+
+    stamp_ns = start_ns + presentation time of the container, so variable rates are kept. Where
+    the container has no increasing times, index / fps takes their place.
+    """
+
+    is_live = False
+
+    def __init__(self, path: Path | str, settings: SourceSettings) -> None:
+        """Only remember; open() does the work.
+
+        Args:
+            path: file, or http(s) URL of a file.
+            settings: focal_px and start_ns matter.
+        """
+        self.name = str(path)
+        self.fps = DEFAULT_FPS
+        self.camera: CameraModel = UNKNOWN_CAMERA
+        self.frame_count: int | None = None
+        self._path = path
+        self._settings = settings
+        self._capture: Any = None
+        self._index = 0
+        self._last_s = 0.0
+        self._first: np.ndarray[Any, Any] | None = None
+
+    def open(self) -> None:
+        """See FrameSource."""
+        self.close()
+        if isinstance(self._path, Path):
+            _check_file(self._path)
+        with quiet_opencv():
+            capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+        if not capture.isOpened():
+            capture.release()
+            raise SourceError(f'{self.name}: is not a video that can be decoded')
+        fps = float(capture.get(cv2.CAP_PROP_FPS))
+        self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
+        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        self.frame_count = count if count > 0 else None
+        good, image = capture.read()
+        if not good or image is None:
+            capture.release()
+            raise SourceError(f'{self.name}: opens, but not one frame can be decoded')
+        self._capture = capture
+        self._index = 0
+        self._first = image
+        self._last_s = self._position_s()
+        self.camera = camera_model(image.shape[1], image.shape[0], self._settings.focal_px)
+
+    def read(self) -> Frame | None:
+        """See FrameSource."""
+        if self._capture is None:
+            return None
+        if self._first is not None:
+            image, self._first = self._first, None
+        else:
+            good, image = self._capture.read()
+            if not good or image is None:
+                self._check_end()
+                return None
+            position = self._position_s()
+            nominal = 1.0 / self.fps
+            self._last_s = position if position > self._last_s else self._last_s + nominal
+            self._index += 1
+        stamp_ns = self._settings.start_ns + round(self._last_s * 1e9)
+        return Frame(self._index, stamp_ns, image)
+
+    def close(self) -> None:
+        """See FrameSource."""
+        if self._capture is not None:
+            self._capture.release()
+        self._capture = None
+        self._first = None
+
+    def _position_s(self) -> float:
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e-3
+
+    def _check_end(self) -> None:
+        if self.frame_count is None:
+            return
+        got, wanted = self._index + 1, self.frame_count
+        missing = wanted - got
+        allowed = max(MISSING_FRAMES, MISSING_SHARE * wanted)
+        end_s = wanted / self.fps
+        if missing > allowed and end_s - self._last_s > (allowed + 1) / self.fps:
+            self.close()
+            raise SourceError(
+                f'{self.name}: is cut off or damaged: frame {got} of {wanted} '
+                f'(at {self._last_s:.2f} s) is the last that can be decoded'
+            )
+
+
+def _check_file(path: Path) -> None:
+    """Raise SourceError when a file cannot be a whole video."""
+    try:
+        size = path.stat().st_size
+        with path.open('rb'):
+            pass
+    except OSError as error:
+        raise SourceError(f'{path}: cannot be read: {error.strerror}') from error
+    if size == 0:
+        raise SourceError(f'{path}: is empty')
+    if fault := container_fault(path):
+        raise SourceError(f'{path}: {fault}')
