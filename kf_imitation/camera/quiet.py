@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 
@@ -13,10 +14,15 @@ _ERRORS_ONLY = 2
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Print no OpenCV warnings inside."""
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(_ERRORS_ONLY)
+    """Print no OpenCV warnings inside; does nothing where OpenCV has no such switch."""
+    utils: Any = getattr(cv2, 'utils', None)
+    logging: Any = getattr(utils, 'logging', None)
+    if logging is None:
+        yield
+        return
+    level = logging.getLogLevel()
+    logging.setLogLevel(_ERRORS_ONLY)
     try:
         yield
     finally:
-        cv2.setLogLevel(level)
+        logging.setLogLevel(level)
