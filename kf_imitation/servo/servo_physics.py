@@ -1,0 +1,138 @@
+"""Motion, current, heat and voltage of one simulated servo; pure, in rad, A, °C and V.
+
+A damped second-order position loop around a motor with limited torque and speed, dry friction,
+gear backlash, and one thermal mass. The figures are of the size of the real servos, not
+identified from them; docs/simulator.md lists them.
+"""
+
+import math
+from dataclasses import dataclass
+
+STEP_S = 0.002  # integration step; the loop below is stable up to 8 ms
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What acts on the servo from outside; faults change it.
+
+    Attributes:
+        supply_v: voltage of the power supply.
+        line_ohm: resistance of the cable, voltage drops with current.
+        ambient_c: temperature around it.
+        load: torque of the face on the horn as a fraction of the stall torque, signed.
+        blocked: the horn cannot move.
+    """
+
+    supply_v: float
+    line_ohm: float = 0.1
+    ambient_c: float = 25.0
+    load: float = 0.0
+    blocked: bool = False
+
+
+@dataclass(slots=True)
+class Drive:
+    """What the firmware asks of the motor in this step.
+
+    Attributes:
+        mode: 'off', 'position' or 'velocity'.
+        target_rad: of the position loop, after the profile.
+        target_rad_s: of the velocity loop.
+        current_limit_a: bound of the current.
+    """
+
+    mode: str
+    target_rad: float
+    target_rad_s: float
+    current_limit_a: float
+
+
+class ServoPhysics:
+    """State of one servo's mechanics.
+
+    Attributes:
+        angle_rad: of the output shaft where the encoder sits.
+        speed_rad_s: of it.
+        current_a: signed motor current.
+        temperature_c: of the case.
+        voltage_v: at the servo.
+    """
+
+    stiffness_hz = 16.0  # natural frequency of the position loop
+    damping = 0.9
+    inertia_s = 0.03  # from stall to no-load speed at full current
+    friction = 0.02  # dry friction, fraction of the stall torque
+    backlash_rad = 0.004  # play behind the encoder
+    heat_c_per_a2_s = 0.6  # heating by current squared
+    cooling_s = 300.0  # time constant of the case
+
+    def __init__(
+        self, stall_current_a: float, no_load_speed_rad_s: float, nominal_v: float, angle: float
+    ) -> None:
+        self.stall_current_a = stall_current_a
+        self.no_load_speed_rad_s = no_load_speed_rad_s
+        self.nominal_v = nominal_v
+        self.surroundings = Surroundings(supply_v=nominal_v)
+        self.angle_rad = angle
+        self.horn_rad = angle
+        self.speed_rad_s = 0.0
+        self.current_a = 0.0
+        self.temperature_c = self.surroundings.ambient_c
+        self.voltage_v = nominal_v
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing moves and no current flows."""
+        return self.speed_rad_s == 0.0 and self.current_a == 0.0
+
+    def step(self, drive: Drive) -> None:
+        """Advance by STEP_S."""
+        around = self.surroundings
+        self.voltage_v = max(0.0, around.supply_v - around.line_ohm * abs(self.current_a))
+        power = min(1.2, self.voltage_v / self.nominal_v)
+        top_speed = self.no_load_speed_rad_s * power
+        full = self.no_load_speed_rad_s / self.inertia_s  # rad/s² at the stall current
+        wanted = self._wanted_acceleration(drive, top_speed)
+        if drive.mode == 'off':
+            torque = 0.0
+        else:
+            # Back EMF leaves less current the faster the servo turns the same way.
+            spent = abs(self.speed_rad_s) / top_speed if top_speed else 1.0
+            left = power * (1.0 - spent) if self.speed_rad_s * wanted > 0.0 else power
+            limit = max(0.0, min(drive.current_limit_a / self.stall_current_a, left))
+            torque = max(-limit, min(limit, wanted / full + around.load))
+        self.current_a = torque * self.stall_current_a
+        self._move((torque - around.load) * full, full, top_speed)
+        self.temperature_c += STEP_S * (
+            self.heat_c_per_a2_s * self.current_a**2
+            - (self.temperature_c - around.ambient_c) / self.cooling_s
+        )
+
+    def _wanted_acceleration(self, drive: Drive, top_speed: float) -> float:
+        omega = 2.0 * math.pi * self.stiffness_hz
+        if drive.mode == 'position':
+            error = drive.target_rad - self.angle_rad
+            return omega * omega * error - 2.0 * self.damping * omega * self.speed_rad_s
+        if drive.mode == 'velocity':
+            target = max(-top_speed, min(top_speed, drive.target_rad_s))
+            return omega * (target - self.speed_rad_s)
+        return 0.0
+
+    def _move(self, acceleration: float, full: float, top_speed: float) -> None:
+        if self.surroundings.blocked:
+            self.speed_rad_s = 0.0
+            return
+        stick = self.friction * full
+        if self.speed_rad_s == 0.0 and abs(acceleration) <= stick:
+            return
+        direction = math.copysign(1.0, self.speed_rad_s or acceleration)
+        speed = self.speed_rad_s + STEP_S * (acceleration - direction * stick)
+        if self.speed_rad_s * speed < 0.0 and abs(acceleration) <= stick:
+            speed = 0.0  # friction stops, it does not push back
+        if self.current_a == 0.0:
+            speed *= math.exp(-STEP_S / self.inertia_s)  # the shorted motor brakes
+            speed = 0.0 if abs(speed) < 1e-4 else speed
+        self.speed_rad_s = max(-top_speed, min(top_speed, speed)) if top_speed else 0.0
+        self.angle_rad += STEP_S * self.speed_rad_s
+        play = self.backlash_rad / 2.0
+        self.horn_rad = max(self.angle_rad - play, min(self.angle_rad + play, self.horn_rad))
