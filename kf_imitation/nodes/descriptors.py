@@ -2,11 +2,23 @@
 
 from typing import cast
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    ParameterType,
+)
 
 from kf_imitation.params import Parameter, Value
 
 _INT_LIMIT = 2**63 - 1
+_TYPES = {
+    bool: ParameterType.PARAMETER_BOOL,
+    int: ParameterType.PARAMETER_INTEGER,
+    float: ParameterType.PARAMETER_DOUBLE,
+    str: ParameterType.PARAMETER_STRING,
+    list: ParameterType.PARAMETER_STRING_ARRAY,
+}
 
 
 def typed(parameter: Parameter, value: object) -> Value:
@@ -25,6 +37,8 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     rules += [] if parameter.live else ['read at start only']
     # Dynamic typing lets 60 pass for 60.0; the schema's own check keeps the type.
     result = ParameterDescriptor(
+        name=parameter.name,
+        type=_TYPES[type(parameter.default)],
         description=parameter.description,
         additional_constraints='; '.join(rules),
         dynamic_typing=type(parameter.default) is float,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from threading import Event
+from time import monotonic
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -45,6 +46,8 @@ class KfNode(Node):  # type: ignore[misc]
         self.ledger = Ledger()
         self.finished = Event()
         self.fault: KfImitationError | None = None
+        self._started = monotonic()
+        self._marks: dict[str, tuple[float, int]] = {}
         self._table = {parameter.name: parameter for parameter in SCHEMA[section]}
         self.settings = self._declare()
         self.add_on_set_parameters_callback(self._check_change)
@@ -95,6 +98,13 @@ class KfNode(Node):  # type: ignore[misc]
             values[f'{name} p50 / p99 [ms]'] = f'{times.p50_ms:.2f} / {times.p99_ms:.2f}'
         return values
 
+    def rate_hz(self, name: str) -> float:
+        """Return how fast a count of the ledger grew since the last call for it."""
+        now, count = monotonic(), self.ledger.count(name)
+        then, before = self._marks.get(name, (self._started, 0))
+        self._marks[name] = (now, count)
+        return (count - before) / max(now - then, 1e-3)
+
     def _declare(self) -> dict[str, Value]:
         """Declare all, refuse all faults at once, then fix type and bounds of each."""
         loose = ParameterDescriptor(dynamic_typing=True)
@@ -106,8 +116,9 @@ class KfNode(Node):  # type: ignore[misc]
             faults += [f'{self.get_name()}.{fault}'] if fault else []
             values[name] = typed(parameter, value)
         if faults:
+            refusal = ConfigError(f'parameters of node {self.get_name()}', faults)
             self.destroy_node()
-            raise ConfigError(f'parameters of node {self.get_name()}', faults)
+            raise refusal
         for name, parameter in self._table.items():
             self.set_descriptor(name, descriptor(parameter))
         return values

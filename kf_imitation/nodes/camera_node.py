@@ -1,0 +1,199 @@
+"""Camera node: frames of any source as image_raw and camera_info, stamped at capture."""
+
+import sys
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from threading import Condition, Event, Thread
+from typing import Any
+
+from geometry_msgs.msg import PolygonStamped
+from sensor_msgs.msg import CameraInfo, Image
+
+from kf_imitation.camera.frame_source import FrameSource, SourceSettings
+from kf_imitation.camera.sources import open_source
+from kf_imitation.data_types import Frame
+from kf_imitation.errors import KfImitationError
+from kf_imitation.graph import INPUTS
+from kf_imitation.nodes import qos
+from kf_imitation.nodes.conversions import to_camera_info, to_image, to_ns
+from kf_imitation.nodes.node_base import OK, WARN, KfNode
+from kf_imitation.nodes.node_main import run_node
+from kf_imitation.params import Value
+from kf_imitation.paths import share_path
+
+# A frame that is not acknowledged by then was lost with the node that had it.
+ACKNOWLEDGE_TIMEOUT_S = 15.0
+# At the end of a file: time for the last keyframe to be committed and the head to reach it.
+LINGER_S = 1.5
+
+
+class CameraNode(KfNode):
+    """Reads a source in a thread of its own and publishes every frame.
+
+    A live camera never waits. With lossless set, at most max_in_flight frames are under way:
+    the keyframe node answers each with a face/region message of the same stamp. Files are
+    restamped: the first frame is now, the others follow at the file's own distances.
+    """
+
+    def __init__(
+        self,
+        overrides: Mapping[str, Value] | None = None,
+        source: FrameSource | None = None,
+        **options: Any,
+    ) -> None:
+        """Open the source and start reading.
+
+        Args:
+            overrides: parameter values above those of parameter files.
+            source: opened already; None opens what the parameter source says.
+            options: for rclpy.node.Node.
+
+        Raises:
+            ConfigError: a parameter breaks its rule.
+            SourceError: the source cannot be opened.
+        """
+        super().__init__('camera', overrides, **options)
+        self._lossless = self.setting('lossless', bool)
+        self._realtime = self.setting('realtime', bool)
+        self._frame_id = self.setting('frame_id', str)
+        self._stop = Event()
+        self._answered = Condition()
+        self._in_flight: deque[int] = deque()
+        self._state = 'starting'
+        profile = qos.frame_publisher(self._lossless)
+        self._images = self.create_publisher(Image, 'image_raw', profile)
+        self._infos = self.create_publisher(CameraInfo, 'camera_info', profile)
+        if self._lossless:
+            self.create_subscription(
+                PolygonStamped, 'face/region', self._acknowledge, qos.per_frame_subscription()
+            )
+        self._source = source or open_source(source_spec(self.setting('source', str)), self._ask())
+        self._base_ns: int | None = None
+        self._thread = Thread(target=self._capture, name='capture', daemon=True)
+        self._thread.start()
+
+    def status(self) -> tuple[bytes, str, dict[str, object]]:
+        """Return the state of the source."""
+        level = OK if self._state.startswith('sending') or self._stop.is_set() else WARN
+        values = {'source': self._source.name, 'frame rate [Hz]': round(self.rate_hz('frames'), 1)}
+        return level, f'{self._state} {self._source.name}', values
+
+    def close(self) -> None:
+        """Stop reading and free the source."""
+        self._stop.set()
+        with self._answered:
+            self._answered.notify_all()
+        self._source.close()
+        self._thread.join(timeout=5.0)
+
+    def _ask(self) -> SourceSettings:
+        names = ('width', 'height', 'fps', 'fourcc', 'focal_px', 'reconnect_s', 'topic')
+        return SourceSettings(**{name: self.settings[name] for name in names})  # type: ignore[arg-type]
+
+    def _capture(self) -> None:
+        try:
+            if not self._source.is_live:
+                self._state = 'waiting for listeners before playing'
+                self._wait_for_listeners()
+            self._state = 'sending'
+            while (frame := self._next()) is not None:
+                self._publish(frame)
+            self._state = 'at the end of'
+            self._drain()
+        except KfImitationError as fault:
+            self.fail(fault)
+        finally:
+            self.finished.set()
+
+    def _next(self) -> Frame | None:
+        """Return the next frame when it is due and wanted; None at the end or when stopped."""
+        with self.ledger.timed('camera read'):
+            frame = self._source.read()
+        if frame is None and self.setting('loop', bool) and not self._source.is_live:
+            self._source.close()
+            self._source.open()
+            self._base_ns = None
+            frame = self._source.read()
+        if frame is None or self._stop.is_set():
+            return None
+        if not self._source.is_live:
+            frame = self._restamp(frame)
+        return frame if self._admit(frame.stamp_ns) else None
+
+    def _restamp(self, frame: Frame) -> Frame:
+        """Shift a file's stamps so that its first frame is now; wait for the others."""
+        now_ns = self.get_clock().now().nanoseconds
+        if self._base_ns is None:
+            self._base_ns = now_ns - frame.stamp_ns
+        due_ns = self._base_ns + frame.stamp_ns
+        if self._realtime:
+            if due_ns > now_ns:
+                self._stop.wait((due_ns - now_ns) * 1e-9)
+            else:
+                self.ledger.observe('camera late', (now_ns - due_ns) * 1e-9)
+        return replace(frame, stamp_ns=due_ns)
+
+    def _admit(self, stamp_ns: int) -> bool:
+        """Note a frame as under way; wait for room first where no frame may be lost."""
+        if self._lossless:
+            limit = self.setting('max_in_flight', int)
+            with self._answered:
+                self._wait_until_fewer(limit)
+                self._in_flight.append(stamp_ns)
+        return not self._stop.is_set()
+
+    def _wait_until_fewer(self, limit: int) -> None:
+        """Wait for answers; the condition is held."""
+        done = self._answered.wait_for(
+            lambda: len(self._in_flight) < limit or self._stop.is_set(), ACKNOWLEDGE_TIMEOUT_S
+        )
+        if not done:
+            self.ledger.add('frames lost on the way', len(self._in_flight))
+            self.get_logger().warning(
+                f'{len(self._in_flight)} frames not answered within {ACKNOWLEDGE_TIMEOUT_S:g} s'
+            )
+            self._in_flight.clear()
+
+    def _acknowledge(self, region: PolygonStamped) -> None:
+        stamp_ns = to_ns(region.header.stamp)
+        with self._answered:
+            while self._in_flight and self._in_flight[0] <= stamp_ns:
+                self._in_flight.popleft()
+            self._answered.notify_all()
+
+    def _publish(self, frame: Frame) -> None:
+        with self.ledger.timed('camera publish'):
+            self._infos.publish(
+                to_camera_info(self._source.camera, frame.stamp_ns, self._frame_id)
+            )
+            self._images.publish(to_image(frame.bgr, frame.stamp_ns, self._frame_id))
+        self.ledger.add('frames')
+
+    def _wait_for_listeners(self) -> None:
+        wanted = {name: INPUTS[name] for name in self.setting('wait_for', str).split()}
+        while wanted and not self._stop.wait(0.05):
+            for name, topic in list(wanted.items()):
+                listeners = self.get_subscriptions_info_by_topic(self.resolve_topic_name(topic))
+                if any(listener.node_name == name for listener in listeners):
+                    del wanted[name]
+
+    def _drain(self) -> None:
+        """Wait until the last frames are scored and the head has come to rest."""
+        with self._answered:
+            self._wait_until_fewer(1)
+        self._stop.wait(LINGER_S)
+
+
+def source_spec(source: str) -> str:
+    """Return the source, or the demo clip in place of ''."""
+    return source or str(share_path('media/demo.mp4'))
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node as a process of its own."""
+    return run_node(CameraNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

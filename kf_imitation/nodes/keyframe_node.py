@@ -1,0 +1,199 @@
+"""Keyframe node: every frame's score, and the face crops of the keyframes."""
+
+import math
+import sys
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+import cv2
+from geometry_msgs.msg import PolygonStamped
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Float32
+
+from kf_imitation.data_types import Frame, FrameScore
+from kf_imitation.errors import SourceError
+from kf_imitation.nodes import qos
+from kf_imitation.nodes.conversions import from_image, header, to_image, to_ns, to_scalars
+from kf_imitation.nodes.face_messages import to_region
+from kf_imitation.nodes.node_base import OK, WARN, KfNode
+from kf_imitation.nodes.node_main import run_node
+from kf_imitation.params import Value
+from kf_imitation.pipeline import (
+    ChosenFrame,
+    FacePipeline,
+    FaceStep,
+    build_face_pipeline,
+    detector_settings,
+    face_settings,
+)
+
+# Without a frame for this long the source has ended or is lost: what is pending is committed.
+FLUSH_S = 0.5
+
+
+class KeyframeNode(KfNode):
+    """Runs FacePipeline on image_raw.
+
+    Every frame is answered at once by face/region with the frame's stamp (no points: no face),
+    and later, when its score is final, by one keyframe/explanation with is_keyframe 0. A keyframe
+    is one more explanation with is_keyframe 1, and its crop on keyframe/image.
+    """
+
+    def __init__(
+        self,
+        overrides: Mapping[str, Value] | None = None,
+        pipeline: FacePipeline | None = None,
+        **options: Any,
+    ) -> None:
+        """Load the models and listen.
+
+        Args:
+            overrides: parameter values above those of parameter files.
+            pipeline: for tests; None builds it from the parameters.
+            options: for rclpy.node.Node.
+
+        Raises:
+            ConfigError: a parameter breaks its rule.
+            ModelError: the model is missing or altered.
+        """
+        super().__init__('keyframe', overrides, **options)
+        self._pipeline = pipeline or build_face_pipeline(self.settings, self.ledger)
+        self._index = 0
+        self._last_ns = -1
+        self._last_done_s = monotonic()
+        self._pending = False
+        self._state = 'no frame yet'
+        self._frame_id = ''
+        self._info = CameraInfo()
+        lossless = self.setting('lossless', bool)
+        per_frame, few = qos.per_frame_publisher(lossless), qos.keyframe_topics()
+        self._regions = self.create_publisher(PolygonStamped, 'face/region', per_frame)
+        self._scores = self.create_publisher(Float32, 'keyframe/score', per_frame)
+        self._explanations = self.create_publisher(JointState, 'keyframe/explanation', per_frame)
+        self._crop_infos = self.create_publisher(CameraInfo, 'keyframe/camera_info', few)
+        self._crops = self.create_publisher(Image, 'keyframe/image', few)
+        self._annotated = self.create_publisher(Image, 'keyframe/annotated', 2)
+        self.create_timer(0.1, self._flush_if_idle)
+        profile = qos.frame_subscription(lossless)
+        self.create_subscription(CameraInfo, 'camera_info', self._on_info, profile)
+        self.create_subscription(Image, 'image_raw', self._on_image, profile)
+
+    def status(self) -> tuple[bytes, str, dict[str, object]]:
+        """Return what the face tracker says."""
+        idle = monotonic() - self._last_done_s > FLUSH_S
+        sentence = f'no frames arrive; {self._state}' if idle else self._state
+        return WARN if idle else OK, sentence, {'scored [Hz]': round(self.rate_hz('frames'), 1)}
+
+    def on_settings(self, changed: Mapping[str, Value]) -> None:
+        """Apply live changes of face and detector settings."""
+        self._pipeline.configure(detector_settings(self.settings))
+        self._pipeline.configure_face(face_settings(self.settings))
+
+    def _on_info(self, info: CameraInfo) -> None:
+        self._info = info
+
+    def _on_image(self, message: Image) -> None:
+        stamp_ns = to_ns(message.header.stamp)
+        self._frame_id = message.header.frame_id
+        if stamp_ns <= self._last_ns:
+            # A bag that starts again, or a clock that was set back.
+            self._pipeline.reset()
+        try:
+            frame = Frame(self._index, stamp_ns, from_image(message))
+        except SourceError as fault:
+            self.fail(fault)
+            return
+        self._index, self._last_ns = self._index + 1, stamp_ns
+        step = self._pipeline.push(frame)
+        self._pending, self._state = True, step.state
+        self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))
+        self._publish(step)
+        if self._annotated.get_subscription_count():
+            self._annotated.publish(annotated(frame, step, self._frame_id))
+        self._last_done_s = monotonic()
+
+    def _flush_if_idle(self) -> None:
+        if self._pending and monotonic() - self._last_done_s > FLUSH_S:
+            self._pending = False
+            self._publish(self._pipeline.flush())
+
+    def _publish(self, step: FaceStep) -> None:
+        for score in step.scores:
+            if score.score is not None:
+                self._scores.publish(Float32(data=float(score.score)))
+            self._explanations.publish(self._explain(score))
+        for chosen in step.chosen:
+            self._publish_keyframe(chosen)
+
+    def _explain(self, score: FrameScore) -> JointState:
+        return self._scalars(
+            score.stamp_ns,
+            score=math.nan if score.score is None else score.score,
+            flow_px=score.flow_px,
+            face=score.region is not None,
+        )
+
+    def _publish_keyframe(self, chosen: ChosenFrame) -> None:
+        keyframe, face = chosen.keyframe, chosen.face
+        info = CameraInfo(
+            header=header(face.stamp_ns, self._frame_id),
+            height=self._info.height,
+            width=self._info.width,
+            distortion_model=self._info.distortion_model,
+            d=self._info.d,
+            k=self._info.k,
+            r=self._info.r,
+            p=self._info.p,
+        )
+        info.roi.x_offset, info.roi.y_offset = face.x, face.y
+        info.roi.width, info.roi.height = face.width, face.height
+        self._crop_infos.publish(info)
+        self._crops.publish(to_image(face.bgr, face.stamp_ns, self._frame_id))
+        self._explanations.publish(
+            self._scalars(
+                keyframe.stamp_ns,
+                score=keyframe.score,
+                face=True,
+                prominence=keyframe.prominence,
+                threshold=keyframe.threshold,
+                is_keyframe=True,
+                commit_delay_s=keyframe.commit_delay_s,
+            )
+        )
+
+    def _scalars(self, stamp_ns: int, **known: float) -> JointState:
+        """Return an explanation: always the same names, so that plots have no gaps."""
+        values: dict[str, float] = {
+            'score': math.nan,
+            'threshold': self._pipeline.settings.prominence,
+            'prominence': 0.0,
+            'flow_px': 0.0,
+            'face': 0.0,
+            'is_keyframe': 0.0,
+            'commit_delay_s': 0.0,
+            'latency_ms': (self.get_clock().now().nanoseconds - stamp_ns) * 1e-6,
+        }
+        return to_scalars(stamp_ns, {**values, **known}, self._frame_id)
+
+
+def annotated(frame: Frame, step: FaceStep, frame_id: str) -> Image:
+    """Draw face region, newest score and keyframes into a copy of the frame."""
+    picture = frame.bgr.copy()
+    colour = (0, 0, 255) if step.chosen else (0, 200, 0)
+    if step.region is not None:
+        left, top, size = int(step.region.x), int(step.region.y), int(step.region.size)
+        cv2.rectangle(picture, (left, top), (left + size, top + size), colour, 2)
+    score = step.scores[-1].score if step.scores else None
+    text = step.state if score is None else f'score {score:.2f}'
+    cv2.putText(picture, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+    return to_image(picture, frame.stamp_ns, frame_id)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node as a process of its own."""
+    return run_node(KeyframeNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

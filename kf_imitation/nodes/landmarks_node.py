@@ -1,0 +1,128 @@
+"""Landmarks node: landmarks, head pose and expression channels of every keyframe."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from geometry_msgs.msg import Point, PolygonStamped, PoseStamped
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from visualization_msgs.msg import Marker, MarkerArray
+
+from kf_imitation.data_types import CameraModel, FaceImage
+from kf_imitation.errors import SourceError
+from kf_imitation.nodes import qos
+from kf_imitation.nodes.conversions import from_camera_info, from_image, header, to_ns
+from kf_imitation.nodes.face_messages import to_expression, to_landmarks, to_pose
+from kf_imitation.nodes.node_base import OK, KfNode
+from kf_imitation.nodes.node_main import run_node
+from kf_imitation.params import Value
+from kf_imitation.pipeline import ExpressionPipeline, FaceReading, build_expression_pipeline
+
+# Halves of a keyframe (image, camera_info) kept until the other arrives; far above what is
+# under way at once.
+_KEPT = 16
+
+
+class LandmarksNode(KfNode):
+    """Runs ExpressionPipeline on keyframe/image and the keyframe/camera_info of its stamp."""
+
+    def __init__(
+        self,
+        overrides: Mapping[str, Value] | None = None,
+        pipeline: ExpressionPipeline | None = None,
+        **options: Any,
+    ) -> None:
+        """Load the model and listen.
+
+        Args:
+            overrides: parameter values above those of parameter files.
+            pipeline: for tests; None builds it from the parameters.
+            options: for rclpy.node.Node.
+
+        Raises:
+            ConfigError: a parameter breaks its rule, or the calibration file is faulty.
+            ModelError: the model is missing or altered.
+        """
+        super().__init__('landmarks', overrides, **options)
+        self._pipeline = pipeline or build_expression_pipeline(self.settings, self.ledger)
+        self._infos: dict[int, CameraInfo] = {}
+        self._images: dict[int, Image] = {}
+        self._state = 'no keyframe yet'
+        few = qos.keyframe_topics()
+        self._landmarks = self.create_publisher(PolygonStamped, 'face/landmarks', few)
+        self._poses = self.create_publisher(PoseStamped, 'face/head_pose', few)
+        self._expressions = self.create_publisher(JointState, 'face/expression', few)
+        self._markers = self.create_publisher(MarkerArray, 'face/markers', few)
+        self.create_subscription(CameraInfo, 'keyframe/camera_info', self._on_info, few)
+        self.create_subscription(Image, 'keyframe/image', self._on_image, few)
+
+    def status(self) -> tuple[bytes, str, dict[str, object]]:
+        """Return what the last keyframe looked like."""
+        return OK, self._state, {'keyframes [Hz]': round(self.rate_hz('read'), 1)}
+
+    def _on_info(self, info: CameraInfo) -> None:
+        self._join(to_ns(info.header.stamp), self._infos, info)
+
+    def _on_image(self, image: Image) -> None:
+        self._join(to_ns(image.header.stamp), self._images, image)
+
+    def _join(self, stamp_ns: int, halves: dict[int, Any], message: Any) -> None:
+        """Keep half a keyframe until its other half is there."""
+        halves[stamp_ns] = message
+        while len(halves) > _KEPT:
+            del halves[min(halves)]
+        if stamp_ns in self._infos and stamp_ns in self._images:
+            self._read(self._infos.pop(stamp_ns), self._images.pop(stamp_ns))
+
+    def _read(self, info: CameraInfo, image: Image) -> None:
+        roi = info.roi
+        try:
+            bgr = from_image(image)
+        except SourceError as fault:
+            self.fail(fault)
+            return
+        stamp_ns, frame_id = to_ns(image.header.stamp), image.header.frame_id
+        camera = from_camera_info(info)
+        face = FaceImage(stamp_ns, bgr, roi.x_offset, roi.y_offset, roi.width, roi.height)
+        reading = self._pipeline.run(face, camera)
+        self.ledger.add('read')
+        confidence = float(reading.landmarks.confidence.mean())
+        self._state = f'last keyframe read with confidence {confidence:.2f}'
+        self._expressions.publish(to_expression(reading.expression, frame_id))
+        self._landmarks.publish(to_landmarks(reading.landmarks, frame_id))
+        self._poses.publish(to_pose(reading.pose, frame_id))
+        if self._markers.get_subscription_count():
+            self._markers.publish(landmark_markers(reading, camera, frame_id))
+
+
+def landmark_markers(reading: FaceReading, camera: CameraModel, frame_id: str) -> MarkerArray:
+    """Landmarks as dots in the camera optical frame, all at the distance of the head."""
+    distance_m = float(reading.pose.translation_m[2])
+    scale = distance_m / camera.focal_px
+    marker = Marker(
+        header=header(reading.landmarks.stamp_ns, frame_id),
+        ns='landmarks',
+        type=Marker.POINTS,
+        action=Marker.ADD,
+    )
+    marker.pose.orientation.w = 1.0
+    marker.scale.x = marker.scale.y = 0.002
+    marker.color.g = marker.color.a = 1.0
+    marker.points = [
+        Point(
+            x=float(x - camera.width / 2) * scale,
+            y=float(y - camera.height / 2) * scale,
+            z=distance_m,
+        )
+        for x, y in reading.landmarks.points_px
+    ]
+    return MarkerArray(markers=[marker])
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node as a process of its own."""
+    return run_node(LandmarksNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""A head mimics a face: camera, keyframe, landmarks and servo nodes, each in its own process.
+
+    ros2 launch kf_imitation mimic.launch.py source:=clip.mp4 robot:=sim_face
+
+Composition only: kf_imitation.graph says which nodes run and with which parameters. The run ends
+when a file has been played, when any node ends, or with Ctrl-C.
+"""
+
+import os
+from pathlib import Path
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from kf_imitation.graph import PACKAGE, RunOptions, build_graph
+from kf_imitation.paths import share_path
+from kf_imitation.robot_config import load_robot
+from kf_imitation.transport import defaults
+
+ARGUMENTS = (
+    (
+        'source',
+        '',
+        'video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, '
+        'URL, bag or test-pattern; empty plays the demo clip',
+    ),
+    ('robot', '', 'name in config/robots, or a file; empty takes the parameter file'),
+    ('port', '', 'serial device, simulated, or none; empty takes the robot file'),
+    ('rviz', 'false', 'also start RViz with config/mimic.rviz (true or false)'),
+    ('record', '', 'bag folder to make; empty records nothing'),
+    ('record_images', 'false', 'record images too, which show people (true or false)'),
+    ('namespace', '', 'of all nodes and relative topics'),
+    ('realtime', 'true', 'play files at their own pace; false: as fast as the graph goes'),
+    ('params', '', 'parameter file above config/kf_imitation.yaml'),
+)
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Return the processes; a faulty argument raises before any of them starts."""
+    given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    for name in ('rviz', 'record_images', 'realtime'):
+        given[name] = given[name].lower() in ('true', '1', 'yes')
+    rviz = given.pop('rviz')
+    graph = build_graph(RunOptions(**given))
+    environment = defaults(os.environ)
+    actions = [SetEnvironmentVariable(name, value) for name, value in environment.items()]
+    actions += [
+        Node(
+            package=PACKAGE,
+            executable=node.executable,
+            name=node.name,
+            namespace=graph.namespace,
+            parameters=[dict(node.parameters)],
+            remappings=list(node.remappings),
+            output='screen',
+            on_exit=Shutdown(reason=f'{node.name} has ended'),
+        )
+        for node in graph.nodes
+    ]
+    return actions + (viewers(graph) if rviz else [])
+
+
+def viewers(graph) -> list[LaunchDescriptionEntity]:
+    """RViz and, where the robot has a URDF, the publisher of its links."""
+    robot = load_robot(graph.node('servo').parameters['robot'])
+    layout = str(share_path('config/mimic.rviz'))
+    actions = [
+        Node(
+            package='rviz2',
+            executable='rviz2',
+            namespace=graph.namespace,
+            arguments=['-d', layout],
+            output='screen',
+        )
+    ]
+    if robot.urdf:
+        urdf = Path(share_path(f'urdf/{robot.urdf}')).read_text(encoding='utf-8')
+        actions.append(
+            Node(
+                package='robot_state_publisher',
+                executable='robot_state_publisher',
+                namespace=graph.namespace,
+                parameters=[{'robot_description': urdf}],
+                output='screen',
+            )
+        )
+    return actions
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; the graph is built when they are known."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, default, description in ARGUMENTS
+    ]
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])
