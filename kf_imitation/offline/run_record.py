@@ -1,0 +1,88 @@
+"""What an offline run produced: the one input of the tables, the picture and the video."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import (
+    Expression,
+    FaceImage,
+    FrameScore,
+    HeadPose,
+    Keyframe,
+    Landmarks,
+)
+
+RadArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PosedKeyframe:
+    """A keyframe and what became of it.
+
+    Attributes:
+        keyframe: as the detector chose it.
+        face: what the landmark stage saw of it.
+        landmarks: in pixels of the full image.
+        pose: of the head.
+        expression: channel values.
+        goal_rad: (J,) joint goals that the robot was given at the commitment.
+    """
+
+    keyframe: Keyframe
+    face: FaceImage
+    landmarks: Landmarks
+    pose: HeadPose
+    expression: Expression
+    goal_rad: RadArray
+
+
+@dataclass(frozen=True, slots=True)
+class JointTrace:
+    """Joint positions over time; T cycles of the servo controller, J joints.
+
+    Attributes:
+        names: of the joints, in the order of the robot file.
+        stamp_ns: (T,) int64.
+        goal_rad: (T, J) last goal the controller was given.
+        commanded_rad: (T, J) what the motion planner sent.
+        present_rad: (T, J) what the servos answered.
+    """
+
+    names: tuple[str, ...]
+    stamp_ns: NDArray[np.int64]
+    goal_rad: RadArray
+    commanded_rad: RadArray
+    present_rad: RadArray
+
+    def at(self, stamp_ns: int) -> int:
+        """Return the row of the last cycle at or before a stamp (the first row before that)."""
+        return max(0, int(np.searchsorted(self.stamp_ns, stamp_ns, side='right')) - 1)
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """One run over one source.
+
+    Attributes:
+        source_name: what the user would call it.
+        fps: nominal rate of the source [Hz].
+        mode: of the keyframe detector.
+        scores: of every frame, smoothed, in the order of the frames.
+        posed: keyframes in the order of their commitment.
+        joints: of the simulated servos.
+    """
+
+    source_name: str
+    fps: float
+    mode: str
+    scores: Sequence[FrameScore] = field(default_factory=list)
+    posed: Sequence[PosedKeyframe] = field(default_factory=list)
+    joints: JointTrace | None = None
+
+    @property
+    def start_ns(self) -> int:
+        """Stamp of the first frame; 0 without frames."""
+        return self.scores[0].stamp_ns if self.scores else 0
