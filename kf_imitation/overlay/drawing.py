@@ -92,5 +92,8 @@ def label(
     """Write text with a dark rim, readable on any background; place is its lower left corner."""
     thickness = max(1, round(scale * 2))
     font = cv2.FONT_HERSHEY_SIMPLEX
-    cv2.putText(bgr, text, place, font, scale, (20, 20, 20), thickness + 2, cv2.LINE_AA)
+    # A thicker rim of the same text would not do: some OpenCV versions widen it.
+    for x, y in ((-1, -1), (1, -1), (-1, 1), (1, 1)):
+        rim = place[0] + x, place[1] + y
+        cv2.putText(bgr, text, rim, font, scale, (20, 20, 20), thickness, cv2.LINE_AA)
     cv2.putText(bgr, text, place, font, scale, colour, thickness, cv2.LINE_AA)
