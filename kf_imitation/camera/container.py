@@ -10,6 +10,16 @@ from pathlib import Path
 _MP4_START = {b'ftyp', b'moov', b'mdat', b'free', b'skip', b'wide', b'moof', b'styp', b'pnot'}
 
 
+def is_mp4(path: Path) -> bool:
+    """Whether a file is ISO base media (MP4, MOV), whose length container_fault() checks fully.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open('rb') as file:
+        return file.read(8)[4:8] in _MP4_START
+
+
 def container_fault(path: Path) -> str:
     """Return what is wrong with a file's frame, or '' (also for containers not known here).
 
