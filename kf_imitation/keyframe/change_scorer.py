@@ -1,0 +1,102 @@
+"""The learned score: flow and features of a streaming ONNX model."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from kf_imitation.data_types import Image
+from kf_imitation.errors import ModelError
+from kf_imitation.keyframe.pair_scorer import PairChange, PairScorer
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class StreamingModel(Protocol):
+    """What the scorer needs of a model; kf_imitation.onnx_model.OnnxModel has it.
+
+    Attributes:
+        name: for messages.
+        entry: manifest section.
+        input_shapes: shape by input name.
+    """
+
+    name: str
+    entry: Mapping[str, Any]
+    input_shapes: Mapping[str, tuple[Any, ...]]
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return arrays by output name."""
+        ...
+
+
+class ChangeScorer(PairScorer):
+    """Scores frames with a streaming model: what it computed for a frame is kept for the next.
+
+    The model's inputs are `crop` (1, S, S, 3) uint8 BGR and any number of `state_*`; its outputs
+    are `score` (1,), `flow` (1, 2, h, w) in crop pixels, `change` (1, K) and every state for the
+    next frame, called `next_state_*` (in ONNX no output may be called like an input). The state
+    depends on the crop alone. `flow` and `change` may be missing.
+    """
+
+    def __init__(self, model: StreamingModel) -> None:
+        """Take a loaded model.
+
+        Args:
+            model: with static input shapes.
+
+        Raises:
+            ModelError: the model lacks the promised inputs.
+        """
+        shape = model.input_shapes.get('crop', ())
+        square = len(shape) == 4 and isinstance(shape[1], int) and shape[1] == shape[2]
+        if not square or shape[0] != 1 or shape[3] != 3:
+            raise ModelError(f'model {model.name}: input crop must be (1, S, S, 3), is {shape}')
+        super().__init__(crop_px=int(shape[1]))
+        self._model = model
+        self._empty: dict[str, Array] = {}
+        for name, state_shape in model.input_shapes.items():
+            if name == 'crop':
+                continue
+            if not name.startswith('state_') or not all(isinstance(n, int) for n in state_shape):
+                raise ModelError(
+                    f'model {model.name}: input {name} {state_shape} must be a state_* '
+                    'of fixed shape'
+                )
+            self._empty[name] = np.zeros(state_shape, np.float32)
+        self._state = self._empty
+
+    def reset(self) -> None:
+        """Forget the previous frame and its state."""
+        super().reset()
+        self._state = self._empty
+
+    def _begin(self, image: Image) -> None:
+        self._step(image)
+
+    def _compare(self, image: Image) -> PairChange:
+        outputs = self._step(image)
+        flow, change = outputs.get('flow'), outputs.get('change')
+        return PairChange(
+            score=float(outputs['score'].reshape(-1)[0]),
+            flow_px=0.0 if flow is None else _rms_length(flow),
+            change=None if change is None else change.reshape(-1).astype(np.float32),
+        )
+
+    def _step(self, image: Image) -> dict[str, Array]:
+        outputs = self._model.run({'crop': image[np.newaxis], **self._state})
+        missing = [n for n in ('score', *map(_next, self._empty)) if n not in outputs]
+        if missing:
+            raise ModelError(f'model {self._model.name} lacks the outputs {", ".join(missing)}')
+        self._state = {name: outputs[_next(name)] for name in self._empty}
+        return outputs
+
+
+def _next(state: str) -> str:
+    """Return the name of the output that holds an input's next value."""
+    return f'next_{state}'
+
+
+def _rms_length(flow: Array) -> float:
+    """Return the root mean square length of (1, 2, h, w) flow vectors."""
+    return float(np.sqrt(np.mean(np.sum(np.square(flow, dtype=np.float32), axis=1))))

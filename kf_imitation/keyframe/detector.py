@@ -1,0 +1,36 @@
+"""One detector for every mode."""
+
+from typing import Protocol
+
+from kf_imitation.data_types import FrameScore, Keyframe
+from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.peak_detector import PeakDetector
+from kf_imitation.keyframe.settle_detector import SettleDetector
+from kf_imitation.keyframe.travel_detector import TravelDetector
+
+
+class KeyframeDetector(Protocol):
+    """Pure and online: scores in, keyframes out.
+
+    Attributes:
+        settings: may be replaced at any time by settings of the same mode.
+    """
+
+    settings: DetectorSettings
+
+    def push(self, score: FrameScore, seen_ns: int | None = None) -> list[Keyframe]:
+        """Take the next frame; return what became certain."""
+        ...
+
+    def flush(self) -> list[Keyframe]:
+        """End the segment; return the keyframes that only waited for more frames."""
+        ...
+
+
+def make_detector(settings: DetectorSettings) -> KeyframeDetector:
+    """Return the detector of the settings' mode."""
+    if settings.mode == 'peak':
+        return PeakDetector(settings)
+    if settings.mode == 'settle':
+        return SettleDetector(settings)
+    return TravelDetector(settings)

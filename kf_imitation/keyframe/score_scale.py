@@ -1,0 +1,47 @@
+"""The scale of the score: change per 1/30 s, squeezed into 0..1 (docs/keyframes.md)."""
+
+import numpy as np
+
+from kf_imitation.data_types import FloatArray
+
+# score = 1 - exp(-raw / SOFTNESS), with raw the change per REFERENCE_S.
+SOFTNESS = 0.2
+REFERENCE_S = 1 / 30
+# Entries of a change vector: blendshapes first, then the head's rotation vector [rad].
+BLENDSHAPES = 51
+# A radian of head rotation counts as this much blendshape change.
+ROTATION_WEIGHT = 2.0
+# Keeps the logarithm finite: a score this close to 1 is as fast as a face can change.
+_HIGHEST = 1 - 1e-6
+
+
+def score_of_raw(raw: float) -> float:
+    """Return the score 0..1 of a raw change per 1/30 s (0 or more)."""
+    return float(-np.expm1(-raw / SOFTNESS))
+
+
+def raw_of_score(score: float) -> float:
+    """Return the raw change per 1/30 s of a score 0..1; scores above 1 - 1e-6 count as that."""
+    return float(-SOFTNESS * np.log1p(-min(score, _HIGHEST)))
+
+
+def score_of_change(change: FloatArray) -> float:
+    """Return the score 0..1 of a change vector.
+
+    Args:
+        change: (54,) float32 per 1/30 s: 51 blendshapes, then 3 head rotations [rad].
+    """
+    rotation = float(np.linalg.norm(change[BLENDSHAPES:]))
+    return score_of_raw(float(np.linalg.norm(change[:BLENDSHAPES])) + ROTATION_WEIGHT * rotation)
+
+
+def score_at_rate(score: float, dt_s: float) -> float:
+    """Return the score of a pair that is dt_s apart, given its score as if 1/30 s apart.
+
+    The raw change is divided by dt_s * 30; on the scale of the score that is a power.
+
+    Args:
+        score: 0..1.
+        dt_s: time between the two frames [s], above 0.
+    """
+    return float(1 - (1 - min(max(score, 0.0), _HIGHEST)) ** (REFERENCE_S / dt_s))

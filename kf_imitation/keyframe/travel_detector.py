@@ -1,0 +1,58 @@
+"""Keyframes evenly spaced along the way the expression travels."""
+
+from kf_imitation.data_types import FrameScore, Keyframe
+from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.peak_detector import Spacing
+from kf_imitation.keyframe.score_scale import REFERENCE_S, raw_of_score
+
+# A still face never scores exactly 0; changes below this part of the prominence are noise.
+STILL_SHARE = 0.5
+
+
+class TravelDetector:
+    """A keyframe each time the accumulated raw change passes the quantum; no commit delay.
+
+    A frame adds -0.2 ln(1 - score) times its pair's duration in units of 1/30 s, unless its score
+    is below STILL_SHARE of the prominence or below the threshold. When the sum since the
+    last keyframe reaches the quantum and the spacing allows it, the frame is a keyframe and the
+    sum starts at 0. A frame without a score starts it at 0 too.
+    """
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self.settings = settings
+        self._spacing = Spacing()
+        self._travelled = 0.0
+        self._last_ns: int | None = None
+
+    def push(self, score: FrameScore, seen_ns: int | None = None) -> list[Keyframe]:
+        """Take the next frame; see PeakDetector.push."""
+        if score.score is None:
+            return self.flush()
+        settings = self.settings
+        interval_ns = 0 if self._last_ns is None else score.stamp_ns - self._last_ns
+        self._last_ns = score.stamp_ns
+        if score.score >= max(settings.threshold, STILL_SHARE * settings.prominence):
+            self._travelled += raw_of_score(score.score) * score.dt_s / REFERENCE_S
+        if self._travelled < settings.travel_quantum or not self._spacing.allows(
+            score.stamp_ns, interval_ns, settings.spacing_s
+        ):
+            return []
+        self._travelled = 0.0
+        self._spacing.take(score.stamp_ns)
+        return [
+            Keyframe(
+                index=score.index,
+                stamp_ns=score.stamp_ns,
+                score=score.score,
+                prominence=0.0,
+                threshold=settings.travel_quantum,
+                committed_stamp_ns=score.stamp_ns if seen_ns is None else seen_ns,
+                mode='travel',
+            )
+        ]
+
+    def flush(self) -> list[Keyframe]:
+        """End the segment; nothing waits in this mode."""
+        self._travelled = 0.0
+        self._last_ns = None
+        return []
