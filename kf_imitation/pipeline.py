@@ -27,8 +27,8 @@ from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.face.face_tracker import FaceSettings, FaceTracker
 from kf_imitation.keyframe.change_scorer import ChangeScorer
-from kf_imitation.keyframe.peak_detector import DetectorSettings, KeyframeDetector, make_detector
-from kf_imitation.keyframe.score_smoother import ScoreSmoother
+from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.selector import KeyframeSelector, Selection
 from kf_imitation.landmarks.head_pose import solve_head_pose
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.onnx_model import OnnxModel
@@ -84,16 +84,13 @@ class FacePipeline:
         self,
         tracker: FaceTracker,
         scorer: FrameScorer,
-        smoother: ScoreSmoother,
-        settings: DetectorSettings,
+        selector: KeyframeSelector,
         crop_px: int,
         ledger: Ledger,
     ) -> None:
         self._tracker = tracker
         self._scorer = scorer
-        self._smoother = smoother
-        self._settings = settings
-        self._detector: KeyframeDetector = make_detector(settings)
+        self._selector = selector
         self._crop_px = crop_px
         self._ledger = ledger
         self._crops: deque[tuple[int, FaceImage]] = deque()
@@ -101,7 +98,7 @@ class FacePipeline:
     @property
     def settings(self) -> DetectorSettings:
         """The detector's settings in force."""
-        return self._settings
+        return self._selector.settings
 
     def push(self, frame: Frame) -> FaceStep:
         """Take the next frame.
@@ -118,39 +115,35 @@ class FacePipeline:
             raw = self._scorer.score(frame, region)
         self._keep_crop(frame, region)
         with self._ledger.timed('detect'):
-            step = self._finish(self._smoother.push(raw))
+            step = self._finish(self._selector.push(raw))
         self._ledger.add('frames')
         self._ledger.add('scored' if raw.score is not None else 'unscored')
         return replace(step, region=region)
 
     def flush(self) -> FaceStep:
         """Commit what is pending, at the end of a source or in a pause of it."""
-        step = self._finish(self._smoother.flush())
-        last = self._choose(self._detector.flush())
+        step = self._finish(self._selector.flush())
         self._crops.clear()
-        return replace(step, chosen=(*step.chosen, *last))
+        return step
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another source."""
         self._tracker.reset()
         self._scorer.reset()
-        self._smoother.flush()
-        self._detector = make_detector(self._settings)
+        self._selector.reset()
         self._crops.clear()
 
-    def configure(self, settings: DetectorSettings) -> None:
-        """Change the detector's settings; what the old detector still held is dropped."""
-        if settings != self._settings:
-            self._settings = settings
-            self._detector = make_detector(settings)
+    def configure(self, settings: DetectorSettings) -> FaceStep:
+        """Change the detector's settings; return what that made final."""
+        return self._finish(self._selector.configure(settings))
 
     def configure_face(self, settings: FaceSettings) -> None:
         """Change the tracker's settings while it runs."""
         self._tracker.settings = settings
 
-    def _finish(self, scores: Sequence[FrameScore]) -> FaceStep:
-        chosen = [c for score in scores for c in self._choose(self._detector.push(score))]
-        return FaceStep(None, self._tracker.state, tuple(scores), tuple(chosen))
+    def _finish(self, selection: Selection) -> FaceStep:
+        chosen = self._choose(selection.keyframes)
+        return FaceStep(None, self._tracker.state, tuple(selection.scores), tuple(chosen))
 
     def _choose(self, keyframes: Sequence[Keyframe]) -> list[ChosenFrame]:
         crops = dict(self._crops)
@@ -162,7 +155,7 @@ class FacePipeline:
     def _keep_crop(self, frame: Frame, region: FaceRegion | None) -> None:
         if region is not None:
             self._crops.append((frame.index, cut_face(frame, region, self._crop_px)))
-        oldest_ns = frame.stamp_ns - round((self._settings.commit_delay_s + _CROP_MARGIN_S) * 1e9)
+        oldest_ns = frame.stamp_ns - round((self.settings.commit_delay_s + _CROP_MARGIN_S) * 1e9)
         while self._crops and self._crops[0][1].stamp_ns < oldest_ns:
             self._crops.popleft()
 
@@ -266,8 +259,7 @@ def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeli
     return FacePipeline(
         FaceTracker(face_settings(values)),
         ChangeScorer(OnnxModel.load(values['model'], values['threads'])),
-        ScoreSmoother(),
-        detector_settings(values),
+        KeyframeSelector(detector_settings(values)),
         values['crop_px'],
         ledger,
     )

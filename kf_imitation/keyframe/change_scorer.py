@@ -13,17 +13,17 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class StreamingModel(Protocol):
-    """What the scorer needs of a model; kf_imitation.onnx_model.OnnxModel has it.
+    """What the scorer needs of a model; kf_imitation.onnx_model.OnnxModel has it."""
 
-    Attributes:
-        name: for messages.
-        entry: manifest section.
-        input_shapes: shape by input name.
-    """
+    @property
+    def name(self) -> str:
+        """The model's name, for messages."""
+        ...
 
-    name: str
-    entry: Mapping[str, Any]
-    input_shapes: Mapping[str, tuple[Any, ...]]
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[Any, ...]]:
+        """Shape by input name."""
+        ...
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Return arrays by output name."""

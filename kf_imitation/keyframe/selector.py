@@ -64,6 +64,11 @@ class KeyframeSelector:
         self._detector = make_detector(settings)
         return rest
 
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of another source."""
+        self._smoother = self._make_smoother()
+        self._detector = make_detector(self._settings)
+
     def push(self, score: FrameScore) -> Selection:
         """Take the raw score of the newest frame."""
         if score.score is not None:

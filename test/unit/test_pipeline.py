@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
-from kf_imitation.keyframe.peak_detector import DetectorSettings
+from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.selector import Selection
 from kf_imitation.pipeline import FacePipeline, cut_face, face_square
 from kf_imitation.stats import Ledger
 
@@ -54,36 +55,32 @@ class Scorer:
         pass
 
 
-class Late:
-    """Holds scores back by three frames."""
+class LateSelector:
+    """Holds scores back by three frames; every fifth frame is a keyframe."""
+
+    settings = DetectorSettings()
 
     def __init__(self):
         self.waiting = []
 
     def push(self, score):
         self.waiting.append(score)
-        return [self.waiting.pop(0)] if len(self.waiting) > 3 else []
+        return self.select([self.waiting.pop(0)] if len(self.waiting) > 3 else [])
 
     def flush(self):
         rest, self.waiting = self.waiting, []
-        return rest
+        return self.select(rest)
 
+    def select(self, scores):
+        return Selection(scores, [self.keyframe(s) for s in scores if s.index % 5 == 0])
 
-class EveryFifth:
-    def push(self, score):
-        if score.index % 5:
-            return []
-        return [Keyframe(score.index, score.stamp_ns, 0.5, 0, 0, score.stamp_ns + 10**8, 'peak')]
-
-    def flush(self):
-        return []
+    def keyframe(self, score):
+        return Keyframe(score.index, score.stamp_ns, 0.5, 0, 0, score.stamp_ns + 10**8, 'peak')
 
 
 @pytest.fixture
-def pipeline(monkeypatch):
-    monkeypatch.setattr('kf_imitation.pipeline.make_detector', lambda settings: EveryFifth())
-    settings = DetectorSettings('peak', 0.1, 0.0, 0.2, 0.17, 1.0)
-    return FacePipeline(StillTracker(), Scorer(), Late(), settings, 64, Ledger())
+def pipeline():
+    return FacePipeline(StillTracker(), Scorer(), LateSelector(), 64, Ledger())
 
 
 def test_every_frame_gets_one_score_and_a_keyframe_brings_the_crop_of_its_own_frame(pipeline):
