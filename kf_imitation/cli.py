@@ -1,0 +1,64 @@
+"""The command line: `kf_imitation COMMAND …`; every command is imported when it is asked for."""
+
+import argparse
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from importlib import import_module
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.paths import share_path
+
+# Command -> module with add_arguments(parser) and run(args) -> exit code, and what it does.
+COMMANDS = {
+    'mimic': ('kf_imitation.mimic', 'let the head mimic the face in a video or camera'),
+    'replay': (
+        'kf_imitation.offline.replay',
+        'run a video or bag offline, write tables and plots',
+    ),
+    'evaluate': ('kf_imitation.offline.evaluate', 'measure keyframes and imitation on clips'),
+    'robot': ('kf_imitation.robot_cli', 'check a robot file, list the robots'),
+    'servo': ('kf_imitation.servo_cli', 'scan, check and move servos'),
+}
+
+
+def version() -> str:
+    """Return the version, which package.xml alone states."""
+    return ET.parse(share_path('package.xml')).getroot().findtext('version') or 'unknown'
+
+
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Return the parser; only the chosen command's module is imported for its options."""
+    parser = argparse.ArgumentParser(prog='kf_imitation', description=__doc__)
+    parser.add_argument('--version', action='version', version=f'%(prog)s {version()}')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    for name, (module_name, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name == chosen:
+            module = import_module(module_name)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        Exit code: 0; 2 for what the user can mend, told in one clear message on stderr;
+        130 after Ctrl-C before the command took it over.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in given if not word.startswith('-')), None)
+    args = build_parser(chosen).parse_args(given)
+    try:
+        return int(args.run(args))
+    except KfImitationError as error:
+        print(f'kf_imitation: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

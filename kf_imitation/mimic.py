@@ -1,0 +1,154 @@
+"""`kf_imitation mimic`: the whole graph in one process, with progress and a table at the end."""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from threading import Event
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.graph import RunOptions, build_graph
+from kf_imitation.run_report import BusFigures, RunFigures, run_table
+from kf_imitation.transport import apply_defaults
+
+if TYPE_CHECKING:
+    from kf_imitation.nodes.composition import Composition
+
+# Between two lines of progress where there is no terminal to draw in.
+_LOG_INTERVAL_S = 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument(
+        '--source',
+        default='',
+        metavar='SOURCE',
+        help='video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, '
+        'or test-pattern[:SECONDS]; default: the demo clip',
+    )
+    parser.add_argument(
+        '--robot', default='', metavar='NAME', help='name in config/robots, or a file'
+    )
+    parser.add_argument(
+        '--port', default='', help="serial device, simulated, or none; default: the robot file's"
+    )
+    parser.add_argument('--record', default='', metavar='DIR', help='bag folder to make (MCAP)')
+    parser.add_argument(
+        '--record-images', action='store_true', help='record images too; they show people'
+    )
+    parser.add_argument(
+        '--no-realtime',
+        dest='realtime',
+        action='store_false',
+        help='play a file as fast as the graph takes it',
+    )
+    parser.add_argument(
+        '--params', default='', metavar='FILE', help='parameters above config/kf_imitation.yaml'
+    )
+    parser.add_argument('--namespace', default='', metavar='NAME', help='of nodes and topics')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until the source ends, a node fails or Ctrl-C; print the table.
+
+    Returns:
+        Exit code: 0, or 1 after a crash of a node.
+
+    Raises:
+        KfImitationError: bad input; nothing was written.
+    """
+    names = RunOptions.__dataclass_fields__
+    options = RunOptions(**{name: getattr(args, name) for name in names})
+    graph = build_graph(options)
+    apply_defaults()
+    os.environ.setdefault('RCUTILS_LOGGING_USE_STDOUT', '0')
+    os.environ.setdefault('RCUTILS_CONSOLE_OUTPUT_FORMAT', '{name}: {message}')
+    try:
+        from kf_imitation.nodes.composition import Composition
+        from kf_imitation.nodes.node_main import stop_signals
+    except ModuleNotFoundError as error:
+        if (error.name or '').split('.')[0] == 'kf_imitation':
+            raise
+        raise KfImitationError(
+            f'ROS 2 is missing ({error.name}): source its setup file, or pip install ".[ros]"'
+        ) from error
+    stop = Event()
+    with stop_signals(stop):
+        started_s = monotonic()
+        with Composition(graph) as composition:
+            watch(composition, stop)
+            elapsed_s = monotonic() - started_s
+            bus = bus_figures(composition)
+        figures = collect(composition, elapsed_s, options.realtime, bus)
+    Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
+    if options.record:
+        print(f'recorded to {options.record}')
+    if composition.fault is not None:
+        raise composition.fault
+    return 1 if composition.crashed else 0
+
+
+def watch(composition: 'Composition', stop: Event) -> None:
+    """Show progress until the run ends or is told to stop."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=5, transient=True) as live:
+            while not stop.wait(0.2) and not composition.finished:
+                live.update(Text(progress_line(composition)))
+        return
+    told_s = monotonic()
+    while not stop.wait(0.1) and not composition.finished:
+        if monotonic() - told_s > _LOG_INTERVAL_S:
+            told_s = monotonic()
+            print(progress_line(composition), file=sys.stderr, flush=True)
+
+
+def progress_line(composition: 'Composition') -> str:
+    """Return frames, keyframes and the states of camera, face and servos in one line."""
+    keyframe = composition.ledger('keyframe')
+    parts = [
+        f'{composition.ledger("camera").count("frames")} frames',
+        f'{keyframe.count("scored")} scored',
+        f'{keyframe.count("keyframes")} keyframes',
+    ]
+    parts += [composition.nodes[name].status()[1] for name in ('camera', 'keyframe', 'servo')]
+    return ' · '.join(parts)
+
+
+def collect(
+    composition: 'Composition', elapsed_s: float, realtime: bool, bus: BusFigures | None
+) -> RunFigures:
+    """Gather the figures of a run from the nodes' ledgers."""
+    counts: dict[str, Mapping[str, int]] = {
+        name: composition.ledger(name).counts() for name in ('camera', 'keyframe', 'landmarks')
+    }
+    times = {
+        stage: value
+        for name in ('camera', 'keyframe', 'landmarks', 'servo', 'recorder')
+        for stage, value in composition.ledger(name).times().items()
+    }
+    return RunFigures(
+        elapsed_s=elapsed_s,
+        frames_in=counts['camera'].get('frames', 0),
+        received=counts['keyframe'].get('frames', 0),
+        scored=counts['keyframe'].get('scored', 0),
+        keyframes=counts['keyframe'].get('keyframes', 0),
+        poses=counts['landmarks'].get('read', 0),
+        times=times,
+        realtime=realtime,
+        bus=bus,
+    )
+
+
+def bus_figures(composition: 'Composition') -> BusFigures | None:
+    """Return the bus's figures while it still runs; None without a bus."""
+    servo = composition.nodes.get('servo')
+    figures = servo.bus_figures() if servo is not None else None  # type: ignore[attr-defined]
+    return figures if isinstance(figures, BusFigures) else None

@@ -1,0 +1,117 @@
+"""A whole graph inside one process: every node with an executor thread of its own."""
+
+import sys
+from threading import Event, Thread
+from typing import Any
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.graph import Graph
+from kf_imitation.nodes.node_base import KfNode
+from kf_imitation.stats import Ledger
+
+# Python hands its lock over after at most this long; the default of 5 ms is half a bus cycle.
+_SWITCH_INTERVAL_S = 0.001
+# The source stops first, the servos rest while the recorder still listens.
+_CLOSING_ORDER = ('camera', 'keyframe', 'landmarks', 'servo', 'recorder')
+
+
+class Composition:
+    """The nodes of a graph, built in order; also a context manager that closes them.
+
+    Attributes:
+        nodes: by name.
+        crashed: a node's thread died of a bug (its traceback is on stderr).
+    """
+
+    def __init__(self, graph: Graph, extra: dict[str, dict[str, Any]] | None = None) -> None:
+        """Build every node: this checks models, robot, port and source.
+
+        Args:
+            graph: what to build.
+            extra: more constructor arguments by node name (tests, an opened source).
+
+        Raises:
+            KfImitationError: what the user asked for is not possible; nothing is left running.
+        """
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self.nodes: dict[str, KfNode] = {}
+        self.crashed = False
+        self._closing = Event()
+        self._threads: list[Thread] = []
+        self._executors: list[SingleThreadedExecutor] = []
+        try:
+            for spec in graph.nodes:
+                self.nodes[spec.name] = spec.node_class()(
+                    overrides=spec.parameters,
+                    namespace=graph.namespace or None,
+                    use_global_arguments=False,
+                    **(extra or {}).get(spec.name, {}),
+                )
+                self._start(self.nodes[spec.name])
+        except KfImitationError:
+            self.close()
+            raise
+
+    def __enter__(self) -> 'Composition':
+        """Return itself; the nodes run already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all."""
+        self.close()
+
+    @property
+    def finished(self) -> bool:
+        """Whether a node wants the run to end."""
+        return any(node.finished.is_set() for node in self.nodes.values())
+
+    @property
+    def fault(self) -> KfImitationError | None:
+        """Why a node gave up; None when all is well."""
+        return next((node.fault for node in self.nodes.values() if node.fault), None)
+
+    def ledger(self, name: str) -> Ledger:
+        """Return a node's ledger; an empty one where the graph lacks the node."""
+        return self.nodes[name].ledger if name in self.nodes else Ledger()
+
+    def close(self) -> None:
+        """Put the servos to rest, close files and devices, end all threads; may be called twice.
+
+        Every node keeps its executor until all are closed, so that the last states are recorded.
+        """
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        for name in _CLOSING_ORDER:
+            if name in self.nodes:
+                self.nodes[name].close()
+        for executor in self._executors:
+            executor.shutdown(timeout_sec=2.0)
+        for thread in self._threads:
+            thread.join(timeout=5.0)
+        for node in self.nodes.values():
+            node.destroy_node()
+        rclpy.try_shutdown()
+
+    def _start(self, node: KfNode) -> None:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        thread = Thread(target=self._spin, args=(executor, node), name=node.get_name())
+        self._executors.append(executor)
+        self._threads.append(thread)
+        thread.start()
+
+    def _spin(self, executor: SingleThreadedExecutor, node: KfNode) -> None:
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            pass
+        finally:
+            # spin() only returns here when it was told to; anything else is a bug in a callback.
+            self.crashed |= not self._closing.is_set()
+            node.finished.set()
