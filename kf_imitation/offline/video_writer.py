@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 
 from kf_imitation.data_types import Image
-from kf_imitation.errors import SourceError
+from kf_imitation.offline.output import OutputError
 
 av: Any
 try:
@@ -37,7 +37,7 @@ class VideoWriter:
         size: width and height [px], both even.
 
     Raises:
-        SourceError: the ending is unknown, or the file cannot be written.
+        OutputError: the ending is unknown, or the file cannot be written.
     """
 
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
@@ -68,10 +68,10 @@ def check_suffix(path: Path) -> None:
     """Refuse file endings that cannot be written.
 
     Raises:
-        SourceError: names those that can.
+        OutputError: names those that can.
     """
     if path.suffix.lower() not in _FOURCC:
-        raise SourceError(
+        raise OutputError(
             f'{path}: cannot write {path.suffix or "no ending"}: use {", ".join(SUFFIXES)}'
         )
 
@@ -81,7 +81,7 @@ class _AvSink:
         try:
             self._container: Any = av.open(str(path), 'w')
         except OSError as error:
-            raise SourceError(f'{path}: cannot be written: {error.strerror}') from error
+            raise OutputError(f'{path}: cannot be written: {error.strerror}') from error
         rate = Fraction(fps).limit_denominator(1001)
         self._stream = self._container.add_stream('libx264', rate=rate)
         self._stream.width, self._stream.height = size
@@ -104,7 +104,7 @@ class _CvSink:
         code = cv2.VideoWriter.fourcc(*_FOURCC[path.suffix.lower()])
         self._writer: Any = cv2.VideoWriter(str(path), code, fps, size)
         if not self._writer.isOpened():
-            raise SourceError(f'{path}: cannot be written')
+            raise OutputError(f'{path}: cannot be written')
 
     def write(self, bgr: Image) -> None:
         self._writer.write(bgr)
