@@ -1,0 +1,1 @@
+"""PFLD: facial landmarks from one crop; model, losses, data, training, export, measuring."""

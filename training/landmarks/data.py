@@ -1,0 +1,176 @@
+"""Training data of the landmark model: crops of clips, face images and renders, in one cache.
+
+The cache holds crops wider than the model's, so that region jitter and rotation are cut from it:
+`crops.npy` (n, 240, 240, 3) uint8 and `labels.npz`. Build it with
+
+    .venv/bin/python -m training.landmarks.data --shared ../shared/data --out data/landmarks
+"""
+
+import argparse
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.landmarks.layouts import LAYOUTS
+from kf_imitation.offline.channel_labels import label_angles
+
+CACHE_PX = 240
+CACHE_SPAN = 1.8  # cached square over the canonical face region
+REGION_MARGIN = 1.25  # canonical region over the box of all mesh points
+
+
+class Sample(NamedTuple):
+    """One labelled crop.
+
+    Attributes:
+        crop: (240, 240, 3) uint8 BGR.
+        points: (98, 2) in cache pixels.
+        angles: (3,) yaw, pitch, roll [rad], signs as in data_types.
+        state: (4,) eyeBlinkLeft, eyeBlinkRight, jawOpen, 1 if the labels 2..4 are real.
+        group: person and source, for balance and hold-out.
+    """
+
+    crop: NDArray[np.uint8]
+    points: NDArray[np.float32]
+    angles: NDArray[np.float32]
+    state: NDArray[np.float32]
+    group: str
+
+
+def cut(
+    bgr: NDArray[np.uint8], mesh: NDArray[np.float32]
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Cut the cached square around a face.
+
+    Args:
+        bgr: (H, W, 3) uint8.
+        mesh: (k, 2) all landmarks of the face [px]; their box makes the canonical region.
+
+    Returns:
+        crop (240, 240, 3) uint8 and the (2, 3) matrix from image to crop pixels.
+    """
+    low, high = mesh.min(0), mesh.max(0)
+    centre = (low + high) / 2
+    size = REGION_MARGIN * float((high - low).max()) * CACHE_SPAN
+    scale = CACHE_PX / size
+    matrix = np.array(
+        [
+            [scale, 0, CACHE_PX / 2 - 0.5 - scale * centre[0]],
+            [0, scale, CACHE_PX / 2 - 0.5 - scale * centre[1]],
+        ],
+        np.float32,
+    )
+    if scale < 0.5:  # area sampling first: plain bilinear would alias
+        factor = 1 / int(1 / scale)
+        bgr = cv2.resize(bgr, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        fine = matrix.copy()
+        fine[:, :2] /= factor
+        crop = cv2.warpAffine(
+            bgr,
+            fine,
+            (CACHE_PX, CACHE_PX),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    else:
+        crop = cv2.warpAffine(
+            bgr,
+            matrix,
+            (CACHE_PX, CACHE_PX),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    return crop, matrix
+
+
+def apply(matrix: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Map (..., 2) points by a (2, 3) affine matrix."""
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def mesh_to_wflw(mesh: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(..., 478, 2) mesh points to (..., 98, 2)."""
+    return np.einsum('wp,...pc->...wc', LAYOUTS['mediapipe478'].matrix, mesh).astype(np.float32)
+
+
+def _state(labels: dict[str, NDArray[np.float32]], i: int) -> NDArray[np.float32]:
+    names = [str(n) for n in labels['names']]
+    picked = [names.index(n) for n in ('eyeBlinkLeft', 'eyeBlinkRight', 'jawOpen')]
+    return np.append(labels['blendshapes'][i][picked], 1.0).astype(np.float32)
+
+
+def clip_samples(clips: Path, stem: str, stride: int) -> list[Sample]:
+    """Samples of one clip: every `stride`-th frame, and every frame with a rare state."""
+    labels = dict(np.load(clips / f'{stem}.npz'))
+    angles = np.stack(label_angles(labels['head_pose'][:, :3, :3]), 1).astype(np.float32)
+    capture = cv2.VideoCapture(str(clips / f'{stem}.mp4'))
+    samples = []
+    for i in range(len(labels['valid'])):
+        good, bgr = capture.read()
+        if not good:
+            break
+        state = _state(labels, i)
+        rare = max(state[:2]) > 0.3 or state[2] > 0.35 or abs(angles[i, 0]) > 0.45
+        if not labels['valid'][i] or (i % stride and not (rare and i % 2 == 0)):
+            continue
+        mesh = labels['landmarks_q'][i, :, :2].astype(np.float32) / 16
+        crop, matrix = cut(bgr, mesh)
+        points = apply(matrix, mesh_to_wflw(mesh))
+        samples.append(Sample(crop, points, angles[i], state, f'clip:{stem}'))
+    return samples
+
+
+def image_samples(faces: Path, split: str) -> list[Sample]:
+    """Samples of the face images of one split."""
+    labels = dict(np.load(faces / f'{split}.npz'))
+    angles = np.stack(label_angles(labels['head_pose'][:, :3, :3]), 1).astype(np.float32)
+    samples = []
+    for i, name in enumerate(labels['name']):
+        bgr = cv2.imread(str(faces / split / str(name)))
+        mesh = labels['landmarks_q'][i, :, :2].astype(np.float32) / 16
+        crop, matrix = cut(bgr, mesh)
+        points = apply(matrix, mesh_to_wflw(mesh))
+        group = f'face:{labels["person"][i]}'
+        samples.append(Sample(crop, points, angles[i], _state(labels, i), group))
+    return samples
+
+
+def build(shared: Path, out: Path, stride: int) -> int:
+    """Write the cache of the training people; returns the number of samples."""
+    out.mkdir(parents=True, exist_ok=True)
+    samples = image_samples(shared / 'faces', 'train')
+    with (shared / 'clips' / 'clips.csv').open(encoding='utf-8') as file:
+        stems = [(row['stem'], row['person']) for row in csv.DictReader(file)
+                 if row['split'] == 'train']  # fmt: skip
+    for stem, person in stems:
+        samples += [
+            s._replace(group=f'clip:{person}')
+            for s in clip_samples(shared / 'clips' / 'train', stem, stride)
+        ]
+    np.save(out / 'crops.npy', np.stack([s.crop for s in samples]))
+    np.savez(
+        out / 'labels.npz',
+        points=np.stack([s.points for s in samples]),
+        angles=np.stack([s.angles for s in samples]),
+        state=np.stack([s.state for s in samples]),
+        group=np.array([s.group for s in samples]),
+    )
+    return len(samples)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--shared', type=Path, default=Path('../shared/data'))
+    parser.add_argument('--out', type=Path, default=Path('data/landmarks'))
+    parser.add_argument('--stride', type=int, default=4)
+    arguments = parser.parse_args()
+    print(build(arguments.shared, arguments.out, arguments.stride), 'samples')
+
+
+if __name__ == '__main__':
+    main()
