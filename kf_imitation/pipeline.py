@@ -139,7 +139,7 @@ class FacePipeline:
 
     def configure_face(self, settings: FaceSettings) -> None:
         """Change the tracker's settings while it runs."""
-        self._tracker.settings = settings
+        self._tracker.set_settings(settings)
 
     def _finish(self, selection: Selection) -> FaceStep:
         chosen = self._choose(selection.keyframes)
