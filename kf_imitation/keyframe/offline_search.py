@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector_settings import DetectorSettings
-from kf_imitation.keyframe.peak_detector import RIGHT_SHARE, TOLERANCE_NS
+from kf_imitation.keyframe.peak_detector import RIGHT_SHARE
 from kf_imitation.keyframe.score_scale import REFERENCE_S, raw_of_score
+from kf_imitation.keyframe.settle_detector import LEVEL_SHARE
+from kf_imitation.keyframe.spacing import TOLERANCE_NS
 from kf_imitation.keyframe.travel_detector import STILL_SHARE
 
 _Found = tuple[int, int, float]  # position of the keyframe, of its decision, prominence
@@ -135,7 +137,7 @@ def _settles(
 ) -> list[_Found]:
     del last  # the spacing is judged by the caller
     heights, stamps = _arrays(part)
-    count, step = len(heights), settings.prominence
+    step = settings.prominence
     found: list[_Found] = []
     rest = 0  # from here on the face rests
     while True:
@@ -151,21 +153,20 @@ def _settles(
         if not ending.any():
             return found
         fall = begin + int(np.argmax(ending))
-        for m in range(fall, count):
-            if heights[m] >= heights[fall:m].min(initial=np.inf):
-                continue
-            end = _window_end(m, stamps, seen, settings)
-            after = heights[m + 1 : end + 1]
-            lower = np.flatnonzero(after < heights[m])
-            risen = after - heights[m]
+        place = fall
+        while True:
+            end = _window_end(place, stamps, seen, settings)
+            after = heights[place + 1 : end + 1]
+            lower = np.flatnonzero(heights[place] - after > LEVEL_SHARE * step)
+            risen = after - np.minimum.accumulate(heights[place : end + 1])[1:]
             rises = np.flatnonzero((risen >= step) & (risen > 0) & (after >= settings.threshold))
-            if len(rises) and (not len(lower) or rises[0] < lower[0]):
-                found.append((m, m + 1 + int(rises[0]), 0.0))
-            elif not len(lower):
-                found.append((m, end, 0.0))
-            else:
+            first_lower = int(lower[0]) if len(lower) else end
+            first_rise = int(rises[0]) if len(rises) else end
+            if first_lower < first_rise:
+                place += 1 + first_lower
                 continue
-            rest = m
+            found.append((place, place + 1 + first_rise if len(rises) else end, 0.0))
+            rest = place
             break
 
 

@@ -5,36 +5,11 @@ from dataclasses import dataclass
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.spacing import TOLERANCE_NS, Spacing
 
 # At the end of its window a peak needs this part of the prominence on its right side: within a
 # tenth of a second a score rarely falls as far as it rose. docs/keyframes.md has the study.
 RIGHT_SHARE = 0.25
-# Times are whole nanoseconds rounded from fractions.
-TOLERANCE_NS = 1_000
-
-
-class Spacing:
-    """Keeps the minimum time between keyframes."""
-
-    def __init__(self) -> None:
-        self._last_ns: int | None = None
-
-    def allows(self, stamp_ns: int, interval_ns: int, spacing_s: float) -> bool:
-        """Tell whether a keyframe may follow the last one.
-
-        Args:
-            stamp_ns: of the keyframe; earlier than the last one means a new recording.
-            interval_ns: time between frames; half of it may lack, as a spacing of a whole number
-                of frames is rounded.
-            spacing_s: minimum time.
-        """
-        if self._last_ns is None or stamp_ns < self._last_ns:
-            return True
-        return stamp_ns - self._last_ns >= spacing_s * 1e9 - interval_ns // 2 - TOLERANCE_NS
-
-    def take(self, stamp_ns: int) -> None:
-        """Remember a keyframe."""
-        self._last_ns = stamp_ns
 
 
 @dataclass(slots=True)

@@ -2,8 +2,8 @@
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector_settings import DetectorSettings
-from kf_imitation.keyframe.peak_detector import Spacing
 from kf_imitation.keyframe.score_scale import REFERENCE_S, raw_of_score
+from kf_imitation.keyframe.spacing import Spacing
 
 # A still face never scores exactly 0; changes below this part of the prominence are noise.
 STILL_SHARE = 0.5
