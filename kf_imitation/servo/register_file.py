@@ -19,10 +19,12 @@ class RegisterFile:
 
     Attributes:
         model: its table.
+        version: grows with every change of what a host or the firmware can set.
     """
 
     def __init__(self, model: ServoModel) -> None:
         self.model = model
+        self.version = 0
         self._bytes = bytearray(SIZE)
         self._at = {register.address: register for register in model.registers.values()}
         self._data = {r.address for n, r in model.registers.items() if 'indirect_data' in n}
@@ -44,6 +46,11 @@ class RegisterFile:
 
     def set(self, name: str, value: int) -> None:
         """Set a register from inside the servo, without access rules."""
+        self.version += 1
+        self.measure(name, value)
+
+    def measure(self, name: str, value: int) -> None:
+        """Set a register that nothing inside the servo depends on."""
         register = self.model.registers[name]
         data = pack(value, register.size)
         self._bytes[register.address : register.address + register.size] = data

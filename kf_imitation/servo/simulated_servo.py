@@ -3,6 +3,7 @@
 Time only passes in step(). The packet layer (simulated_line.py) and DirectBus both sit on it.
 """
 
+import math
 from dataclasses import dataclass
 
 from kf_imitation.servo import control_table as ct
@@ -27,6 +28,7 @@ OVERLOAD_S = 1.5  # above OVERLOAD_FRACTION of the stall current for this long: 
 OVERLOAD_FRACTION = 0.6
 BROWN_OUT = 0.6  # of the lowest permitted voltage: below it the controller resets
 CLEAR_KEY = b'\x01DXL"'
+_OFF = Drive('off', 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,56 @@ class WriteRecord:
     id: int
     register: str
     value: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What the firmware takes from the registers in every step, in SI units."""
+
+    version: int
+    torque: bool
+    mode: int
+    goal_rad: float
+    goal_rad_s: float
+    profile_rad_s: float
+    profile_rad_s2: float
+    limit_a: float
+    watchdog_s: float
+    lowest_v: float
+    highest_v: float
+    brown_out_v: float
+    hottest_c: float
+    errors: int
+
+    @classmethod
+    def of(cls, registers: RegisterFile) -> '_Settings':
+        get, model = registers.get, registers.model
+        mode = get('operating_mode')
+        sign = -1 if get('drive_mode') & 1 else 1
+        limit_a = model.stall_current_a
+        if registers.has('current_limit'):
+            based = mode == ct.MODE_CURRENT_BASED_POSITION
+            limit_a = current_unit_a(model) * abs(
+                get('goal_current' if based else 'current_limit')
+            )
+        watchdog = get('bus_watchdog')
+        lowest_v = get('min_voltage_limit') * VOLTAGE_UNIT_V
+        return cls(
+            version=registers.version,
+            torque=bool(get('torque_enable')),
+            mode=mode,
+            goal_rad=(get('goal_position') - get('homing_offset')) * RAD_PER_TICK * sign,
+            goal_rad_s=velocity_rad_s(float(get('goal_velocity'))) * sign,
+            profile_rad_s=velocity_rad_s(float(get('profile_velocity'))),
+            profile_rad_s2=acceleration_rad_s2(float(get('profile_acceleration'))),
+            limit_a=limit_a,
+            watchdog_s=0.0 if watchdog == WATCHDOG_TRIPPED else watchdog * WATCHDOG_UNIT_S,
+            lowest_v=lowest_v,
+            highest_v=get('max_voltage_limit') * VOLTAGE_UNIT_V,
+            brown_out_v=BROWN_OUT * lowest_v,
+            hottest_c=get('temperature_limit'),
+            errors=get('hardware_error_status'),
+        )
 
 
 class SimulatedServo:
@@ -86,6 +138,7 @@ class SimulatedServo:
         self._frozen = False
         self.registers.set('id', id_)
         self.registers.set('baud_rate', _baud_code(baud))
+        self._settings = _Settings.of(self.registers)
         self._start()
 
     @property
@@ -227,16 +280,20 @@ class SimulatedServo:
         return 0
 
     def _step_once(self) -> None:
+        settings = self._settings
+        if settings.version != self.registers.version:
+            settings = self._settings = _Settings.of(self.registers)
         if self._boot_s > 0.0:
             self._boot_s -= STEP_S
-        if self._browned_out() and self._boot_s <= 0.0:
+        supply_v = self.physics.surroundings.supply_v
+        if supply_v < settings.brown_out_v and self._boot_s <= 0.0:
             self.reboot()
-        if not self.torque and self.physics.at_rest:
+        elif not settings.torque and self.physics.at_rest:
             self._idle()
         else:
-            self._watch_over()
-            self.physics.step(self._drive())
-            self._check_errors()
+            self._watch_over(settings)
+            self.physics.step(self._drive(settings))
+        self._check_errors(settings)
 
     def _idle(self) -> None:
         """Do the cheap step of a limp servo at rest: cooling and voltage only."""
@@ -244,46 +301,32 @@ class SimulatedServo:
         self.physics.voltage_v = around.supply_v
         excess = self.physics.temperature_c - around.ambient_c
         self.physics.temperature_c -= STEP_S * excess / self.physics.cooling_s
-        self._check_errors()
 
-    def _watch_over(self) -> None:
+    def _watch_over(self, settings: '_Settings') -> None:
         self._silence_s += STEP_S
-        watchdog = self.registers.get('bus_watchdog')
-        if not watchdog or watchdog == WATCHDOG_TRIPPED:
-            return
-        if self._silence_s > watchdog * WATCHDOG_UNIT_S:
+        if settings.watchdog_s and self._silence_s > settings.watchdog_s:
             self.registers.set('bus_watchdog', WATCHDOG_TRIPPED)
             if self.model.watchdog_stops:
                 self._frozen = True
                 self._settle()
 
-    def _drive(self) -> Drive:
-        registers = self.registers
-        if not self.torque:
-            return Drive('off', 0.0, 0.0, 0.0)
-        mode = registers.get('operating_mode')
-        limit = self.physics.stall_current_a
-        if registers.has('current_limit'):
-            key = 'goal_current' if mode == ct.MODE_CURRENT_BASED_POSITION else 'current_limit'
-            limit = abs(registers.get(key)) * current_unit_a(self.model)
-        if mode == ct.MODE_VELOCITY:
-            target = 0.0 if self._frozen else velocity_rad_s(float(registers.get('goal_velocity')))
-            return Drive('velocity', 0.0, target * self._sign(), limit)
+    def _drive(self, settings: '_Settings') -> Drive:
+        if not settings.torque:
+            return _OFF
+        if settings.mode == ct.MODE_VELOCITY:
+            target = 0.0 if self._frozen else settings.goal_rad_s
+            return Drive('velocity', 0.0, target, settings.limit_a)
         if not self._frozen:
-            self._advance_profile()
-        return Drive('position', self._profile_rad, 0.0, limit)
+            self._advance_profile(settings)
+        return Drive('position', self._profile_rad, 0.0, settings.limit_a)
 
-    def _advance_profile(self) -> None:
-        registers = self.registers
-        offset = registers.get('homing_offset')
-        goal = (registers.get('goal_position') - offset) * RAD_PER_TICK * self._sign()
-        top = velocity_rad_s(float(registers.get('profile_velocity')))
-        rate = acceleration_rad_s2(float(registers.get('profile_acceleration')))
+    def _advance_profile(self, settings: '_Settings') -> None:
+        goal, top, rate = settings.goal_rad, settings.profile_rad_s, settings.profile_rad_s2
         way = goal - self._profile_rad
         if top == 0.0 or abs(way) < 1e-9:
             self._profile_rad, self._profile_rad_s = goal, 0.0
             return
-        wanted = top if rate == 0.0 else min(top, (2.0 * rate * abs(way)) ** 0.5)
+        wanted = top if rate == 0.0 else min(top, math.sqrt(2.0 * rate * abs(way)))
         wanted = wanted if way > 0.0 else -wanted
         change = wanted - self._profile_rad_s
         if rate:
@@ -293,25 +336,22 @@ class SimulatedServo:
         arrives = move * way > 0.0 and abs(move) >= abs(way)
         self._profile_rad = goal if arrives else self._profile_rad + move
 
-    def _check_errors(self) -> None:
-        physics, registers = self.physics, self.registers
+    def _check_errors(self, settings: '_Settings') -> None:
+        physics = self.physics
         bits = 0
-        volts = physics.voltage_v / VOLTAGE_UNIT_V
-        low, high = registers.get('min_voltage_limit'), registers.get('max_voltage_limit')
-        if not low <= volts <= high:
+        if not settings.lowest_v <= physics.voltage_v <= settings.highest_v:
             bits |= 1 << 0
-        if physics.temperature_c > registers.get('temperature_limit'):
+        if physics.temperature_c > settings.hottest_c:
             bits |= 1 << 2
         loaded = abs(physics.current_a) > OVERLOAD_FRACTION * physics.stall_current_a
         self._overload_s = max(0.0, self._overload_s + (STEP_S if loaded else -STEP_S))
         if self._overload_s > OVERLOAD_S:
             bits |= 1 << 5
-        if bits:
+        if bits & ~settings.errors:
             self.raise_error(bits)
 
     def _browned_out(self) -> bool:
-        lowest = self.registers.get('min_voltage_limit') * VOLTAGE_UNIT_V
-        return self.physics.surroundings.supply_v < BROWN_OUT * lowest
+        return self.physics.surroundings.supply_v < self._settings.brown_out_v
 
     def _sign(self) -> int:
         return -1 if self.registers.get('drive_mode') & 1 else 1
@@ -325,7 +365,7 @@ class SimulatedServo:
         if self._fresh:
             return
         self._fresh = True
-        physics, put, sign = self.physics, self.registers.set, self._sign()
+        physics, put, sign = self.physics, self.registers.measure, self._sign()
         speed = sign * velocity_raw(physics.speed_rad_s)
         current = round(sign * physics.current_a / current_unit_a(self.model))
         profile_tick = sign * round(self._profile_rad / RAD_PER_TICK)

@@ -1,0 +1,127 @@
+"""The simulated bus as a process of its own, so that no other thread can slow its 100 Hz down.
+
+`python -m kf_imitation.servo.simulated_bus --robot sim_face` prints the device path and serves
+until its input closes: it dies with whoever started it. Lines on its input are fault commands
+(simulated_faults.py).
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from kf_imitation.errors import PortError
+from kf_imitation.robot_config import RobotConfig, load_robot
+from kf_imitation.servo.simulated_faults import FaultCommandError, apply_fault
+from kf_imitation.servo.simulated_line import SimulatedLine
+from kf_imitation.servo.simulated_port import SimulatedPort
+from kf_imitation.servo.simulated_servo import SimulatedServo, WriteRecord
+from kf_imitation.servo.units import ticks
+
+START_TIMEOUT_S = 20.0
+
+
+def simulated_servos(
+    robot: RobotConfig, log: list[WriteRecord] | None = None
+) -> list[SimulatedServo]:
+    """Return one simulated servo per joint, at rest in the neutral pose."""
+    return [
+        SimulatedServo(
+            joint.servo,
+            joint.id,
+            ticks(joint.neutral_rad, joint.zero_tick, joint.direction),
+            robot.baud,
+            log,
+        )
+        for joint in robot.joints
+    ]
+
+
+class SimulatorProcess:
+    """A child process with the simulated bus of a robot.
+
+    Attributes:
+        device: path of the pseudo-terminal.
+    """
+
+    def __init__(self, robot: str) -> None:
+        """Start it and wait for the device.
+
+        Args:
+            robot: name or path, as for load_robot().
+
+        Raises:
+            PortError: the process did not come up.
+        """
+        command = [sys.executable, '-m', 'kf_imitation.servo.simulated_bus', '--robot', robot]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
+        )
+        assert self._process.stdout is not None
+        self.device = self._process.stdout.readline().strip()
+        if not self.device:
+            code = self._process.wait(START_TIMEOUT_S)
+            raise PortError(f'the simulated bus did not start (exit code {code})')
+
+    def command(self, text: str) -> None:
+        """Send a fault command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + '\n')
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        """End it; may be called twice."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        if not self._process.stdin.closed:
+            self._process.stdin.close()
+        try:
+            self._process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+def _environment() -> dict[str, str]:
+    """Let the child find this package even when it is not installed."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    path = os.environ.get('PYTHONPATH', '')
+    return {**os.environ, 'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else root}
+
+
+def serve(robot: RobotConfig) -> None:
+    """Print the device path, then serve until standard input closes."""
+    port = SimulatedPort(SimulatedLine(simulated_servos(robot)))
+    sys.stdout.write(port.device + '\n')
+    sys.stdout.flush()
+    unread = b''
+
+    def on_input() -> bool:
+        nonlocal unread
+        data = os.read(0, 4096)
+        *lines, unread = (unread + data).split(b'\n')
+        for line in lines:
+            try:
+                apply_fault(line.decode(errors='replace'), port)
+            except FaultCommandError as error:
+                sys.stderr.write(f'{error}\n')
+        return bool(data)
+
+    try:
+        port.run(0, on_input)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        port.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(description='Simulated Dynamixel bus on a pseudo-terminal.')
+    parser.add_argument('--robot', required=True, help='name in config/robots, or a file')
+    serve(load_robot(parser.parse_args(arguments).robot))
+
+
+if __name__ == '__main__':
+    main()
