@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation import wflw
 from kf_imitation.data_types import CameraModel, HeadPose, Landmarks
-from kf_imitation.landmarks import wflw
-from kf_imitation.landmarks.mean_face import MEAN_FACE_M
+from kf_imitation.mean_face import MEAN_FACE_M
 
 # Nose, eye corners, the upper contour and the brows' ends and middles: what moves least when a
 # face talks. Measured on the train clips, docs/landmarks.md.

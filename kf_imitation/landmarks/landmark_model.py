@@ -14,7 +14,7 @@ from kf_imitation.data_types import WFLW_POINTS, FaceRegion, FloatArray, Image, 
 from kf_imitation.errors import ModelError
 from kf_imitation.image_ops import crop
 from kf_imitation.landmarks.layouts import LAYOUTS
-from kf_imitation.landmarks.mean_face import template
+from kf_imitation.mean_face import template
 
 
 class Model(Protocol):

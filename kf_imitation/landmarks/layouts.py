@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.landmarks import wflw
+from kf_imitation import wflw
 
 Rows = tuple[tuple[tuple[int, float], ...], ...]
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.landmarks import wflw
+from kf_imitation import wflw
 from training.landmarks.data import apply
 from training.landmarks.model import CROP_PX
 

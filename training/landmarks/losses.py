@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from kf_imitation.landmarks import wflw
+from kf_imitation import wflw
 
 # Pairs whose distance drives a channel: inner lips, lips' outline, mouth corners, lids, brows.
 PAIRS = torch.tensor(

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.landmarks import wflw
+from kf_imitation import wflw
 from training.landmarks.data import mesh_to_wflw
 
 LABEL_FIELD_OF_VIEW = np.radians(63)  # vertical, what the labels' poses assume

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from kf_imitation.landmarks.mean_face import template
+from kf_imitation.mean_face import template
 from training.landmarks import losses
 from training.landmarks.augment import training_crop
 from training.landmarks.data import CACHE_SPAN
