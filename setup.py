@@ -42,7 +42,7 @@ def wrapper_files() -> list[tuple[str, list[str]]]:
 
     colcon puts the console scripts there itself (setup.cfg), so a wheel alone needs them.
     """
-    if 'bdist_wheel' not in sys.argv:
+    if not {'bdist_wheel', 'editable_wheel'} & set(sys.argv):
         return []
     return [(f'lib/{PACKAGE}', [f'resource/wrappers/{name}' for name in (*NODES, PACKAGE)])]
 
@@ -81,6 +81,15 @@ setup(
             'ros-lifecycle-msgs',
             'ros-rosgraph-msgs',
             'ros-ament-index-python',
+        ],
+        'test': [
+            'pytest>=8,<9',  # launch_testing breaks with 9
+            'pytest-timeout>=2.3',
+            'hypothesis>=6',
+            'ruff>=0.15',
+            'mypy>=1.18',
+            'types-PyYAML',
+            'psutil',
         ],
     },
     zip_safe=False,

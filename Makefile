@@ -1,0 +1,57 @@
+# make mimic [SOURCE=… ROBOT=… PORT=… RECORD=… ARGS=…]   set up, then let the head mimic a face
+# make test [TRAINING=1]                                  set up, then run the tests
+# make lint | bench | train | clean
+# Everything is installed into .venv once; a later run starts at once. PYTHON= chooses the
+# interpreter, VENV= the folder.
+
+PYTHON ?= python3
+VENV ?= .venv
+TRAINING ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Child processes must find the share files of a pip installation (README, Install).
+export AMENT_PREFIX_PATH := $(abspath $(VENV))$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))
+# The tests of training/ need torch.
+IGNORED := $(if $(TRAINING),,--ignore=test/training --ignore=test/export)
+
+.PHONY: mimic test lint bench train setup clean
+.DELETE_ON_ERROR:
+
+mimic: $(VENV)/.installed
+	$(BIN)/kf_imitation mimic $(if $(SOURCE),--source '$(SOURCE)') $(if $(ROBOT),--robot '$(ROBOT)') \
+	    $(if $(PORT),--port '$(PORT)') $(if $(RECORD),--record '$(RECORD)') $(ARGS)
+
+setup: $(VENV)/.installed
+
+test: $(VENV)/.tested $(if $(TRAINING),$(VENV)/.trained)
+	$(BIN)/python -m pytest $(IGNORED) $(ARGS)
+
+lint: $(VENV)/.tested
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.tested
+	$(BIN)/python -m benchmark $(ARGS)
+
+train: $(VENV)/.trained
+	$(BIN)/python -m training $(ARGS)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: setup.py setup.cfg package.xml | $(VENV)/bin/python
+	$(PIP) install --quiet 'setuptools>=68,<80' wheel
+	$(PIP) install --quiet --no-build-isolation --editable '.[ros]'
+	@touch $@
+
+$(VENV)/.tested: $(VENV)/.installed
+	$(PIP) install --quiet --no-build-isolation --editable '.[ros,test]'
+	@touch $@
+
+$(VENV)/.trained: training/requirements.txt training/constraints.txt $(VENV)/.tested
+	$(PIP) install --quiet --requirement training/requirements.txt --constraint training/constraints.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
