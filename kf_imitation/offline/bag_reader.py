@@ -1,0 +1,231 @@
+"""Read topics of a bag back as plain data; repair a bag whose recorder was killed."""
+
+import io
+import json
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.highlevel import AnyReader, AnyReaderError
+from rosbags.rosbag2 import ReaderError
+from rosbags.typesys import Stores, get_typestore
+
+from kf_imitation.errors import BagError
+
+_READ_ERRORS = (AnyReaderError, ReaderError, OSError, ValueError, KeyError, EOFError, struct.error)
+
+# MCAP specification, version 0: https://mcap.dev/spec
+_MAGIC = b'\x89MCAP0\r\n'
+_DATA_END, _FOOTER = 0x0F, 0x02
+_SUMMARY_OPCODES = frozenset({_DATA_END, _FOOTER, 0x08, 0x0A, 0x0B, 0x0D, 0x0E})
+
+
+@contextmanager
+def open_bag(path: Path) -> Iterator[AnyReader]:
+    """Open a bag folder or file.
+
+    Raises:
+        BagError: it cannot be read; names the way out where there is one.
+    """
+    if not path.exists():
+        raise BagError(f'bag {path}: does not exist')
+    if path.is_dir() and not (path / 'metadata.yaml').is_file():
+        if any(path.glob('*.mcap')):
+            raise BagError(
+                f'bag {path}: has no metadata.yaml, its recorder was killed; repair_bag() or '
+                f'`ros2 bag reindex` restores it'
+            )
+        raise BagError(f'bag {path}: is not a bag (no metadata.yaml)')
+    try:
+        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_KILTED))
+        reader.open()
+    except (*_READ_ERRORS, AssertionError) as error:
+        raise BagError(f'bag {path}: cannot be read: {error}') from error
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def topics(path: Path) -> dict[str, tuple[str, int]]:
+    """Message type and count by topic.
+
+    Raises:
+        BagError: it cannot be read.
+    """
+    with open_bag(path) as reader:
+        return {
+            name: (str(info.msgtype), int(info.msgcount)) for name, info in reader.topics.items()
+        }
+
+
+def read_topic(path: Path, topic: str) -> Iterator[tuple[int, Any]]:
+    """Messages of a topic in the order of the bag.
+
+    Args:
+        path: bag folder or file.
+        topic: with or without the leading slash.
+
+    Yields:
+        (time in the bag [ns], message).
+
+    Raises:
+        BagError: it cannot be read, or lacks the topic (says which it has).
+    """
+    name = topic if topic.startswith('/') else f'/{topic}'
+    with open_bag(path) as reader:
+        connections = [c for c in reader.connections if c.topic == name]
+        if not connections:
+            held = ', '.join(sorted({c.topic for c in reader.connections})) or 'nothing'
+            raise BagError(f'bag {path}: has no topic {name} (has {held})')
+        try:
+            for connection, stamp_ns, raw in reader.messages(connections=connections):
+                yield stamp_ns, reader.deserialize(raw, connection.msgtype)
+        except _READ_ERRORS as error:
+            raise BagError(f'bag {path}: {name} is damaged: {error}') from error
+
+
+def read_scores(
+    path: Path, topic: str = 'keyframe/score'
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """A Float32 topic.
+
+    Returns:
+        (N,) times in the bag [ns] and (N,) values.
+
+    Raises:
+        BagError: as read_topic.
+    """
+    rows = [(stamp_ns, message.data) for stamp_ns, message in read_topic(path, topic)]
+    stamps = np.array([row[0] for row in rows], np.int64)
+    return stamps, np.array([row[1] for row in rows], np.float32)
+
+
+def read_joints(
+    path: Path, topic: str = 'joint_states'
+) -> tuple[NDArray[np.int64], tuple[str, ...], NDArray[np.float64]]:
+    """A JointState topic (joints, expression, explanation).
+
+    Returns:
+        (N,) header stamps [ns], the J names of the first message, and (N, J) positions.
+
+    Raises:
+        BagError: as read_topic, or the names change in between.
+    """
+    stamps: list[int] = []
+    rows: list[NDArray[np.float64]] = []
+    names: tuple[str, ...] = ()
+    for _, message in read_topic(path, topic):
+        names = names or tuple(message.name)
+        if tuple(message.name) != names:
+            raise BagError(f'bag {path}: {topic} changes its names at message {len(rows)}')
+        stamps.append(header_stamp_ns(message))
+        rows.append(np.asarray(message.position, np.float64))
+    positions = np.array(rows, np.float64).reshape(len(rows), len(names))
+    return np.array(stamps, np.int64), names, positions
+
+
+def header_stamp_ns(message: Any) -> int:
+    """Header stamp of a message [ns]."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
+
+
+def repair_bag(path: Path) -> int:
+    """Restore a bag that was not closed: cut the last, incomplete record, write the end.
+
+    Args:
+        path: bag folder with one .mcap file (BagWriter makes one); a closed bag stays as it is.
+
+    Returns:
+        Number of messages.
+
+    Raises:
+        BagError: there is nothing to repair.
+    """
+    files = sorted(path.glob('*.mcap')) if path.is_dir() else []
+    if len(files) != 1:
+        raise BagError(f'bag {path}: must be a folder with one .mcap file, has {len(files)}')
+    try:
+        _close_mcap(files[0])
+        with open_bag(files[0]) as reader:
+            counts = {c.topic: c.msgcount for c in reader.connections}
+            if not (path / 'metadata.yaml').is_file():
+                _write_metadata(path / 'metadata.yaml', files[0].name, reader)
+    except OSError as error:
+        raise BagError(f'bag {path}: cannot be repaired: {error.strerror}') from error
+    return sum(counts.values())
+
+
+def _close_mcap(path: Path) -> None:
+    with path.open('r+b') as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        if file.read(8) != _MAGIC:
+            raise BagError(f'bag {path}: is not MCAP')
+        position = 8
+        while position + 9 <= size:
+            file.seek(position)
+            opcode, length = struct.unpack('<BQ', file.read(9))
+            if opcode in _SUMMARY_OPCODES or position + 9 + length > size:
+                break
+            position += 9 + length
+        else:
+            opcode = 0
+        if opcode == _DATA_END:
+            file.seek(-8, io.SEEK_END)
+            if file.read(8) == _MAGIC:
+                return  # closed properly
+        file.seek(position)
+        file.truncate()
+        file.write(struct.pack('<BQI', _DATA_END, 4, 0))
+        file.write(struct.pack('<BQQQI', _FOOTER, 20, 0, 0, 0))  # no summary: readers scan
+        file.write(_MAGIC)
+
+
+def _write_metadata(path: Path, file_name: str, reader: AnyReader) -> None:
+    # JSON is YAML; rosbag2 and rosbags read both.
+
+    start = int(reader.start_time) if reader.message_count else 0
+    duration = max(0, int(reader.end_time) - 1 - start) if reader.message_count else 0
+    store = get_typestore(Stores.ROS2_KILTED)
+    listed = []
+    for connection in reader.connections:
+        known = connection.msgtype in store.types
+        listed.append(
+            {
+                'topic_metadata': {
+                    'name': connection.topic,
+                    'type': connection.msgtype,
+                    'serialization_format': 'cdr',
+                    'offered_qos_profiles': [],
+                    'type_description_hash': store.hash_rihs01(connection.msgtype)
+                    if known
+                    else '',
+                },
+                'message_count': connection.msgcount,
+            }
+        )
+    times = {
+        'duration': {'nanoseconds': duration},
+        'starting_time': {'nanoseconds_since_epoch': start},
+        'message_count': int(reader.message_count),
+    }
+    information = {
+        'version': 9,
+        'storage_identifier': 'mcap',
+        'relative_file_paths': [file_name],
+        **times,
+        'topics_with_message_count': listed,
+        'compression_format': '',
+        'compression_mode': '',
+        'files': [{'path': file_name, **times}],
+        'custom_data': None,
+        'ros_distro': 'rosbags',
+    }
+    text = json.dumps({'rosbag2_bagfile_information': information}, indent=1)
+    path.write_text(text + '\n', encoding='utf-8')
