@@ -55,8 +55,14 @@ class SimulatorProcess:
             PortError: the process did not come up.
         """
         command = [sys.executable, '-m', 'kf_imitation.servo.simulated_bus', '--robot', robot]
+        # A session of its own: Ctrl-C must not end the bus before torque is off.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=_environment()
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+            start_new_session=True,
         )
         assert self._process.stdout is not None
         self.device = self._process.stdout.readline().strip()
