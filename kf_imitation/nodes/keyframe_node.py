@@ -67,7 +67,7 @@ class KeyframeNode(KfNode):
         self._frame_id = ''
         self._info = CameraInfo()
         lossless = self.setting('lossless', bool)
-        per_frame, few = qos.per_frame_publisher(lossless), qos.keyframe_topics()
+        per_frame, few = qos.per_frame_publisher(), qos.keyframe_topics()
         self._regions = self.create_publisher(PolygonStamped, 'face/region', per_frame)
         self._scores = self.create_publisher(Float32, 'keyframe/score', per_frame)
         self._explanations = self.create_publisher(JointState, 'keyframe/explanation', per_frame)

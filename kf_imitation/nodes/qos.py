@@ -2,8 +2,8 @@
 
 Every publisher is reliable, so that any subscriber matches (REP-2003). A live image is taken best
 effort, newest only: an old frame is worth nothing. Where no frame may be lost (a file), the image
-is taken reliable and queued, and the results per frame stay available to a recorder that comes
-a moment late.
+is taken reliable and queued. The results per frame stay available to a recorder that comes a
+moment late.
 """
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -38,11 +38,9 @@ def frame_subscription(lossless: bool) -> QoSProfile:
     return _profile(1, ReliabilityPolicy.BEST_EFFORT)
 
 
-def per_frame_publisher(lossless: bool) -> QoSProfile:
+def per_frame_publisher() -> QoSProfile:
     """Small results of every frame: score, explanation, face region."""
-    if lossless:
-        return _profile(_LOSSLESS_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    return _profile(_LOSSLESS_DEPTH)
+    return _profile(_LOSSLESS_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def per_frame_subscription() -> QoSProfile:

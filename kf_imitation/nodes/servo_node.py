@@ -1,0 +1,194 @@
+"""Servo node: expressions to smooth motion of the servos, as a lifecycle node."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from geometry_msgs.msg import PolygonStamped
+from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.nodes import qos
+from kf_imitation.nodes.cycle_publisher import CyclePublisher
+from kf_imitation.nodes.face_messages import from_expression
+from kf_imitation.nodes.node_base import OK, KfNode
+from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.servo_services import offer_services
+from kf_imitation.params import Value
+from kf_imitation.robot_config import load_robot
+from kf_imitation.run_report import BusFigures
+from kf_imitation.servo.controller import ServoController
+from kf_imitation.servo.joint_mapping import JointMapping
+from kf_imitation.servo.open_bus import open_bus
+
+DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
+    """Maps face/expression to joint goals and owns the controller.
+
+    configure reads the robot file and prepares the bus; activate opens it, checks every servo,
+    takes torque and starts to listen; deactivate follows the exit policy, lets torque go and
+    closes the bus. With autostart the node does the first two by itself.
+
+    The head relaxes to neutral when for hold_s there was neither an expression nor a face
+    (face/region with points): a person who holds still gives no keyframes, but is still there.
+    """
+
+    def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
+        """Offer the services and, with autostart, configure and activate.
+
+        Args:
+            overrides: parameter values above those of parameter files.
+            options: for rclpy.node.Node.
+
+        Raises:
+            ConfigError: a parameter or the robot file is faulty.
+            BusError: port absent or busy, servos missing or of the wrong model.
+        """
+        KfNode.__init__(self, 'servo', overrides, **options)
+        LifecycleNodeMixin.__init__(self)
+        self._controller: ServoController | None = None
+        self._active = False
+        self._listening: list[Any] = []
+        self._cycles = CyclePublisher(self, self.ledger)
+        offer_services(self, lambda: self._controller)
+        if self.setting('autostart', bool):
+            self.trigger_configure()
+            if self.fault is None:
+                self.trigger_activate()
+            if self.fault is not None:
+                fault = self.fault
+                self.close()
+                self.destroy_node()
+                raise fault
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the robot file and prepare controller and bus; FAILURE is told in the log."""
+        try:
+            robot = load_robot(self.setting('robot', str))
+            bus = open_bus(robot, self.setting('port', str) or robot.port)
+        except KfImitationError as fault:
+            return self._refuse(fault)
+        self._mapping = JointMapping(robot)
+        self._controller = ServoController(
+            robot,
+            bus,
+            self.setting('rate_hz', float),
+            hold_s=self.setting('hold_s', float),
+            exit_policy=self.setting('exit', str),
+        )
+        self._controller.on_cycle = self._cycles.take
+        return DONE
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take torque and listen; FAILURE leaves everything off."""
+        assert self._controller is not None
+        try:
+            self._controller.start()
+        except KfImitationError as fault:
+            return self._refuse(fault)
+        self._active = True
+        few = qos.keyframe_topics()
+        self._listening = [
+            self.create_subscription(JointState, 'face/expression', self._on_expression, few),
+            self.create_subscription(PolygonStamped, 'face/region', self._on_region, 1),
+            self.create_subscription(
+                JointTrajectory, 'servo/joint_trajectory', self._on_trajectory, few
+            ),
+        ]
+        for warning in self._controller.warnings:
+            self.get_logger().warning(warning)
+        return DONE
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Follow the exit policy and let torque go."""
+        self._rest()
+        return DONE
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget robot and bus."""
+        self._controller = None
+        return DONE
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of everything."""
+        self._rest()
+        return DONE
+
+    def close(self) -> None:
+        """Put the servos to rest on every way out."""
+        self._rest()
+
+    def status(self) -> tuple[bytes, str, dict[str, object]]:
+        """Return what the controller says."""
+        if self._controller is None:
+            return OK, 'not configured', {}
+        status = self._controller.status()
+        return bytes([status.level]), status.sentence, dict(status.values)
+
+    def on_settings(self, changed: Mapping[str, Value]) -> None:
+        """Apply a new hold time."""
+        if self._controller is not None:
+            self._controller.hold_s = self.setting('hold_s', float)
+
+    def bus_figures(self) -> BusFigures | None:
+        """Return the bus's figures for the table at the end; None without a bus."""
+        if self._controller is None:
+            return None
+        statistics = self._controller.statistics()
+        return BusFigures(
+            statistics.rate_hz, statistics.jitter_p99_ms, statistics.overruns, statistics.errors
+        )
+
+    def _refuse(self, fault: KfImitationError) -> TransitionCallbackReturn:
+        """Without autostart the reason goes to the log and the node may be tried again."""
+        if self.setting('autostart', bool):
+            self.fail(fault)
+        else:
+            self.get_logger().error(str(fault))
+        return REFUSED
+
+    def _rest(self) -> None:
+        for subscription in self._listening:
+            self.destroy_subscription(subscription)
+        self._listening = []
+        if self._controller is not None and self._active:
+            self._active = False
+            self._controller.close()
+
+    def _on_expression(self, message: JointState) -> None:
+        assert self._controller is not None
+        expression = from_expression(message)
+        with self.ledger.timed('mapping'):
+            goal = self._mapping.goals(expression)
+            refusal = self._controller.set_goal(goal, expression.stamp_ns)
+        if refusal:
+            self.ledger.add('goals refused')
+            self.get_logger().warning(refusal, throttle_duration_sec=5.0)
+        else:
+            self._cycles.expect(expression.stamp_ns)
+
+    def _on_region(self, message: PolygonStamped) -> None:
+        if message.polygon.points and self._controller is not None:
+            self._controller.keep_alive()
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        """Go to the last point; the planner shapes the way."""
+        if not message.points or self._controller is None:
+            return
+        goals = dict(zip(message.joint_names, message.points[-1].positions, strict=False))
+        refusal = self._controller.set_joint_goals(goals, self.get_clock().now().nanoseconds)
+        if refusal:
+            self.get_logger().warning(refusal)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node as a process of its own."""
+    return run_node(ServoNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
