@@ -7,7 +7,7 @@ and rule.
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +122,7 @@ class RobotConfig:
         thermal: temperatures.
         joints: in the order of all position arrays.
         coupled_limits: linear limits between joints.
+        source: file it was read from.
     """
 
     name: str
@@ -135,6 +136,7 @@ class RobotConfig:
     thermal: ThermalLimits
     joints: tuple[JointConfig, ...]
     coupled_limits: tuple[CoupledLimit, ...] = ()
+    source: str = ''
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -190,7 +192,7 @@ def parse_robot(document: object, subject: str) -> RobotConfig:
     if not isinstance(document, dict):
         raise ConfigError(subject, ['must be a mapping with the keys name, joints, …'])
     top = _Section(document, '', faults)
-    robot = _read_robot(top)
+    robot = replace(_read_robot(top), source=subject)
     top.refuse_unknown()
     if not faults:
         faults += _cross_faults(robot)

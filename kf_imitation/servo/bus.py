@@ -67,12 +67,15 @@ class ServoBus(Protocol):
         """Open the port for this program alone; PortError says why not."""
 
     def close(self) -> None:
-        """Release the port; may be called twice."""
+        """Release the port; may be called twice, and open() may follow."""
+
+    def shutdown(self) -> None:
+        """Release the port and everything that was started for it."""
 
     def tick(self, now_s: float) -> None:
         """Tell a bus without real time what time it is; others ignore it."""
 
-    def ping(self, id_: int) -> PingReply:
+    def ping(self, id_: int, tries: int = 3) -> PingReply:
         """Ask one servo for its model."""
 
     def scan(self) -> list[PingReply]:

@@ -27,6 +27,9 @@ class DirectBus:
     def close(self) -> None:
         """Do nothing."""
 
+    def shutdown(self) -> None:
+        """Do nothing."""
+
     def tick(self, now_s: float) -> None:
         """Let the servos live until now_s; the first call sets the start."""
         if self._now_s is not None and now_s > self._now_s:
@@ -34,7 +37,7 @@ class DirectBus:
                 servo.step(now_s - self._now_s)
         self._now_s = now_s
 
-    def ping(self, id_: int) -> PingReply:
+    def ping(self, id_: int, tries: int = 1) -> PingReply:
         """Ask one servo for its model."""
         servo = self._servo(id_)
         return PingReply(id_, servo.model.number, servo.registers.get('firmware_version'))

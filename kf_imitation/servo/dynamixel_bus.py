@@ -131,6 +131,11 @@ class DynamixelBus:
             raise PortError(f'{self.port}: {self.baud} bit/s is not a rate of the Dynamixel SDK')
         self._port.is_using = False
 
+    def rename(self, port: str) -> None:
+        """Use another device from the next open() on."""
+        self.port = port
+        self._port.setPortName(port)
+
     def close(self) -> None:
         """Release the port."""
         if self._port.is_open:
@@ -138,12 +143,16 @@ class DynamixelBus:
                 self._port.closePort()
             self._port.is_open = False
 
+    def shutdown(self) -> None:
+        """Release the port."""
+        self.close()
+
     def tick(self, now_s: float) -> None:
         """Do nothing: a real bus has its own time."""
 
-    def ping(self, id_: int) -> PingReply:
+    def ping(self, id_: int, tries: int = TRIES) -> PingReply:
         """Ask one servo for its model number and firmware."""
-        data = self._try(f'ping of servo {id_}', lambda: self._ping(id_))
+        data = self._try(f'ping of servo {id_}', lambda: self._ping(id_), tries)
         return PingReply(id_, data[0], data[1])
 
     def scan(self) -> list[PingReply]:
@@ -230,10 +239,12 @@ class DynamixelBus:
             return (0, 0), result or -3002, error
         return (received[9] | received[10] << 8, received[11]), result, error
 
-    def _try(self, what: str, once: Callable[[], tuple[Result, int, int]]) -> Result:
+    def _try(
+        self, what: str, once: Callable[[], tuple[Result, int, int]], tries: int = TRIES
+    ) -> Result:
         """Repeat a single-servo exchange while nobody answers; a refusal counts at once."""
         result = 0
-        for _ in range(TRIES):
+        for _ in range(tries):
             with self._guard():
                 value, result, error = once()
             if result == COMM_SUCCESS:
@@ -242,7 +253,7 @@ class DynamixelBus:
                     text = self._handler.getRxPacketError(code)
                     raise DeviceError(f'{what}: {text}', code)
                 return value
-        raise NoReplyError(retry(TRIES, f'{what}: {self._handler.getTxRxResult(result)}'))
+        raise NoReplyError(retry(tries, f'{what}: {self._handler.getTxRxResult(result)}'))
 
     @contextlib.contextmanager
     def _guard(self) -> Iterator[None]:

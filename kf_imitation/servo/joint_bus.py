@@ -1,5 +1,6 @@
 """The joints of a robot on a bus: setup, torque, goals and state in rad, A and °C."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -32,25 +33,6 @@ class JointState:
     velocity_rad_s: Array
     current_a: Array
     alert: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class JointHealth:
-    """What is read now and then of one joint.
-
-    Attributes:
-        torque: the motor is driven.
-        hardware_error: bits of hardware_error_status.
-        voltage_v: at the servo.
-        temperature_c: of the servo.
-        watchdog_tripped: the servo stopped itself.
-    """
-
-    torque: bool
-    hardware_error: int
-    voltage_v: float
-    temperature_c: float
-    watchdog_tripped: bool
 
 
 class JointBus:
@@ -190,6 +172,9 @@ class JointBus:
             Names of the joints that could not be confirmed.
         """
         left = list(range(len(self.robot.joints)) if indices is None else indices)
+        address = self.robot.joints[0].servo.registers['torque_enable'].address
+        with contextlib.suppress(BusError):  # everybody at once, then one by one with read-back
+            self.bus.group_write(address, {self._ids[index]: b'\0' for index in left})
         for attempt in range(TORQUE_OFF_TRIES):
             if attempt:
                 self._pause(TORQUE_OFF_PAUSE_S)
@@ -284,22 +269,23 @@ class JointBus:
             },
         )
 
-    def read_health(self, index: int) -> JointHealth:
-        """Read torque, errors, voltage and temperature of one joint."""
+    def read_torque(self, index: int) -> tuple[bool, int]:
+        """Return whether one joint's torque is on, and its hardware error bits."""
         joint = self.robot.joints[index]
         table = joint.servo.registers
         first = table['torque_enable'].address
         data = self.bus.read(joint.id, first, table['hardware_error_status'].address + 1 - first)
-        volts = table['present_input_voltage'].address
-        more = self.bus.read(joint.id, volts, 3)
-        tripped = self.read_register(index, 'bus_watchdog') == units.WATCHDOG_TRIPPED
-        return JointHealth(
-            torque=bool(data[0]),
-            hardware_error=data[-1],
-            voltage_v=units.unpack(more[:2]) * units.VOLTAGE_UNIT_V,
-            temperature_c=float(more[2]),
-            watchdog_tripped=tripped,
-        )
+        return bool(data[0]), data[-1]
+
+    def read_supply(self, index: int) -> tuple[float, float]:
+        """Return voltage [V] and temperature [°C] of one joint's servo."""
+        joint = self.robot.joints[index]
+        data = self.bus.read(joint.id, joint.servo.registers['present_input_voltage'].address, 3)
+        return units.unpack(data[:2]) * units.VOLTAGE_UNIT_V, float(data[2])
+
+    def watchdog_tripped(self, index: int) -> bool:
+        """Return whether one joint's servo stopped itself because the host was silent."""
+        return self.read_register(index, 'bus_watchdog') == units.WATCHDOG_TRIPPED
 
 
 def empty_state(joints: int) -> JointState:

@@ -1,0 +1,82 @@
+"""The quickest jerk-limited stop of each joint from any state, in closed form; pure.
+
+A joint with speed v and acceleration a ramps the acceleration to -peak, holds it, and ramps back
+to 0, so that speed and acceleration reach 0 together. The sign of v + a|a|/2j says which way.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """Commanded state of all joints at one instant, each (J,) float64.
+
+    Attributes:
+        position: [rad].
+        velocity: [rad/s].
+        acceleration: [rad/s²].
+    """
+
+    position: Array
+    velocity: Array
+    acceleration: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """A stop from `start`; times are (J,), since every joint stops as fast as it can."""
+
+    start: Motion
+    jerk: Array  # signed jerk of the first ramp
+    first_s: Array  # end of the first ramp
+    hold_s: Array  # end of the constant part
+    end_s: Array  # standstill
+
+    @property
+    def duration_s(self) -> float:
+        """Until the last joint stands."""
+        return float(self.end_s.max(initial=0.0))
+
+    def at(self, time_s: NDArray[np.float64] | float) -> Motion:
+        """Return the state at a time, or at (K, 1) times as (K, J) arrays."""
+        t = np.asarray(time_s, np.float64)
+        state = (self.start.position, self.start.velocity, self.start.acceleration)
+        parts = (
+            (self.jerk, np.clip(t, 0.0, self.first_s)),
+            (np.zeros_like(self.jerk), np.clip(t, self.first_s, self.hold_s) - self.first_s),
+            (-self.jerk, np.clip(t, self.hold_s, self.end_s) - self.hold_s),
+        )
+        for jerk, dt in parts:
+            p, v, a = state
+            state = (
+                p + dt * (v + dt * (a / 2.0 + dt * jerk / 6.0)),
+                v + dt * (a + dt * jerk / 2.0),
+                a + dt * jerk,
+            )
+        standing = t >= self.end_s
+        still = [np.where(standing, 0.0, part) for part in state[1:]]
+        return Motion(state[0], still[0], still[1])
+
+
+def plan_brake(start: Motion, max_acceleration: Array, max_jerk: Array) -> Brake:
+    """Plan the stop of every joint.
+
+    Args:
+        start: state to stop from.
+        max_acceleration: (J,) [rad/s²].
+        max_jerk: (J,) [rad/s³].
+    """
+    v, a = start.velocity, start.acceleration
+    side = np.where(v + a * np.abs(a) / (2.0 * max_jerk) >= 0.0, 1.0, -1.0)
+    v, a = side * v, side * a
+    energy = np.maximum(0.0, v + a * a / (2.0 * max_jerk))  # speed left once a is ramped to 0
+    peak = np.minimum(np.maximum(max_acceleration, -a), np.sqrt(max_jerk * energy))
+    first = np.maximum(0.0, (a + peak) / max_jerk)
+    hold = np.where(peak > 0.0, energy / np.where(peak > 0.0, peak, 1.0) - peak / max_jerk, 0.0)
+    hold_end = first + np.maximum(0.0, hold)
+    return Brake(start, -side * max_jerk, first, hold_end, hold_end + peak / max_jerk)

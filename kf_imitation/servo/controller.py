@@ -1,0 +1,461 @@
+"""The servo controller: one thread owns the bus and runs a fixed cycle on the monotonic clock.
+
+Every cycle: take commands, advance the guarded motion, send goals, read state. A missing reply
+is never acted upon; a lost bus stops commanding, is retried with growing pauses, and motion
+starts again from the measured pose. docs/safety.md lists every fault and what happens.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.errors import BusError, KfImitationError
+from kf_imitation.robot_config import EXIT_POLICIES, RobotConfig
+from kf_imitation.servo.bus import ServoBus
+from kf_imitation.servo.cycle import BusStatistics, PeriodMeter, ServoCycle, ServoStatus
+from kf_imitation.servo.guarded_motion import GuardedMotion
+from kf_imitation.servo.joint_bus import JointBus, empty_state
+from kf_imitation.servo.joint_watch import JointWatch
+from kf_imitation.servo.requests import Requests
+from kf_imitation.servo.status import Situation, describe
+
+Array = NDArray[np.float64]
+GRACE_S = 0.05  # motion goes on this long without replies, then brakes …
+PROBE_S = 0.1  # … and every servo is asked alone whether it is there
+RETRY_S = (0.1, 0.2, 0.3, 0.5)  # pauses between attempts to get a lost bus back
+EXIT_TIMEOUT_S = 3.0  # for the way to neutral before limp
+CREEP_CURRENT = 0.35  # share of max_current_a while a joint is outside its limits
+SETTLED_RAD = 1e-4
+
+OFF, RUNNING, LOST, STOPPED = 'off', 'running', 'lost', 'stopped'
+_log = logging.getLogger('kf_imitation.servo')
+
+
+class ServoController:
+    """Moves one robot.
+
+    Attributes:
+        robot: the head.
+        state: OFF, RUNNING, LOST (bus gone, retrying) or STOPPED (latched until reset()).
+        on_cycle: called by the bus thread after each cycle; must be quick and not raise.
+        exit_policy: limp, hold or neutral_limp.
+    """
+
+    def __init__(
+        self,
+        robot: RobotConfig,
+        bus: ServoBus,
+        rate_hz: float = 100.0,
+        clock: Callable[[], float] = time.monotonic,
+        hold_s: float = 1.0,
+        exit_policy: str = '',
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Prepare; nothing is sent before start().
+
+        Args:
+            robot: the head.
+            bus: not yet opened.
+            rate_hz: cycles per second.
+            clock: seconds, monotonic.
+            hold_s: relax to neutral after this time without set_goal() or keep_alive().
+            exit_policy: '' takes the robot file's.
+            pause: waits in real time; a no-op for virtual clocks.
+        """
+        self.robot = robot
+        self.exit_policy = exit_policy or robot.exit
+        if self.exit_policy not in EXIT_POLICIES:
+            raise ValueError(f'exit_policy = {exit_policy!r} is not one of {EXIT_POLICIES}')
+        self.on_cycle: Callable[[ServoCycle], None] | None = None
+        self.state = OFF
+        self._bus = bus
+        self._period_s = 1.0 / rate_hz
+        self._clock = clock
+        self._pause = pause
+        self._joints = JointBus(robot, bus, pause)
+        self._motion = GuardedMotion(robot, self._period_s)
+        self._watch = JointWatch(self._joints)
+        self._present = empty_state(len(robot.joints))
+        self._neutral = np.array([j.neutral_rad for j in robot.joints])
+        self._requests = Requests(self._neutral, hold_s)
+        self._meter = PeriodMeter(self._period_s)
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._ready = threading.Event()
+        self._failure: KfImitationError | None = None
+        self._unconfirmed: list[str] = []
+        self._creeping = np.zeros(len(robot.joints), np.bool_)
+        self._now_s = self._fresh_s = self._retry_at_s = 0.0
+        self._cycles = self._overruns = self._errors = self._outages = self._retries = 0
+        self._last_error = ''
+
+    # --- commands, from any thread -------------------------------------------------------------
+
+    def start(self, threaded: bool = True) -> None:
+        """Open the bus, set the servos up, switch torque on and run.
+
+        Args:
+            threaded: spawn the bus thread; false leaves the cycles to step().
+
+        Raises:
+            PortError, ServoSetupError, BusError: nothing runs and torque is off.
+        """
+        self._closing.clear()
+        if not threaded:
+            self._connect()
+            return
+        self._ready.clear()
+        self._failure = None
+        self._thread = threading.Thread(target=self._run, name='servo-bus', daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            self._thread = None
+            raise self._failure
+
+    def set_goal(self, position_rad: Array, stamp_ns: int) -> str:
+        """Move to a pose; a later call replaces it at once.
+
+        Args:
+            position_rad: (J,) in robot-file order, inside the limits.
+            stamp_ns: of the expression; must grow from call to call.
+
+        Returns:
+            '' or why the command was refused; a refused one changes nothing.
+        """
+        if self.state == STOPPED or self._requests.stop:
+            return 'stopped: reset first'
+        goal = np.asarray(position_rad, np.float64)
+        with self._requests.lock:
+            reason = self._motion.limiter.fault(goal, stamp_ns)
+            if not reason:
+                self._requests.goal(goal, self._clock())
+        return reason
+
+    def set_joint_goals(self, goals: Mapping[str, float], stamp_ns: int) -> str:
+        """Move some joints by name, the others keep their goal; returns as set_goal()."""
+        unknown = [name for name in goals if name not in self.robot.names]
+        if unknown:
+            return f'unknown joints: {", ".join(unknown)}'
+        with self._requests.lock:
+            full = self._requests.wanted_rad.copy()
+        for name, value in goals.items():
+            full[self.robot.names.index(name)] = value
+        return self.set_goal(full, stamp_ns)
+
+    def keep_alive(self) -> None:
+        """Say that the last goal is still meant, for example while the face is in sight."""
+        with self._requests.lock:
+            self._requests.heard_s = self._clock()
+
+    def set_hold(self, hold_s: float) -> None:
+        """Change the time after which the head relaxes to neutral."""
+        self._requests.hold_s = hold_s
+
+    def relax(self) -> None:
+        """Move to the neutral pose."""
+        with self._requests.lock:
+            self._requests.relax()
+
+    def stop(self) -> None:
+        """Stop now and stay stopped until reset(): torque off, or frozen (robot file: stop)."""
+        self._requests.stop = True
+
+    def reset(self) -> None:
+        """End a stop: torque on without motion, then neutral."""
+        self._requests.reset = True
+
+    def reboot(self, joint: str) -> None:
+        """Restart a servo, which also clears its hardware error, and take it back in.
+
+        Raises:
+            KeyError: no joint of that name.
+        """
+        if joint not in self.robot.names:
+            raise KeyError(joint)
+        with self._requests.lock:
+            self._requests.reboots.append(self.robot.names.index(joint))
+
+    def close(self) -> None:
+        """Leave by the exit policy, join the thread, release the port; may be called twice."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        elif self.state != OFF:
+            self._leave()
+
+    # --- reports -------------------------------------------------------------------------------
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What setup found noteworthy."""
+        return tuple(self._joints.warnings)
+
+    def statistics(self) -> BusStatistics:
+        """Return the figures since start."""
+        rate, jitter, longest = self._meter.figures()
+        motion = self._motion
+        return BusStatistics(
+            rate_hz=rate,
+            jitter_p99_ms=jitter,
+            longest_ms=longest,
+            cycles=self._cycles,
+            overruns=self._overruns,
+            errors=self._errors,
+            outages=self._outages,
+            unsynchronised=motion.planner.unsynchronised,
+            rejected=motion.limiter.rejected,
+            refused=motion.limiter.refused,
+            stalls=motion.stalls.count,
+        )
+
+    def status(self) -> ServoStatus:
+        """Return the state in a sentence with all details."""
+        situation = Situation(
+            state=self.state,
+            names=self.robot.names,
+            derate_above_c=self.robot.thermal.derate_above_c,
+            last_error=self._last_error,
+            unconfirmed=list(self._unconfirmed),
+            warnings=self._joints.warnings,
+            resting=self._motion.stalls.resting.copy(),
+            outside=self._motion.limiter.outside,
+            relaxed=self._requests.relaxed,
+        )
+        return describe(situation, self._watch, self.statistics())
+
+    # --- the cycle, in the bus thread ----------------------------------------------------------
+
+    def step(self, now_s: float) -> ServoCycle:
+        """Run one cycle; offline the caller gives the time and keeps the rate.
+
+        Failed exchanges do not raise: they are counted and handled.
+        """
+        self._now_s = now_s
+        self._bus.tick(now_s)
+        self._take_requests()
+        fresh = commanding = False
+        if self.state == RUNNING:
+            commanding = True
+            fresh = self._move()
+        elif self.state == LOST and now_s >= self._retry_at_s:
+            self._try_again()
+        elif self.state == STOPPED:
+            commanding = self.robot.stop == 'hold'
+            fresh = self._stay_stopped()
+        self._cycles += 1
+        cycle = ServoCycle(
+            stamp_ns=round(now_s * 1e9),
+            names=self.robot.names,
+            goal_rad=self._motion.goal_rad.copy(),
+            commanded_rad=self._motion.limiter.state.position.copy(),
+            present_rad=self._present.position_rad.copy(),
+            velocity_rad_s=self._present.velocity_rad_s.copy(),
+            current_a=self._present.current_a.copy(),
+            fresh=fresh,
+            commanding=commanding,
+            errors=tuple(self._watch.sentences()),
+        )
+        if self.on_cycle is not None:
+            self.on_cycle(cycle)
+        return cycle
+
+    def _run(self) -> None:
+        """Be the bus thread: connect, cycle at absolute deadlines, leave."""
+        try:
+            self._connect()
+        except KfImitationError as error:
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
+        try:
+            deadline = self._clock()
+            while not self._closing.is_set():
+                now = self._clock()
+                self._meter.mark(now)
+                self.step(now)
+                deadline += self._period_s
+                late = self._clock() - deadline
+                if late < 0.0:
+                    self._pause(-late)
+                else:
+                    self._overruns += 1
+                    deadline += self._period_s * int(late / self._period_s)
+        finally:
+            self._leave()
+
+    def _connect(self) -> None:
+        """Open, set up, start from the measured pose; on any error everything is off again."""
+        self._now_s = self._clock()
+        self._bus.tick(self._now_s)
+        self._bus.open()
+        try:
+            self._joints.setup()
+            self._watch.all_present()
+            active = self._watch.active
+            self._joints.read_state(active, self._present)
+            self._begin()
+            self._joints.torque_on(active)
+            self._joints.arm_watchdog(active)
+        except BaseException:
+            self._joints.torque_off()
+            self._bus.shutdown()
+            raise
+
+    def _begin(self) -> None:
+        """Plan from the present pose; gently while it is outside the limits."""
+        self._motion.begin(self._present.position_rad)
+        self._limit_current(self._motion.limiter.outside)
+        self._fresh_s = self._clock()
+        self._retries = 0
+        with self._requests.lock:
+            self._requests.relax()
+        self.state = RUNNING
+
+    def _limit_current(self, creeping: NDArray[np.bool_]) -> None:
+        """Set the force limits of active joints whose creeping changes or starts."""
+        for index in self._watch.active:
+            if creeping[index] or creeping[index] != self._creeping[index]:
+                self._joints.limit_current(index, CREEP_CURRENT if creeping[index] else 1.0)
+        self._creeping = creeping.copy()
+
+    def _take_requests(self) -> None:
+        requests = self._requests
+        stop, reset, reboots = requests.take(self._now_s)
+        for index in reboots:
+            self._watch.ask_reboot(index)
+        if stop and self.state != OFF:
+            self.state = STOPPED
+            self._unconfirmed = list(self.robot.names)
+        elif reset and self.state == STOPPED:
+            self._watch.all_down('was stopped')
+            self.state = LOST
+            self._retry_at_s = self._now_s
+
+    def _move(self) -> bool:
+        """Do one cycle of motion; returns whether state was read."""
+        motion, watch = self._motion, self._watch
+        silent_s = self._now_s - self._fresh_s
+        if silent_s > GRACE_S or self.state == STOPPED:
+            motion.brake()
+        else:
+            with self._requests.lock:
+                wanted = self._requests.wanted_rad.copy()
+            motion.advance(self._now_s, wanted, self._present, watch.temperature_c)
+        try:
+            if watch.active:
+                self._joints.write_goals(watch.active, motion.limiter.state.position)
+                self._joints.read_state(watch.active, self._present)
+            self._fresh_s = self._now_s
+            if self._creeping.any():
+                outside = motion.limiter.outside
+                if not np.array_equal(outside, self._creeping):
+                    self._limit_current(outside & self._creeping)
+            revived = watch.look(self._now_s, self._present)
+        except BusError as error:
+            self._note(error)
+            if self._now_s - self._fresh_s > PROBE_S:
+                self._probe()
+            return False
+        if revived:
+            motion.begin_joints(revived, self._present.position_rad)
+        if watch.reasons:
+            motion.follow(watch.down, self._present.position_rad)
+        return True
+
+    def _probe(self) -> None:
+        """After a silence: ask every servo alone, give up the silent ones or the bus."""
+        try:
+            if self._watch.probe():
+                self._fresh_s = self._now_s
+                return
+        except BusError as error:
+            self._note(error)
+        self._outages += 1
+        self._retries = 0
+        self._retry_at_s = self._now_s
+        self._watch.all_down('does not answer')
+        if self.state == RUNNING:
+            self.state = LOST
+
+    def _try_again(self) -> None:
+        """Try to get the bus back; motion starts from the measured pose."""
+        pause = RETRY_S[min(self._retries, len(RETRY_S) - 1)]
+        self._retries += 1
+        try:
+            self._bus.close()
+            self._bus.open()
+            if self._watch.revive_all(self._present):
+                self._begin()
+                return
+        except BusError as error:
+            self._note(error)
+        self._retry_at_s = self._clock() + pause
+
+    def _stay_stopped(self) -> bool:
+        """Freeze or limp, until read-back confirms; then only look."""
+        if self.robot.stop == 'hold':
+            fresh = self._move()
+            if fresh and self._motion.limiter.at_rest:
+                self._unconfirmed = []
+            return fresh
+        try:
+            if self._unconfirmed:
+                self._unconfirmed = self._joints.torque_off()
+            self._joints.read_state(range(len(self.robot.joints)), self._present)
+        except BusError as error:
+            self._note(error)
+            if self._unconfirmed and self._now_s >= self._retry_at_s:
+                self._retry_at_s = self._now_s + RETRY_S[0]
+                self._bus.close()
+                with contextlib.suppress(BusError):
+                    self._bus.open()
+            return False
+        return True
+
+    def _note(self, error: BusError) -> None:
+        self._errors += 1
+        self._last_error = str(error)
+        _log.debug('%s', error)
+
+    def _leave(self) -> None:
+        """Carry out the exit policy; torque ends up off (or held) whatever happens before."""
+        try:
+            if self.state == RUNNING and self.exit_policy == 'neutral_limp':
+                self._walk_to_neutral()
+        finally:
+            hold = self.exit_policy == 'hold' and self.state == RUNNING
+            try:
+                if self.state == LOST:
+                    self._bus.close()
+                    self._bus.open()
+                if hold:
+                    self._joints.disarm_watchdog(self._watch.active)
+                elif left := self._joints.torque_off():
+                    _log.error('torque off is not confirmed by %s', ', '.join(left))
+            except BusError as error:
+                _log.error('at exit: %s', error)
+            finally:
+                self._bus.shutdown()
+                self.state = OFF
+
+    def _walk_to_neutral(self) -> None:
+        now = self._clock()
+        end = now + EXIT_TIMEOUT_S
+        self.relax()
+        while now < end and self.state == RUNNING:
+            self.step(now)
+            motion = self._motion
+            arrived = np.abs(motion.limiter.state.position - motion.goal_rad) < SETTLED_RAD
+            if arrived.all() and motion.limiter.at_rest:
+                return
+            self._pause(self._period_s)
+            now += self._period_s

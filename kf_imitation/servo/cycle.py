@@ -1,0 +1,108 @@
+"""What the controller reports: one cycle, the bus statistics and its state in a sentence."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+OK, WARN, ERROR = 0, 1, 2  # levels of diagnostic_msgs/DiagnosticStatus
+_WINDOW = 3000  # periods kept for the jitter, 30 s at 100 Hz
+
+
+@dataclass(frozen=True, slots=True)
+class ServoCycle:
+    """One cycle of the bus thread; arrays are copies in robot-file order, (J,) float64.
+
+    Attributes:
+        stamp_ns: the controller's clock.
+        names: joints.
+        goal_rad: where the joints are going, after all guards.
+        commanded_rad: what was sent in this cycle.
+        present_rad, velocity_rad_s, current_a: what was read.
+        fresh: false when this cycle's reading failed and the values are old.
+        commanding: goals were sent.
+        errors: one sentence each.
+    """
+
+    stamp_ns: int
+    names: tuple[str, ...]
+    goal_rad: Array
+    commanded_rad: Array
+    present_rad: Array
+    velocity_rad_s: Array
+    current_a: Array
+    fresh: bool
+    commanding: bool
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BusStatistics:
+    """Counts since start.
+
+    Attributes:
+        rate_hz: mean over the last 30 s.
+        jitter_p99_ms: 99th percentile of |period - nominal| over the last 30 s.
+        longest_ms: longest period in it.
+        cycles: all.
+        overruns: cycles that took longer than a period.
+        errors: failed exchanges.
+        outages: times the whole bus was lost.
+        unsynchronised: plans where the joints could not arrive together.
+        rejected: proposals that the safety limiter replaced by a stop.
+        refused: commands refused.
+        stalls: joints found pushing without moving.
+    """
+
+    rate_hz: float
+    jitter_p99_ms: float
+    longest_ms: float
+    cycles: int
+    overruns: int
+    errors: int
+    outages: int
+    unsynchronised: int
+    rejected: int
+    refused: int
+    stalls: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServoStatus:
+    """State for people and /diagnostics.
+
+    Attributes:
+        level: OK, WARN or ERROR.
+        sentence: what is going on.
+        values: details by name, temperatures and voltages among them.
+    """
+
+    level: int
+    sentence: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+class PeriodMeter:
+    """Rate and jitter of the cycle from its start times."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._periods: deque[float] = deque(maxlen=_WINDOW)
+        self._last_s: float | None = None
+
+    def mark(self, now_s: float) -> None:
+        """Note the start of a cycle."""
+        if self._last_s is not None:
+            self._periods.append(now_s - self._last_s)
+        self._last_s = now_s
+
+    def figures(self) -> tuple[float, float, float]:
+        """Return rate [Hz], p99 of the jitter [ms] and the longest period [ms]; 0 if unknown."""
+        periods = np.array(tuple(self._periods))
+        if not len(periods):
+            return 0.0, 0.0, 0.0
+        jitter = np.percentile(np.abs(periods - self._period_s), 99)
+        mean = float(periods.mean())
+        return 1.0 / mean if mean > 0 else 0.0, float(jitter) * 1e3, float(periods.max()) * 1e3

@@ -1,0 +1,70 @@
+"""Guards that watch measurements: stalled joints and warm servos; pure."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.robot_config import RobotConfig, ThermalLimits
+
+Array = NDArray[np.float64]
+STALL_ERROR_RAD = 0.06  # commanded against present
+STALL_CURRENT_SHARE = 0.7  # of the joint's max_current_a
+STALL_TIME_S = 0.4
+STALL_REST_S = 2.0  # first pause, doubles with every stall in a row
+STALL_LONGEST_REST_S = 30.0
+
+
+class StallGuard:
+    """Notices joints that push without moving, and keeps them from pushing for a while.
+
+    A stalled joint takes its present angle as goal; after a pause it may try again.
+
+    Attributes:
+        resting: (J,) bool, joints in their pause.
+        held_rad: (J,) goal of resting joints.
+        count: stalls so far.
+    """
+
+    def __init__(self, robot: RobotConfig) -> None:
+        joints = len(robot.joints)
+        self._current = np.array([STALL_CURRENT_SHARE * j.max_current_a for j in robot.joints])
+        self._pushing_s = np.zeros(joints)
+        self._until_s = np.zeros(joints)
+        self._rest_s = np.full(joints, STALL_REST_S)
+        self.resting: NDArray[np.bool_] = np.zeros(joints, np.bool_)
+        self.held_rad = np.zeros(joints)
+        self.count = 0
+
+    def update(
+        self, now_s: float, dt_s: float, commanded_rad: Array, present_rad: Array, current_a: Array
+    ) -> bool:
+        """Take one cycle's measurements, all (J,).
+
+        Returns:
+            Whether `resting` changed.
+        """
+        error = np.abs(commanded_rad - present_rad)
+        pushing = (error > STALL_ERROR_RAD) & (np.abs(current_a) >= self._current)
+        self._pushing_s = np.where(pushing, self._pushing_s + dt_s, 0.0)
+        stalled = (self._pushing_s > STALL_TIME_S) & ~self.resting
+        ended = self.resting & (now_s >= self._until_s)
+        calm = ~self.resting & ~pushing & (now_s > self._until_s + 2.0 * STALL_REST_S)
+        self._rest_s[calm] = STALL_REST_S
+        self.held_rad = np.where(stalled, present_rad, self.held_rad)
+        self._until_s = np.where(stalled, now_s + self._rest_s, self._until_s)
+        self._rest_s[stalled] = np.minimum(STALL_LONGEST_REST_S, 2.0 * self._rest_s[stalled])
+        self._pushing_s[stalled] = 0.0
+        self.resting = (self.resting | stalled) & ~ended
+        self.count += int(stalled.sum())
+        return bool(stalled.any() or ended.any())
+
+
+def thermal_share(temperature_c: Array, limits: ThermalLimits) -> Array:
+    """Return how much of its motion each joint may make, (J,) 0..1; unknown (NaN) counts as 1.
+
+    1 up to derate_above_c, falling in a straight line to 0 at rest_above_c, in steps of 0.05 so
+    that a flickering degree does not start a new plan every time.
+    """
+    width = limits.rest_above_c - limits.derate_above_c
+    share = np.clip((limits.rest_above_c - temperature_c) / width, 0.0, 1.0)
+    stepped: Array = np.where(np.isnan(share), 1.0, np.round(share * 20.0) / 20.0)
+    return stepped

@@ -1,0 +1,207 @@
+"""Watches the servos one by one beside the cycle: torque, errors, heat, voltage, who is there.
+
+A joint that is silent, limp or in error is `down`: it gets no goals, and comes back from its
+measured angle once its servo answers without error.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.errors import BusError
+from kf_imitation.servo import units
+from kf_imitation.servo.bus import NoReplyError
+from kf_imitation.servo.control_table import hardware_error_text
+from kf_imitation.servo.joint_bus import JointBus, JointState
+
+REVIVE_S = 0.4  # between two attempts to take a joint back in
+SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
+UNKNOWN = 'not looked at yet'
+
+
+class JointWatch:
+    """Keeps track of every joint's servo.
+
+    Attributes:
+        reasons: why a joint is down, by index.
+        temperature_c, voltage_v: (J,) float64, NaN until read.
+    """
+
+    def __init__(self, joints: JointBus) -> None:
+        self._joints = joints
+        self._names = joints.robot.names
+        self._turn = 0
+        self._next_revival_s = 0.0
+        self._revival_turn = 0
+        self._reboots: list[int] = []
+        self._rebooted: set[int] = set()
+        self.reasons: dict[int, str] = {}
+        self.temperature_c = np.full(len(self._names), np.nan)
+        self.voltage_v = np.full(len(self._names), np.nan)
+
+    @property
+    def active(self) -> list[int]:
+        """Joints that move."""
+        return [i for i in range(len(self._names)) if i not in self.reasons]
+
+    @property
+    def down(self) -> list[int]:
+        """Joints that do not."""
+        return sorted(self.reasons)
+
+    def all_present(self) -> None:
+        """Start with all joints active."""
+        self.reasons.clear()
+
+    def all_down(self, reason: str) -> None:
+        """Start with all joints to be taken in by revive()."""
+        self.reasons = dict.fromkeys(range(len(self._names)), reason)
+
+    def ask_reboot(self, index: int) -> None:
+        """Restart a servo in the next look()."""
+        self._reboots.append(index)
+
+    def sentences(self) -> list[str]:
+        """Return one sentence per joint that is down."""
+        return [f'{self._names[i]}: {reason}' for i, reason in sorted(self.reasons.items())]
+
+    def look(self, now_s: float, present: JointState) -> list[int]:
+        """Do this cycle's share of watching: about one exchange.
+
+        Args:
+            now_s: controller time.
+            present: of this cycle; entries of revived joints are set.
+
+        Returns:
+            Joints that came back, at rest in their measured angle.
+        """
+        for index in self._reboots:
+            self._restart(index)
+        self._reboots.clear()
+        alerts = [i for i in self.active if present.alert[i]]
+        if alerts:
+            self._check_torque(alerts[0])
+        elif self.active:
+            self._routine()
+        if self.reasons and now_s >= self._next_revival_s:
+            self._next_revival_s = now_s + REVIVE_S
+            down = self.down
+            self._revival_turn += 1
+            index = down[self._revival_turn % len(down)]
+            if self.revive(index, present):
+                return [index]
+        return []
+
+    def probe(self) -> bool:
+        """Ask every active servo alone; the silent ones go down.
+
+        Returns:
+            Whether anybody answers.
+        """
+        silent: list[int] = []
+        answers = 0
+        for index in self.active:
+            try:
+                self._joints.bus.ping(self._joints.robot.joints[index].id, tries=2)
+                answers += 1
+            except NoReplyError:
+                silent.append(index)
+            if not answers and len(silent) >= SILENT_IN_A_ROW:
+                return False
+        for index in silent:
+            self.reasons[index] = 'does not answer'
+        return answers > 0
+
+    def revive_all(self, present: JointState) -> bool:
+        """Take in every joint that can be; true if there is at least one."""
+        silent = 0
+        for index in self.down:
+            if self.revive(index, present):
+                silent = 0
+            elif self.reasons[index] == 'does not answer':
+                silent += 1
+            if silent >= SILENT_IN_A_ROW and not self.active:
+                return False
+        return bool(self.active)
+
+    def revive(self, index: int, present: JointState) -> bool:
+        """Take a joint in: configure, goal := present, torque on, watchdog armed.
+
+        Returns:
+            Whether it moves again; `present` then holds its angle. Otherwise `reasons` says why.
+        """
+        joints = self._joints
+        joint = joints.robot.joints[index]
+        try:
+            reply = joints.bus.ping(joint.id, tries=1)
+        except NoReplyError:
+            self.reasons[index] = 'does not answer'
+            return False
+        try:
+            if reply.model_number != joint.servo.number:
+                self.reasons[index] = f'is not {joint.model}'
+                return False
+            torque, error = joints.read_torque(index)
+            if error:
+                self.reasons[index] = f'{_error_text(error)}; reboot it to go on'
+                return False
+            if torque and joints.watchdog_tripped(index):
+                joints.torque_off([index])
+            joints.configure(index)
+            self._measure(index, present)
+            joints.torque_on([index])
+            joints.arm_watchdog([index])
+        except BusError as failure:
+            self.reasons[index] = str(failure)
+            return False
+        self._rebooted.discard(index)
+        self.reasons.pop(index, None)
+        return True
+
+    def _measure(self, index: int, present: JointState) -> None:
+        joint = self._joints.robot.joints[index]
+        tick = self._joints.read_register(index, 'present_position')
+        present.position_rad[index] = units.position_rad(
+            float(tick), float(joint.zero_tick), float(joint.direction)
+        )
+        present.velocity_rad_s[index] = 0.0
+        present.current_a[index] = 0.0
+        present.alert[index] = False
+
+    def _restart(self, index: int) -> None:
+        self.reasons[index] = 'is restarting'
+        self._next_revival_s = 0.0
+        self._joints.bus.reboot(self._joints.robot.joints[index].id)
+
+    def _routine(self) -> None:
+        """Read one thing of one joint; all of all joints take 3 J cycles."""
+        kind, turn = self._turn % 3, self._turn // 3
+        index = self.active[turn % len(self.active)]
+        self._turn += 1
+        if kind == 0:
+            self._check_torque(index)
+        elif kind == 1:
+            self.voltage_v[index], self.temperature_c[index] = self._joints.read_supply(index)
+        elif self._joints.watchdog_tripped(index):
+            self.reasons[index] = 'stopped itself: the host was silent for too long'
+
+    def _check_torque(self, index: int) -> None:
+        torque, error = self._joints.read_torque(index)
+        if not torque:
+            lost = f'{_error_text(error)}; reboot it to go on' if error else 'lost its torque'
+            self.reasons[index] = lost
+
+
+def _error_text(error: int) -> str:
+    return f'hardware error: {hardware_error_text(error) or error}'
+
+
+def names_of(indices: Sequence[int], names: Sequence[str]) -> str:
+    """Return joint names for a sentence."""
+    return ', '.join(names[i] for i in indices)
+
+
+def unknown_as_text(values: NDArray[np.float64], unit: str) -> list[str]:
+    """Return numbers with a unit, `?` where nothing was read."""
+    return ['?' if np.isnan(v) else f'{v:.1f} {unit}' for v in values]

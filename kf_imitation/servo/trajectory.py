@@ -1,0 +1,96 @@
+"""Jerk-limited, time-synchronised motion between sparse goals (ruckig), sampled per cycle.
+
+A planner only proposes: what is sent passes safety.SafetyLimiter.
+"""
+
+import numpy as np
+import ruckig
+from numpy.typing import NDArray
+
+from kf_imitation.robot_config import RobotConfig
+from kf_imitation.servo.brake import Motion
+
+Array = NDArray[np.float64]
+
+
+class MotionPlanner:
+    """Plans from a state to a goal at rest and hands out one proposal per cycle.
+
+    Attributes:
+        plans: trajectories computed.
+        unsynchronised: plans where ruckig could not let the joints arrive together.
+        failures: goals that could not be planned at all.
+    """
+
+    def __init__(self, robot: RobotConfig, period_s: float) -> None:
+        joints = robot.joints
+        self._period_s = period_s
+        self._ruckig = ruckig.Ruckig(len(joints))
+        self._velocity = np.array([j.max_velocity_rad_s for j in joints])
+        self._acceleration = np.array([j.max_acceleration_rad_s2 for j in joints])
+        self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
+        self._trajectory: ruckig.Trajectory | None = None
+        self._time_s = 0.0
+        self.plans = 0
+        self.unsynchronised = 0
+        self.failures = 0
+
+    def plan(self, start: Motion, goal_rad: Array, speed: Array | float = 1.0) -> bool:
+        """Plan a motion; the next proposal is one period after `start`.
+
+        Args:
+            start: commanded state now.
+            goal_rad: (J,) where to come to rest.
+            speed: share of the velocity limits to use, one number or (J,), above 0.
+
+        Returns:
+            Whether there is a plan; without one next() gives None.
+        """
+        self.plans += 1
+        self._time_s = 0.0
+        request = ruckig.InputParameter(len(goal_rad))
+        request.current_position = start.position.tolist()
+        request.current_velocity = start.velocity.tolist()
+        request.current_acceleration = start.acceleration.tolist()
+        request.target_position = goal_rad.tolist()
+        request.max_velocity = np.maximum(1e-3, self._velocity * speed).tolist()
+        request.max_acceleration = self._acceleration.tolist()
+        request.max_jerk = self._jerk.tolist()
+        # Phase: straight in joint space from rest, else all joints arrive at the same time.
+        self._trajectory = self._calculate(request, ruckig.Synchronization.Phase)
+        if self._trajectory is None:
+            self.unsynchronised += 1
+            self._trajectory = self._calculate(request, ruckig.Synchronization.No)
+        self.failures += self._trajectory is None
+        return self._trajectory is not None
+
+    def next(self) -> Motion | None:
+        """Return the state one period later; at rest in the goal after the end."""
+        if self._trajectory is None:
+            return None
+        self._time_s += self._period_s
+        position, velocity, acceleration = self._trajectory.at_time(self._time_s)
+        return Motion(np.array(position), np.array(velocity), np.array(acceleration))
+
+    def drop(self) -> None:
+        """Forget the plan; next() gives None."""
+        self._trajectory = None
+
+    @property
+    def remaining_s(self) -> float:
+        """Time until the goal is reached; 0 without a plan."""
+        if self._trajectory is None:
+            return 0.0
+        return max(0.0, float(self._trajectory.duration) - self._time_s)
+
+    def _calculate(
+        self, request: ruckig.InputParameter, synchronization: ruckig.Synchronization
+    ) -> ruckig.Trajectory | None:
+        """Return a trajectory, or None where ruckig gives up (seen in mid-motion)."""
+        trajectory = ruckig.Trajectory(request.degrees_of_freedom)
+        request.synchronization = synchronization
+        try:
+            result = self._ruckig.calculate(request, trajectory)
+        except ruckig.RuckigError:
+            return None
+        return trajectory if result in (ruckig.Result.Working, ruckig.Result.Finished) else None
