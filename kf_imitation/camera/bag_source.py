@@ -1,5 +1,6 @@
 """The images of a ROS bag as a source; MCAP and SQLite, also ROS 1 bags."""
 
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ class BagSource:
         self.topic = settings.topic
         self._path = path
         self._settings = settings
+        self._lock = threading.Lock()  # close() may come from another thread
         self._reader: AnyReader | None = None
         self._messages: Generator[tuple[Any, int, bytes], None, None] | None = None
         self._index = 0
@@ -80,6 +82,10 @@ class BagSource:
 
     def read(self) -> Frame | None:
         """See FrameSource."""
+        with self._lock:
+            return self._read()
+
+    def _read(self) -> Frame | None:
         if self._messages is None:
             return None
         try:
@@ -100,10 +106,11 @@ class BagSource:
 
     def close(self) -> None:
         """See FrameSource."""
-        self._messages = None
-        if self._reader is not None:
-            self._reader.close()
-        self._reader = None
+        with self._lock:
+            self._messages = None
+            if self._reader is not None:
+                self._reader.close()
+            self._reader = None
 
     def _open_reader(self) -> AnyReader:
         path = self._path

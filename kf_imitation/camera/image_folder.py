@@ -23,7 +23,7 @@ IMAGE_SUFFIXES = frozenset(
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key that puts image2 before image10."""
     parts = re.split(r'(\d+)', name.lower())
-    return [(1, int(part), '') if part.isdigit() else (0, 0, part) for part in parts if part]
+    return [(0, int(part), '') if part.isdigit() else (1, 0, part) for part in parts if part]
 
 
 class ImageFolder:
@@ -70,14 +70,15 @@ class ImageFolder:
 
     def read(self) -> Frame | None:
         """See FrameSource."""
-        if self._index >= len(self._paths):
+        paths = self._paths  # close() may empty it meanwhile
+        if self._index >= len(paths):
             return None
-        path = self._paths[self._index]
+        path = paths[self._index]
         image = self._load(path)
         size = (image.shape[1], image.shape[0])
         if size != (self.camera.width, self.camera.height):
             raise SourceError(
-                f'{path}: is {size[0]}x{size[1]}, but {self._paths[0].name} is '
+                f'{path}: is {size[0]}x{size[1]}, but {paths[0].name} is '
                 f'{self.camera.width}x{self.camera.height}: all images must have one size'
             )
         stamp_ns = self._settings.start_ns + round(self._index / self.fps * 1e9)

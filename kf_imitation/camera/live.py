@@ -184,7 +184,6 @@ class LiveSource:
             capture.release()
         with self._changed:
             if not stop.is_set():
-                self._newest = None  # stale by now: a lost device says so at once
                 self._lost = reason
                 self._changed.notify_all()
 

@@ -1,5 +1,6 @@
 """Frames of a video file, stamped by the container."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class VideoFile:
         self.frame_count: int | None = None
         self._path = path
         self._settings = settings
+        self._lock = threading.Lock()  # close() may come from another thread
         self._capture: Any = None
         self._index = 0
         self._last_s = 0.0
@@ -73,6 +75,15 @@ class VideoFile:
 
     def read(self) -> Frame | None:
         """See FrameSource."""
+        with self._lock:
+            return self._read()
+
+    def close(self) -> None:
+        """See FrameSource."""
+        with self._lock:
+            self._release()
+
+    def _read(self) -> Frame | None:
         if self._capture is None:
             return None
         if self._first is not None:
@@ -89,8 +100,7 @@ class VideoFile:
         stamp_ns = self._settings.start_ns + round(self._last_s * 1e9)
         return Frame(self._index, stamp_ns, image)
 
-    def close(self) -> None:
-        """See FrameSource."""
+    def _release(self) -> None:
         if self._capture is not None:
             self._capture.release()
         self._capture = None
@@ -107,7 +117,7 @@ class VideoFile:
         allowed = max(MISSING_FRAMES, MISSING_SHARE * wanted)
         end_s = wanted / self.fps
         if missing > allowed and end_s - self._last_s > (allowed + 1) / self.fps:
-            self.close()
+            self._release()
             raise SourceError(
                 f'{self.name}: is cut off or damaged: frame {got} of {wanted} '
                 f'(at {self._last_s:.2f} s) is the last that can be decoded'
