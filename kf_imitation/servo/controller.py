@@ -154,9 +154,14 @@ class ServoController:
         with self._requests.lock:
             self._requests.heard_s = self._clock()
 
-    def set_hold(self, hold_s: float) -> None:
-        """Change the time after which the head relaxes to neutral."""
-        self._requests.hold_s = hold_s
+    @property
+    def hold_s(self) -> float:
+        """Time without set_goal() or keep_alive() after which the head relaxes to neutral."""
+        return self._requests.hold_s
+
+    @hold_s.setter
+    def hold_s(self, value: float) -> None:
+        self._requests.hold_s = value
 
     def relax(self) -> None:
         """Move to the neutral pose."""
@@ -165,11 +170,19 @@ class ServoController:
 
     def stop(self) -> None:
         """Stop now and stay stopped until reset(): torque off, or frozen (robot file: stop)."""
-        self._requests.stop = True
+        with self._requests.lock:
+            self._requests.stop = True
+
+    def torque(self, on: bool) -> None:
+        """Let torque go, until torque(True) or reset() brings it back without motion."""
+        with self._requests.lock:
+            self._requests.reset = on
+            self._requests.stop = self._requests.limp = not on
 
     def reset(self) -> None:
         """End a stop: torque on without motion, then neutral."""
-        self._requests.reset = True
+        with self._requests.lock:
+            self._requests.reset = True
 
     def reboot(self, joint: str) -> None:
         """Restart a servo, which also clears its hardware error, and take it back in.
@@ -248,7 +261,7 @@ class ServoController:
         elif self.state == LOST and now_s >= self._retry_at_s:
             self._try_again()
         elif self.state == STOPPED:
-            commanding = self.robot.stop == 'hold'
+            commanding = self._holds_when_stopped
             fresh = self._stay_stopped()
         self._cycles += 1
         cycle = ServoCycle(
@@ -336,6 +349,7 @@ class ServoController:
             self.state = STOPPED
             self._unconfirmed = list(self.robot.names)
         elif reset and self.state == STOPPED:
+            requests.limp = False
             self._watch.all_down('was stopped')
             self.state = LOST
             self._retry_at_s = self._now_s
@@ -402,7 +416,7 @@ class ServoController:
 
     def _stay_stopped(self) -> bool:
         """Freeze or limp, until read-back confirms; then only look."""
-        if self.robot.stop == 'hold':
+        if self._holds_when_stopped:
             fresh = self._move()
             if fresh and self._motion.limiter.at_rest:
                 self._unconfirmed = []
@@ -420,6 +434,10 @@ class ServoController:
                     self._bus.open()
             return False
         return True
+
+    @property
+    def _holds_when_stopped(self) -> bool:
+        return self.robot.stop == 'hold' and not self._requests.limp
 
     def _note(self, error: BusError) -> None:
         self._errors += 1
@@ -448,14 +466,15 @@ class ServoController:
                 self.state = OFF
 
     def _walk_to_neutral(self) -> None:
-        now = self._clock()
-        end = now + EXIT_TIMEOUT_S
+        """Move to neutral at the usual rate, for at most EXIT_TIMEOUT_S."""
+        now = begin = self._clock()
         self.relax()
-        while now < end and self.state == RUNNING:
+        while now - begin < EXIT_TIMEOUT_S and self.state == RUNNING:
             self.step(now)
             motion = self._motion
-            arrived = np.abs(motion.limiter.state.position - motion.goal_rad) < SETTLED_RAD
-            if arrived.all() and motion.limiter.at_rest:
+            way = np.abs(motion.limiter.state.position - motion.goal_rad)
+            if motion.limiter.at_rest and way.max() < SETTLED_RAD:
                 return
-            self._pause(self._period_s)
             now += self._period_s
+            self._pause(max(0.0, now - self._clock()))
+            now = max(now, self._clock())

@@ -2,10 +2,12 @@
 
 from kf_imitation.robot_config import RobotConfig
 from kf_imitation.servo.bus import ServoBus
+from kf_imitation.servo.direct_bus import DirectBus
 from kf_imitation.servo.dynamixel_bus import DynamixelBus
-from kf_imitation.servo.simulated_bus import SimulatorProcess
+from kf_imitation.servo.simulated_bus import SimulatorProcess, simulated_servos
 
 SIMULATED = 'simulated'
+NONE = 'none'
 
 
 class SimulatedBus(DynamixelBus):
@@ -40,7 +42,8 @@ def open_bus(robot: RobotConfig, port: str = '') -> ServoBus:
 
     Args:
         robot: the head.
-        port: device path or `simulated`; '' takes the robot file's.
+        port: device path, `simulated`, or `none` (no line at all: servos are imagined in this
+            process, for heads that others drive); '' takes the robot file's.
 
     Raises:
         PortError: the simulator did not start.
@@ -48,4 +51,6 @@ def open_bus(robot: RobotConfig, port: str = '') -> ServoBus:
     chosen = port or robot.port
     if chosen == SIMULATED:
         return SimulatedBus(robot)
+    if chosen == NONE:
+        return DirectBus(simulated_servos(robot))
     return DynamixelBus(chosen, robot.baud)

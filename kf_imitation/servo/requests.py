@@ -18,6 +18,7 @@ class Requests:
         hold_s: longest time a goal is valid without a sign of life.
         relaxed: the pose asked for is neutral because nobody asks for another.
         stop, reset: switches, set by anyone, taken by the bus thread.
+        limp: the stop is to let torque go, whatever the robot file says.
         reboots: joints to restart.
     """
 
@@ -30,6 +31,7 @@ class Requests:
         self.relaxed = True
         self.stop = False
         self.reset = False
+        self.limp = False
         self.reboots: list[int] = []
 
     def goal(self, position_rad: Array, now_s: float) -> None:

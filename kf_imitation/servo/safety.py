@@ -167,7 +167,8 @@ class SafetyLimiter:
     @property
     def at_rest(self) -> bool:
         """Nothing is commanded to move."""
-        return not (self.state.velocity.any() or self.state.acceleration.any())
+        moving = np.abs(self.state.velocity) > TOLERANCE
+        return not (moving.any() or (np.abs(self.state.acceleration) > TOLERANCE).any())
 
     def _reachable(self, new: Motion) -> bool:
         """Whether limits on derivatives allow the step from the present state to `new`."""
