@@ -17,6 +17,11 @@ def seconds(stamp_ns: int) -> str:
     return f'{sign}{whole}.{rest:09d}'
 
 
+def fixed(value: float) -> str:
+    """Write a number with six digits after the point, and never a minus zero."""
+    return f'{round(float(value), 6) + 0.0:.6f}'
+
+
 def write_scores(path: Path, scores: Iterable[FrameScore], keyframes: Iterable[Keyframe]) -> None:
     """Write scores.csv: one row for every frame.
 
@@ -31,7 +36,7 @@ def write_scores(path: Path, scores: Iterable[FrameScore], keyframes: Iterable[K
         (
             str(s.index),
             seconds(s.stamp_ns),
-            '' if s.score is None else f'{s.score:.6f}',
+            '' if s.score is None else fixed(s.score),
             '1' if s.index in committed else '0',
             seconds(committed[s.index]) if s.index in committed else '',
         )
@@ -50,8 +55,8 @@ def write_expressions(path: Path, posed: Iterable[PosedKeyframe]) -> None:
         (
             seconds(p.keyframe.stamp_ns),
             seconds(p.keyframe.committed_stamp_ns),
-            *(f'{v:.6f}' for v in p.expression.values),
-            *(f'{v:.4f}' for v in p.expression.confidence),
+            *(fixed(v) for v in p.expression.values),
+            *(fixed(v) for v in p.expression.confidence),
         )
         for p in posed
     )
@@ -64,7 +69,7 @@ def write_joints(path: Path, joints: JointTrace) -> None:
     for name in joints.names:
         columns += [f'{name}_goal_rad', f'{name}_commanded_rad', f'{name}_present_rad']
     rows = (
-        (seconds(int(stamp)), *(f'{v:.6f}' for triple in values for v in triple))
+        (seconds(int(stamp)), *(fixed(v) for triple in values for v in triple))
         for stamp, values in zip(joints.stamp_ns, _triples(joints), strict=True)
     )
     _write(path, columns, rows)

@@ -1,7 +1,7 @@
 """What an offline run produced: the one input of the tables, the picture and the video."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class JointTrace:
         return max(0, int(np.searchsorted(self.stamp_ns, stamp_ns, side='right')) - 1)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """One run over one source.
 
@@ -78,9 +78,9 @@ class RunRecord:
     source_name: str
     fps: float
     mode: str
-    scores: Sequence[FrameScore] = field(default_factory=list)
-    posed: Sequence[PosedKeyframe] = field(default_factory=list)
-    joints: JointTrace | None = None
+    scores: Sequence[FrameScore]
+    posed: Sequence[PosedKeyframe]
+    joints: JointTrace
 
     @property
     def start_ns(self) -> int:

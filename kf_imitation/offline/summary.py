@@ -45,7 +45,7 @@ def write_summary(
         minimum_score: the detector's threshold; 0 draws none.
     """
     shown = choose_shown(run.posed, _SHOWN)
-    groups = joint_groups(run.joints.names) if run.joints is not None else []
+    groups = joint_groups(run.joints.names)
     style = {
         'font.family': 'DejaVu Sans',
         'font.size': 9,
@@ -63,8 +63,7 @@ def write_summary(
         _strip(figure, page.strip(figure), run, shown, channels_of)
         score_axes = figure.add_subplot(page.score(figure)[0])
         _score_curve(score_axes, run, shown, minimum_score)
-        if run.joints is not None:
-            _joint_curves(figure, page.joints(figure), run, run.joints, groups)
+        _joint_curves(figure, page.joints(figure), run, run.joints, groups)
         figure.savefig(path, metadata={'Software': None})
 
 
@@ -77,7 +76,7 @@ class _Page:
         self._strip = 1.0, 1.0 + 2 * picture_in
         self._score = self._strip[1] + 0.45, self._strip[1] + 2.35
         self._joints = self._score[1] + 0.65, self._score[1] + 0.65 + 1.65 * joint_rows
-        self.height_in = (self._joints[1] if joint_rows else self._score[1]) + 0.4
+        self.height_in = self._joints[1] + 0.4
 
     def strip(self, figure: Figure) -> Any:
         return self._grid(figure, self._strip, 2, self.columns, wspace=0.04, hspace=0.04)
@@ -161,8 +160,9 @@ def _title(figure: Figure, run: RunRecord, page: _Page) -> None:
         facts.append(f'commit delay {np.median(delays):.2f} s (worst {max(delays):.2f} s)')
     faceless = sum(s.region is None for s in run.scores)
     if faceless:
-        facts.append(f'no face in {faceless} frames')
-    figure.text(0.012, page.share(0.37), run.source_name, fontsize=15, weight='bold')
+        facts.append(f'no face in {faceless} frame{"s" if faceless > 1 else ""}')
+    name = Path(run.source_name).name
+    figure.text(0.012, page.share(0.37), name, fontsize=15, weight='bold')
     figure.text(0.012, page.share(0.63), '  ·  '.join(facts), fontsize=10, color=_SOFT)
 
 
@@ -186,8 +186,6 @@ def _strip(
         axes.set_title(f'{column + 1}   {seconds:.2f} s', fontsize=9, color=_KEYFRAME, pad=3)
         if column == 0:
             axes.set_ylabel('person', color=_SOFT)
-        if run.joints is None:
-            continue
         later = [c for c in commits if c > posed.keyframe.committed_stamp_ns]
         row = move_end_row(run.joints, posed, later[0] if later else None)
         face = draw_face(channels_of(run.joints.present_rad[row]), _PICTURE_PX)
