@@ -1,5 +1,6 @@
 """One detector for every mode."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from kf_imitation.data_types import FrameScore, Keyframe
@@ -18,12 +19,8 @@ class KeyframeDetector(Protocol):
 
     settings: DetectorSettings
 
-    def push(self, score: FrameScore, seen_ns: int | None = None) -> list[Keyframe]:
-        """Take the next frame; return what became certain."""
-        ...
-
-    def flush(self) -> list[Keyframe]:
-        """End the segment; return the keyframes that only waited for more frames."""
+    def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
+        """Judge the next frame with what is known of the frames after it."""
         ...
 
 

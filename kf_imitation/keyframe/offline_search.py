@@ -1,11 +1,14 @@
-"""The detectors' definitions over a whole recording, written down directly.
+"""The keyframes of a whole recording, by their definitions written down directly.
 
-This is the reference that the online detectors are tested against; it knows nothing of them but
-their constants. It looks at whole arrays, so it is short but not for use while frames come in.
+This is the reference that the online search is tested against. It shares the estimate of a score
+(score_smoother.smoothed) and the constants with it, nothing else: it looks at whole arrays, so it
+is short, but needs every frame at once and time that grows with the square of their number.
 """
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,182 +17,188 @@ from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector_settings import DetectorSettings
 from kf_imitation.keyframe.peak_detector import RIGHT_SHARE
 from kf_imitation.keyframe.score_scale import REFERENCE_S, raw_of_score
+from kf_imitation.keyframe.score_smoother import TOLERANCE_NS, Smoothing, smoothed
 from kf_imitation.keyframe.settle_detector import LEVEL_SHARE
-from kf_imitation.keyframe.spacing import TOLERANCE_NS
+from kf_imitation.keyframe.spacing import Spacing
 from kf_imitation.keyframe.travel_detector import STILL_SHARE
 
-_Found = tuple[int, int, float]  # position of the keyframe, of its decision, prominence
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """Consecutive frames with scores.
+
+    Attributes:
+        frames: with final scores.
+        heights: (n,) the final scores.
+        ahead: of each frame, the provisional scores of the frames after it.
+        decided_ns: when each frame was judged.
+    """
+
+    frames: list[FrameScore]
+    heights: _Floats
+    ahead: list[_Floats]
+    decided_ns: list[int]
 
 
 def find_keyframes(
-    scores: Sequence[FrameScore],
+    raw: Sequence[FrameScore],
     settings: DetectorSettings,
-    seen_ns: Sequence[int] | None = None,
+    smoothing: Smoothing | None = None,
 ) -> list[Keyframe]:
     """Search a whole recording.
 
     Args:
-        scores: of consecutive frames, stamps rising.
+        raw: unsmoothed scores of consecutive frames, stamps rising.
         settings: of the search.
-        seen_ns: stamp of the newest frame known when each score was; default its own.
+        smoothing: default Smoothing().
 
     Returns:
-        What the online detector returns after all frames and a flush.
+        What KeyframeSelector returns after all frames and a flush.
     """
     search = {'peak': _peaks, 'settle': _settles, 'travel': _travels}[settings.mode]
-    threshold = settings.travel_quantum if settings.mode == 'travel' else settings.prominence
-    seen = np.array([s.stamp_ns for s in scores] if seen_ns is None else seen_ns, np.int64)
     keyframes: list[Keyframe] = []
-    for start, stop in _segments(scores):
-        part = scores[start:stop]
-        # The frame after a segment tells that it is over; the last one of all has none.
-        last_seen = int(seen[min(stop, len(scores) - 1)])
-        last = keyframes[-1] if keyframes else None
-        for place, decided, prominence in search(part, seen[start:stop], settings, last):
-            if _too_close(keyframes[-1].stamp_ns if keyframes else None, part, place, settings):
+    for part, closed_ns in _split(raw):
+        segment = _estimate(part, closed_ns, settings, smoothing or Smoothing())
+        for place, prominence in search(segment, settings, keyframes):
+            if _too_close(keyframes, segment.frames, place, settings):
                 continue
             keyframes.append(
                 Keyframe(
                     index=part[place].index,
                     stamp_ns=part[place].stamp_ns,
-                    score=part[place].score or 0.0,
+                    score=float(segment.heights[place]),
                     prominence=prominence,
-                    threshold=threshold,
-                    committed_stamp_ns=last_seen
-                    if decided == len(part)
-                    else int(seen[start + decided]),
+                    threshold=settings.travel_quantum
+                    if settings.mode == 'travel'
+                    else settings.prominence,
+                    committed_stamp_ns=segment.decided_ns[place],
                     mode=settings.mode,
                 )
             )
     return keyframes
 
 
-def _segments(scores: Sequence[FrameScore]) -> list[tuple[int, int]]:
-    """Return the ranges of frames between frames without a score."""
-    gaps = [-1, *(i for i, s in enumerate(scores) if s.score is None), len(scores)]
-    return [(a + 1, b) for a, b in itertools.pairwise(gaps) if b > a + 1]
+def _split(raw: Sequence[FrameScore]) -> Iterator[tuple[Sequence[FrameScore], int]]:
+    """Yield the frames between frames without a score, and when each such part was over."""
+    gaps = [-1, *(i for i, s in enumerate(raw) if s.score is None), len(raw)]
+    for before, after in pairwise(gaps):
+        if after > before + 1:
+            yield raw[before + 1 : after], raw[min(after, len(raw) - 1)].stamp_ns
+
+
+def _estimate(
+    part: Sequence[FrameScore], closed_ns: int, settings: DetectorSettings, smoothing: Smoothing
+) -> _Segment:
+    travel = settings.mode == 'travel'
+    if travel:
+        smoothing = replace(smoothing, forecast_s=inf)
+    reach_ns = TOLERANCE_NS + (0 if travel else round(settings.commit_delay_s * 1e9))
+    due = np.array([s.stamp_ns + round(s.dt_s * 1e9) for s in part])
+    frames, ahead, decided_ns = [], [], []
+    for c, frame in enumerate(part):
+        first = c if travel else c + 1
+        in_time = np.flatnonzero(due[first:] > frame.stamp_ns + reach_ns)
+        last = first + int(in_time[0]) if len(in_time) else len(part) - 1
+        decided_ns.append(part[last].stamp_ns if len(in_time) else closed_ns)
+        known = part[: last + 1]
+        frames.append(smoothed(known, c, smoothing))
+        within = [
+            j for j in range(c + 1, last + 1) if part[j].stamp_ns <= frame.stamp_ns + reach_ns
+        ]
+        if not within and last > c:
+            within = [c + 1]
+        ahead.append(np.array([smoothed(known, j, smoothing).score for j in within], np.float64))
+    heights = np.array([frame.score for frame in frames], np.float64)
+    return _Segment(frames, heights, ahead, decided_ns)
 
 
 def _too_close(
-    last_ns: int | None, part: Sequence[FrameScore], place: int, settings: DetectorSettings
+    keyframes: Sequence[Keyframe],
+    frames: Sequence[FrameScore],
+    place: int,
+    settings: DetectorSettings,
 ) -> bool:
-    if last_ns is None:
+    if not keyframes:
         return False
-    interval_ns = part[place].stamp_ns - part[place - 1].stamp_ns if place else 0
-    needed = settings.spacing_s * 1e9 - interval_ns // 2 - TOLERANCE_NS
-    return part[place].stamp_ns - last_ns < needed
-
-
-def _arrays(part: Sequence[FrameScore]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    heights = np.array([score.score for score in part], np.float64)
-    return heights, np.array([score.stamp_ns for score in part], np.int64)
-
-
-def _window_end(
-    place: int, stamps: NDArray[np.int64], seen: NDArray[np.int64], settings: DetectorSettings
-) -> int:
-    """Return the position of the last frame of a window; the segment's length if it is open."""
-    due = seen[1:] + np.diff(stamps)  # when the frame after each is expected
-    limit = stamps[place] + round(settings.commit_delay_s * 1e9) + TOLERANCE_NS
-    later = np.flatnonzero(due[place:] > limit)
-    return int(later[0]) + place + 1 if len(later) else len(stamps)
+    interval_ns = frames[place].stamp_ns - frames[place - 1].stamp_ns if place else 0
+    apart_ns = frames[place].stamp_ns - keyframes[-1].stamp_ns
+    return not Spacing.is_far(apart_ns, interval_ns, settings.spacing_s)
 
 
 def _peaks(
-    part: Sequence[FrameScore],
-    seen: NDArray[np.int64],
-    settings: DetectorSettings,
-    last: Keyframe | None,
-) -> list[_Found]:
-    del last  # the spacing is judged by the caller
-    heights, stamps = _arrays(part)
-    found: list[_Found] = []
+    segment: _Segment, settings: DetectorSettings, keyframes: list[Keyframe]
+) -> Iterator[tuple[int, float]]:
+    del keyframes
+    heights, frames = segment.heights, segment.frames
     for c in range(1, len(heights)):
         higher = np.flatnonzero(heights[:c] > heights[c])
         left = heights[higher[-1] + 1 if len(higher) else 0 : c + 1]
         left_drop = heights[c] - left.min()
         if heights[c] <= heights[c - 1] or left_drop < settings.prominence:
             continue
-        if heights[c] < settings.threshold:
-            continue
-        end = _window_end(c, stamps, seen, settings)
-        drops = heights[c] - heights[c + 1 : end + 1]
+        drops = heights[c] - segment.ahead[c]
         fallen = np.flatnonzero(drops >= settings.prominence)
         rising = np.flatnonzero(drops < 0)
-        decided = end
-        if len(fallen) and (not len(rising) or fallen[0] < rising[0]):
-            decided = c + 1 + int(fallen[0])
-        elif len(rising):
+        end = len(drops)
+        if len(rising):
+            end = int(rising[0])
+            apart_ns = frames[c + 1 + end].stamp_ns - frames[c].stamp_ns
+            interval_ns = frames[c].stamp_ns - frames[c - 1].stamp_ns
+            far = Spacing.is_far(apart_ns, interval_ns, settings.spacing_s)
+            if not far or not len(fallen) or fallen[0] > end:
+                continue
+        right_drop = drops[:end].max(initial=0.0)
+        if right_drop <= 0 or right_drop < settings.prominence * RIGHT_SHARE:
             continue
-        right_drop = drops[: decided - c].max(initial=0.0)
-        if right_drop > 0 and right_drop >= settings.prominence * RIGHT_SHARE:
-            # Spacing is judged against what was accepted before, in the order of decision,
-            # which is the order of time: an earlier candidate is higher, so it falls sooner.
-            found.append((c, decided, float(min(left_drop, right_drop))))
-    return found
+        if heights[c] >= settings.threshold:
+            yield c, float(min(left_drop, right_drop))
 
 
 def _settles(
-    part: Sequence[FrameScore],
-    seen: NDArray[np.int64],
-    settings: DetectorSettings,
-    last: Keyframe | None,
-) -> list[_Found]:
-    del last  # the spacing is judged by the caller
-    heights, stamps = _arrays(part)
-    step = settings.prominence
-    found: list[_Found] = []
+    segment: _Segment, settings: DetectorSettings, keyframes: list[Keyframe]
+) -> Iterator[tuple[int, float]]:
+    del keyframes
+    heights, step = segment.heights, settings.prominence
     rest = 0  # from here on the face rests
     while True:
-        lowest = np.minimum.accumulate(heights[rest:])
-        risen = heights[rest:] - lowest
-        moving = (risen >= step) & (risen > 0) & (heights[rest:] >= settings.threshold)
-        if not moving.any():
-            return found
-        begin = rest + int(np.argmax(moving))
-        highest = np.maximum.accumulate(heights[begin:])
-        fallen = highest - heights[begin:]
-        ending = (fallen >= step) & (fallen > 0)
-        if not ending.any():
-            return found
-        fall = begin + int(np.argmax(ending))
-        place = fall
-        while True:
-            end = _window_end(place, stamps, seen, settings)
-            after = heights[place + 1 : end + 1]
-            lower = np.flatnonzero(heights[place] - after > LEVEL_SHARE * step)
-            risen = after - np.minimum.accumulate(heights[place : end + 1])[1:]
-            rises = np.flatnonzero((risen >= step) & (risen > 0) & (after >= settings.threshold))
-            first_lower = int(lower[0]) if len(lower) else end
-            first_rise = int(rises[0]) if len(rises) else end
-            if first_lower < first_rise:
-                place += 1 + first_lower
-                continue
-            found.append((place, place + 1 + first_rise if len(rises) else end, 0.0))
-            rest = place
-            break
+        risen = heights[rest:] - np.minimum.accumulate(heights[rest:])
+        begin = _first((risen >= step) & (risen > 0) & (heights[rest:] >= settings.threshold))
+        if begin is None:
+            return
+        begin += rest
+        fallen = np.maximum.accumulate(heights[begin:]) - heights[begin:]
+        fall = _first((fallen >= step) & (fallen > 0))
+        if fall is None:
+            return
+        for place in range(begin + fall, len(heights)):
+            change = segment.ahead[place] - heights[place]
+            lower = _first(change < -LEVEL_SHARE * step)
+            higher = _first((change >= step) & (change > 0))
+            if lower is None or (higher is not None and higher < lower):
+                break
+        else:
+            return
+        yield place, 0.0
+        rest = place
+
+
+def _first(mask: NDArray[np.bool_]) -> int | None:
+    """Return the first true place."""
+    return int(np.argmax(mask)) if mask.any() else None
 
 
 def _travels(
-    part: Sequence[FrameScore],
-    seen: NDArray[np.int64],
-    settings: DetectorSettings,
-    last: Keyframe | None,
-) -> list[_Found]:
-    heights, _ = _arrays(part)
-    del seen
-    steps = np.array([raw_of_score(s.score or 0.0) * s.dt_s / REFERENCE_S for s in part])
-    steps[heights < max(settings.threshold, STILL_SHARE * settings.prominence)] = 0
-    last_ns = last.stamp_ns if last else None
-    found: list[_Found] = []
+    segment: _Segment, settings: DetectorSettings, keyframes: list[Keyframe]
+) -> Iterator[tuple[int, float]]:
+    steps = np.array([raw_of_score(s.score or 0.0) * s.dt_s / REFERENCE_S for s in segment.frames])
+    steps[segment.heights < max(settings.threshold, STILL_SHARE * settings.prominence)] = 0
     begin = 0
-    while begin < len(part):
-        sums = np.cumsum(steps[begin:])
-        for place in (np.flatnonzero(sums >= settings.travel_quantum) + begin).tolist():
-            if not _too_close(last_ns, part, place, settings):
-                break
-        else:
-            return found
-        found.append((place, place, 0.0))
-        last_ns, begin = part[place].stamp_ns, place + 1
-    return found
+    while begin < len(steps):
+        passed = np.flatnonzero(np.cumsum(steps[begin:]) >= settings.travel_quantum) + begin
+        far = [p for p in passed if not _too_close(keyframes, segment.frames, int(p), settings)]
+        if not far:
+            return
+        yield int(far[0]), 0.0  # the caller adds it to the keyframes
+        begin = int(far[0]) + 1

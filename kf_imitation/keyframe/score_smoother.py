@@ -1,94 +1,176 @@
 """Takes the noise out of the scores, by time stamps, with a fixed and small look-ahead."""
 
 from collections import deque
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import erf, erfc, exp, inf, sqrt
 
 import numpy as np
 
 from kf_imitation.data_types import FloatArray, FrameScore
 from kf_imitation.keyframe.score_scale import score_of_change
 
-# The labels' own smoothing (Gaussian), so that a perfect change vector gives the target score.
-SIGMA_S = 0.05
-LOOK_AHEAD_S = 0.1
 # Stamps are rounded; a frame this much beyond a limit still counts as on it.
 TOLERANCE_NS = 500_000
+# Of the Gaussian, in sigmas: beyond lies a thousandth of it.
+_REACH = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothing:
+    """How scores are smoothed.
+
+    Attributes:
+        sigma_s: of the Gaussian [s]; the labels' own by default.
+        forecast_s: time in which a change dies away, on average [s]: what the frames that are not
+            known yet are taken for. The default is the best linear forecast of the labels
+            (docs/keyframes.md); infinite carries the newest change on.
+        vectors: use change vectors where the scorer has them; false smooths the scores.
+    """
+
+    sigma_s: float = 0.05
+    forecast_s: float = 0.03
+    vectors: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A frame's final score, and what was known of the frames after it at that time.
+
+    Attributes:
+        score: of the frame; the same values as the raw score but for score and change.
+        ahead: provisional scores of the frames after it within its look-ahead, oldest first.
+    """
+
+    score: FrameScore
+    ahead: tuple[FrameScore, ...] = ()
 
 
 class ScoreSmoother:
     """Gaussian mean over time of change vectors, or of scores where there are no vectors.
 
-    A frame's result is the mean over the frames at most `look_back_s` before and `look_ahead_s`
-    after it, each weighted by a Gaussian of the time between them and by the time its pair
-    covers. With vectors the score is computed anew from the smoothed vector: noise, which points
-    anywhere, cancels, while movement adds up. A frame without a score ends a segment; nothing is
-    mixed across it.
+    Each pair of frames weighs as much as the Gaussian, centred on the frame's own pair, has over
+    the time the pair covers; so frame rates and dropped frames make no difference. What lies in
+    the future counts as the newest vector, dying away with `forecast_s`. With vectors the score is
+    computed anew from the smoothed vector: noise, which points anywhere, cancels, while movement
+    adds up. A frame without a score ends a segment; nothing is mixed across it, and before a
+    segment vectors count as 0.
 
-    A result comes as soon as no further frame is expected within its look-ahead, the next frame
-    being expected after the same time as the last one took.
+    A result is final as soon as no further frame is expected within its look-ahead, the next one
+    being expected after the same time as the last one took, but not before the frame after it.
     """
 
     def __init__(
         self,
-        look_ahead_s: float = LOOK_AHEAD_S,
-        look_back_s: float | None = None,
-        sigma_s: float = SIGMA_S,
+        look_ahead_s: float,
+        smoothing: Smoothing | None = None,
+        wait_for_next: bool = True,
     ) -> None:
         """Set the window.
 
         Args:
-            look_ahead_s: part of the commit delay [s]; 0 makes the mean causal.
-            look_back_s: default as far as the look-ahead, which leaves peaks where they are.
-            sigma_s: of the Gaussian [s].
+            look_ahead_s: time a result waits for more frames [s]; part of the commit delay.
+            smoothing: default Smoothing().
+            wait_for_next: false lets a look-ahead of 0 give a result with the frame itself.
         """
         self._ahead_ns = round(look_ahead_s * 1e9)
-        self._back_ns = self._ahead_ns if look_back_s is None else round(look_back_s * 1e9)
-        self._sigma_ns = sigma_s * 1e9
+        self._smoothing = smoothing or Smoothing()
+        self._wait = wait_for_next
         self._segment: deque[FrameScore] = deque()
         self._finished = 0  # frames at the left of the segment whose result is out
 
-    def push(self, score: FrameScore) -> list[FrameScore]:
-        """Take the newest frame; return the frames whose result is complete, oldest first."""
+    def push(self, score: FrameScore) -> list[Estimate]:
+        """Take the newest frame; return the frames whose result is final, oldest first."""
         if score.score is None:
-            return [*self.flush(), score]
-        # The interval to the frame before, of this segment or not, tells when the next is due.
-        due_ns = score.stamp_ns + round(score.dt_s * 1e9)
+            return [*self.flush(), Estimate(score)]
         self._segment.append(score)
-        results = []
-        while self._finished < len(self._segment):
-            frame = self._segment[self._finished]
-            if due_ns <= frame.stamp_ns + self._ahead_ns + TOLERANCE_NS:
-                break
-            results.append(self._finish(frame))
-        return results
+        due_ns = score.stamp_ns + round(score.dt_s * 1e9)
+        waiting = list(self._segment)[self._finished :]
+        ready = sum(
+            due_ns > frame.stamp_ns + self._ahead_ns + TOLERANCE_NS
+            and not (self._wait and frame is score)
+            for frame in waiting
+        )
+        return self._finish(ready)
 
-    def flush(self) -> list[FrameScore]:
+    def flush(self) -> list[Estimate]:
         """End the segment; return the frames that still waited for their look-ahead."""
-        results = []
-        while self._finished < len(self._segment):
-            results.append(self._finish(self._segment[self._finished]))
+        results = self._finish(len(self._segment) - self._finished)
         self._segment.clear()
         self._finished = 0
         return results
 
-    def _finish(self, frame: FrameScore) -> FrameScore:
-        oldest_ns = frame.stamp_ns - self._back_ns - TOLERANCE_NS
-        while self._segment[0].stamp_ns < oldest_ns:
+    def _finish(self, ready: int) -> list[Estimate]:
+        if ready == 0:
+            return []
+        known = list(self._segment)
+        scores = [
+            smoothed(known, place, self._smoothing) for place in range(self._finished, len(known))
+        ]
+        self._finished += ready
+        self._forget()
+        return [
+            Estimate(
+                score,
+                tuple(
+                    s
+                    for s in scores[i + 1 :]
+                    if s.stamp_ns <= score.stamp_ns + self._ahead_ns + TOLERANCE_NS
+                )
+                # The frame that was waited for counts even when it came late.
+                or tuple(scores[i + 1 : i + 2]),
+            )
+            for i, score in enumerate(scores[:ready])
+        ]
+
+    def _forget(self) -> None:
+        """Drop the frames that no future result needs."""
+        reach_ns = 2 * _REACH * self._smoothing.sigma_s * 1e9
+        while self._finished > 1 and (
+            self._segment[0].stamp_ns < self._segment[self._finished - 1].stamp_ns - reach_ns
+        ):
             self._segment.popleft()
             self._finished -= 1
-        newest_ns = frame.stamp_ns + self._ahead_ns + TOLERANCE_NS
-        window = [other for other in self._segment if other.stamp_ns <= newest_ns]
-        self._finished += 1
-        distances = [(_middle_ns(o) - _middle_ns(frame)) / self._sigma_ns for o in window]
-        weights = np.exp(-0.5 * np.square(distances)) * [max(o.dt_s, 1e-6) for o in window]
-        weights /= weights.sum()
-        vectors = [other.change for other in window if other.change is not None]
-        if len(vectors) == len(window):
-            change: FloatArray = (weights @ np.stack(vectors)).astype(np.float32)
-            return replace(frame, score=score_of_change(change), change=change)
-        return replace(frame, score=float(weights @ [other.score or 0.0 for other in window]))
 
 
-def _middle_ns(score: FrameScore) -> float:
-    """Return the middle of the time that a frame's pair covers."""
-    return score.stamp_ns - score.dt_s * 0.5e9
+def smoothed(known: Sequence[FrameScore], place: int, smoothing: Smoothing) -> FrameScore:
+    """Return the best estimate of a frame's score from all that is known of its segment.
+
+    Args:
+        known: consecutive frames with scores, up to the newest.
+        place: of the frame among them.
+        smoothing: how.
+    """
+    frame, newest = known[place], known[-1]
+    centre_ns = frame.stamp_ns - frame.dt_s * 0.5e9
+    sigma_ns = smoothing.sigma_s * 1e9
+    window = [
+        other
+        for other in known
+        if other.stamp_ns > centre_ns - _REACH * sigma_ns
+        and other.stamp_ns - other.dt_s * 1e9 < centre_ns + _REACH * sigma_ns
+    ]
+    weights = np.array([_share(other, centre_ns, sigma_ns) for other in window])
+    vectors = [other.change for other in window if other.change is not None]
+    use_vectors = smoothing.vectors and len(vectors) == len(window)
+    if window[-1] is newest:
+        # A score has no sign, so it does not die away: it is carried on.
+        decay_ns = smoothing.forecast_s * 1e9 if use_vectors else inf
+        weights[-1] += _future((newest.stamp_ns - centre_ns) / sigma_ns, sigma_ns / decay_ns)
+    if use_vectors:
+        change: FloatArray = (weights @ np.stack(vectors)).astype(np.float32)
+        return replace(frame, score=score_of_change(change), change=change)
+    mean = weights @ [other.score or 0.0 for other in window] / weights.sum()
+    return replace(frame, score=float(mean))
+
+
+def _share(score: FrameScore, centre_ns: float, sigma_ns: float) -> float:
+    """Return the part of the Gaussian over the time that a frame's pair covers."""
+    end = (score.stamp_ns - centre_ns) / sigma_ns
+    begin = end - max(score.dt_s * 1e9, 1.0) / sigma_ns
+    return 0.5 * (erf(end / sqrt(2)) - erf(begin / sqrt(2)))
+
+
+def _future(begin: float, decay: float) -> float:
+    """Integrate the standard normal density times exp(-decay * (x - begin)) from begin on."""
+    return 0.5 * exp(decay * begin + decay * decay / 2) * erfc((begin + decay) / sqrt(2))

@@ -1,11 +1,12 @@
 """From raw scores to keyframes: smoothing, detection, and the delay of both."""
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector import make_detector
 from kf_imitation.keyframe.detector_settings import DetectorSettings
-from kf_imitation.keyframe.score_smoother import LOOK_AHEAD_S, ScoreSmoother
+from kf_imitation.keyframe.score_smoother import Estimate, ScoreSmoother, Smoothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +25,16 @@ class Selection:
 class KeyframeSelector:
     """Smooths the scores and finds keyframes among them; one for nodes and offline use alike.
 
-    The mode `travel` smooths with the past only, so that its keyframes need no delay; the others
-    look ahead, and their commit delay includes it.
+    A score is final, and its frame is judged, as late as the commit delay allows: with more
+    frames after it there is less noise, and fewer higher peaks are missed. The mode `travel` does
+    not look ahead; its keyframes have no delay.
     """
 
-    def __init__(self, settings: DetectorSettings, look_ahead_s: float = LOOK_AHEAD_S) -> None:
-        """Start.
-
-        Args:
-            settings: of the detector.
-            look_ahead_s: of the smoothing [s], at most the commit delay is used.
-        """
-        self._look_ahead_s = look_ahead_s
+    def __init__(self, settings: DetectorSettings, smoothing: Smoothing | None = None) -> None:
         self._settings = settings
-        self._smoother = self._make_smoother()
-        self._detector = make_detector(settings)
+        self._smoothing = smoothing or Smoothing()
         self._newest_ns = 0
+        self.reset()
 
     @property
     def settings(self) -> DetectorSettings:
@@ -54,46 +49,38 @@ class KeyframeSelector:
         Returns:
             What that made certain.
         """
-        old = self._settings
-        self._settings = settings
+        old, self._settings = self._settings, settings
         if (old.mode, old.commit_delay_s) == (settings.mode, settings.commit_delay_s):
             self._detector.settings = settings
             return Selection([], [])
         rest = self.flush()
-        self._smoother = self._make_smoother()
-        self._detector = make_detector(settings)
+        self.reset()
         return rest
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another source."""
-        self._smoother = self._make_smoother()
+        if self._settings.mode == 'travel':
+            # Nothing is waited for, and a movement is taken to go on.
+            smoothing = replace(self._smoothing, forecast_s=inf)
+            self._smoother = ScoreSmoother(0.0, smoothing, wait_for_next=False)
+        else:
+            self._smoother = ScoreSmoother(self._settings.commit_delay_s, self._smoothing)
         self._detector = make_detector(self._settings)
 
     def push(self, score: FrameScore) -> Selection:
         """Take the raw score of the newest frame."""
-        if score.score is not None:
-            self._newest_ns = score.stamp_ns
-        smoothed = self._smoother.push(score)
-        return self._select(smoothed, score.stamp_ns)
+        self._newest_ns = score.stamp_ns
+        return self._select(self._smoother.push(score))
 
     def flush(self) -> Selection:
         """End the segment; return all that was waiting."""
-        rest = self._select(self._smoother.flush(), self._newest_ns)
-        rest.keyframes.extend(self._stamp(self._detector.flush(), self._newest_ns))
+        rest = self._select(self._smoother.flush())
+        self._detector.push(FrameScore(-1, self._newest_ns, None))
         return rest
 
-    def _select(self, smoothed: list[FrameScore], now_ns: int) -> Selection:
-        keyframes: list[Keyframe] = []
-        for score in smoothed:
-            keyframes += self._detector.push(score, self._newest_ns)
-        return Selection(smoothed, self._stamp(keyframes, now_ns))
-
-    @staticmethod
-    def _stamp(keyframes: list[Keyframe], now_ns: int) -> list[Keyframe]:
-        """Write the stamp of the frame that arrived last into the keyframes."""
-        return [replace(keyframe, committed_stamp_ns=now_ns) for keyframe in keyframes]
-
-    def _make_smoother(self) -> ScoreSmoother:
-        if self._settings.mode == 'travel':
-            return ScoreSmoother(0.0, look_back_s=self._look_ahead_s)
-        return ScoreSmoother(min(self._look_ahead_s, self._settings.commit_delay_s))
+    def _select(self, estimates: list[Estimate]) -> Selection:
+        judged = (self._detector.push(e.score, e.ahead) for e in estimates)
+        return Selection(
+            [estimate.score for estimate in estimates],
+            [replace(k, committed_stamp_ns=self._newest_ns) for k in judged if k is not None],
+        )

@@ -1,7 +1,7 @@
 """The minimum time between keyframes, the same for every mode."""
 
 # Times are whole nanoseconds rounded from fractions.
-TOLERANCE_NS = 1_000
+_TOLERANCE_NS = 1_000
 
 
 class Spacing:
@@ -15,14 +15,18 @@ class Spacing:
 
         Args:
             stamp_ns: of the keyframe; earlier than the last one means a new recording.
-            interval_ns: time between frames; half of it may lack, as a spacing of a whole number
-                of frames is rounded.
-            spacing_s: minimum time.
+            interval_ns: time between frames.
+            spacing_s: minimum time [s].
         """
         if self._last_ns is None or stamp_ns < self._last_ns:
             return True
-        return stamp_ns - self._last_ns >= spacing_s * 1e9 - interval_ns // 2 - TOLERANCE_NS
+        return self.is_far(stamp_ns - self._last_ns, interval_ns, spacing_s)
 
     def take(self, stamp_ns: int) -> None:
         """Remember a keyframe."""
         self._last_ns = stamp_ns
+
+    @staticmethod
+    def is_far(apart_ns: int, interval_ns: int, spacing_s: float) -> bool:
+        """Tell whether two frames are the spacing apart, rounded to whole frames."""
+        return apart_ns >= spacing_s * 1e9 - interval_ns // 2 - _TOLERANCE_NS

@@ -1,5 +1,7 @@
 """Keyframes evenly spaced along the way the expression travels."""
 
+from collections.abc import Sequence
+
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector_settings import DetectorSettings
 from kf_imitation.keyframe.score_scale import REFERENCE_S, raw_of_score
@@ -24,10 +26,11 @@ class TravelDetector:
         self._travelled = 0.0
         self._last_ns: int | None = None
 
-    def push(self, score: FrameScore, seen_ns: int | None = None) -> list[Keyframe]:
-        """Take the next frame; see PeakDetector.push."""
+    def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
+        """Judge the next frame; see PeakDetector.push. What is ahead does not matter."""
         if score.score is None:
-            return self.flush()
+            self._travelled, self._last_ns = 0.0, None
+            return None
         settings = self.settings
         interval_ns = 0 if self._last_ns is None else score.stamp_ns - self._last_ns
         self._last_ns = score.stamp_ns
@@ -36,23 +39,15 @@ class TravelDetector:
         if self._travelled < settings.travel_quantum or not self._spacing.allows(
             score.stamp_ns, interval_ns, settings.spacing_s
         ):
-            return []
+            return None
         self._travelled = 0.0
         self._spacing.take(score.stamp_ns)
-        return [
-            Keyframe(
-                index=score.index,
-                stamp_ns=score.stamp_ns,
-                score=score.score,
-                prominence=0.0,
-                threshold=settings.travel_quantum,
-                committed_stamp_ns=score.stamp_ns if seen_ns is None else seen_ns,
-                mode='travel',
-            )
-        ]
-
-    def flush(self) -> list[Keyframe]:
-        """End the segment; nothing waits in this mode."""
-        self._travelled = 0.0
-        self._last_ns = None
-        return []
+        return Keyframe(
+            index=score.index,
+            stamp_ns=score.stamp_ns,
+            score=score.score,
+            prominence=0.0,
+            threshold=settings.travel_quantum,
+            committed_stamp_ns=(ahead[-1] if ahead else score).stamp_ns,
+            mode='travel',
+        )
