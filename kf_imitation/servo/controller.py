@@ -174,7 +174,7 @@ class ServoController:
             self._requests.stop = True
 
     def torque(self, on: bool) -> None:
-        """Let torque go, until torque(True) or reset() brings it back without motion."""
+        """Let torque go, or bring it back without motion, as reset() does."""
         with self._requests.lock:
             self._requests.reset = on
             self._requests.stop = self._requests.limp = not on

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import serial
 from dynamixel_sdk import (
+    COMM_RX_CORRUPT,
     COMM_SUCCESS,
     GroupSyncRead,
     GroupSyncWrite,
@@ -25,7 +26,10 @@ from kf_imitation.errors import PortError
 from kf_imitation.servo.bus import BlockReply, DeviceError, NoReplyError, PingReply, retry
 
 # A reply's time beyond its bytes: USB 1 ms, scheduling, return delay of a servo not set up yet.
-MARGIN_S = 0.012
+# Group reads run in the cycle; what is done to one servo may take longer on a busy machine.
+GROUP_MARGIN_S = 0.012
+SINGLE_MARGIN_S = 0.025
+QUIET_S = 0.004  # after a missing reply: silence that shows that it does not come late either
 WRITE_TIMEOUT_S = 0.1
 TRIES = 3
 Result = TypeVar('Result')
@@ -35,6 +39,7 @@ class _Port(PortHandler):  # type: ignore[misc]
     """The SDK's port with exclusive access, short timeouts and sleeping instead of spinning."""
 
     is_open: bool
+    margin_s = SINGLE_MARGIN_S
 
     def setupPort(self, cflag_baud: int) -> bool:  # noqa: N802
         if self.is_open:
@@ -57,7 +62,7 @@ class _Port(PortHandler):  # type: ignore[misc]
         return time.monotonic() * 1000.0
 
     def setPacketTimeout(self, packet_length: int) -> None:  # noqa: N802
-        self.setPacketTimeoutMillis(self.tx_time_per_byte * packet_length + MARGIN_S * 1000.0)
+        self.setPacketTimeoutMillis(self.tx_time_per_byte * packet_length + self.margin_s * 1000.0)
 
     def readPort(self, length: int) -> bytes:  # noqa: N802
         left = max(0.0, self.packet_timeout - self.getTimeSinceStart()) / 1000.0
@@ -68,6 +73,16 @@ class _Port(PortHandler):  # type: ignore[misc]
         if not data:
             raise serial.SerialException('the device is gone')
         return data
+
+    def drain(self) -> None:
+        """Throw away what still arrives, until the line is quiet.
+
+        Replies carry no number: a late one would pass for the reply to the next instruction.
+        """
+        fd = self.ser.fileno()
+        while select.select([fd], [], [], QUIET_S)[0]:
+            if not os.read(fd, 4096):
+                raise serial.SerialException('the device is gone')
 
 
 class _Read(GroupSyncRead):  # type: ignore[misc]
@@ -96,7 +111,7 @@ class _Read(GroupSyncRead):  # type: ignore[misc]
         for index, id_ in enumerate(self.data_dict):
             part = raw[index * stride : (index + 1) * stride]
             if len(part) < stride - 2 or part[1] != id_:
-                return -3002  # COMM_RX_CORRUPT
+                return int(COMM_RX_CORRUPT)
             self.data_dict[id_] = part[2 : 2 + self.data_length]
             self.alerts[id_] = bool(part[0] & 0x80)
         self.last_result = True
@@ -166,7 +181,9 @@ class DynamixelBus:
 
         def once() -> tuple[bytes, int, int]:
             data, result, error = self._handler.readTxRx(self._port, id_, address, length)
-            return bytes(data), result, error if len(data) == length else error or 5
+            if result == COMM_SUCCESS and not error & 0x7F and len(data) != length:
+                result = COMM_RX_CORRUPT  # a late reply to something else
+            return bytes(data), result, error
 
         return self._try(f'reading {length} bytes at {address} of servo {id_}', once)
 
@@ -204,16 +221,20 @@ class DynamixelBus:
             for id_ in key[2]:
                 self._reads[key].addParam(id_)
         group = self._reads[key]
-        with self._guard():
-            result = COMM_SUCCESS - 1
+        with self._guard(GROUP_MARGIN_S):
+            result = COMM_RX_CORRUPT
             if self.fast is not False:
                 result = group.fastSyncRead()
+                if result != COMM_SUCCESS and self.fast is None:
+                    self._port.drain()
             if result != COMM_SUCCESS and not self.fast:
                 result = group.txRxPacket()
                 self.fast = False if result == COMM_SUCCESS else self.fast
             elif result == COMM_SUCCESS:
                 self.fast = True
         if result != COMM_SUCCESS:
+            with self._guard():
+                self._port.drain()
             raise NoReplyError(
                 f'group read of servos {_ids(key[2])}: {self._handler.getTxRxResult(result)}'
             )
@@ -236,7 +257,7 @@ class DynamixelBus:
         transmit[4], transmit[5], transmit[7] = id_, 3, 1
         received, result, error = self._handler.txRxPacket(self._port, transmit)
         if result != COMM_SUCCESS or len(received) < 14:
-            return (0, 0), result or -3002, error
+            return (0, 0), result or COMM_RX_CORRUPT, error
         return (received[9] | received[10] << 8, received[11]), result, error
 
     def _try(
@@ -253,13 +274,16 @@ class DynamixelBus:
                     text = self._handler.getRxPacketError(code)
                     raise DeviceError(f'{what}: {text}', code)
                 return value
+            with self._guard():
+                self._port.drain()
         raise NoReplyError(retry(tries, f'{what}: {self._handler.getTxRxResult(result)}'))
 
     @contextlib.contextmanager
-    def _guard(self) -> Iterator[None]:
+    def _guard(self, margin_s: float = SINGLE_MARGIN_S) -> Iterator[None]:
         """Turn what the SDK and pyserial throw into our errors, and leave the port usable."""
         if not self._port.is_open:
             raise PortError(f'{self.port}: is not open')
+        self._port.margin_s = margin_s
         try:
             yield
         except (serial.SerialException, OSError, termios.error) as error:
