@@ -1,0 +1,242 @@
+"""Replay of a real clip with the real models: what a user sees and can rely on."""
+
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from rosbags.highlevel import AnyReader
+
+from kf_imitation import cli
+from kf_imitation.data_types import CHANNELS
+from kf_imitation.robot_config import load_robot
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIP = ROOT / 'media' / 'demo.mp4'
+MANIFEST = ROOT / 'models' / 'manifest.yaml'
+FRAMES = 100  # of the clip; enough for a smile, a blink and a turn
+
+pytestmark = pytest.mark.skipif(
+    not (CLIP.is_file() and MANIFEST.is_file()), reason='media/demo.mp4 or models are not made yet'
+)
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
+    """The beginning of the demo clip, so that the test stays short."""
+    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
+    source = cv2.VideoCapture(str(CLIP))
+    size = int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    fps = source.get(cv2.CAP_PROP_FPS)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
+    for _ in range(FRAMES):
+        good, frame = source.read()
+        if not good:
+            break
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope='module')
+def out(clip, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('replay') / 'out'
+    assert cli.main(['replay', str(clip), '--out', str(folder)]) == 0
+    return folder
+
+
+def rows(path):
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def frame_count(path):
+    source, count = cv2.VideoCapture(str(path)), 0
+    while source.grab():
+        count += 1
+    return count
+
+
+def test_every_frame_is_in_the_table_and_has_a_score_but_the_first(out, clip):
+    scores = rows(out / 'scores.csv')
+    assert [int(r['frame']) for r in scores] == list(range(frame_count(clip)))
+    assert list(scores[0]) == ['frame', 'stamp_s', 'score', 'keyframe', 'committed_s']
+    unscored = [r['frame'] for r in scores if not r['score']]
+    assert unscored == ['0']
+    values = np.array([float(r['score']) for r in scores[1:]])
+    assert (values >= 0).all() and (values <= 1).all()
+    assert values.max() - values.min() > 0.1
+
+
+def test_keyframes_are_committed_after_they_happened_and_within_the_delay(out):
+    keyframes = [r for r in rows(out / 'scores.csv') if r['keyframe'] == '1']
+    assert len(keyframes) >= 2
+    for row in keyframes:
+        delay = float(row['committed_s']) - float(row['stamp_s'])
+        assert 0 <= delay <= 0.25
+
+
+def test_every_keyframe_has_channels_in_their_range(out):
+    keyframes = [r for r in rows(out / 'scores.csv') if r['keyframe'] == '1']
+    expressions = rows(out / 'expression.csv')
+    assert [r['stamp_s'] for r in expressions] == [r['stamp_s'] for r in keyframes]
+    for row in expressions:
+        assert all(-1.6 <= float(row[name]) <= 1.6 for name in CHANNELS)
+        assert all(0 <= float(row[f'{name}_confidence']) <= 1 for name in CHANNELS)
+
+
+def test_the_joints_move_inside_the_limits_of_the_robot_file(out):
+    joints = rows(out / 'joints.csv')
+    stamps = np.array([float(r['stamp_s']) for r in joints])
+    assert np.diff(stamps) == pytest.approx(0.01)
+    moved = 0
+    for joint in load_robot('sim_face').joints:
+        low, high = joint.limits_rad
+        for kind in ('goal', 'commanded', 'present'):
+            values = np.array([float(r[f'{joint.name}_{kind}_rad']) for r in joints])
+            assert values.min() >= low - 0.02 and values.max() <= high + 0.02, (joint.name, kind)
+        moved += np.ptp(values) > 0.05
+        speed = np.abs(np.diff([float(r[f'{joint.name}_commanded_rad']) for r in joints])) * 100
+        assert speed.max() <= joint.max_velocity_rad_s * 1.01, joint.name
+    assert moved >= 3
+
+
+def test_nothing_moves_before_the_first_commitment(out):
+    first = min(float(r['committed_s']) for r in rows(out / 'expression.csv'))
+    for row in rows(out / 'joints.csv'):
+        if float(row['stamp_s']) <= first:
+            assert all(abs(float(v)) < 1e-6 for k, v in row.items() if k.endswith('goal_rad'))
+
+
+def test_the_bag_holds_the_same_results_as_the_tables(out):
+    scores, joints = rows(out / 'scores.csv'), rows(out / 'joints.csv')
+    with AnyReader([out / 'bag']) as bag:
+        counts = {c.topic: c.msgcount for c in bag.connections}
+        states = [
+            bag.deserialize(data, connection.msgtype)
+            for connection, _, data in bag.messages()
+            if connection.topic == '/face/expression'
+        ]
+    keyframes = sum(r['keyframe'] == '1' for r in scores)
+    assert counts['/keyframe/score'] == sum(bool(r['score']) for r in scores)
+    assert counts['/keyframe/explanation'] == len(scores) + keyframes
+    assert counts['/face/region'] == len(scores)
+    for topic in ('/face/landmarks', '/face/expression', '/face/head_pose'):
+        assert counts[topic] == keyframes, topic
+    assert counts['/servo/joint_commands'] == counts['/joint_states'] == len(joints)
+    table = rows(out / 'expression.csv')
+    for message, row in zip(states, table, strict=True):
+        assert message.position == pytest.approx([float(row[n]) for n in message.name], abs=1e-6)
+
+
+def test_the_picture_is_a_picture(out):
+    picture = cv2.imread(str(out / 'summary.png'))
+    assert picture.shape[1] > 1200 and picture.std() > 20
+
+
+def test_the_same_clip_gives_the_same_bytes(out, clip, tmp_path):
+    again = tmp_path / 'again'
+    command = [sys.executable, '-m', 'kf_imitation.cli', 'replay', str(clip), '--out', str(again)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    for name in ('scores.csv', 'expression.csv', 'joints.csv', 'bag/bag.mcap'):
+        assert digest(out / name) == digest(again / name), name
+
+
+def test_the_side_by_side_video_has_every_frame(clip, tmp_path):
+    short, video = tmp_path / 'short.mp4', tmp_path / 'side.mp4'
+    source = cv2.VideoCapture(str(clip))
+    size = int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    writer = cv2.VideoWriter(str(short), cv2.VideoWriter.fourcc(*'mp4v'), 30, size)
+    for _ in range(12):
+        writer.write(source.read()[1])
+    writer.release()
+    assert replay(short, tmp_path / 'out', '--video', video) == 0
+    assert frame_count(video) == 12
+
+
+def replay(clip, out, *options):
+    return cli.main(['replay', str(clip), '--out', str(out), *map(str, options)])
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def refused(capsys, *arguments):
+    """Run and return the message of a run that has to be refused."""
+    assert replay(*arguments) == 2
+    message = capsys.readouterr().err
+    assert message.startswith('kf_imitation: ') and 'Traceback' not in message
+    return message
+
+
+def test_a_missing_video_is_refused_in_one_line(tmp_path, capsys):
+    message = refused(capsys, tmp_path / 'nothing.mp4', tmp_path / 'out')
+    assert 'nothing.mp4' in message and message.count('\n') == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unreadable_video_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / 'bad.mp4').write_bytes(b'this is no video' * 100)
+    message = refused(capsys, tmp_path / 'bad.mp4', tmp_path / 'out')
+    assert 'bad.mp4' in message and message.count('\n') == 1
+    assert [p.name for p in tmp_path.iterdir()] == ['bad.mp4']
+
+
+def test_a_wrong_robot_file_is_refused_with_all_its_faults(clip, tmp_path, capsys):
+    robot = yaml.safe_load((ROOT / 'config/robots/sim_face.yaml').read_text())
+    robot['joints'][0]['limits_rad'] = [0.5, -0.5]
+    robot['joints'][1]['id'] = 'two'
+    robot['joints'][2]['colour'] = 'red'
+    path = tmp_path / 'robot.yaml'
+    path.write_text(yaml.safe_dump(robot))
+    message = refused(capsys, clip, tmp_path / 'out', '--robot', path)
+    assert 'limits_rad' in message and 'id' in message and 'colour' in message
+    assert [p.name for p in tmp_path.iterdir()] == ['robot.yaml']
+
+
+def test_an_altered_model_is_refused(clip, tmp_path, capsys, monkeypatch):
+    models = tmp_path / 'models'
+    shutil.copytree(ROOT / 'models', models)
+    manifest = yaml.safe_load((models / 'manifest.yaml').read_text())
+    file = models / manifest['models']['keyframe_default']['file']
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(bytes(data))
+    from kf_imitation import onnx_model
+
+    monkeypatch.setattr(onnx_model, 'share_path', lambda name: tmp_path / name)
+    message = refused(capsys, clip, tmp_path / 'out')
+    assert 'sha256' in message and message.count('\n') == 1
+    assert [p.name for p in tmp_path.iterdir()] == ['models']
+
+
+def test_an_existing_folder_is_refused_and_stays_as_it_is(clip, tmp_path, capsys):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'mine.txt').write_text('mine')
+    message = refused(capsys, clip, out)
+    assert 'exists already' in message and '--overwrite' in message
+    assert (out / 'mine.txt').read_text() == 'mine'
+
+
+def test_a_camera_is_no_source_for_replay(tmp_path, capsys):
+    message = refused(capsys, '/dev/video98', tmp_path / 'out')
+    assert '/dev/video98' in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_faulty_parameter_file_is_refused(clip, tmp_path, capsys):
+    params = tmp_path / 'params.yaml'
+    section = {'ros__parameters': {'detector': {'prominence': 3, 'mode': 'peek'}}}
+    params.write_text(json.dumps({'keyframe': section}))
+    message = refused(capsys, clip, tmp_path / 'out', '--params', params)
+    assert 'prominence' in message and 'mode' in message
