@@ -150,5 +150,5 @@ def collect(
 def bus_figures(composition: 'Composition') -> BusFigures | None:
     """Return the bus's figures while it still runs; None without a bus."""
     servo = composition.nodes.get('servo')
-    figures = servo.bus_figures() if servo is not None else None  # type: ignore[attr-defined]
+    figures = servo.bus_figures() if servo is not None else None
     return figures if isinstance(figures, BusFigures) else None

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
+from numpy.typing import ArrayLike
 from sensor_msgs.msg import CameraInfo, JointState
 from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
 from kf_imitation.camera.frame_source import camera_model
-from kf_imitation.data_types import CameraModel, FloatArray, Image
+from kf_imitation.data_types import CameraModel, Image
 from kf_imitation.errors import SourceError
 
 # OpenCV conversions to BGR by ROS encoding; None: it is BGR already.
@@ -121,18 +122,24 @@ def from_scalars(message: JointState) -> dict[str, float]:
     return dict(zip(message.name, message.position, strict=False))
 
 
+def _doubles(values: ArrayLike) -> 'array[float]':
+    result = array('d')
+    result.frombytes(np.ascontiguousarray(values, np.float64).data.cast('B'))
+    return result
+
+
 def to_joint_state(
     stamp_ns: int,
     names: Sequence[str],
-    position: FloatArray | Sequence[float],
-    velocity: FloatArray | Sequence[float] = (),
-    effort: FloatArray | Sequence[float] = (),
+    position: ArrayLike,
+    velocity: ArrayLike = (),
+    effort: ArrayLike = (),
 ) -> JointState:
     """Joints in rad, rad/s and A."""
     return JointState(
         header=header(stamp_ns),
         name=list(names),
-        position=array('d', position),
-        velocity=array('d', velocity),
-        effort=array('d', effort),
+        position=_doubles(position),
+        velocity=_doubles(velocity),
+        effort=_doubles(effort),
     )

@@ -19,9 +19,10 @@ from kf_imitation.nodes.servo_services import offer_services
 from kf_imitation.params import Value
 from kf_imitation.robot_config import load_robot
 from kf_imitation.run_report import BusFigures
+from kf_imitation.servo.bus import ServoBus
 from kf_imitation.servo.controller import ServoController
 from kf_imitation.servo.joint_mapping import JointMapping
-from kf_imitation.servo.open_bus import open_bus
+from kf_imitation.servo.open_bus import SimulatedBus, open_bus
 
 DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -40,9 +41,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
         """Offer the services and, with autostart, configure and activate.
 
-        Args:
-            overrides: parameter values above those of parameter files.
-            options: for rclpy.node.Node.
+        Args: as for the other nodes.
 
         Raises:
             ConfigError: a parameter or the robot file is faulty.
@@ -51,6 +50,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         KfNode.__init__(self, 'servo', overrides, **options)
         LifecycleNodeMixin.__init__(self)
         self._controller: ServoController | None = None
+        self._bus: ServoBus | None = None
         self._active = False
         self._listening: list[Any] = []
         self._cycles = CyclePublisher(self, self.ledger)
@@ -69,13 +69,13 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         """Read the robot file and prepare controller and bus; FAILURE is told in the log."""
         try:
             robot = load_robot(self.setting('robot', str))
-            bus = open_bus(robot, self.setting('port', str) or robot.port)
+            self._bus = open_bus(robot, self.setting('port', str) or robot.port)
         except KfImitationError as fault:
             return self._refuse(fault)
         self._mapping = JointMapping(robot)
         self._controller = ServoController(
             robot,
-            bus,
+            self._bus,
             self.setting('rate_hz', float),
             hold_s=self.setting('hold_s', float),
             exit_policy=self.setting('exit', str),
@@ -110,17 +110,18 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget robot and bus."""
-        self._controller = None
+        self._release()
         return DONE
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let go of everything."""
-        self._rest()
+        self.close()
         return DONE
 
     def close(self) -> None:
         """Put the servos to rest on every way out."""
         self._rest()
+        self._release()
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return what the controller says."""
@@ -158,6 +159,11 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._controller is not None and self._active:
             self._active = False
             self._controller.close()
+
+    def _release(self) -> None:
+        if isinstance(self._bus, SimulatedBus):
+            self._bus.shutdown()
+        self._bus = None
 
     def _on_expression(self, message: JointState) -> None:
         assert self._controller is not None
