@@ -1,0 +1,102 @@
+"""Channels before calibration: a fixed mapping of the measured geometry, and how sure it is."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation import wflw
+from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, HeadPose, Landmarks
+from kf_imitation.expression.channel_weights import BIAS, ODD, REST, WEIGHTS
+from kf_imitation.expression.geometry import FEATURES, face_features
+
+HEAD = ('head_yaw', 'head_pitch', 'head_roll')
+
+_LIPS = (*wflw.OUTER_LIP, *wflw.INNER_LIP)
+_LEFT_LOOK = (*wflw.LEFT_EYE, wflw.LEFT_PUPIL)
+_RIGHT_LOOK = (*wflw.RIGHT_EYE, wflw.RIGHT_PUPIL)
+_BASIS = (*wflw.NOSE, 60, 64, 68, 72)
+
+# The points a channel is read from; its confidence is the mean of theirs.
+SOURCES: dict[str, tuple[int, ...]] = {
+    'jaw_open': _LIPS,
+    'mouth_smile_left': _LIPS,
+    'mouth_smile_right': _LIPS,
+    'mouth_frown_left': _LIPS,
+    'mouth_frown_right': _LIPS,
+    'mouth_pucker': _LIPS,
+    'lip_press': _LIPS,
+    'eye_close_left': wflw.LEFT_EYE,
+    'eye_close_right': wflw.RIGHT_EYE,
+    'eye_wide_left': wflw.LEFT_EYE,
+    'eye_wide_right': wflw.RIGHT_EYE,
+    'brow_raise_left': wflw.LEFT_BROW,
+    'brow_raise_right': wflw.RIGHT_BROW,
+    'brow_lower': (*wflw.LEFT_BROW, *wflw.RIGHT_BROW),
+    'gaze_yaw': (*_LEFT_LOOK, *_RIGHT_LOOK),
+    'gaze_pitch': (*_LEFT_LOOK, *_RIGHT_LOOK),
+    'head_yaw': _BASIS,
+    'head_pitch': _BASIS,
+    'head_roll': _BASIS,
+}
+
+
+def _side_of(channel: str) -> tuple[str, str]:
+    """Split a channel into its base name and '', 'left' or 'right'."""
+    for side in ('left', 'right'):
+        if channel.endswith(f'_{side}'):
+            return channel.removesuffix(f'_{side}'), side
+    return channel, ''
+
+
+def _weight_rows() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Weights on the left features, on the right features, and the bias, per channel."""
+    left = np.zeros((len(CHANNELS), len(FEATURES)))
+    right = np.zeros_like(left)
+    bias = np.zeros(len(CHANNELS))
+    for row, channel in enumerate(CHANNELS):
+        if channel in HEAD:
+            continue
+        base, side = _side_of(channel)
+        weights = np.zeros(len(FEATURES))
+        for feature, weight in WEIGHTS[base].items():
+            weights[FEATURES.index(feature)] = weight
+        bias[row] = 0.0 if base in ODD else BIAS[base]
+        if side:
+            (left if side == 'left' else right)[row] = weights
+        else:
+            left[row] = weights / 2
+            right[row] = (-weights if base in ODD else weights) / 2
+    return left, right, bias
+
+
+def rest_levels() -> NDArray[np.float64]:
+    """(19,) what raw_channels gives for most faces at rest."""
+    return np.array([REST.get(_side_of(c)[0], 0.0) for c in CHANNELS])
+
+
+_LEFT, _RIGHT, _BIAS = _weight_rows()
+_POINT_SHARE = np.zeros((len(CHANNELS), 98))
+for _row, _channel in enumerate(CHANNELS):
+    _POINT_SHARE[_row, list(SOURCES[_channel])] = 1 / len(SOURCES[_channel])
+IS_ANGLE = np.array([c in ANGLE_CHANNELS for c in CHANNELS])
+
+
+def raw_channels(landmarks: Landmarks, pose: HeadPose) -> NDArray[np.float64]:
+    """Read the channels of a face before calibration.
+
+    Args:
+        landmarks: in pixels.
+        pose: solved from them.
+
+    Returns:
+        (19,) float64 in CHANNELS order; unit channels are about 0 at rest and 1 at the extreme
+        but neither is cut off, angles in rad.
+    """
+    left, right = face_features(landmarks, pose)
+    raw = _LEFT @ left + _RIGHT @ right + _BIAS
+    raw[[CHANNELS.index(name) for name in HEAD]] = pose.yaw_rad, pose.pitch_rad, pose.roll_rad
+    return raw
+
+
+def channel_confidence(landmarks: Landmarks) -> NDArray[np.float32]:
+    """How sure each channel is: (19,) float32, the mean confidence of its points."""
+    return (_POINT_SHARE @ landmarks.confidence).astype(np.float32)

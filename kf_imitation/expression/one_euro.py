@@ -1,0 +1,63 @@
+"""One-Euro filter (Casiez et al., CHI 2012): still while slow, quick while fast."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class OneEuroSettings:
+    """How much to smooth.
+
+    Attributes:
+        cutoff_hz: cut-off at rest; lower is stiller.
+        speed_gain: how much the cut-off rises with speed; higher lags less.
+        speed_cutoff_hz: cut-off of the speed estimate.
+    """
+
+    cutoff_hz: float = 1.5
+    speed_gain: float = 4.0
+    speed_cutoff_hz: float = 1.0
+
+
+class OneEuroFilter:
+    """Filters a vector sampled at irregular times."""
+
+    def __init__(self, settings: OneEuroSettings) -> None:
+        self._settings = settings
+        self._last: tuple[int, Values, Values] | None = None
+
+    def push(self, stamp_ns: int, values: Values) -> Values:
+        """Filter the next sample.
+
+        Args:
+            stamp_ns: later than the one before; otherwise the last result is kept.
+            values: (n,).
+
+        Returns:
+            (n,) filtered; the first sample comes back as it is.
+        """
+        if self._last is None:
+            self._last = stamp_ns, values, np.zeros_like(values)
+            return values
+        before_ns, before, speed_before = self._last
+        dt = (stamp_ns - before_ns) * 1e-9
+        if dt <= 0:
+            return before
+        speed = _blend(speed_before, (values - before) / dt, self._settings.speed_cutoff_hz, dt)
+        cutoff = self._settings.cutoff_hz + self._settings.speed_gain * np.abs(speed)
+        smooth = _blend(before, values, cutoff, dt)
+        self._last = stamp_ns, smooth, speed
+        return smooth
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._last = None
+
+
+def _blend(before: Values, now: Values, cutoff_hz: float | Values, dt: float) -> Values:
+    share = 1 / (1 + 1 / (2 * np.pi * cutoff_hz * dt))
+    return np.asarray(before + share * (now - before))
