@@ -81,10 +81,8 @@ def run(args: argparse.Namespace) -> int:
         ) from error
     stop = Event()
     with stop_signals(stop):
-        started_s = monotonic()
         with Composition(graph) as composition:
-            watch(composition, stop)
-            elapsed_s = monotonic() - started_s
+            elapsed_s = watch(composition, stop)
             bus = bus_figures(composition)
         figures = collect(composition, elapsed_s, options.realtime, bus)
     Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
@@ -95,19 +93,27 @@ def run(args: argparse.Namespace) -> int:
     return 1 if composition.crashed else 0
 
 
-def watch(composition: 'Composition', stop: Event) -> None:
-    """Show progress until the run ends or is told to stop."""
+def watch(composition: 'Composition', stop: Event) -> float:
+    """Show progress until the run ends or is told to stop.
+
+    Returns:
+        Time from the first frame to the last [s].
+    """
     console = Console(stderr=True)
-    if console.is_terminal:
-        with Live(console=console, refresh_per_second=5, transient=True) as live:
-            while not stop.wait(0.2) and not composition.finished:
+    first_s = last_s = told_s = monotonic()
+    frames = 0
+    with Live(console=console, refresh_per_second=5, transient=True) as live:
+        while not stop.wait(0.1) and not composition.finished:
+            now_s, count = monotonic(), composition.ledger('keyframe').count('frames')
+            if count != frames:
+                first_s, last_s = first_s if frames else now_s, now_s
+                frames = count
+            if console.is_terminal:
                 live.update(Text(progress_line(composition)))
-        return
-    told_s = monotonic()
-    while not stop.wait(0.1) and not composition.finished:
-        if monotonic() - told_s > _LOG_INTERVAL_S:
-            told_s = monotonic()
-            print(progress_line(composition), file=sys.stderr, flush=True)
+            elif now_s - told_s > _LOG_INTERVAL_S:
+                told_s = now_s
+                print(progress_line(composition), file=sys.stderr, flush=True)
+    return last_s - first_s
 
 
 def progress_line(composition: 'Composition') -> str:

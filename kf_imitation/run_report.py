@@ -42,7 +42,7 @@ class RunFigures:
     """What a run did.
 
     Attributes:
-        elapsed_s: wall time.
+        elapsed_s: wall time from the first frame to the last.
         frames_in: frames the source gave.
         received: frames that reached the keyframe node.
         scored: of these, with a face and a score.

@@ -87,7 +87,7 @@ class KeyframeNode(KfNode):
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """Apply live changes of face and detector settings."""
-        self._pipeline.configure(detector_settings(self.settings))
+        self._publish(self._pipeline.configure(detector_settings(self.settings)))
         self._pipeline.configure_face(face_settings(self.settings))
 
     def _on_info(self, info: CameraInfo) -> None:
