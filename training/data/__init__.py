@@ -1,0 +1,1 @@
+"""Labelled clips and face images turned into training samples."""

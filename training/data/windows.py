@@ -1,0 +1,207 @@
+"""Training samples: short windows of consecutive frames, and still faces with exact flow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from training.data import clip_cache
+from training.data.augment import (
+    OFF,
+    Appearance,
+    AugmentSettings,
+    crop_matrix,
+    cut,
+    random_flow,
+)
+from training.data.labels import load_labels, mirror_order, mirror_rotation, smooth
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """What a batch is made of.
+
+    Attributes:
+        crop_px: edge of the crops.
+        windows: windows in a batch.
+        frames: frames of a window; one pair less.
+        stills: still faces in a batch.
+        label_sigma_s: smoothing of the labels before differences are taken [s].
+        gaps: probabilities of taking every frame, every second, every third.
+        reverse: probability of playing a window backwards.
+        mirror: probability of exchanging left and right.
+        freeze: probability of a window that repeats one frame.
+        augment: see AugmentSettings.
+    """
+
+    crop_px: int = 128
+    windows: int = 8
+    frames: int = 6
+    stills: int = 12
+    label_sigma_s: float = 0.03
+    gaps: tuple[float, ...] = (0.6, 0.25, 0.15)
+    reverse: float = 0.5
+    mirror: float = 0.5
+    freeze: float = 0.03
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One clip made ready for sampling."""
+
+    clip: clip_cache.CachedClip
+    state: np.ndarray
+    rotation: np.ndarray
+    usable: np.ndarray
+
+
+Batch = dict[str, Tensor]
+
+
+class SampleStream(IterableDataset[Batch]):
+    """Endless stream of batches.
+
+    Args:
+        clips: cached clips.
+        faces: folder with <split>.npz and <split>/ images, or None.
+        settings: what a batch is made of.
+        seed: of the stream; workers derive their own.
+
+    A batch holds
+        crops (W, T, S, S, 3) uint8; state (W, T, 54) float32 lightly smoothed labels, rotations
+        as vectors; frame_s (W,) float32 time between two frames; and with stills
+        still_now, still_before (M, S, S, 3) uint8, still_flow (M, 2, S, S) float32 and
+        still_state (M, 54) float32.
+    """
+
+    def __init__(
+        self,
+        clips: list[clip_cache.CachedClip],
+        faces: Path | None,
+        settings: SampleSettings,
+        seed: int,
+    ) -> None:
+        self._settings = settings
+        self._seed = seed
+        self._windows = [_prepare(clip, settings.label_sigma_s) for clip in clips]
+        self._mirror = mirror_order(clips[0].labels.names)
+        counts = np.array([len(w.state) for w in self._windows], float)
+        # Long clips count more, but far less than by their length: people matter, not frames.
+        self._chance = counts**0.4 / (counts**0.4).sum()
+        self._faces = faces
+        if faces is not None and settings.stills:
+            self._face_labels = load_labels(faces)
+            with np.load(faces) as data:
+                names = [str(n) for n in data['name']]
+            self._face_regions = clip_cache.face_regions(self._face_labels.points_px)
+            self._face_images = [cv2.imread(str(faces.with_suffix('') / name)) for name in names]
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = get_worker_info()
+        worker = info.id if info else 0
+        cv2.setNumThreads(1)
+        rng = np.random.default_rng([self._seed, worker])
+        while True:
+            yield self.batch(rng)
+
+    def batch(self, rng: np.random.Generator) -> Batch:
+        """Draw one batch."""
+        s = self._settings
+        crops, states, times = zip(*[self._window(rng) for _ in range(s.windows)], strict=True)
+        batch = {
+            'crops': torch.from_numpy(np.stack(crops)),
+            'state': torch.from_numpy(np.stack(states)),
+            'frame_s': torch.tensor(times, dtype=torch.float32),
+        }
+        if self._faces is not None and s.stills:
+            now, before, flow, state = zip(
+                *[self._still(rng) for _ in range(s.stills)], strict=True
+            )
+            batch['still_now'] = torch.from_numpy(np.stack(now))
+            batch['still_before'] = torch.from_numpy(np.stack(before))
+            batch['still_flow'] = torch.from_numpy(np.stack(flow)).permute(0, 3, 1, 2)
+            batch['still_state'] = torch.from_numpy(np.stack(state))
+        return batch
+
+    def _window(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+        s = self._settings
+        window = self._windows[rng.choice(len(self._windows), p=self._chance)]
+        gap = 1 + int(rng.choice(len(s.gaps), p=s.gaps))
+        while True:
+            start = int(rng.integers(0, len(window.state) - (s.frames - 1) * gap))
+            index = start + gap * np.arange(s.frames)
+            if window.usable[index[0] : index[-1] + 1].all():
+                break
+        if rng.random() < s.freeze:
+            index[:] = index[0]
+        if rng.random() < s.reverse:
+            index = index[::-1]
+        mirrored = rng.random() < s.mirror
+        region = window.clip.regions[index[s.frames // 2]]
+        matrix, angle = crop_matrix(region, s.crop_px, rng, s.augment, mirrored)
+        look = Appearance(rng, s.augment, s.crop_px)
+        crops = np.stack(
+            [look.apply(cut(window.clip.frames[i], matrix, s.crop_px)) for i in index]
+        )
+        state = self._turned(window.state[index], window.rotation[index], angle, mirrored)
+        return crops, state, gap / window.clip.labels.fps
+
+    def _still(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        s = self._settings
+        i = int(rng.integers(len(self._face_images)))
+        mirrored = rng.random() < s.mirror
+        matrix, angle = crop_matrix(self._face_regions[i], s.crop_px, rng, s.augment, mirrored)
+        flow = random_flow(rng, s.crop_px)
+        image = self._face_images[i]
+        before = cut(image, matrix, s.crop_px)
+        # now(x) = before(x + flow(x)), both sampled from the image: the flow is exact.
+        y, x = np.mgrid[0 : s.crop_px, 0 : s.crop_px].astype(np.float32)
+        place = np.stack([x, y], axis=-1) + flow
+        place = (place @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+        now = cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        look = Appearance(rng, s.augment, s.crop_px)
+        labels = self._face_labels
+        matrices = Rotation.from_rotvec(labels.rotation[i : i + 1]).as_matrix()
+        state = self._turned(labels.blendshapes[i : i + 1], matrices, angle, mirrored)
+        return look.apply(now), look.apply(before), flow, state[0]
+
+    def _turned(
+        self, blendshapes: np.ndarray, rotation: np.ndarray, angle: float, mirrored: bool
+    ) -> np.ndarray:
+        """Join (n, 51) blendshapes and (n, 3, 3) rotations after turning and mirroring."""
+        about_z = Rotation.from_rotvec([0, 0, angle]).as_matrix()
+        vectors = Rotation.from_matrix(about_z @ rotation).as_rotvec()
+        if mirrored:
+            blendshapes = blendshapes[:, self._mirror]
+            vectors = mirror_rotation(vectors)
+        return np.concatenate([blendshapes, vectors], axis=1).astype(np.float32)
+
+
+def _prepare(clip: clip_cache.CachedClip, sigma_s: float) -> Window:
+    labels = clip.labels
+    state = smooth(labels.blendshapes, sigma_s, labels.fps)
+    rotation = smooth(labels.rotation, sigma_s, labels.fps)
+    return Window(clip, state, Rotation.from_rotvec(rotation).as_matrix(), labels.valid)
+
+
+def still_settings(settings: SampleSettings) -> SampleSettings:
+    """Return the same samples without chance in their looks, for validation."""
+    return SampleSettings(
+        crop_px=settings.crop_px,
+        windows=settings.windows,
+        frames=settings.frames,
+        stills=0,
+        label_sigma_s=settings.label_sigma_s,
+        gaps=(1.0,),
+        reverse=0,
+        mirror=0,
+        freeze=0,
+        augment=OFF,
+    )

@@ -1,0 +1,1 @@
+"""Training of the keyframe score: networks, losses, training, export, measuring."""

@@ -1,0 +1,260 @@
+"""The keyframe network: motion of FastFlowNet and places of ResNet-50, fused at equal strides.
+
+FastFlowNet sees the crop of S px, ResNet-50 its half-size copy: the features of ResNet-50's
+four stages then have the same height and width as FastFlowNet's levels 8, 16, 32 and 64.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.data.labels import BLENDSHAPES, CHANGE_SIZE, ROTATION_WEIGHT
+from training.keyframe import resnet50
+from training.keyframe.fastflownet import FEATURE_CHANNELS, STRIDES, FastFlowNet, Pyramid, pool
+
+PLACE_CHANNELS = (32, 64, 96, 128)
+FUSED_CHANNELS = (48, 64, 96, 128, 192)
+PYRAMID_CHANNELS = (32, 64, 64, 64, 64)
+HIDDEN = 512
+# Features of consecutive frames differ by a tenth of their size or less, coarse ones least;
+# without a gain the motion would drown in the features themselves.
+DIFFERENCE_GAINS = (5.0, 7.0, 12.0, 20.0, 30.0)
+# Stages are named in the exported graph by what they hold.
+STATE_NAMES = ('state_stride4', 'state_stride8', 'state_expression')
+
+
+@dataclass
+class FrameState:
+    """What the next pair needs of a frame.
+
+    Attributes:
+        stride4: (B, 32, S/4, S/4) pyramid features.
+        stride8: (B, 64, S/8, S/8) pyramid features.
+        expression: (B, 54) blendshapes and head rotation guessed from the frame alone.
+    """
+
+    stride4: Tensor
+    stride8: Tensor
+    expression: Tensor
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the fields in the order of STATE_NAMES."""
+        return self.stride4, self.stride8, self.expression
+
+    def select(self, index: Tensor) -> 'FrameState':
+        """Return the frames of a batch at the indices."""
+        return FrameState(*(t[index] for t in self.tensors()))
+
+
+@dataclass
+class PairResult:
+    """What the network says about two frames.
+
+    Attributes:
+        change: (B, 54) signed change of 51 blendshapes and 3 head angles [rad].
+        score_logit: (B,) before the sigmoid.
+        flows: five of (B, 2, h, w), strides 4 to 64, pixels of the crop; empty without motion.
+    """
+
+    change: Tensor
+    score_logit: Tensor
+    flows: list[Tensor]
+
+
+def normalise(crop: Tensor) -> Tensor:
+    """(B, S, S, 3) uint8 BGR to (B, 3, S, S) float32 around -1..1."""
+    return crop.permute(0, 3, 1, 2).float() * (1 / 64) - 2
+
+
+MOTIONS = ('flow', 'difference', 'none')
+
+
+class KeyframeNet(nn.Module):
+    """Expression change between two crops of the same face region.
+
+    The inputs of every layer are ordered so that a smaller network's come first: the weights of
+    a network without flow or places are a valid start for one with them (see `grow`).
+
+    Args:
+        motion: 'flow' is FastFlowNet; 'difference' only its pyramid, whose features are
+            subtracted (the lite network); 'none' is the paper's baseline, ResNet-50 alone.
+        use_places: with ResNet-50.
+        dropout: before the last layer.
+    """
+
+    def __init__(
+        self, motion: str = 'flow', use_places: bool = True, dropout: float = 0.5
+    ) -> None:
+        super().__init__()
+        if motion not in MOTIONS:
+            raise ValueError(f'motion = {motion!r} must be one of {", ".join(MOTIONS)}')
+        if motion == 'none' and not use_places:
+            raise ValueError('a keyframe network needs motion, places or both')
+        self.motion, self.use_places = motion, use_places
+        if motion == 'flow':
+            self.flow_net = FastFlowNet()
+        elif motion == 'difference':
+            self.flow_net = PyramidOnly()
+        if use_places:
+            self.place_net = resnet50.ResNet50(outputs=CHANGE_SIZE)
+            self.squeeze = nn.ModuleList(
+                [
+                    nn.Conv2d(inputs, outputs, 1)
+                    for inputs, outputs in zip(resnet50.CHANNELS, PLACE_CHANNELS, strict=True)
+                ]
+            )
+            # How far the difference of two single-frame guesses is trusted, per channel.
+            self.trust = nn.Parameter(torch.zeros(CHANGE_SIZE))
+        fuse, before = [], 0
+        for level, width in enumerate(FUSED_CHANNELS):
+            inputs = before
+            if motion != 'none':
+                inputs += 2 * PYRAMID_CHANNELS[level]
+            if motion == 'flow':
+                inputs += FEATURE_CHANNELS + 2
+            if use_places and level > 0:
+                inputs += PLACE_CHANNELS[level - 1]
+            fuse.append(_fuse_block(inputs, width, level > 0) if inputs else nn.Identity())
+            before = width if inputs else 0
+        self.fuse = nn.ModuleList(fuse)
+        self.hidden = nn.Linear(FUSED_CHANNELS[-1] * 4 + 2 * CHANGE_SIZE * use_places, HIDDEN)
+        self.drop = nn.Dropout(dropout)
+        self.change = nn.Linear(HIDDEN, CHANGE_SIZE)
+        self.score = nn.Linear(HIDDEN + 1, 1)
+        nn.init.normal_(self.change.weight, std=1e-3)
+        nn.init.zeros_(self.change.bias)
+
+    def see(self, image: Tensor, half: bool = False) -> tuple[FrameState, list[Tensor]]:
+        """Compute what depends on one frame alone.
+
+        Args:
+            image: (B, 3, S, S) of `normalise`.
+            half: run ResNet-50 in bfloat16.
+
+        Returns:
+            The frame's state and its squeezed place features (strides 8 to 64).
+        """
+        batch, size = len(image), image.shape[-1]
+        if self.motion != 'none':
+            # Motion is a small difference of these features: they stay in float32.
+            stride4, stride8 = self.flow_net.pyramid(image)
+        else:
+            stride4 = image.new_zeros(batch, 1, 1, 1)
+            stride8 = image.new_zeros(batch, 1, 1, 1)
+        places: list[Tensor] = []
+        expression = image.new_zeros(batch, CHANGE_SIZE)
+        if self.use_places:
+            with torch.autocast(image.device.type, torch.bfloat16, enabled=half):
+                small = F.avg_pool2d(image, 2) if size > 64 else image
+                features, expression = self.place_net(small)
+                places = [s(f) for s, f in zip(self.squeeze, features, strict=True)]
+            expression = expression.float()
+        return FrameState(stride4, stride8, expression), places
+
+    def compare(
+        self, current: FrameState, places: list[Tensor], previous: FrameState, half: bool = False
+    ) -> PairResult:
+        """Compute the change from the previous frame to the current one.
+
+        Args:
+            current: state of the current frame.
+            places: of the current frame.
+            previous: state of the previous frame.
+            half: run decoders and fusion in bfloat16.
+        """
+        flows: list[Tensor] = []
+        parts: list[list[Tensor]] = [[] for _ in STRIDES]
+        if self.motion != 'none':
+            now = pool(current.stride4, current.stride8)
+            before = pool(previous.stride4, previous.stride8)
+            for level, (a, b) in enumerate(zip(now, before, strict=True)):
+                parts[level] += [DIFFERENCE_GAINS[level] * (a - b), a]
+            if self.motion == 'flow':
+                flows, features = self.flow_net.match(now, before, half)
+                for level, found in enumerate(flows):
+                    parts[level] += [features[level], found]
+        for level, place in enumerate(places, 1):
+            parts[level].append(place)
+        with torch.autocast(current.stride4.device.type, torch.bfloat16, enabled=half):
+            x: Tensor | None = None
+            for level, block in enumerate(self.fuse):
+                inputs = parts[level] if x is None else [x, *parts[level]]
+                if inputs:
+                    x = block(torch.cat(inputs, dim=1))
+                    if level < len(self.fuse) - 1:
+                        x = F.avg_pool2d(x, 2)
+        if x is None:
+            raise ValueError('nothing to fuse')
+
+        x = x.flatten(1).float()
+        if self.use_places:
+            step = current.expression - previous.expression
+            x = torch.cat([x, 10 * step, current.expression], dim=1)
+        x = self.drop(F.leaky_relu(self.hidden(x), 0.1))
+        change = self.change(x)
+        if self.use_places:
+            change = change + self.trust * step
+        size = change_size(change)[:, None]
+        logit = self.score(torch.cat([x, 4 * torch.log(size + 0.02)], dim=1))[:, 0]
+        return PairResult(change, logit, flows)
+
+    def forward(self, current: Tensor, previous: Tensor) -> PairResult:
+        """Compare two (B, 3, S, S) images."""
+        now, places = self.see(current)
+        before, _ = self.see(previous)
+        return self.compare(now, places, before)
+
+
+def change_size(change: Tensor) -> Tensor:
+    """(..., 54) change vectors to their size: ||d blendshapes|| + 2 ||d rotation||."""
+    face = change[..., :BLENDSHAPES].square().sum(-1) + 1e-8
+    head = change[..., BLENDSHAPES:].square().sum(-1) + 1e-8
+    return face.sqrt() + ROTATION_WEIGHT * head.sqrt()
+
+
+def grow(net: KeyframeNet, weights: dict[str, Tensor]) -> None:
+    """Start a network from the weights of a smaller one.
+
+    Inputs that the smaller one lacks get zero weights, so the grown network begins with the
+    smaller one's results; layers it lacks stay as they are.
+
+    Args:
+        net: to be changed.
+        weights: of the smaller network.
+    """
+    with torch.no_grad():
+        for name, own in net.state_dict().items():
+            given = weights.get(name)
+            if given is None:
+                continue
+            if own.shape == given.shape:
+                own.copy_(given)
+            else:
+                own.zero_()
+                own[:, : given.shape[1]] = given
+
+
+class PyramidOnly(nn.Module):
+    """The part of FastFlowNet that sees one frame, under the same names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pyramid = Pyramid()
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=0.1)
+                nn.init.zeros_(module.bias)
+
+
+def _fuse_block(inputs: int, outputs: int, deep: bool) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for _ in range(1 + deep):
+        layers += [
+            nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.LeakyReLU(0.1),
+        ]
+        inputs = outputs
+    return nn.Sequential(*layers)
