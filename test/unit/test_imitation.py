@@ -1,0 +1,111 @@
+"""Methods of the imitation evaluation on a made-up clip with perfect channels."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip('kf_imitation.expression.estimator')
+from kf_imitation.data_types import CHANNELS, FaceRegion, FrameScore
+from kf_imitation.graph import merged_parameters
+from kf_imitation.offline import imitation
+from kf_imitation.offline.imitation import Clip, Imitator, Pose, uniform_poses
+from kf_imitation.robot_config import load_robot
+
+FPS = 25
+
+
+def clip(seconds=4.0):
+    """A jaw that opens and closes twice, with the scores of its speed."""
+    count = round(seconds * FPS)
+    time = np.arange(count) / FPS
+    human = np.zeros((count, len(CHANNELS)))
+    human[:, CHANNELS.index('jaw_open')] = np.sin(np.pi * time / 2) ** 2
+    human[:, CHANNELS.index('mouth_smile_left')] = 0.1
+    speed = np.abs(np.sin(np.pi * time))  # of the jaw, 0..1
+    region = FaceRegion(0, 0, 10)
+    scores = [FrameScore(0, 0, None, region=region)]
+    for i in range(1, count):
+        value = 0.8 * float(speed[i])
+        scores.append(FrameScore(i, round(time[i] * 1e9), value, 0, region, 1 / FPS))
+    stamps = np.array([s.stamp_ns for s in scores], np.int64)
+    valid = np.ones(count, np.bool_)
+    return Clip('made', stamps, human, valid, [('landmarks', 'pose')] * count, scores, scores)
+
+
+@pytest.fixture(scope='module')
+def imitator():
+    return Imitator(load_robot('sim_face'), merged_parameters())
+
+
+def test_uniform_poses_are_as_many_as_asked_and_evenly_spaced():
+    poses = uniform_poses(np.arange(100, dtype=np.int64), 4)
+    assert [p.frame for p in poses] == [12, 37, 62, 87]
+    assert all(p.sent_ns == p.frame for p in poses)
+    assert uniform_poses(np.arange(100, dtype=np.int64), 0) == []
+
+
+def test_the_methods_are_those_of_the_benchmark(imitator):
+    methods = imitator.methods()
+    assert set(methods) >= {'peak', 'settle', 'travel', 'every_frame', 'uniform'}
+    assert 'frame_difference' in methods and len(set(methods)) == len(methods)
+    default = imitator.settings.mode
+    assert f'uniform_{default}' not in methods
+
+
+def test_a_keyframe_is_sent_at_its_commitment(imitator):
+    made = clip()
+    poses = imitator.poses(made, 'peak')
+    assert poses and all(p.sent_ns >= made.stamps_ns[p.frame] for p in poses)
+    assert any(p.sent_ns > made.stamps_ns[p.frame] for p in poses)
+
+
+def test_every_frame_follows_better_and_later_than_nothing(imitator):
+    made = clip()
+    every = imitator.measure(made, 'every_frame', imitation.LABELS)
+    assert every.commands_per_s == pytest.approx(FPS, rel=0.05)
+    assert every.tracking > 0.98
+    assert 0.02 < every.delay_s < 0.3
+    peak = imitator.measure(made, 'peak', imitation.LABELS)
+    assert peak.commands_per_s < every.commands_per_s / 5
+    assert peak.cosine > 0.9
+
+
+def test_uniform_sends_as_many_poses_as_the_mode_that_it_stands_beside(imitator):
+    made = clip()
+    for method in imitator.methods():
+        if method.startswith('uniform'):
+            mode = method.removeprefix('uniform').strip('_') or imitator.settings.mode
+            assert len(imitator.poses(made, method)) == len(imitator.poses(made, mode))
+
+
+def test_frames_without_a_face_are_not_sent(imitator):
+    made = clip(1.0)
+    blind = Clip(
+        made.name,
+        made.stamps_ns,
+        made.human,
+        made.valid,
+        [None] * len(made.stamps_ns),
+        made.scores,
+        made.differences,
+    )
+    poses, _ = imitator.run(blind, 'every_frame', imitation.LANDMARKS)
+    assert poses == []
+
+
+def test_results_are_json_by_method_and_clip(imitator):
+    result = imitation.ImitationMetrics(0.9, float('nan'), 0.2, -19.0, 3.0, 2.0, 8, 1.0)
+    text = imitation.as_json({'peak': {'a': result}}, 'sim_face', 'labels', imitator.settings)
+    document = json.loads(text)
+    assert document['methods']['peak']['a']['cosine'] == 0.9
+    assert document['methods']['peak']['a']['tracking'] is None
+    assert document['means']['peak']['commands_per_s'] == 2.0
+
+
+def test_a_pose_is_read_where_its_move_ended(imitator):
+    made = clip(2.0)
+    poses = [Pose(25, int(made.stamps_ns[25]))]
+    head_poses, joints = imitator.run(made, 'uniform', imitation.LABELS)
+    robot = imitator.robot_channels(joints)
+    assert imitation.measure(made, head_poses[:1] or poses, joints, robot).poses == 1
