@@ -2,14 +2,13 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, FloatArray
 from kf_imitation.robot_config import RobotConfig
 
 Array = NDArray[np.float64]
-# Pulls channels that a pose does not need to 0; small enough not to shrink the others visibly.
-REST_WEIGHT = 1e-3
+# Pulls channels that a pose does not need to 0 [rad²]; too small to shrink the others visibly.
+REST_WEIGHT = 1e-6
 
 
 class JointMapping:
@@ -30,7 +29,8 @@ class JointMapping:
             for channel, alpha in joint.channels.items():
                 self._alpha[row, CHANNELS.index(channel)] = alpha
         self.used: NDArray[np.bool_] = np.any(self._alpha != 0.0, axis=0)
-        self._signs, self._design = self._inverse_problem()
+        self._normal = self._alpha.T @ self._alpha + REST_WEIGHT * np.eye(len(CHANNELS))
+        self._bounded = np.arange(len(CHANNELS)) < len(UNIT_CHANNELS)  # these are never negative
 
     def goals(self, expression: Expression) -> Array:
         """Return the goal of every joint, (J,) float64 rad, inside the limits.
@@ -49,23 +49,33 @@ class JointMapping:
         The smallest values that explain the (J,) positions, unit channels in 0..1; a channel that
         the head cannot show is 0. Clamped goals give the clamped channel, not the original.
         """
-        target = np.zeros(len(self._design))
-        target[: len(position_rad)] = position_rad - self.neutral_rad
-        solution, _ = nnls(self._design, target)
-        values = np.zeros(len(CHANNELS))
-        np.add.at(values, np.nonzero(self._signs)[1], solution * self._signs[self._signs != 0])
+        values = self._least_squares(self._alpha.T @ (position_rad - self.neutral_rad))
         units = len(UNIT_CHANNELS)
         values[:units] = np.clip(values[:units], 0.0, 1.0)
         return values.astype(np.float32)
 
-    def _inverse_problem(self) -> tuple[Array, Array]:
-        """Return sign per column (2, 19) and the matrix of the least-squares problem.
+    def _least_squares(self, right: Array) -> Array:
+        """Solve normal @ x = right with bounded x >= 0 (Lawson and Hanson's active sets).
 
-        Unknowns are non-negative; an angle channel has one column for each sign.
+        scipy.optimize.nnls is not used: with columns that are each other's opposite, as smile
+        and frown are, it stops at points that are not the minimum.
         """
-        signs = np.zeros((2, len(CHANNELS)))
-        signs[0] = self.used
-        signs[1, len(UNIT_CHANNELS) :] = -1.0 * self.used[len(UNIT_CHANNELS) :]
-        columns = np.nonzero(signs)[1]
-        matrix = self._alpha[:, columns] * signs[signs != 0]
-        return signs, np.vstack([matrix, REST_WEIGHT * np.eye(len(columns))])
+        x = np.zeros(len(right))
+        free = ~self._bounded & self.used
+        for _ in range(3 * len(right)):
+            trial = np.zeros(len(right))
+            trial[free] = np.linalg.solve(self._normal[np.ix_(free, free)], right[free])
+            below = free & self._bounded & (trial <= 0.0)
+            if below.any():  # go towards it as far as nothing turns negative
+                share = (x[below] / (x[below] - trial[below])).min()
+                x += share * (trial - x)
+                free &= ~(self._bounded & (x <= 1e-12))
+                x[~free] = 0.0
+                continue
+            x = trial
+            gain = np.where(self._bounded & ~free, right - self._normal @ x, 0.0)
+            best = int(np.argmax(gain))
+            if gain[best] <= 1e-10:
+                break
+            free[best] = True
+        return x

@@ -86,7 +86,7 @@ def current_unit_a(model: ServoModel) -> float:
 
 def current_raw(current_a: float, model: ServoModel) -> int:
     """Return the register value of a current, rounded down so that a limit stays a limit."""
-    return int(current_a / current_unit_a(model))
+    return int(current_a / current_unit_a(model) + 1e-9)
 
 
 def watchdog_raw(timeout_s: float) -> int:
