@@ -26,6 +26,7 @@ Kind `pairs` adds (two frames of one sequence, same crop, same camera):
     gap              (N,) int32 frames of 1/30 s between the two
 With --frames F > 2 each sequence gives F - 1 consecutive rows; `sequence` and `step` (N,) tell which.
 
+Shards that are there already with the same settings are kept, so an interrupted run goes on.
 An item depends on --seed and its number only: the same command writes the same bytes, whatever --workers is.
 """
 
@@ -274,6 +275,20 @@ def _shard(task: tuple[str, int, int, int, int, Path]) -> tuple[Path, int]:
     return path, len(rows)
 
 
+def _finished(path: Path, kind: str, seed: int, task: tuple[str, int, int, int, int, Path]) -> bool:
+    """Whether a shard with these settings was written before (an interrupted run goes on)."""
+    if not path.exists():
+        return False
+    with np.load(path) as data:
+        return (
+            str(data['kind']) == kind
+            and int(data['seed']) == seed
+            and int(data['first']) == task[1]
+            and data['image'].shape[1] == task[3]
+            and len(data['image']) == task[2] * (task[4] - 1 if kind == 'pairs' else 1)
+        )
+
+
 def contact_sheet(shards: list[Path], path: Path, columns: int = 12, rows: int = 8) -> None:
     """Draws pictures of the shards with their landmarks; pairs show flow beside the picture."""
     cells: list[NDArray[np.uint8]] = []
@@ -368,6 +383,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     options.out.mkdir(parents=True, exist_ok=True)
     tasks = []
+    made: list[Path] = []
     for first in range(0, options.count, options.shard):
         path = options.out / f'{options.kind}-{first // options.shard:05d}.npz'
         tasks.append(
@@ -380,8 +396,12 @@ def main(arguments: list[str] | None = None) -> int:
                 path,
             )
         )
+        if _finished(path, options.kind, options.seed, tasks[-1]):
+            made.append(path)
+            tasks.pop()
+    if made:
+        print(f'{len(made)} shards are there already and are kept')
     begun = time.perf_counter()
-    made: list[Path] = []
     rows = 0
     with multiprocessing.get_context('spawn').Pool(
         options.workers, _start, (options.model, options.seed)
@@ -395,7 +415,7 @@ def main(arguments: list[str] | None = None) -> int:
                 flush=True,
             )
     if options.contact_sheet:
-        contact_sheet(made, options.contact_sheet)
+        contact_sheet(sorted(made), options.contact_sheet)
         print(f'contact sheet: {options.contact_sheet}')
     return 0
 
