@@ -1,9 +1,11 @@
-"""Training data of the landmark model: crops of clips, face images and renders, in one cache.
+r"""Training data of the landmark model: crops of clips, face images and renders, in one cache.
 
 The cache holds crops wider than the model's, so that region jitter and rotation are cut from it:
 `crops.npy` (n, 240, 240, 3) uint8 and `labels.npz`. Build it with
 
     .venv/bin/python -m training.landmarks.data --shared ../shared/data --out data/landmarks
+    .venv/bin/python -m training.landmarks.data --renders data/renders/stills \
+        --out data/landmarks_renders
 """
 
 import argparse
@@ -15,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.face.canonical import canonical_region
 from kf_imitation.landmarks.layouts import LAYOUTS
 from kf_imitation.offline.channel_labels import label_angles
 
@@ -30,7 +33,7 @@ class Sample(NamedTuple):
         crop: (240, 240, 3) uint8 BGR.
         points: (98, 2) in cache pixels.
         angles: (3,) yaw, pitch, roll [rad], signs as in data_types.
-        state: (4,) eyeBlinkLeft, eyeBlinkRight, jawOpen, 1 if the labels 2..4 are real.
+        state: (4,) eyeBlinkLeft, eyeBlinkRight, jawOpen, and 1 for footage, 0 for renders.
         group: person and source, for balance and hold-out.
     """
 
@@ -139,6 +142,27 @@ def image_samples(faces: Path, split: str) -> list[Sample]:
     return samples
 
 
+def render_samples(shard: Path) -> list[Sample]:
+    """Samples of one shard of rendered faces (training/synthetic/generate.py)."""
+    labels = dict(np.load(shard))
+    labels['names'] = labels['blendshape_names']
+    rotation = labels['head_pose'][:, :3, :3]
+    angles = np.stack(label_angles(rotation), 1).astype(np.float32)
+    samples = []
+    for i, bgr in enumerate(labels['image']):
+        points = labels['landmarks98'][i].astype(np.float32) - 0.5
+        region = canonical_region(points)
+        corners = np.array([[region.x, region.y], [region.x, region.y]], np.float32)
+        corners[1] += region.size
+        middle = corners.mean(0)
+        crop, matrix = cut(bgr, (corners - middle) / REGION_MARGIN + middle)
+        state = _state(labels, i)
+        state[3] = 0.0
+        group = f'render:{labels["actor"][i]}'
+        samples.append(Sample(crop, apply(matrix, points), angles[i], state, group))
+    return samples
+
+
 def build(shared: Path, out: Path, stride: int) -> int:
     """Write the cache of the training people; returns the number of samples."""
     out.mkdir(parents=True, exist_ok=True)
@@ -151,6 +175,18 @@ def build(shared: Path, out: Path, stride: int) -> int:
             s._replace(group=f'clip:{person}')
             for s in clip_samples(shared / 'clips' / 'train', stem, stride)
         ]
+    return write(samples, out)
+
+
+def build_renders(shards: Path, out: Path) -> int:
+    """Write the cache of rendered faces; returns the number of samples."""
+    out.mkdir(parents=True, exist_ok=True)
+    files = sorted(f for f in shards.glob('*.npz') if '.part' not in f.name)
+    return write([s for f in files for s in render_samples(f)], out)
+
+
+def write(samples: list[Sample], out: Path) -> int:
+    """Write a cache; returns the number of samples."""
     np.save(out / 'crops.npy', np.stack([s.crop for s in samples]))
     np.savez(
         out / 'labels.npz',
@@ -167,9 +203,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--shared', type=Path, default=Path('../shared/data'))
     parser.add_argument('--out', type=Path, default=Path('data/landmarks'))
+    parser.add_argument('--renders', type=Path, help='cache these shards instead')
     parser.add_argument('--stride', type=int, default=4)
     arguments = parser.parse_args()
-    print(build(arguments.shared, arguments.out, arguments.stride), 'samples')
+    if arguments.renders:
+        print(build_renders(arguments.renders, arguments.out), 'samples')
+    else:
+        print(build(arguments.shared, arguments.out, arguments.stride), 'samples')
 
 
 if __name__ == '__main__':

@@ -5,20 +5,48 @@ from torch import Tensor
 
 from kf_imitation import wflw
 
-# Pairs whose distance drives a channel: inner lips, lips' outline, mouth corners, lids, brows.
-PAIRS = torch.tensor(
-    [
-        (89, 95), (90, 94), (91, 93), (79, 85), (76, 82), (88, 92),
-        (61, 67), (62, 66), (63, 65), (69, 75), (70, 74), (71, 73),
-        (34, 60), (36, 64), (39, 64), (45, 72), (43, 68), (49, 68),
-        (96, 60), (96, 64), (97, 68), (97, 72),
-    ]
-)  # fmt: skip
+# Pairs whose distance drives a channel, and how much each counts: a lid gap is a few pixels, yet
+# it says whether an eye is open.
+_INNER_LIPS = ((89, 95), (90, 94), (91, 93))
+_MOUTH = ((79, 85), (76, 82), (88, 92))
+_LIDS = ((61, 67), (62, 66), (63, 65), (69, 75), (70, 74), (71, 73))
+_PUPILS = ((96, 60), (96, 64), (96, 62), (97, 68), (97, 72), (97, 70))
+_BROWS = ((34, 60), (36, 64), (39, 64), (45, 72), (43, 68), (49, 68))
+PAIRS = torch.tensor((*_INNER_LIPS, *_MOUTH, *_LIDS, *_PUPILS, *_BROWS))
+PAIR_WEIGHT = torch.tensor([3.0] * 3 + [1.5] * 3 + [5.0] * 6 + [3.0] * 6 + [1.0] * 6)
+
+
+def _point_weight() -> Tensor:
+    weight = torch.ones(98)
+    weight[list(wflw.CONTOUR)] = 0.6
+    weight[60:76] = 2.0
+    weight[76:96] = 1.3
+    weight[96:] = 3.0
+    return weight * 98 / weight.sum()
+
+
+def _render_weight() -> Tensor:
+    """Renders place contour, brows and nose by another rule than the mesh: these do not count."""
+    weight = torch.zeros(98)
+    weight[60:] = 1.0
+    return weight
+
+
+LEAST_EYE_DISTANCE = 0.2  # crop edges; half of a frontal face
+POINT_WEIGHT = _point_weight()
+RENDER_WEIGHT = _render_weight()
+
+
+def point_weight(state: Tensor) -> Tensor:
+    """How much each point of each sample counts: (B, 4) state to (B, 98)."""
+    footage = state[:, 3:] > 0.5
+    return POINT_WEIGHT * torch.where(footage, torch.ones(98), RENDER_WEIGHT)
 
 
 def inter_ocular(points: Tensor) -> Tensor:
-    """(B, 98, 2) to (B,): distance of the outer eye corners."""
-    return (points[:, wflw.RIGHT_EYE_OUTER] - points[:, wflw.LEFT_EYE_OUTER]).norm(dim=-1)
+    """(B, 98, 2) to (B,): distance of the outer eye corners, not below that of a turned head."""
+    span = points[:, wflw.RIGHT_EYE_OUTER] - points[:, wflw.LEFT_EYE_OUTER]
+    return span.norm(dim=-1).clamp(min=LEAST_EYE_DISTANCE)
 
 
 def pose_weight(angles: Tensor, estimate: Tensor) -> Tensor:
@@ -49,31 +77,39 @@ def paper_loss(points: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return (weight * ((points - truth) ** 2).sum((1, 2))).mean()
 
 
-def wing_loss(points: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Wing loss (Feng et al., CVPR 2018) on errors in percent of the eye distance."""
+def wing_loss(points: Tensor, truth: Tensor, weight: Tensor, of_point: Tensor) -> Tensor:
+    """Wing loss (Feng et al., CVPR 2018) on errors in percent of the eye distance.
+
+    Args:
+        points: (B, 98, 2).
+        truth: (B, 98, 2).
+        weight: (B,) of the samples.
+        of_point: (B, 98) of the points.
+    """
     width, curvature = 8.0, 2.0
     offset = width - width * torch.log(torch.tensor(1 + width / curvature))
     error = 100 * (points - truth).abs() / inter_ocular(truth)[:, None, None]
     near = width * torch.log1p(error / curvature)
-    return (weight * torch.where(error < width, near, error - offset).mean((1, 2))).mean() / 100
+    loss = torch.where(error < width, near, error - offset).mean(2)
+    return (weight * (of_point * loss).mean(1)).mean() / 100
 
 
-def l1_loss(points: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Mean absolute error over the eye distance."""
-    error = (points - truth).abs().mean((1, 2)) / inter_ocular(truth)
-    return (weight * error).mean()
+def l1_loss(points: Tensor, truth: Tensor, weight: Tensor, of_point: Tensor) -> Tensor:
+    """Mean absolute error over the eye distance; arguments as wing_loss."""
+    error = (points - truth).abs().mean(2) / inter_ocular(truth)[:, None]
+    return (weight * (of_point * error).mean(1)).mean()
 
 
-def pair_loss(points: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Error of the vectors between paired points over the eye distance."""
-    pairs = PAIRS.to(points.device)
-    delta = points[:, pairs[:, 0]] - points[:, pairs[:, 1]]
-    target = truth[:, pairs[:, 0]] - truth[:, pairs[:, 1]]
-    error = (delta - target).abs().mean((1, 2)) / inter_ocular(truth)
-    return (weight * error).mean()
+def pair_loss(points: Tensor, truth: Tensor, weight: Tensor, of_point: Tensor) -> Tensor:
+    """Error of the vectors between paired points over the eye distance; as wing_loss."""
+    delta = points[:, PAIRS[:, 0]] - points[:, PAIRS[:, 1]]
+    target = truth[:, PAIRS[:, 0]] - truth[:, PAIRS[:, 1]]
+    counts = (of_point[:, PAIRS[:, 0]] > 0) & (of_point[:, PAIRS[:, 1]] > 0)
+    error = (delta - target).abs().mean(2) / inter_ocular(truth)[:, None]
+    return (weight * (PAIR_WEIGHT * counts * error).mean(1)).mean()
 
 
-def scale_loss(log_scale: Tensor, points: Tensor, truth: Tensor) -> Tensor:
+def scale_loss(log_scale: Tensor, points: Tensor, truth: Tensor, of_point: Tensor) -> Tensor:
     """Laplace negative log likelihood of the distance; the points get no gradient from it."""
     error = (points - truth).detach().norm(dim=-1)
-    return (error * torch.exp(-log_scale) + log_scale).mean()
+    return ((of_point > 0) * (error * torch.exp(-log_scale) + log_scale)).mean()

@@ -1,0 +1,242 @@
+"""Measure the deployed landmark model and the channels: benchmark.md, sections 3 and 4.
+
+    .venv/bin/python -m training.landmarks.measure --split dev [--every 2] [--json out.json]
+    .venv/bin/python -m training.landmarks.measure --split train --save data/points_train.npz
+
+Landmarks are found in the canonical region of the labels, disturbed as a tracker would (`--jitter`
+shares of its size). `--points labels` measures the channels on the labels' own points: the most
+that better landmarks could buy.
+"""
+
+import argparse
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation import wflw
+from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Image, Landmarks
+from kf_imitation.expression.calibration import AutoCalibration, Calibration
+from kf_imitation.expression.channels import IS_ANGLE, channel_confidence, raw_channels
+from kf_imitation.landmarks.head_pose import solve_head_pose
+from kf_imitation.landmarks.landmark_model import LandmarkModel
+from kf_imitation.offline.channel_labels import label_channels
+from kf_imitation.onnx_model import OnnxModel
+from training.landmarks.data import REGION_MARGIN, mesh_to_wflw
+
+Array = NDArray[Any]
+CALIBRATION_S = 2.0
+MOVES = 0.05  # channels whose label has a smaller standard deviation are left out (section 3)
+MOVES_RAD = 0.03  # the same for angles: 1.7 degrees
+
+
+def canonical(mesh: Array, rng: np.random.Generator, jitter: float) -> FaceRegion:
+    """The region of a labelled face, off by up to `jitter` of its size."""
+    low, high = mesh.min(0), mesh.max(0)
+    size = REGION_MARGIN * float((high - low).max())
+    centre = (low + high) / 2 + rng.uniform(-jitter, jitter, 2) * size
+    size *= float(np.exp(rng.uniform(-1.5 * jitter, 1.5 * jitter)))
+    return FaceRegion(float(centre[0] - size / 2), float(centre[1] - size / 2), size)
+
+
+def nme(points: Array, truth: Array) -> Array:
+    """(n,) mean distance over the eye distance [%]."""
+    return 100 * np.linalg.norm(points - truth, axis=-1).mean(-1) / wflw.inter_ocular(truth)  # type: ignore[no-any-return]
+
+
+class Clip:
+    """One clip: labels, and what the model found."""
+
+    def __init__(self, clips: Path, split: str, row: dict[str, str], every: int) -> None:
+        self.stem = row['stem']
+        labels = np.load(clips / split / f'{self.stem}.npz')
+        self.video = clips / split / f'{self.stem}.mp4'
+        self.fps = float(labels['fps'])
+        self.index = np.flatnonzero(labels['valid'])[::every]
+        self.mesh = labels['landmarks_q'][self.index, :, :2].astype(np.float32) / 16
+        self.truth = mesh_to_wflw(self.mesh)
+        width, height = int(row['width']), int(row['height'])
+        self.camera = CameraModel(width, height, max(width, height) / 2 / np.tan(np.radians(30)))
+        self.channels = label_channels(
+            labels['blendshapes'], labels['names'], labels['head_pose']
+        )[self.index]
+        self.found = [Landmarks(0, p, np.ones(98, np.float32)) for p in self.truth]
+
+    def frames(self) -> list[Image]:
+        """The frames of the index."""
+        capture = cv2.VideoCapture(str(self.video))
+        wanted = set(self.index.tolist())
+        frames = []
+        for i in range(int(self.index[-1]) + 1):
+            _, bgr = capture.read()
+            if i in wanted:
+                frames.append(bgr)
+        return frames
+
+    def predict(self, model: LandmarkModel, jitter: float) -> float:
+        """Find the points of every frame; returns seconds per face."""
+        rng = np.random.default_rng(0)
+        spent = 0.0
+        self.found = []
+        for bgr, mesh in zip(self.frames(), self.mesh, strict=True):
+            region = canonical(mesh, rng, jitter)
+            begun = time.perf_counter()
+            self.found.append(model.predict(bgr, region, 0))
+            spent += time.perf_counter() - begun
+        return spent / max(1, len(self.found))
+
+    def read(self) -> tuple[Array, Array]:
+        """Calibrated channels (n, 19) and their confidence (n, 19)."""
+        raw, sure = [], []
+        for found in self.found:
+            pose = solve_head_pose(found, self.camera)
+            raw.append(raw_channels(found, pose))
+            sure.append(channel_confidence(found))
+        first = max(1, int(np.searchsorted(self.index, CALIBRATION_S * self.fps)))
+        auto = AutoCalibration()
+        calibration = Calibration.default()
+        for values in raw[:first]:
+            calibration = auto.push(values, np.ones(len(CHANNELS), bool))
+        return np.array([calibration.apply(values) for values in raw]), np.array(sure)
+
+
+def correlation(a: Array, b: Array) -> float:
+    """Pearson; 0 where one of them does not move."""
+    if a.std() < 1e-6 or b.std() < 1e-6:
+        return 0.0
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def channel_table(clips: list[Clip]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Correlation per channel over the clips where it moves, and closed eyes as a decision."""
+    series: dict[str, list[float]] = {name: [] for name in CHANNELS}
+    errors: dict[str, list[float]] = {name: [] for name in CHANNELS}
+    closed_truth, closed_seen = [], []
+    for clip in clips:
+        values, _ = clip.read()
+        for k, name in enumerate(CHANNELS):
+            errors[name].append(float(np.abs(values[:, k] - clip.channels[:, k]).mean()))
+            if clip.channels[:, k].std() > (MOVES_RAD if IS_ANGLE[k] else MOVES):
+                series[name].append(correlation(values[:, k], clip.channels[:, k]))
+            if name.startswith('eye_close'):
+                closed_truth.append(clip.channels[:, k] > 0.6)
+                closed_seen.append(values[:, k] > 0.5)
+    truth, seen = np.concatenate(closed_truth), np.concatenate(closed_seen)
+    hits = float((truth & seen).sum())
+    closed = {
+        'recall': hits / max(1, truth.sum()),
+        'precision': hits / max(1, seen.sum()),
+        'frames': int(truth.sum()),
+    }
+    table = {
+        name: {
+            'mean': float(np.mean(series[name])) if series[name] else None,
+            'least': float(np.min(series[name])) if series[name] else None,
+            'clips': len(series[name]),
+            'error': float(np.mean(errors[name])),
+        }
+        for name in CHANNELS
+    }
+    return table, closed
+
+
+def measure_images(
+    faces: Path, split: str, model: LandmarkModel, jitter: float
+) -> dict[str, float]:
+    """NME on the face images: 98 points against the mesh, inner 51 against the source's 68."""
+    labels = np.load(faces / f'{split}.npz')
+    rng = np.random.default_rng(0)
+    mesh = labels['landmarks_q'][..., :2].astype(np.float32) / 16
+    found = []
+    for name, face in zip(labels['name'], mesh, strict=True):
+        bgr = cv2.imread(str(faces / split / str(name)))
+        found.append(model.predict(bgr, canonical(face, rng, jitter), 0).points_px)
+    points = np.array(found)
+    truth = mesh_to_wflw(mesh)
+    full = nme(points, truth)
+    to_68 = wflw.weight_matrix(wflw.IBUG68, 98)
+    inner = list(wflw.IBUG68_INNER)
+    source = labels['points68_q'].astype(np.float32) / 16
+    span = np.linalg.norm(source[:, 36] - source[:, 45], axis=-1)
+
+    def inner_error(a: Array, b: Array) -> float:
+        distance = np.linalg.norm(a[:, inner] - b[:, inner], axis=-1).mean(-1)
+        return float(100 * (distance / span).mean())
+
+    points68 = np.einsum('kw,nwc->nkc', to_68, points)
+    truth68 = np.einsum('kw,nwc->nkc', to_68, truth)
+    return {
+        'nme98': float(full.mean()),
+        'failures': float(100 * (full > 10).mean()),
+        'inner51_mesh': inner_error(points68, truth68),
+        'inner51_source': inner_error(points68, source),
+        'inner51_labels_themselves': inner_error(truth68, source),
+        'images': len(full),
+    }
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--shared', type=Path, default=Path('../shared/data'))
+    parser.add_argument('--split', choices=('dev', 'train'), default='dev')
+    parser.add_argument('--model', default='landmarks_pfld')
+    parser.add_argument('--manifest', type=Path)
+    parser.add_argument('--every', type=int, default=1, help='take every n-th frame')
+    parser.add_argument('--jitter', type=float, default=0.04)
+    parser.add_argument('--points', choices=('model', 'labels'), default='model')
+    parser.add_argument('--images', action='store_true', help='also the face images')
+    parser.add_argument('--json', type=Path)
+    parser.add_argument('--save', type=Path, help='predicted points by stem')
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    clips_folder = arguments.shared / 'clips'
+    with (clips_folder / 'clips.csv').open(encoding='utf-8') as file:
+        rows = [row for row in csv.DictReader(file) if row['split'] == arguments.split]
+    clips = [Clip(clips_folder, arguments.split, row, arguments.every) for row in rows]
+    report: dict[str, Any] = {'split': arguments.split, 'points': arguments.points}
+    if arguments.points == 'model':
+        model = LandmarkModel(OnnxModel.load(arguments.model, 1, arguments.manifest))
+        seconds, per_clip = [], {}
+        for clip in clips:
+            seconds.append(clip.predict(model, arguments.jitter))
+            errors = nme(np.array([f.points_px for f in clip.found]), clip.truth)
+            per_clip[clip.stem] = errors
+            print(f'{clip.stem:50s} NME {errors.mean():.2f} % worst {errors.max():.1f} %')
+        total = np.concatenate(list(per_clip.values()))
+        report['nme98'] = float(total.mean())
+        report['nme98_mean_of_clips'] = float(np.mean([e.mean() for e in per_clip.values()]))
+        report['failures'] = float(100 * (total > 10).mean())
+        report['ms_per_face'] = 1000 * float(np.median(seconds))
+        print({k: v for k, v in report.items() if k != 'channels'})
+        if arguments.images:
+            report['images'] = measure_images(
+                arguments.shared / 'faces', arguments.split, model, arguments.jitter
+            )
+            print(report['images'])
+        if arguments.save:
+            saved = {}
+            for clip in clips:
+                points = np.full((int(clip.index[-1]) + 1, 98, 2), np.nan, np.float32)
+                points[clip.index] = np.array([f.points_px for f in clip.found])
+                saved[clip.stem] = points
+            np.savez(arguments.save, **saved)  # type: ignore[arg-type]
+    report['channels'], report['closed_eyes'] = channel_table(clips)
+    for name, row in report['channels'].items():
+        if row['clips']:
+            print(f'{name:20s} r {row["mean"]:.3f} least {row["least"]:.3f} '
+                  f'({row["clips"]} clips), mean error {row["error"]:.3f}')  # fmt: skip
+        else:
+            print(f'{name:20s} moves in no clip, mean error {row["error"]:.3f}')
+    print('closed eyes', report['closed_eyes'])
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1), encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()
