@@ -25,8 +25,8 @@ from kf_imitation.servo.requests import Requests
 from kf_imitation.servo.status import Situation, describe
 
 Array = NDArray[np.float64]
-GRACE_S = 0.05  # motion goes on this long without replies, then brakes …
-PROBE_S = 0.1  # … and every servo is asked alone whether it is there
+GRACE_S = 0.05  # a longer silence than this ends the motion that was under way
+PROBE_S = 0.1  # after this long every servo is asked alone whether it is there
 RETRY_S = (0.1, 0.2, 0.3, 0.5)  # pauses between attempts to get a lost bus back
 EXIT_TIMEOUT_S = 3.0  # for the way to neutral before limp
 CREEP_CURRENT = 0.35  # share of max_current_a while a joint is outside its limits
@@ -93,6 +93,7 @@ class ServoController:
         self._now_s = self._fresh_s = self._retry_at_s = 0.0
         self._cycles = self._overruns = self._errors = self._outages = self._retries = 0
         self._last_error = ''
+        self._missing = False  # the last exchange of the cycle failed
 
     # --- commands, from any thread -------------------------------------------------------------
 
@@ -328,6 +329,7 @@ class ServoController:
         self._motion.begin(self._present.position_rad)
         self._limit_current(self._motion.limiter.outside)
         self._fresh_s = self._clock()
+        self._missing = False
         self._retries = 0
         with self._requests.lock:
             self._requests.relax()
@@ -355,24 +357,25 @@ class ServoController:
             self._retry_at_s = self._now_s
 
     def _move(self) -> bool:
-        """Do one cycle of motion; returns whether state was read."""
+        """Do one cycle of motion; returns whether state was read.
+
+        After a missing reply nothing is sent until state was read again: time stands still for
+        the plan, and after more than GRACE_S motion starts again at rest from what was read.
+        """
         motion, watch = self._motion, self._watch
-        silent_s = self._now_s - self._fresh_s
-        if silent_s > GRACE_S or self.state == STOPPED:
-            motion.brake()
-        else:
-            with self._requests.lock:
-                wanted = self._requests.wanted_rad.copy()
-            motion.advance(self._now_s, wanted, self._present, watch.temperature_c)
         try:
+            if self._missing and watch.active:
+                self._joints.read_state(watch.active, self._present)
+                if self._now_s - self._fresh_s > GRACE_S:
+                    motion.begin_joints(watch.active, self._present.position_rad)
+            self._advance()
+            self._missing = True
             if watch.active:
                 self._joints.write_goals(watch.active, motion.limiter.state.position)
                 self._joints.read_state(watch.active, self._present)
+            self._missing = False
             self._fresh_s = self._now_s
-            if self._creeping.any():
-                outside = motion.limiter.outside
-                if not np.array_equal(outside, self._creeping):
-                    self._limit_current(outside & self._creeping)
+            self._end_creeping()
             revived = watch.look(self._now_s, self._present)
         except BusError as error:
             self._note(error)
@@ -385,11 +388,25 @@ class ServoController:
             motion.follow(watch.down, self._present.position_rad)
         return True
 
+    def _advance(self) -> None:
+        if self.state == STOPPED:
+            self._motion.brake()
+            return
+        with self._requests.lock:
+            wanted = self._requests.wanted_rad.copy()
+        self._motion.advance(self._now_s, wanted, self._present, self._watch.temperature_c)
+
+    def _end_creeping(self) -> None:
+        """Give joints that are back inside their limits their full current."""
+        if self._creeping.any():
+            outside = self._motion.limiter.outside
+            if not np.array_equal(outside, self._creeping):
+                self._limit_current(outside & self._creeping)
+
     def _probe(self) -> None:
         """After a silence: ask every servo alone, give up the silent ones or the bus."""
         try:
             if self._watch.probe():
-                self._fresh_s = self._now_s
                 return
         except BusError as error:
             self._note(error)
