@@ -89,7 +89,6 @@ setup(
             'ruff>=0.15',
             'mypy>=1.18',
             'types-PyYAML',
-            'psutil',
         ],
     },
     zip_safe=False,

@@ -2,6 +2,7 @@
 
 import sys
 from threading import Event, Thread
+from time import monotonic, sleep
 from typing import Any
 
 import rclpy
@@ -11,6 +12,7 @@ from rclpy.signals import SignalHandlerOptions
 from kf_imitation.errors import KfImitationError
 from kf_imitation.graph import Graph
 from kf_imitation.nodes.node_base import KfNode
+from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S
 from kf_imitation.stats import Ledger
 
 # Python hands its lock over after at most this long; the default of 5 ms is half a bus cycle.
@@ -89,6 +91,7 @@ class Composition:
         self._closing.set()
         for name in _CLOSING_ORDER:
             if name in self.nodes:
+                self._wait_until_quiet(self.nodes[name])
                 self.nodes[name].close()
         for executor in self._executors:
             executor.shutdown(timeout_sec=2.0)
@@ -105,6 +108,11 @@ class Composition:
         self._executors.append(executor)
         self._threads.append(thread)
         thread.start()
+
+    def _wait_until_quiet(self, node: KfNode) -> None:
+        deadline_s = monotonic() + QUIET_TIMEOUT_S
+        while not node.quiet and monotonic() < deadline_s:
+            sleep(0.02)
 
     def _spin(self, executor: SingleThreadedExecutor, node: KfNode) -> None:
         try:

@@ -62,6 +62,11 @@ class KfNode(Node):  # type: ignore[misc]
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """React to a live change; settings hold the new values already."""
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing more is to be taken in before closing (a recorder waits for the end)."""
+        return True
+
     def close(self) -> None:
         """Let go of devices and files; called once, while the context still lives."""
 

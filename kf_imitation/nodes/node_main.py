@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
+from time import monotonic
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -13,6 +14,9 @@ from rclpy.signals import SignalHandlerOptions
 from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.transport import apply_defaults
+
+# Launch kills what is still there 5 s after Ctrl-C.
+QUIET_TIMEOUT_S = 4.0
 
 
 @contextmanager
@@ -49,6 +53,9 @@ def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
             node = make()
             executor.add_node(node)
             while not stop.is_set() and not node.finished.is_set():
+                executor.spin_once(timeout_sec=0.1)
+            deadline_s = monotonic() + QUIET_TIMEOUT_S
+            while not node.quiet and monotonic() < deadline_s:
                 executor.spin_once(timeout_sec=0.1)
         except (KeyboardInterrupt, ExternalShutdownException):
             pass

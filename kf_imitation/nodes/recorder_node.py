@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from kf_imitation.errors import BagError, ConfigError
@@ -17,6 +18,8 @@ from kf_imitation.params import Value
 
 # Messages kept before the first frame: a minute and a half of an idle robot at 100 Hz.
 _WAITING = 20_000
+# Silence after which a run that is being stopped is taken to be over.
+QUIET_S = 0.3
 
 
 class RecorderNode(KfNode):
@@ -44,6 +47,7 @@ class RecorderNode(KfNode):
         self._writer: BagWriter | None = None
         self._waiting: deque[tuple[str, str, bytes, int]] = deque(maxlen=_WAITING)
         self._closed = False
+        self._last_s = monotonic()
         images = RECORDED_IMAGES if self.setting('images', bool) else {}
         for topic, kind in {**RECORDED, **images}.items():
             self._subscribe(topic, kind, is_image=topic in images)
@@ -56,6 +60,11 @@ class RecorderNode(KfNode):
             return WARN, 'waiting for the first frame', {}
         count = self._writer.message_count
         return OK, f'recording to {self._directory}', {'messages': count}
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the last messages of the others are in."""
+        return self._closed or monotonic() - self._last_s > QUIET_S
 
     def close(self) -> None:
         """Write index and metadata."""
@@ -81,6 +90,7 @@ class RecorderNode(KfNode):
         def record(data: bytes) -> None:
             if self._closed:
                 return
+            self._last_s = monotonic()
             self._waiting.append((name, kind, data, self.get_clock().now().nanoseconds))
             if is_first_frame or self._writer is not None:
                 self._write()

@@ -41,8 +41,6 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
         """Offer the services and, with autostart, configure and activate.
 
-        Args: as for the other nodes.
-
         Raises:
             ConfigError: a parameter or the robot file is faulty.
             BusError: port absent or busy, servos missing or of the wrong model.

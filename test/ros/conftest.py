@@ -1,0 +1,165 @@
+"""ROS tests: real processes, real Fast DDS, a domain of their own, tiny videos made here."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).with_name('small_program.py')
+# Below the ports that Linux hands out, and another one for every test run on this machine.
+DOMAINS = range(1, 100)
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest.fixture(scope='session')
+def domain():
+    return str(DOMAINS[os.getpid() % len(DOMAINS)])
+
+
+@pytest.fixture
+def environment(domain, tmp_path, monkeypatch):
+    """What every process of a test gets; also set here, for nodes in the test itself."""
+    path = f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
+    added = {
+        'ROS_DOMAIN_ID': domain,
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'PYTHONPATH': path,
+        'ROS_LOG_DIR': str(tmp_path / 'log'),
+        'PYTHONUNBUFFERED': '1',
+    }
+    for name, value in added.items():
+        monkeypatch.setenv(name, value)
+    return {**os.environ}
+
+
+@pytest.fixture
+def start(environment, tmp_path):
+    """Start a program of small_program.py; whatever still runs at the end is killed."""
+    running = []
+
+    def begin(name: str, *arguments: str, program: Path = PROGRAM) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, str(program), name, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            cwd=tmp_path,
+            start_new_session=True,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.fixture
+def start_node(start, tmp_path):
+    """Start a node with the parameters that the graph gives it, as launch does."""
+
+    def begin(spec, **changes) -> subprocess.Popen[str]:
+        file = tmp_path / f'{spec.name}.yaml'
+        parameters = {**spec.parameters, **changes}
+        file.write_text(yaml.safe_dump({'/**': {'ros__parameters': parameters}}), encoding='utf-8')
+        return start(spec.executable, '--ros-args', '--params-file', str(file))
+
+    return begin
+
+
+@pytest.fixture
+def make_video(tmp_path) -> Callable[..., Path]:
+    """Write a video whose brightness jumps twice a second, or goes black where it is told to."""
+
+    def make(frames: int = 90, black_from: int | None = None, size=(640, 480)) -> Path:
+        path = tmp_path / 'clip.mp4'
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), 30, size)
+        for i in range(frames):
+            level = 110 + 80 * np.tanh(4 * np.sin(i * 2 * np.pi / 30))
+            black = black_from is not None and i >= black_from
+            writer.write(np.full((size[1], size[0], 3), 0 if black else int(level), np.uint8))
+        writer.release()
+        return path
+
+    return make
+
+
+class Listener:
+    """Collects messages of topics in the test's own process."""
+
+    def __init__(self) -> None:
+        import rclpy
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.signals import SignalHandlerOptions
+
+        from kf_imitation.transport import apply_defaults
+
+        apply_defaults()
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node('test_listener', context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.messages: dict[str, list] = {}
+
+    def listen(self, kind, topic: str, profile=50) -> list:
+        got = self.messages.setdefault(topic, [])
+        self.node.create_subscription(kind, topic, got.append, profile)
+        return got
+
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        """Spin until the condition holds; fail after the timeout."""
+        end = monotonic() + timeout_s
+        while not condition():
+            assert monotonic() < end, f'waited {timeout_s} s in vain'
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def call(self, kind, name: str, request, timeout_s: float = 20.0):
+        client = self.node.create_client(kind, name)
+        self.wait_for(client.service_is_ready, timeout_s)
+        future = client.call_async(request)
+        self.wait_for(future.done, timeout_s)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+@pytest.fixture
+def listener(environment):
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    listener = Listener()
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def interrupt():
+    """Press Ctrl-C: a signal to the whole process group, as a terminal sends it."""
+
+    def press(process: subprocess.Popen[str], timeout_s: float = 30.0) -> tuple[str, str]:
+        os.killpg(process.pid, signal.SIGINT)
+        return process.communicate(timeout=timeout_s)
+
+    return press
