@@ -131,28 +131,34 @@ def _peaks(
     segment: _Segment, settings: DetectorSettings, keyframes: list[Keyframe]
 ) -> Iterator[tuple[int, float]]:
     del keyframes
-    heights, frames = segment.heights, segment.frames
+    heights, step = segment.heights, settings.prominence
+    stamps = [frame.stamp_ns for frame in segment.frames]
+    handed_on: float | None = None
     for c in range(1, len(heights)):
         higher = np.flatnonzero(heights[:c] > heights[c])
         left = heights[higher[-1] + 1 if len(higher) else 0 : c + 1]
         left_drop = heights[c] - left.min()
-        if heights[c] <= heights[c - 1] or left_drop < settings.prominence:
-            continue
-        drops = heights[c] - segment.ahead[c]
-        fallen = np.flatnonzero(drops >= settings.prominence)
-        rising = np.flatnonzero(drops < 0)
-        end = len(drops)
-        if len(rising):
-            end = int(rising[0])
-            apart_ns = frames[c + 1 + end].stamp_ns - frames[c].stamp_ns
-            interval_ns = frames[c].stamp_ns - frames[c - 1].stamp_ns
-            far = Spacing.is_far(apart_ns, interval_ns, settings.spacing_s)
-            if not far or not len(fallen) or fallen[0] > end:
+        if heights[c] <= heights[c - 1]:
+            if handed_on is None:
                 continue
+            left_drop = handed_on - (heights[c - 1] - heights[c])
+        handed_on = None
+        drops = heights[c] - segment.ahead[c]
+        end = len(drops)
+        higher_ahead = _first(drops < 0)
+        if higher_ahead is not None:
+            top = higher_ahead  # climbs from the first higher score to the peak it leads to
+            while top + 1 < end and drops[top + 1] <= drops[top]:
+                top += 1
+            apart_ns = stamps[c + 1 + top] - stamps[c]
+            far = Spacing.is_far(apart_ns, stamps[c] - stamps[c - 1], settings.spacing_s)
+            if not far or drops[:higher_ahead].max(initial=0.0) < step:
+                handed_on = left_drop
+                continue
+            end = top + 1
         right_drop = drops[:end].max(initial=0.0)
-        if right_drop <= 0 or right_drop < settings.prominence * RIGHT_SHARE:
-            continue
-        if heights[c] >= settings.threshold:
+        falls = right_drop > 0 and right_drop >= step * RIGHT_SHARE
+        if falls and left_drop >= step and heights[c] >= settings.threshold:
             yield c, float(min(left_drop, right_drop))
 
 

@@ -17,13 +17,16 @@ class PeakDetector:
     Each frame is judged once, with the scores of the frames after it that are known by then (its
     look-ahead). A frame is a keyframe when
 
-    1. its score is higher than that of the frame before it,
+    1. its score is higher than that of the frame before it, or that frame would have been one
+       but for a higher provisional score ahead (4), which proved too high: then it takes over,
     2. it reaches the threshold,
     3. it exceeds the lowest score back to the last higher one (or the segment's start) by the
        prominence,
-    4. the look-ahead has no higher score; but one that comes after the score has fallen by the
-       prominence, and after the spacing, is another peak and does no harm,
-    5. in the look-ahead the score falls by at least RIGHT_SHARE of the prominence,
+    4. the look-ahead has no higher score before the score has fallen by the prominence, and the
+       next peak that is higher is the spacing away or more; where the look-ahead ends before that
+       peak, its last score stands for it,
+    5. in the look-ahead, up to such a peak, the score falls by at least RIGHT_SHARE of the
+       prominence,
     6. the last keyframe is at least the spacing away.
 
     Frames without a score end the segment.
@@ -33,6 +36,7 @@ class PeakDetector:
         self.settings = settings
         self._spacing = Spacing()
         self._previous: FrameScore | None = None
+        self._handed_on: float | None = None
         # Scores since the segment's start that no later one exceeds, each with the lowest score
         # since the one before it.
         self._hills: list[tuple[float, float]] = []
@@ -48,18 +52,26 @@ class PeakDetector:
             The keyframe, committed with the last frame of the look-ahead, or None.
         """
         previous, self._previous = self._previous, score
+        handed_on, self._handed_on = self._handed_on, None
         if score.score is None:
             self._previous = None
             self._hills.clear()
             return None
         left_drop = self._climb(score.score)
-        if previous is None or previous.score is None or score.score <= previous.score:
+        if previous is None or previous.score is None:
             return None
+        if score.score <= previous.score:
+            if handed_on is None:
+                return None
+            left_drop = handed_on - (previous.score - score.score)
         settings = self.settings
         interval_ns = score.stamp_ns - previous.stamp_ns
+        right_drop = self._right_drop(score, score.score, interval_ns, ahead)
+        if right_drop is None:
+            self._handed_on = left_drop
+            return None
         if left_drop < settings.prominence or score.score < settings.threshold:
             return None
-        right_drop = self._right_drop(score, score.score, interval_ns, ahead)
         if right_drop <= 0 or right_drop < RIGHT_SHARE * settings.prominence:
             return None
         if not self._spacing.allows(score.stamp_ns, interval_ns, settings.spacing_s):
@@ -85,16 +97,19 @@ class PeakDetector:
 
     def _right_drop(
         self, score: FrameScore, height: float, interval_ns: int, ahead: Sequence[FrameScore]
-    ) -> float:
-        """Return how far the score falls in the look-ahead; 0 when it is no maximum of it."""
-        drop = 0.0
+    ) -> float | None:
+        """Return how far the score falls in the look-ahead, None when it gives way to a higher."""
+        drop, rival = 0.0, score  # the rival is a higher score that may still rise
         for other in ahead:
-            other_drop = height - (other.score or 0.0)
-            if other_drop < 0:
-                apart_ns = other.stamp_ns - score.stamp_ns
-                far = self._spacing.is_far(apart_ns, interval_ns, self.settings.spacing_s)
-                if far and drop >= self.settings.prominence:
-                    break
-                return 0.0
-            drop = max(drop, other_drop)
-        return drop
+            other_height = other.score or 0.0
+            if rival is not score and other_height < (rival.score or 0.0):
+                break
+            if other_height > height:
+                if drop < self.settings.prominence:
+                    return None
+                rival = other
+            drop = max(drop, height - other_height)
+        apart_ns = rival.stamp_ns - score.stamp_ns
+        if rival is score or self._spacing.is_far(apart_ns, interval_ns, self.settings.spacing_s):
+            return drop
+        return None

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import erf, erfc, exp, inf, sqrt
+from math import erfc, exp, inf, pi, sqrt
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Smoothing:
     """
 
     sigma_s: float = 0.05
-    forecast_s: float = 0.03
+    forecast_s: float = 0.012
     vectors: bool = True
 
 
@@ -165,10 +165,13 @@ def smoothed(known: Sequence[FrameScore], place: int, smoothing: Smoothing) -> F
 
 
 def _share(score: FrameScore, centre_ns: float, sigma_ns: float) -> float:
-    """Return the part of the Gaussian over the time that a frame's pair covers."""
-    end = (score.stamp_ns - centre_ns) / sigma_ns
-    begin = end - max(score.dt_s * 1e9, 1.0) / sigma_ns
-    return 0.5 * (erf(end / sqrt(2)) - erf(begin / sqrt(2)))
+    """Return the part of the Gaussian that belongs to a frame: its density times the pair's time.
+
+    Like the labels' filter this takes samples; an integral over the pair would blur once more.
+    """
+    distance = (score.stamp_ns - score.dt_s * 0.5e9 - centre_ns) / sigma_ns
+    duration = max(score.dt_s * 1e9, 1.0) / sigma_ns
+    return duration * exp(-0.5 * distance * distance) / sqrt(2 * pi)
 
 
 def _future(begin: float, decay: float) -> float:
