@@ -333,7 +333,7 @@ def _brow(
     at = np.linspace(0, 1, 5)
     curve = points + np.stack([np.zeros(5), -drop + arch * np.sin(np.pi * at)], 1)
     curve[4, 0] += rng.uniform(-0.1, 0.25)
-    half = width * np.array([0.12, 0.7, 1.0, 1.05, 0.85])
+    half = width * np.array([0.12, 0.7, 1.0, 1.0, 0.62])
     upper = curve + np.stack([np.zeros(5), half], 1)
     lower = curve[[4, 3, 2, 1]] - np.stack([np.zeros(4), half[[4, 3, 2, 1]]], 1)
     flip = np.array([-1.0, 1.0])
@@ -631,7 +631,7 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
     # Scalp hair.
     above = hairline_distance(xyz)
     shift = rng.uniform(-0.8, 0.5) if cut != 'bald' else 0.0
-    edge = above + shift + 0.35 * noise(xyz, rng, 1.2, 2)
+    edge = above + shift + 0.22 * noise(xyz, rng, 1.2, 2)
     azimuth = np.arctan2(xyz[..., 0], xyz[..., 2] + 3.0)
     polar = np.arctan2(np.hypot(xyz[..., 0], xyz[..., 2] + 3.0), xyz[..., 1] - 2.0)
     streak_place = np.stack([azimuth * 9, polar * 1.2, np.zeros_like(polar)], -1).astype(
@@ -642,7 +642,8 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
         opacity = smoothstep(-0.5, 1.0, edge) * rng.uniform(0.0, 0.25)
     else:
         opacity = smoothstep(-0.25, 0.5, edge)
-    strands = hair_linear * np.clip(1 + 0.38 * streak, 0.35, 1.9)[..., None]
+    fine = noise(streak_place * np.array([4.0, 1.0, 1.0], np.float32), rng, 2.2, 2)
+    strands = hair_linear * np.clip(1 + 0.30 * streak + 0.22 * fine, 0.35, 1.9)[..., None]
     colour = colour * (1 - opacity[..., None]) + strands * opacity[..., None]
     # Clothes below the collar.
     cloth = rng.uniform(0.05, 0.85) * np.array([1, 1, 1]) + rng.uniform(-0.25, 0.25, 3)

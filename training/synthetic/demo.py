@@ -167,7 +167,7 @@ def write(out: Path, model: FaceModel, size: int, seed: int, crf: int) -> None:
     actor = demo_actor(model, seed)
     timeline, events = choreography(model)
     rng = np.random.default_rng([seed, 7])
-    camera = Camera(size * 2.05, size / 2, size * 0.53, size, size)
+    camera = Camera(size * 2.0, size / 2, size * 0.545, size, size)
     behind = room(size)
     sensor = effects.CameraEffects(0, 0.35, (0.0, 0.0), 0.004, 0, (1.0, 1.0, 1.0), 1.0, 0.0)
     rows: list[NDArray[np.float32]] = []

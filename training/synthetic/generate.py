@@ -275,7 +275,9 @@ def _shard(task: tuple[str, int, int, int, int, Path]) -> tuple[Path, int]:
     return path, len(rows)
 
 
-def _finished(path: Path, kind: str, seed: int, task: tuple[str, int, int, int, int, Path]) -> bool:
+def _finished(
+    path: Path, kind: str, seed: int, task: tuple[str, int, int, int, int, Path]
+) -> bool:
     """Whether a shard with these settings was written before (an interrupted run goes on)."""
     if not path.exists():
         return False

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from training.synthetic import ground_truth
 from training.synthetic.appearance import (
@@ -193,8 +194,7 @@ class Actor:
         self.lift = (radial * self.style.hair_lift[:, None]).astype(np.float32)
         solid = model.triangle_material != MATERIALS['lashes_L']
         self.lashes = model.triangles[~solid]
-        lash_v = model.triangle_uv[~solid][..., 1]
-        self._lash_alpha = self._lash_opacity(lash_v)
+        self._lash_alpha = self._lash_opacity(model.triangle_uv[~solid][..., 1])
         triangles = [model.triangles[solid]]
         material = [model.triangle_material[solid]]
         uv = [model.triangle_uv[solid].copy()]
@@ -250,10 +250,15 @@ class Actor:
         self.inside = inside
         self.inner_triangles = np.isin(self.material, (3, 5, 6))
 
-    @staticmethod
-    def _lash_opacity(v: F32) -> F32:
-        low, high = v.min(), v.max()
-        return np.clip(1.0 - (v - low) / (high - low + 1e-6), 0, 1).astype(np.float32)
+    def _lash_opacity(self, v: F32) -> F32:
+        """(T, 3) opacity of the three overlapping lash strips: fades from the lid; few below the eye."""
+        model = self.person.model
+        lids = [v for side in SIDES for path in model.lid_loops[side] for v in path]
+        distance, _ = cKDTree(model.neutral[lids]).query(model.neutral[self.lashes].reshape(-1, 3))
+        reach = distance.reshape(-1, 3)
+        upper = 0.75 * np.exp(-((reach / 0.42) ** 2))
+        lower = 0.16 * np.exp(-((reach / 0.22) ** 2))
+        return np.where(v.mean(1, keepdims=True) > 0.5, upper, lower).astype(np.float32)
 
     def _torso(self, add) -> None:  # type: ignore[no-untyped-def]
         heights = np.array([-14.8, -16.3, -17.8, -19.5, -21.5, -25, -32, -48.0])
@@ -524,9 +529,14 @@ def _light(
     lips = head[person.model.landmarks68[[62, 66]]]
     opening = float(np.clip((lips[0, 1] - lips[1, 1]) / 1.6, 0, 1))
     deep = np.clip((head[:count][actor.inside, 2] - (lips[:, 2].mean() - 4.5)) / 4.2, 0, 1)
-    light[:count][actor.inside] = (light[:count][actor.inside] * 0.35 + 0.25 * lights.sky) * (
+    light[:count][actor.inside] = (light[:count][actor.inside] * 0.4 + 0.25 * lights.sky) * (
         deep**1.5 * (0.35 + 0.65 * opening)
     )[:, None]
+    # Teeth catch what falls on the lips, whatever the shadow of the closed mouth says.
+    teeth = person.model.part_vertices['teeth']
+    near = light[person.model.landmarks68[48:60]].mean(0)
+    front = np.clip((head[teeth, 2] - (lips[:, 2].mean() - 3.0)) / 2.2, 0, 1)
+    light[teeth] = near * (0.12 + 0.8 * front**1.5)[:, None] * (0.55 + 0.45 * opening)
     shine[:count][actor.inside] *= (deep**2 * opening)[:, None]
     # The upper lid and the corners shade the eyeball.
     for side in SIDES:
