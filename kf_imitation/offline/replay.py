@@ -27,6 +27,7 @@ from kf_imitation.keyframe.detector_settings import MODES
 from kf_imitation.offline.csv_writer import write_expressions, write_joints, write_scores
 from kf_imitation.offline.output import OutputError, check_free, new_file, new_folder
 from kf_imitation.offline.run_bag import RunBag
+from kf_imitation.offline.run_facts import write_crops, write_facts
 from kf_imitation.offline.run_record import PosedKeyframe, RadArray, RunRecord
 from kf_imitation.offline.run_video import write_video
 from kf_imitation.offline.simulation import VirtualHead
@@ -225,7 +226,15 @@ def run(args: argparse.Namespace) -> int:
         write_joints(folder / 'joints.csv', record.joints)
         threshold = float(values['keyframe']['detector.threshold'])
         write_summary(folder / 'summary.png', record, channels_of, threshold)
+        write_crops(folder / 'keyframes', record)
         elapsed_s = perf_counter() - started_s
+        write_facts(
+            folder / 'run.json',
+            record,
+            robot_name,
+            stages.face.settings,
+            stages.ledger.times(),
+        )
         if video:
             source.close()
             source.open()

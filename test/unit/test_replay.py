@@ -20,6 +20,7 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.errors import SourceError
+from kf_imitation.keyframe.detector_settings import DetectorSettings
 from kf_imitation.offline import replay as module
 from kf_imitation.offline.csv_writer import fixed, seconds, write_scores
 from kf_imitation.offline.simulation import VirtualHead
@@ -60,8 +61,7 @@ class Frames:
 class Face:
     """Every fifth frame is a keyframe, known three frames later."""
 
-    class settings:  # noqa: N801
-        prominence = 0.1
+    settings = DetectorSettings()
 
     def __init__(self):
         self.waiting = []
@@ -171,7 +171,8 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
     code = module.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', video))
     assert code == 0
     names = {p.name for p in (tmp_path / 'out').iterdir()}
-    assert names == {'scores.csv', 'expression.csv', 'joints.csv', 'summary.png', 'bag'}
+    tables = {'scores.csv', 'expression.csv', 'joints.csv'}
+    assert names == tables | {'summary.png', 'run.json', 'keyframes', 'bag'}
     assert {p.name for p in tmp_path.iterdir()} == {'out', 'side.mp4'}
     with (tmp_path / 'out' / 'scores.csv').open() as file:
         rows = list(csv.DictReader(file))
