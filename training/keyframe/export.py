@@ -160,12 +160,11 @@ def compare(step: StreamingStep, file: Path, crops: np.ndarray) -> float:
 def pack_weights(model: onnx.ModelProto) -> None:
     """Replace large float32 weights by int8 or float16 ones that are cast back on loading."""
     graph = model.graph
-    outputs_first = {}
+    outputs_first = set()
     for node in graph.node:
-        if node.op_type == 'Conv' or (
-            node.op_type == 'Gemm' and any(a.name == 'transB' and a.i for a in node.attribute)
-        ):
-            outputs_first[node.input[1]] = 0
+        transposed = any(a.name == 'transB' and a.i for a in node.attribute)
+        if node.op_type == 'Conv' or (node.op_type == 'Gemm' and transposed):
+            outputs_first.add(node.input[1])
     kept, new, nodes = [], [], []
     for weight in graph.initializer:
         size = math.prod(weight.dims)
@@ -231,7 +230,7 @@ def manifest_entry(
         'inputs': inputs,
         'preprocessing': {
             'crop_px': crop_px,
-            'region': '1.25 times the longer side of the landmarks, see image_ops.canonical_region',
+            'region': '1.25 times the longer side of the face landmarks (canonical_region)',
             'normalisation': 'inside the graph',
         },
         'outputs': outputs,

