@@ -1,14 +1,13 @@
 """Camera node: frames of any source as image_raw and camera_info, stamped at capture."""
 
 import sys
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from threading import Condition, Event, Thread
+from threading import Event, Thread
 from typing import Any
 
 from geometry_msgs.msg import PolygonStamped
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from kf_imitation.camera.frame_source import FrameSource, SourceSettings
 from kf_imitation.camera.sources import open_source
@@ -17,15 +16,14 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.graph import INPUTS
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_camera_info, to_image, to_ns
+from kf_imitation.nodes.flow_control import FlowControl
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.params import Value
 from kf_imitation.paths import share_path
 
-# A frame that is not acknowledged by then was lost with the node that had it.
-ACKNOWLEDGE_TIMEOUT_S = 15.0
-# At the end of a file: time for the last keyframe to be committed and the head to reach it.
-LINGER_S = 1.5
+# After the last frame of a file is explained: time for the head to reach the last keyframe.
+LINGER_S = 1.0
 
 
 class CameraNode(KfNode):
@@ -58,16 +56,13 @@ class CameraNode(KfNode):
         self._realtime = self.setting('realtime', bool)
         self._frame_id = self.setting('frame_id', str)
         self._stop = Event()
-        self._answered = Condition()
-        self._in_flight: deque[int] = deque()
+        self._flow = FlowControl(self.setting('max_in_flight', int), self._lost)
         self._state = 'starting'
         profile = qos.frame_publisher(self._lossless)
         self._images = self.create_publisher(Image, 'image_raw', profile)
         self._infos = self.create_publisher(CameraInfo, 'camera_info', profile)
         if self._lossless:
-            self.create_subscription(
-                PolygonStamped, 'face/region', self._acknowledge, qos.per_frame_subscription()
-            )
+            self._listen()
         self._source = source or open_source(source_spec(self.setting('source', str)), self._ask())
         self._base_ns: int | None = None
         self._thread = Thread(target=self._capture, name='capture', daemon=True)
@@ -82,8 +77,7 @@ class CameraNode(KfNode):
     def close(self) -> None:
         """Stop reading and free the source."""
         self._stop.set()
-        with self._answered:
-            self._answered.notify_all()
+        self._flow.stop()
         self._source.close()
         self._thread.join(timeout=5.0)
 
@@ -100,7 +94,9 @@ class CameraNode(KfNode):
             while (frame := self._next()) is not None:
                 self._publish(frame)
             self._state = 'at the end of'
-            self._drain()
+            if self._lossless:
+                self._flow.wait_until_through()
+            self._stop.wait(LINGER_S)
         except KfImitationError as fault:
             self.fail(fault)
         finally:
@@ -119,7 +115,7 @@ class CameraNode(KfNode):
             return None
         if not self._source.is_live:
             frame = self._restamp(frame)
-        return frame if self._admit(frame.stamp_ns) else None
+        return frame if not self._lossless or self._flow.admit(frame.stamp_ns) else None
 
     def _restamp(self, frame: Frame) -> Frame:
         """Shift a file's stamps so that its first frame is now; wait for the others."""
@@ -134,33 +130,25 @@ class CameraNode(KfNode):
                 self.ledger.observe('camera late', (now_ns - due_ns) * 1e-9)
         return replace(frame, stamp_ns=due_ns)
 
-    def _admit(self, stamp_ns: int) -> bool:
-        """Note a frame as under way; wait for room first where no frame may be lost."""
-        if self._lossless:
-            limit = self.setting('max_in_flight', int)
-            with self._answered:
-                self._wait_until_fewer(limit)
-                self._in_flight.append(stamp_ns)
-        return not self._stop.is_set()
-
-    def _wait_until_fewer(self, limit: int) -> None:
-        """Wait for answers; the condition is held."""
-        done = self._answered.wait_for(
-            lambda: len(self._in_flight) < limit or self._stop.is_set(), ACKNOWLEDGE_TIMEOUT_S
+    def _listen(self) -> None:
+        """Follow what becomes of the frames."""
+        profile = qos.per_frame_subscription()
+        self.create_subscription(
+            PolygonStamped,
+            'face/region',
+            lambda message: self._flow.taken_in(to_ns(message.header.stamp)),
+            profile,
         )
-        if not done:
-            self.ledger.add('frames lost on the way', len(self._in_flight))
-            self.get_logger().warning(
-                f'{len(self._in_flight)} frames not answered within {ACKNOWLEDGE_TIMEOUT_S:g} s'
-            )
-            self._in_flight.clear()
+        self.create_subscription(
+            JointState,
+            'keyframe/explanation',
+            lambda message: self._flow.explained(to_ns(message.header.stamp)),
+            profile,
+        )
 
-    def _acknowledge(self, region: PolygonStamped) -> None:
-        stamp_ns = to_ns(region.header.stamp)
-        with self._answered:
-            while self._in_flight and self._in_flight[0] <= stamp_ns:
-                self._in_flight.popleft()
-            self._answered.notify_all()
+    def _lost(self, count: int) -> None:
+        self.ledger.add('frames lost on the way', count)
+        self.get_logger().warning(f'{count} frames are not answered; the keyframe node is gone')
 
     def _publish(self, frame: Frame) -> None:
         with self.ledger.timed('camera publish'):
@@ -177,12 +165,6 @@ class CameraNode(KfNode):
                 listeners = self.get_subscriptions_info_by_topic(self.resolve_topic_name(topic))
                 if any(listener.node_name == name for listener in listeners):
                     del wanted[name]
-
-    def _drain(self) -> None:
-        """Wait until the last frames are scored and the head has come to rest."""
-        with self._answered:
-            self._wait_until_fewer(1)
-        self._stop.wait(LINGER_S)
 
 
 def source_spec(source: str) -> str:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from kf_imitation.errors import BagError, ConfigError
-from kf_imitation.graph import PER_FRAME, RECORDED, RECORDED_IMAGES, check_record_folder
+from kf_imitation.graph import INPUTS, PER_FRAME, RECORDED, RECORDED_IMAGES, check_record_folder
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
@@ -20,6 +20,8 @@ from kf_imitation.params import Value
 _WAITING = 20_000
 # Silence after which a run that is being stopped is taken to be over.
 QUIET_S = 0.3
+# A graph without one of the recorded nodes is recorded all the same, after this long.
+MATCH_TIMEOUT_S = 10.0
 
 
 class RecorderNode(KfNode):
@@ -49,8 +51,13 @@ class RecorderNode(KfNode):
         self._closed = False
         self._last_s = monotonic()
         images = RECORDED_IMAGES if self.setting('images', bool) else {}
-        for topic, kind in {**RECORDED, **images}.items():
+        self._taken = [
             self._subscribe(topic, kind, is_image=topic in images)
+            for topic, kind in {**RECORDED, **images}.items()
+            if topic != INPUTS['recorder']
+        ]
+        self._ready_by_s = monotonic() + MATCH_TIMEOUT_S
+        self._readiness = self.create_timer(0.05, self._become_ready)
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return how much was recorded."""
@@ -75,11 +82,19 @@ class RecorderNode(KfNode):
             except BagError as fault:
                 self.fail(fault)
 
-    def _subscribe(self, topic: str, kind: str, is_image: bool) -> None:
+    def _become_ready(self) -> None:
+        """Subscribe to the topic that says so, once every other topic has its publisher."""
+        matched = all(subscription.get_publisher_count() for subscription in self._taken)
+        if matched or monotonic() > self._ready_by_s:
+            self._readiness.cancel()
+            topic = INPUTS['recorder']
+            self._subscribe(topic, RECORDED[topic], is_image=False)
+
+    def _subscribe(self, topic: str, kind: str, is_image: bool) -> Any:
         package, _, name = kind.split('/')
         message_class = getattr(import_module(f'{package}.msg'), name)
         profile = qos.record_frames() if is_image else qos.record(topic in PER_FRAME)
-        self.create_subscription(
+        return self.create_subscription(
             message_class, topic, self._callback(topic, kind), profile, raw=True
         )
 
