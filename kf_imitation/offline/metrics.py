@@ -85,14 +85,14 @@ def smoothed_motion(
 
 def unwrapped(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return rotation vectors (N, 3) without jumps of a full turn between neighbours."""
-    result = vectors.copy()
+    result: NDArray[np.float64] = vectors.copy()
     for i in range(1, len(result)):
         angle = float(np.linalg.norm(result[i]))
         if angle < 1e-9:
             continue
         # The same rotation has vectors a full turn longer or shorter along the same axis.
         turns = result[i] / angle * 2 * np.pi * np.array([[-1], [0], [1]])
-        choices: NDArray[np.float64] = result[i] + turns
+        choices = result[i] + turns
         result[i] = choices[np.argmin(np.linalg.norm(choices - result[i - 1], axis=1))]
     return result
 
