@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault('RCUTILS_CONSOLE_OUTPUT_FORMAT', '{name}: {message}')
     try:
         from kf_imitation.nodes.composition import Composition
-        from kf_imitation.nodes.node_main import stop_signals
+        from kf_imitation.nodes.node_main import catch_stop_signals
     except ModuleNotFoundError as error:
         if (error.name or '').split('.')[0] == 'kf_imitation':
             raise
@@ -80,11 +80,11 @@ def run(args: argparse.Namespace) -> int:
             f'ROS 2 is missing ({error.name}): source its setup file, or pip install ".[ros]"'
         ) from error
     stop = Event()
-    with stop_signals(stop):
-        with Composition(graph) as composition:
-            elapsed_s = watch(composition, stop)
-            bus = bus_figures(composition)
-        figures = collect(composition, elapsed_s, options.realtime, bus)
+    catch_stop_signals(stop)
+    with Composition(graph) as composition:
+        elapsed_s = watch(composition, stop)
+        bus = bus_figures(composition)
+    figures = collect(composition, elapsed_s, options.realtime, bus)
     Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
     if options.record:
         print(f'recorded to {options.record}')

@@ -55,6 +55,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             parameters=[dict(node.parameters)],
             remappings=list(node.remappings),
             output='screen',
+            # The head may need 3 s for its way to neutral before torque goes off.
+            sigterm_timeout='10',
             on_exit=Shutdown(reason=f'{node.name} has ended'),
         )
         for node in graph.nodes

@@ -2,8 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from threading import Event
 from time import monotonic
 
@@ -19,18 +18,13 @@ from kf_imitation.transport import apply_defaults
 QUIET_TIMEOUT_S = 4.0
 
 
-@contextmanager
-def stop_signals(stop: Event) -> Iterator[None]:
-    """Set an event on Ctrl-C, a closed terminal or kill; a second signal changes nothing."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
+def catch_stop_signals(stop: Event) -> None:
+    """Set an event on Ctrl-C, a closed terminal or kill, from now to the end of the process.
+
+    A second signal changes nothing: the servos are on their way to rest.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
@@ -47,28 +41,28 @@ def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
     stop = Event()
     node: KfNode | None = None
     fault: KfImitationError | None = None
-    with stop_signals(stop):
-        executor = SingleThreadedExecutor()
-        try:
-            node = make()
-            executor.add_node(node)
-            while not stop.is_set() and not node.finished.is_set():
-                executor.spin_once(timeout_sec=0.1)
-            deadline_s = monotonic() + QUIET_TIMEOUT_S
-            while not node.quiet and monotonic() < deadline_s:
-                executor.spin_once(timeout_sec=0.1)
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
-        except KfImitationError as error:
-            fault = error
-        finally:
-            if node is not None:
-                node.close()
-                fault = fault or node.fault
-                executor.remove_node(node)
-                node.destroy_node()
-            executor.shutdown()
-            rclpy.try_shutdown()
+    catch_stop_signals(stop)
+    executor = SingleThreadedExecutor()
+    try:
+        node = make()
+        executor.add_node(node)
+        while not stop.is_set() and not node.finished.is_set():
+            executor.spin_once(timeout_sec=0.1)
+        deadline_s = monotonic() + QUIET_TIMEOUT_S
+        while not node.quiet and monotonic() < deadline_s:
+            executor.spin_once(timeout_sec=0.1)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except KfImitationError as error:
+        fault = error
+    finally:
+        if node is not None:
+            node.close()
+            fault = fault or node.fault
+            executor.remove_node(node)
+            node.destroy_node()
+        executor.shutdown()
+        rclpy.try_shutdown()
     if fault is not None:
         print(f'kf_imitation: {fault}', file=sys.stderr)
         return 2
