@@ -28,6 +28,7 @@ from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.face.face_tracker import FaceSettings, FaceTracker
 from kf_imitation.keyframe.change_scorer import ChangeScorer
 from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.score_smoother import Smoothing
 from kf_imitation.keyframe.selector import KeyframeSelector, Selection
 from kf_imitation.landmarks.head_pose import solve_head_pose
 from kf_imitation.landmarks.landmark_model import LandmarkModel
@@ -256,10 +257,11 @@ def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeli
     Raises:
         ModelError: the score model or the face detector's files are missing or altered.
     """
+    model = OnnxModel.load(values['model'], values['threads'])
     return FacePipeline(
         FaceTracker(face_settings(values)),
-        ChangeScorer(OnnxModel.load(values['model'], values['threads'])),
-        KeyframeSelector(detector_settings(values)),
+        ChangeScorer(model),
+        KeyframeSelector(detector_settings(values), Smoothing.of_model(model.entry)),
         values['crop_px'],
         ledger,
     )

@@ -1,9 +1,10 @@
 """Takes the noise out of the scores, by time stamps, with a fixed and small look-ahead."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import erfc, exp, inf, pi, sqrt
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,11 @@ class Smoothing:
     sigma_s: float = 0.05
     forecast_s: float = 0.012
     vectors: bool = True
+
+    @classmethod
+    def of_model(cls, entry: Mapping[str, Any]) -> 'Smoothing':
+        """Return what the manifest's section of a model says under `smoothing`, else defaults."""
+        return cls(**entry.get('smoothing', {}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,11 +39,6 @@ class Method:
     smoothing: Smoothing
 
 
-def model_smoothing(model: OnnxModel) -> Smoothing:
-    """Return the smoothing that the manifest gives a model; the default where it says nothing."""
-    return Smoothing(**model.entry.get('smoothing', {}))
-
-
 def load_methods(names: Sequence[str], settings: DetectorSettings, threads: int) -> list[Method]:
     """Load methods by name.
 
@@ -80,7 +75,7 @@ def _load(name: str, entry: Mapping[str, Any], settings: DetectorSettings, threa
     scorer: PairScorer
     if 'model' in entry:
         model = OnnxModel.load(entry['model'], threads)
-        scorer, smoothing = ChangeScorer(model), model_smoothing(model)
+        scorer, smoothing = ChangeScorer(model), Smoothing.of_model(model.entry)
     else:
         scorer = _BASELINES[entry['baseline']]()
     return Method(
