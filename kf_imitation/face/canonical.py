@@ -18,8 +18,8 @@ _EAR_RIGHT, _EAR_LEFT = 0, 32
 # The 98 points end at the brows, the 478 reach the hair line. This is how far, as a share of the
 # way from the chin to the brows, and the half width there as a share of the ears' distance.
 # Fitted by training/face/fit_region.py on the train clips.
-FOREHEAD_RISE = 0.33
-FOREHEAD_HALF_WIDTH = 0.25
+FOREHEAD_RISE = 0.25
+FOREHEAD_HALF_WIDTH = 0.2
 
 
 def canonical_region(points_px: NDArray[np.floating], track_id: int = 0) -> FaceRegion:

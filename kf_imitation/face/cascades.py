@@ -56,11 +56,12 @@ def load_cascade(name: str, folders: Sequence[Path] | None = None) -> Any:
         path = folder / name
         if not path.is_file():
             continue
+        cascade = maker()
         try:
-            cascade = maker(str(path))
+            good = cascade.load(str(path))
         except cv2.error as error:
             raise ModelError(f'face cascade {path} is damaged: {error.err}') from error
-        if cascade.empty():
+        if not good:
             raise ModelError(f'face cascade {path} is damaged')
         return cascade
     looked = ', '.join(str(folder) for folder in places)

@@ -13,12 +13,12 @@ from kf_imitation.face.cascades import FRONTAL, PROFILE, load_cascade
 # From the cascade's box (edge w, centre c) to the canonical region: centre = c + w * (x, y),
 # edge = w * scale. Medians over the train clips: training/face/fit_region.py.
 FRONTAL_OFFSET_X = 0.0
-FRONTAL_OFFSET_Y = 0.09
-FRONTAL_SCALE = 1.286
+FRONTAL_OFFSET_Y = 0.083
+FRONTAL_SCALE = 1.20
 # The profile cascade is trained on faces that look to the left of the image.
-PROFILE_OFFSET_X = 0.0
-PROFILE_OFFSET_Y = 0.05
-PROFILE_SCALE = 1.25
+PROFILE_OFFSET_X = -0.115
+PROFILE_OFFSET_Y = 0.115
+PROFILE_SCALE = 1.15
 
 # A whole frame is searched on a copy of this long edge, larger if the smallest face needs it.
 SEARCH_EDGE_PX = 320
