@@ -1,6 +1,6 @@
 # make mimic [SOURCE=… ROBOT=… PORT=… RECORD=… ARGS=…]   set up, then let the head mimic a face
 # make test [TRAINING=1]                                  set up, then run the tests
-# make lint | bench | train | clean
+# make lint | bench | faults | train | clean
 # Everything is installed into .venv once; a later run starts at once. PYTHON= chooses the
 # interpreter, VENV= the folder.
 
@@ -14,7 +14,7 @@ export AMENT_PREFIX_PATH := $(abspath $(VENV))$(if $(AMENT_PREFIX_PATH),:$(AMENT
 # The tests of training/ need torch.
 IGNORED := $(if $(TRAINING),,--ignore=test/training --ignore=test/export)
 
-.PHONY: mimic test lint bench train setup clean
+.PHONY: mimic test lint bench faults train setup clean
 .DELETE_ON_ERROR:
 
 mimic: $(VENV)/.installed
@@ -33,6 +33,9 @@ lint: $(VENV)/.tested
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m benchmark $(ARGS)
+
+faults: $(VENV)/.tested
+	$(BIN)/python benchmark/faults.py --markdown docs/safety.md
 
 train: $(VENV)/.trained
 	$(BIN)/python -m training $(ARGS)

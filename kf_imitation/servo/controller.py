@@ -27,6 +27,7 @@ from kf_imitation.servo.status import Situation, describe
 Array = NDArray[np.float64]
 GRACE_S = 0.05  # a longer silence than this ends the motion that was under way
 PROBE_S = 0.1  # after this long every servo is asked alone whether it is there
+UNUSABLE_S = 0.3  # servos answer alone, but no cycle works: as good as lost
 RETRY_S = (0.1, 0.2, 0.3, 0.5)  # pauses between attempts to get a lost bus back
 EXIT_TIMEOUT_S = 3.0  # for the way to neutral before limp
 CREEP_CURRENT = 0.35  # share of max_current_a while a joint is outside its limits
@@ -406,7 +407,7 @@ class ServoController:
     def _probe(self) -> None:
         """After a silence: ask every servo alone, give up the silent ones or the bus."""
         try:
-            if self._watch.probe():
+            if self._watch.probe() and self._now_s - self._fresh_s < UNUSABLE_S:
                 return
         except BusError as error:
             self._note(error)

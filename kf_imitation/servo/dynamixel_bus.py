@@ -32,6 +32,7 @@ SINGLE_MARGIN_S = 0.025
 QUIET_S = 0.004  # after a missing reply: silence that shows that it does not come late either
 WRITE_TIMEOUT_S = 0.1
 TRIES = 3
+FAST_FAILURES = 3  # in a row: find out again whether fast or normal group reads work
 Result = TypeVar('Result')
 
 
@@ -131,6 +132,7 @@ class DynamixelBus:
         self.port = port
         self.baud = baud
         self.fast: bool | None = None
+        self._fast_failures = 0
         self._port = _Port(port)
         self._handler = Protocol2PacketHandler()
         self._reads: dict[tuple[int, int, tuple[int, ...]], _Read] = {}
@@ -222,16 +224,7 @@ class DynamixelBus:
                 self._reads[key].addParam(id_)
         group = self._reads[key]
         with self._guard(GROUP_MARGIN_S):
-            result = COMM_RX_CORRUPT
-            if self.fast is not False:
-                result = group.fastSyncRead()
-                if result != COMM_SUCCESS and self.fast is None:
-                    self._port.drain()
-            if result != COMM_SUCCESS and not self.fast:
-                result = group.txRxPacket()
-                self.fast = False if result == COMM_SUCCESS else self.fast
-            elif result == COMM_SUCCESS:
-                self.fast = True
+            result = self._read_group(group)
         if result != COMM_SUCCESS:
             with self._guard():
                 self._port.drain()
@@ -239,6 +232,22 @@ class DynamixelBus:
                 f'group read of servos {_ids(key[2])}: {self._handler.getTxRxResult(result)}'
             )
         return {i: BlockReply(group.alerts[i], bytes(d)) for i, d in group.data_dict.items()}
+
+    def _read_group(self, group: _Read) -> int:
+        """Read fast, normally, or (undecided) fast and then normally; remember what worked."""
+        if self.fast is not False:
+            if group.fastSyncRead() == COMM_SUCCESS:
+                self.fast, self._fast_failures = True, 0
+                return int(COMM_SUCCESS)
+            self._fast_failures += 1
+            if self.fast and self._fast_failures < FAST_FAILURES:
+                return int(COMM_RX_CORRUPT)
+            self.fast = None
+            self._port.drain()
+        result = int(group.txRxPacket())
+        if result == COMM_SUCCESS:
+            self.fast = False
+        return result
 
     def reboot(self, id_: int) -> None:
         """Restart one servo."""

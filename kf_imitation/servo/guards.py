@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 STALL_ERROR_RAD = 0.06  # commanded against present
 STALL_CURRENT_SHARE = 0.7  # of the joint's max_current_a
 STALL_TIME_S = 0.4
-STALL_REST_S = 2.0  # first pause, doubles with every stall in a row
+STALL_REST_S = 1.5  # first pause, doubles with every stall in a row
 STALL_LONGEST_REST_S = 30.0
 
 

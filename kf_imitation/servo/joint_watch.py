@@ -17,7 +17,8 @@ from kf_imitation.servo.joint_bus import JointBus, JointState
 
 REVIVE_S = 0.4  # between two attempts to take a joint back in
 SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
-UNKNOWN = 'not looked at yet'
+SILENT = 'does not answer'
+VOLTAGE_ERROR = 1 << 0
 
 
 class JointWatch:
@@ -25,6 +26,7 @@ class JointWatch:
 
     Attributes:
         reasons: why a joint is down, by index.
+        errors: hardware errors of joints that move all the same, by index.
         temperature_c, voltage_v: (J,) float64, NaN until read.
     """
 
@@ -35,8 +37,8 @@ class JointWatch:
         self._next_revival_s = 0.0
         self._revival_turn = 0
         self._reboots: list[int] = []
-        self._rebooted: set[int] = set()
         self.reasons: dict[int, str] = {}
+        self.errors: dict[int, int] = {}
         self.temperature_c = np.full(len(self._names), np.nan)
         self.voltage_v = np.full(len(self._names), np.nan)
 
@@ -53,6 +55,7 @@ class JointWatch:
     def all_present(self) -> None:
         """Start with all joints active."""
         self.reasons.clear()
+        self.errors.clear()
 
     def all_down(self, reason: str) -> None:
         """Start with all joints to be taken in by revive()."""
@@ -63,8 +66,10 @@ class JointWatch:
         self._reboots.append(index)
 
     def sentences(self) -> list[str]:
-        """Return one sentence per joint that is down."""
-        return [f'{self._names[i]}: {reason}' for i, reason in sorted(self.reasons.items())]
+        """Return one sentence per joint that is down or has an error."""
+        errors = {i: _error_text(bits) for i, bits in self.errors.items()}
+        both = {**errors, **self.reasons}
+        return [f'{self._names[i]}: {text}' for i, text in sorted(both.items())]
 
     def look(self, now_s: float, present: JointState) -> list[int]:
         """Do this cycle's share of watching: about one exchange.
@@ -79,7 +84,7 @@ class JointWatch:
         for index in self._reboots:
             self._restart(index)
         self._reboots.clear()
-        alerts = [i for i in self.active if present.alert[i]]
+        alerts = [i for i in self.active if present.alert[i] and i not in self.errors]
         if alerts:
             self._check_torque(alerts[0])
         elif self.active:
@@ -102,16 +107,23 @@ class JointWatch:
         silent: list[int] = []
         answers = 0
         for index in self.active:
-            try:
-                self._joints.bus.ping(self._joints.robot.joints[index].id, tries=2)
+            if self._answers(index):
                 answers += 1
-            except NoReplyError:
+            else:
                 silent.append(index)
             if not answers and len(silent) >= SILENT_IN_A_ROW:
                 return False
         for index in silent:
-            self.reasons[index] = 'does not answer'
+            if not self._answers(index):
+                self.reasons[index] = SILENT
         return answers > 0
+
+    def _answers(self, index: int) -> bool:
+        try:
+            self._joints.bus.ping(self._joints.robot.joints[index].id, tries=1)
+        except NoReplyError:
+            return False
+        return True
 
     def revive_all(self, present: JointState) -> bool:
         """Take in every joint that can be; true if there is at least one."""
@@ -119,7 +131,7 @@ class JointWatch:
         for index in self.down:
             if self.revive(index, present):
                 silent = 0
-            elif self.reasons[index] == 'does not answer':
+            elif self.reasons[index] == SILENT:
                 silent += 1
             if silent >= SILENT_IN_A_ROW and not self.active:
                 return False
@@ -136,13 +148,16 @@ class JointWatch:
         try:
             reply = joints.bus.ping(joint.id, tries=1)
         except NoReplyError:
-            self.reasons[index] = 'does not answer'
+            self.reasons[index] = SILENT
             return False
         try:
             if reply.model_number != joint.servo.number:
                 self.reasons[index] = f'is not {joint.model}'
                 return False
             torque, error = joints.read_torque(index)
+            if error == VOLTAGE_ERROR and self._supply_is_good(index):
+                self._restart(index)  # the cause was outside the servo and is gone
+                return False
             if error:
                 self.reasons[index] = f'{_error_text(error)}; reboot it to go on'
                 return False
@@ -155,7 +170,7 @@ class JointWatch:
         except BusError as failure:
             self.reasons[index] = str(failure)
             return False
-        self._rebooted.discard(index)
+        self.errors.pop(index, None)
         self.reasons.pop(index, None)
         return True
 
@@ -168,6 +183,12 @@ class JointWatch:
         present.velocity_rad_s[index] = 0.0
         present.current_a[index] = 0.0
         present.alert[index] = False
+
+    def _supply_is_good(self, index: int) -> bool:
+        volts, _ = self._joints.read_supply(index)
+        table = self._joints.robot.joints[index].servo.registers
+        low, high = table['min_voltage_limit'].initial, table['max_voltage_limit'].initial
+        return low <= volts / units.VOLTAGE_UNIT_V <= high
 
     def _restart(self, index: int) -> None:
         self.reasons[index] = 'is restarting'
@@ -188,6 +209,9 @@ class JointWatch:
 
     def _check_torque(self, index: int) -> None:
         torque, error = self._joints.read_torque(index)
+        self.errors.pop(index, None)
+        if torque and error:
+            self.errors[index] = error
         if not torque:
             lost = f'{_error_text(error)}; reboot it to go on' if error else 'lost its torque'
             self.reasons[index] = lost

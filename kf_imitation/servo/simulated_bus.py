@@ -96,8 +96,13 @@ def _environment() -> dict[str, str]:
     return {**os.environ, 'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else root}
 
 
-def serve(robot: RobotConfig) -> None:
-    """Print the device path, then serve until standard input closes."""
+def serve(robot: RobotConfig, until_input_ends: bool = True) -> None:
+    """Print the device path, then serve until standard input closes or Ctrl-C comes.
+
+    Args:
+        robot: whose servos to simulate.
+        until_input_ends: false goes on without input, for `servo simulate < /dev/null &`.
+    """
     port = SimulatedPort(SimulatedLine(simulated_servos(robot)))
     sys.stdout.write(port.device + '\n')
     sys.stdout.flush()
@@ -116,6 +121,8 @@ def serve(robot: RobotConfig) -> None:
 
     try:
         port.run(0, on_input)
+        if not until_input_ends:
+            port.run()
     except KeyboardInterrupt:
         pass
     finally:

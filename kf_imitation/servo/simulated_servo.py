@@ -33,19 +33,21 @@ _OFF = Drive('off', 0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class WriteRecord:
-    """One accepted write, for tests and the fault matrix.
+    """One accepted write, or torque that went off by itself, for tests and the fault matrix.
 
     Attributes:
         time_s: simulated time.
         id: servo.
         register: name.
         value: content after the write.
+        present: position in ticks at that time.
     """
 
     time_s: float
     id: int
     register: str
     value: int
+    present: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +188,7 @@ class SimulatedServo:
         error, names = self.registers.write(address, data)
         for name in names:
             error = self._wrote(name, torque_was) or error
-            if self.log is not None:
-                value = self.registers.get(name)
-                self.log.append(WriteRecord(self.time_s, self.id, name, value))
+            self._record(name)
         return error
 
     def register_write(self, address: int, data: bytes) -> int:
@@ -239,9 +239,16 @@ class SimulatedServo:
         self.registers.set('hardware_error_status', status)
         if bits & self.registers.get('shutdown') and self.torque:
             self.registers.set('torque_enable', 0)
+            self._record('torque_enable')
+
+    def _record(self, name: str) -> None:
+        if self.log is not None:
+            value, present = self.registers.get(name), self._present_tick()
+            self.log.append(WriteRecord(self.time_s, self.id, name, value, present))
 
     def _start(self) -> None:
         self.registers.reset(eeprom=False)
+        self._record('torque_enable')
         self._pending = None
         self._frozen = False
         self._silence_s = self._overload_s = 0.0
@@ -286,9 +293,11 @@ class SimulatedServo:
         if self._boot_s > 0.0:
             self._boot_s -= STEP_S
         supply_v = self.physics.surroundings.supply_v
-        if supply_v < settings.brown_out_v and self._boot_s <= 0.0:
-            self.reboot()
-        elif not settings.torque and self.physics.at_rest:
+        if supply_v < settings.brown_out_v:
+            if self._boot_s <= 0.0:
+                self.reboot()
+            return
+        if not settings.torque and self.physics.at_rest:
             self._idle()
         else:
             self._watch_over(settings)

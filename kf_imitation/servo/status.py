@@ -70,6 +70,8 @@ def _sentence(now: Situation, watch: JointWatch) -> tuple[int, str]:
         return OK, 'off'
     if watch.reasons:
         return ERROR, '; '.join(watch.sentences())
+    if watch.errors:
+        return WARN, '; '.join(watch.sentences())
     if now.resting.any():
         stalled = names_of(np.flatnonzero(now.resting).tolist(), now.names)
         return WARN, f'{stalled} pushed without moving and rests'

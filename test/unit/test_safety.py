@@ -250,7 +250,7 @@ def test_repeated_stalls_rest_longer():
             now += 0.1
             guard.update(now, 0.1, present, present, np.zeros(JOINTS))
         pauses.append(now - begin)
-    assert pauses == pytest.approx([2.0, 4.0, 8.0], abs=0.2)
+    assert pauses == pytest.approx([1.5, 3.0, 6.0], abs=0.2)
 
 
 def test_heat_shrinks_motion_in_a_straight_line():

@@ -1,0 +1,118 @@
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from kf_imitation.errors import ConfigError
+from kf_imitation.paths import share_path
+from kf_imitation.robot_config import Measured, load_robot
+from kf_imitation.servo.tools.recording import read_recording
+from kf_imitation.servo.tools.selftest import with_measured
+from kf_imitation.servo_cli import ACTIONS, add_arguments, run
+
+
+@pytest.fixture
+def small_file(tmp_path):
+    """The simulated face with two joints, as a file."""
+    document = yaml.safe_load(share_path('config/robots/sim_face.yaml').read_text('utf-8'))
+    document['joints'] = [document['joints'][0], document['joints'][9]]
+    document['coupled_limits'] = []
+    path = tmp_path / 'small.yaml'
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding='utf-8')
+    return path
+
+
+@pytest.fixture
+def tool(small_file, rig):
+    """Run a tool on the rig's port, as the command line does."""
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    def call(*words):
+        options = ['--robot', str(small_file), '--port', rig.port.device]
+        return run(parser.parse_args([words[0], *options, *words[1:]]))
+
+    return call
+
+
+def test_every_tool_explains_itself():
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for name in ACTIONS:
+        with pytest.raises(SystemExit) as left:
+            parser.parse_args([name, '--help'])
+        assert left.value.code == 0
+
+
+def test_scan_finds_all(tool, capsys):
+    assert tool('scan') == 0
+    out = capsys.readouterr().out
+    assert 'id   1  XL330-M288' in out and 'all 2 servos are there' in out
+
+
+def test_scan_names_what_is_missing(tool, rig, capsys):
+    rig.fault('dead 10')
+    assert tool('scan') == 1
+    assert 'id 10 (neck_yaw, XM430-W350) does not answer' in capsys.readouterr().out
+
+
+def test_ping_tells_how_the_servo_is(tool, capsys):
+    assert tool('ping', '10') == 0
+    assert '25 °C, 12.0 V' in capsys.readouterr().out
+
+
+def test_set_id_needs_a_yes(tool, rig):
+    assert tool('set-id', '1', '5') == 0
+    assert rig.line.servos[0].id == 1
+    assert tool('set-id', '1', '5', '--yes') == 0
+    assert rig.line.servos[0].id == 5
+
+
+def test_limits_become_the_servos_own(tool, rig):
+    assert tool('limits', '--write') == 0
+    registers = rig.servo('neck_yaw').registers
+    assert registers.get('max_position_limit') == 2048 + round(0.9 / (2 * np.pi) * 4096)
+
+
+def test_jog_moves_one_joint_and_lets_go(tool, rig, capsys):
+    assert tool('jog', 'jaw', '0.1', '--speed', '2') == 0
+    assert 'goal +0.100' in capsys.readouterr().out
+    assert rig.torques() == [False, False]
+
+
+def test_a_recording_can_be_played(tool, tmp_path, capsys):
+    path = tmp_path / 'poses.csv'
+    assert tool('record', str(path), '--seconds', '0.3', '--yes') == 0
+    assert tool('play', str(path)) == 0
+    assert 'poses played' in capsys.readouterr().out
+
+
+def test_recordings_with_faults_are_refused_with_all_of_them(tmp_path, small_file):
+    path = tmp_path / 'poses.csv'
+    path.write_text('time_s,ear\n0,1\n', encoding='utf-8')
+    with pytest.raises(ConfigError) as caught:
+        read_recording(path, load_robot(str(small_file)))
+    assert caught.value.faults == ('has no column jaw', 'has no column neck_yaw')
+
+
+def test_the_selftest_measures_a_joint(tool, small_file, capsys):
+    shutil.copy(share_path('config/robots/sim_face.yaml'), small_file)
+    text = small_file.read_text(encoding='utf-8')
+    new = with_measured(text, {'jaw': Measured(3.0, 0.02, 0.001, (-0.1, 0.4))})
+    small_file.write_text(new, encoding='utf-8')
+    robot = load_robot(str(small_file))
+    assert robot.joints[0].measured == Measured(3.0, 0.02, 0.001, (-0.1, 0.4))
+    again = with_measured(new, {'jaw': Measured(4.0, 0.02, 0.001, (-0.1, 0.4))})
+    assert again.count('measured:') == 1
+    assert len(again.splitlines()) == len(text.splitlines()) + 1
+
+
+def test_the_selftest_of_one_joint_gives_speed_and_delay(tool, capsys):
+    assert tool('selftest', '--joint', 'jaw', '--yes') == 0
+    out = capsys.readouterr().out
+    assert '1/1 jaw: ' in out and 'rad/s, delay 0.0' in out
