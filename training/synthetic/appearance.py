@@ -30,6 +30,7 @@ PAGE_COUNT = 5
 CANVAS_PX_PER_CM = 24
 CANVAS_RADIUS_CM = 9.0
 CANVAS_TOP_CM, CANVAS_BOTTOM_CM = 15.0, -20.0
+COARSE_WAVES_PER_CM = 3.5
 EYE_PAGE_ANGLE = np.deg2rad(80.0)
 DIRECTIONS = 96
 DECODE: F32 = ((np.arange(256) / 255.0) ** 2.2).astype(np.float32)
@@ -187,7 +188,16 @@ class Atlas:
         vertices = np.zeros((len(px), 3), np.int32)
         weights = np.zeros((len(px), 3), np.float32)
         for i, (x, y) in enumerate(px):
-            t = self._front[self._front_ids[int(y), int(x)]]
+            row, column = int(y), int(x)
+            if self._front_ids[row, column] < 0:
+                # An eye or the mouth: the nearest skin.
+                reach = 40
+                near = self._front_ids[row - reach : row + reach, column - reach : column + reach]
+                rows, columns = np.nonzero(near >= 0)
+                best = int(((rows - reach) ** 2 + (columns - reach) ** 2).argmin())
+                row, column = row - reach + int(rows[best]), column - reach + int(columns[best])
+                x, y = column + 0.5, row + 0.5
+            t = self._front[self._front_ids[row, column]]
             corner = np.c_[self._front_screen[t].astype(np.float64), np.ones(3)]
             vertices[i], weights[i] = t, np.linalg.solve(corner.T, [x, y, 1])
         return vertices, weights
@@ -195,8 +205,7 @@ class Atlas:
 
 @njit
 def _noise_lookup(points, grid, scale, out):  # type: ignore[no-untyped-def]
-    """Trilinear value noise on a periodic cube."""
-    n = grid.shape[0]
+    """Trilinear value noise on a periodic cube of 16."""
     for i in range(points.shape[0]):
         x, y, z = points[i, 0] * scale, points[i, 1] * scale, points[i, 2] * scale
         fx, fy, fz = np.floor(x), np.floor(y), np.floor(z)
@@ -209,21 +218,40 @@ def _noise_lookup(points, grid, scale, out):  # type: ignore[no-untyped-def]
                 wb = dy if b == 1 else 1 - dy
                 for c in range(2):
                     wc = dz if c == 1 else 1 - dz
-                    total += wa * wb * wc * grid[(ix + a) % n, (iy + b) % n, (iz + c) % n]
+                    total += wa * wb * wc * grid[(ix + a) & 15, (iy + b) & 15, (iz + c) & 15]
         out[i] += total
 
 
 def noise(points: F32, rng: np.random.Generator, scale: float, octaves: int = 1) -> F32:
     """Smooth noise about -1..1 at (…, 3) points; `scale` waves per unit of the first octave."""
-    flat = np.ascontiguousarray(points.reshape(-1, 3), np.float32)
-    out = np.zeros(len(flat), np.float32)
     grid = rng.standard_normal((16, 16, 16)).astype(np.float32) * 0.6
-    part = np.zeros_like(out)
+    out = np.zeros(points.shape[:-1], np.float32)
     for octave in range(octaves):
-        part[:] = 0
-        _noise_lookup(flat, grid, np.float32(scale * 2**octave), part)
-        out += part * 0.6**octave
-    return out.reshape(points.shape[:-1])
+        waves = scale * 2**octave
+        # Slow waves over a whole page are sampled at every second texel.
+        coarse = points.ndim == 4 and waves < COARSE_WAVES_PER_CM
+        place = points[:, ::2, ::2] if coarse else points
+        flat = np.ascontiguousarray(place.reshape(-1, 3), np.float32)
+        part = np.zeros(len(flat), np.float32)
+        _noise_lookup(flat, grid, np.float32(waves), part)
+        layer = part.reshape(place.shape[:-1])
+        if coarse:
+            layer = np.stack(
+                [cv2.resize(page, (points.shape[2], points.shape[1])) for page in layer]
+            )
+        out += layer * np.float32(0.6**octave)
+    return out
+
+
+def blur_front(canvas: F32, sigma: float) -> F32:
+    """The canvas with its front (13 cm to either side, brow to chin and beyond) blurred."""
+    middle = CANVAS_SIZE[1] // 2
+    part = np.s_[
+        : 28 * CANVAS_PX_PER_CM, middle - 14 * CANVAS_PX_PER_CM : middle + 14 * CANVAS_PX_PER_CM
+    ]
+    out = canvas.copy()
+    out[part] = cv2.GaussianBlur(canvas[part], (0, 0), sigma)
+    return out
 
 
 def smoothstep(low: float, high: float, value: F32) -> F32:
@@ -362,7 +390,7 @@ def _paint_brow(
     outline = to_canvas_px(np.vstack([top, bottom[::-1]]).astype(np.float32))
     haze = np.zeros(canvas.shape, np.float32)
     cv2.fillPoly(haze, [np.round(outline * 16).astype(np.int32)], 1.0, cv2.LINE_AA, 4)
-    canvas[:] = np.maximum(canvas, cv2.GaussianBlur(haze, (0, 0), 3.5) * 0.55 * density)
+    canvas[:] = np.maximum(canvas, blur_front(haze, 3.5) * 0.55 * density)
     strokes = np.zeros(canvas.shape, np.uint8)
     inward = np.sign(-upper[0, 0])
     for _ in range(int(260 * density)):
@@ -377,7 +405,7 @@ def _paint_brow(
             np.int32
         )
         cv2.line(strokes, ends[0].tolist(), ends[1].tolist(), 255, 1, cv2.LINE_AA, 4)
-    inside = cv2.GaussianBlur(haze, (0, 0), 3.0)
+    inside = blur_front(haze, 3.0)
     canvas[:] = np.maximum(
         canvas, np.clip(inside * 1.6, 0, 1) * strokes / 255.0 * min(1.0, 0.55 + 0.4 * density)
     )
@@ -505,7 +533,7 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
                 rng.uniform(0.1, 0.3),
                 -1,
             )
-    marks = cv2.GaussianBlur(marks, (0, 0), 1.2)
+    marks = blur_front(marks, 1.2)
     wrinkles = np.zeros(CANVAS_SIZE, np.float32)
 
     def crease(points: list[tuple[float, float]], depth: float, width: int) -> None:
@@ -515,7 +543,7 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
             path = path + np.cumsum(rng.normal(0, 0.01, path.shape), 0)
             px = np.round(to_canvas_px(path.astype(np.float32)) * 16).astype(np.int32)
             cv2.polylines(line, [px], False, depth, width, cv2.LINE_AA, 4)
-        wrinkles[:] = np.maximum(wrinkles, cv2.GaussianBlur(line, (0, 0), 1.0 + 0.6 * width))
+        wrinkles[:] = np.maximum(wrinkles, blur_front(line, 1.0 + 0.6 * width))
 
     crease([(1.75, -0.3), (2.6, -1.6), (3.2, -3.2)], 0.2 + 0.55 * age * rng.random(), 4)
     if age > 0.45:
@@ -545,7 +573,7 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
         cv2.LINE_AA,
         4,
     )
-    lip_mask = fetch(cv2.GaussianBlur(shape, (0, 0), 2.5)) * (xyz[..., 2] > 7.0)
+    lip_mask = fetch(blur_front(shape, 2.5)) * (xyz[..., 2] > 7.0)
     lip = skin * np.array([0.86, 0.60, 0.60]) + np.array([0.02, 0.0, 0.01])
     if makeup > 0.5:
         lip = 0.45 * lip + 0.55 * np.array(
@@ -567,7 +595,7 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
         cv2.LINE_AA,
         4,
     )
-    colour *= 1 - (0.45 * fetch(cv2.GaussianBlur(line, (0, 0), 2.0)))[..., None]
+    colour *= 1 - (0.45 * fetch(blur_front(line, 2.0)))[..., None]
     # Eye line (lash roots).
     rim = np.zeros(CANVAS_SIZE, np.float32)
     for side in ('Right', 'Left'):
@@ -588,7 +616,7 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
                 4,
             )
             rim = np.maximum(rim, layer)
-    colour *= 1 - (fetch(cv2.GaussianBlur(rim, (0, 0), 1.6)) * 0.75)[..., None]
+    colour *= 1 - (fetch(blur_front(rim, 1.6)) * 0.75)[..., None]
     # Beard.
     hair_linear = hair.astype(np.float32)
     if beard > 0:

@@ -13,7 +13,7 @@ from training.synthetic.face_model import FaceModel
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 
-JAW_STEPS = 25
+JAW_STEPS = 37
 # WFLW index of each landmark in a mirrored picture.
 MIRROR98 = np.array(
     [*range(32, -1, -1)]
@@ -90,8 +90,16 @@ def jaw_paths(atlas: Atlas) -> tuple[I32, F32, F32]:
     at = np.linspace(0, arc[-1], 33)
     points = np.stack([np.interp(at, arc, chain[:, k]) for k in range(3)], 1)
     start = unroll(points)
-    target = np.stack([np.zeros(33), np.where(start[:, 1] > -3.0, start[:, 1], -3.2)], 1)
-    shares = np.linspace(0, 0.55, JAW_STEPS)[None, :, None]
+    target = np.stack(
+        [
+            np.zeros(33),
+            np.where(start[:, 1] > -3.0, start[:, 1], -3.0 + 0.6 * (start[:, 1] + 3.0)),
+        ],
+        1,
+    )
+    # Beside the eye the path ends before the eye does.
+    end = np.where(start[:, 1] > 1.0, 1 - 5.2 / np.maximum(np.abs(start[:, 0]), 5.2), 0.9)
+    shares = (np.linspace(0, 1, JAW_STEPS)[None, :] * end[:, None])[..., None]
     grid = start[:, None] * (1 - shares) + target[:, None] * shares
     vertices, weights = atlas.on_mesh(grid.reshape(-1, 2).astype(np.float32))
     outward = points[:, :2] - np.array([0.0, 1.0])
