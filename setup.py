@@ -72,6 +72,7 @@ setup(
         'rosbags>=0.10',
         'PyYAML>=6',
         'matplotlib>=3.7',
+        'plotly>=5.20',
         'rich>=13',
     ],
     extras_require={

@@ -16,6 +16,7 @@ COMMANDS = {
         'kf_imitation.offline.replay',
         'run a video or bag offline, write tables and plots',
     ),
+    'report': ('kf_imitation.offline.report', 'write a page about a bag or replay folder'),
     'evaluate': ('kf_imitation.offline.evaluate', 'measure keyframes and imitation on clips'),
     'robot': ('kf_imitation.robot_cli', 'check a robot file, list the robots'),
     'servo': ('kf_imitation.servo_cli', 'scan, check and move servos'),

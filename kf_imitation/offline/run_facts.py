@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from kf_imitation.data_types import FloatArray
 from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.score_scale import BLENDSHAPES, ROTATION_WEIGHT
 from kf_imitation.offline.output import OutputError
 from kf_imitation.offline.run_record import PosedKeyframe, RunRecord
 from kf_imitation.stats import Times
@@ -60,6 +62,7 @@ def write_facts(
                 'stamp_s': posed.keyframe.stamp_ns * 1e-9,
                 'prominence': round(posed.keyframe.prominence, 6),
                 'changes': strongest(changes.get(posed.keyframe.index)),
+                'shares': shares(changes.get(posed.keyframe.index)),
             }
             for posed in run.posed
         ],
@@ -87,6 +90,18 @@ def write_crops(folder: Path, run: RunRecord) -> None:
 def crop_name(posed: PosedKeyframe) -> str:
     """Return the file name of a keyframe's picture."""
     return f'{posed.keyframe.index:06d}.jpg'
+
+
+def shares(change: FloatArray | None) -> dict[str, int]:
+    """Return how much of a score comes from expression and how much from head motion [%]."""
+    if change is None or len(change) != len(CHANGE_NAMES):
+        return {}
+    parts = {
+        'expression': float(np.linalg.norm(change[:BLENDSHAPES])),
+        'head': ROTATION_WEIGHT * float(np.linalg.norm(change[BLENDSHAPES:])),
+    }
+    total = sum(parts.values()) or 1.0
+    return {name: round(100 * part / total) for name, part in parts.items()}
 
 
 def strongest(change: FloatArray | None) -> dict[str, Any]:
