@@ -75,6 +75,9 @@ class ServoBus(Protocol):
     def tick(self, now_s: float) -> None:
         """Tell a bus without real time what time it is; others ignore it."""
 
+    def hurry(self, in_cycle: bool) -> None:
+        """Wait only briefly for the reply of one servo (in the cycle), or patiently (setup)."""
+
     def ping(self, id_: int, tries: int = 3) -> PingReply:
         """Ask one servo for its model."""
 

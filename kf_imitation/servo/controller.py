@@ -312,6 +312,7 @@ class ServoController:
         self._now_s = self._clock()
         self._bus.tick(self._now_s)
         self._bus.open()
+        self._bus.hurry(False)
         try:
             self._joints.setup()
             self._watch.all_present()
@@ -320,6 +321,7 @@ class ServoController:
             self._begin()
             self._joints.torque_on(active)
             self._joints.arm_watchdog(active)
+            self._bus.hurry(True)
         except BaseException:
             self._joints.torque_off()
             self._bus.shutdown()
@@ -469,6 +471,7 @@ class ServoController:
                 self._walk_to_neutral()
         finally:
             hold = self.exit_policy == 'hold' and self.state == RUNNING
+            self._bus.hurry(False)
             try:
                 if self.state == LOST:
                     self._bus.close()

@@ -37,6 +37,9 @@ class DirectBus:
                 servo.step(now_s - self._now_s)
         self._now_s = now_s
 
+    def hurry(self, in_cycle: bool) -> None:
+        """Do nothing."""
+
     def ping(self, id_: int, tries: int = 1) -> PingReply:
         """Ask one servo for its model."""
         servo = self._servo(id_)

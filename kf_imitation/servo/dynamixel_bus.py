@@ -26,10 +26,12 @@ from kf_imitation.errors import PortError
 from kf_imitation.servo.bus import BlockReply, DeviceError, NoReplyError, PingReply, retry
 
 # A reply's time beyond its bytes: USB 1 ms, scheduling, return delay of a servo not set up yet.
-# Group reads run in the cycle; what is done to one servo may take longer on a busy machine.
+# Outside the cycle a busy machine gets more time.
 GROUP_MARGIN_S = 0.012
 SINGLE_MARGIN_S = 0.025
-QUIET_S = 0.004  # after a missing reply: silence that shows that it does not come late either
+PATIENT_MARGIN_S = 0.08
+# After a missing reply: this share of the margin in silence shows that it does not come late.
+QUIET_SHARE = 0.3
 WRITE_TIMEOUT_S = 0.1
 TRIES = 3
 FAST_FAILURES = 3  # in a row: find out again whether fast or normal group reads work
@@ -40,7 +42,7 @@ class _Port(PortHandler):  # type: ignore[misc]
     """The SDK's port with exclusive access, short timeouts and sleeping instead of spinning."""
 
     is_open: bool
-    margin_s = SINGLE_MARGIN_S
+    margin_s = PATIENT_MARGIN_S
 
     def setupPort(self, cflag_baud: int) -> bool:  # noqa: N802
         if self.is_open:
@@ -81,7 +83,7 @@ class _Port(PortHandler):  # type: ignore[misc]
         Replies carry no number: a late one would pass for the reply to the next instruction.
         """
         fd = self.ser.fileno()
-        while select.select([fd], [], [], QUIET_S)[0]:
+        while select.select([fd], [], [], QUIET_SHARE * self.margin_s)[0]:
             if not os.read(fd, 4096):
                 raise serial.SerialException('the device is gone')
 
@@ -133,6 +135,7 @@ class DynamixelBus:
         self.baud = baud
         self.fast: bool | None = None
         self._fast_failures = 0
+        self._margin_s = PATIENT_MARGIN_S
         self._port = _Port(port)
         self._handler = Protocol2PacketHandler()
         self._reads: dict[tuple[int, int, tuple[int, ...]], _Read] = {}
@@ -166,6 +169,10 @@ class DynamixelBus:
 
     def tick(self, now_s: float) -> None:
         """Do nothing: a real bus has its own time."""
+
+    def hurry(self, in_cycle: bool) -> None:
+        """Wait only briefly for the reply of one servo (in the cycle), or patiently."""
+        self._margin_s = SINGLE_MARGIN_S if in_cycle else PATIENT_MARGIN_S
 
     def ping(self, id_: int, tries: int = TRIES) -> PingReply:
         """Ask one servo for its model number and firmware."""
@@ -226,7 +233,7 @@ class DynamixelBus:
         with self._guard(GROUP_MARGIN_S):
             result = self._read_group(group)
         if result != COMM_SUCCESS:
-            with self._guard():
+            with self._guard(GROUP_MARGIN_S):
                 self._port.drain()
             raise NoReplyError(
                 f'group read of servos {_ids(key[2])}: {self._handler.getTxRxResult(result)}'
@@ -288,11 +295,11 @@ class DynamixelBus:
         raise NoReplyError(retry(tries, f'{what}: {self._handler.getTxRxResult(result)}'))
 
     @contextlib.contextmanager
-    def _guard(self, margin_s: float = SINGLE_MARGIN_S) -> Iterator[None]:
+    def _guard(self, margin_s: float = 0.0) -> Iterator[None]:
         """Turn what the SDK and pyserial throw into our errors, and leave the port usable."""
         if not self._port.is_open:
             raise PortError(f'{self.port}: is not open')
-        self._port.margin_s = margin_s
+        self._port.margin_s = margin_s or self._margin_s
         try:
             yield
         except (serial.SerialException, OSError, termios.error) as error:

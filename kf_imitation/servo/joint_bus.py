@@ -186,7 +186,8 @@ class JointBus:
     def _torque_is_off(self, index: int) -> bool:
         try:
             self.write_register(index, 'torque_enable', 0)
-            return not self.read_register(index, 'torque_enable')
+            torque, _ = self.read_torque(index)  # of a length of its own: no late reply fits
+            return not torque
         except BusError:
             return False
 
