@@ -114,6 +114,42 @@ _TEMPLATE_DISTANCE_M = 0.35
 MEAN_FACE_M: NDArray[np.float64] = np.array(_POINTS_M, np.float64)
 
 
+# Distance of the outer eye corners.
+EYE_SPAN_M = float(np.linalg.norm(MEAN_FACE_M[60] - MEAN_FACE_M[72]))
+
+
+def turn_to_front(
+    points_px: NDArray[np.floating],
+    rotation: NDArray[np.floating],
+    translation_m: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """Take the head pose out of landmarks: each goes along its ray to the mean face's depth.
+
+    The camera need not be known: the pose says where the mean face would be seen, and the pixels
+    are that times the focal length plus the principal point (least squares).
+
+    Args:
+        points_px: (98, 2).
+        rotation: (3, 3), head to camera.
+        translation_m: (3,).
+
+    Returns:
+        (98, 2) in units of the mean face's eye distance, x to the person's left, y down.
+    """
+    turn = rotation.astype(np.float64)
+    shift = translation_m.astype(np.float64)
+    pixels = points_px.astype(np.float64)
+    seen = MEAN_FACE_M @ turn.T + shift
+    ideal = seen[:, :2] / seen[:, 2:]
+    spread = ideal - ideal.mean(axis=0)
+    focal = float((spread * (pixels - pixels.mean(axis=0))).sum() / (spread**2).sum())
+    centre = pixels.mean(axis=0) - focal * ideal.mean(axis=0)
+    rays = np.column_stack([(pixels - centre) / focal, np.ones(len(pixels))]) @ turn
+    origin = -shift @ turn
+    along = (MEAN_FACE_M[:, 2] - origin[2]) / rays[:, 2]
+    return np.asarray((origin + rays * along[:, None])[:, :2] / EYE_SPAN_M)
+
+
 def template() -> NDArray[np.float32]:
     """The face straight ahead, where the landmark model likes it in its crop.
 

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
-from kf_imitation.expression.channels import IS_ANGLE, rest_levels
+from kf_imitation.expression import channel_weights as table
+from kf_imitation.expression.channels import IS_ANGLE, per_channel
 
 Levels = NDArray[np.float64]
 
-MINIMUM_RANGE = 0.1  # extreme over neutral; less would turn noise into grimaces
-_NEUTRAL_LIMIT = 1.5  # no face at rest is further out, in raw units and in rad
+# Raw units are those before the sigmoid: 1 is a quarter of the range where it is steepest.
+MINIMUM_RANGE = 1.5  # extreme over neutral; less would turn noise into grimaces
+_NEUTRAL_LIMIT = 15.0  # no face at rest is further out
+_ANGLE_LIMIT_RAD = 1.0
+
+MINIMUM_FACES = 10  # of a calibration session, at rest and posed
+_WAVER = 1.5  # largest standard deviation of a face at rest
+
+REST = per_channel(table.REST)
+FULL = per_channel(table.FULL, 1.0)
 
 
 @dataclass(frozen=True)
@@ -42,15 +51,57 @@ class Calibration:
         Returns:
             (19,) float64.
         """
-        moved = raw - self.neutral
-        scaled = np.clip(moved / (self.extreme - self.neutral), 0.0, 1.0)
-        return np.where(IS_ANGLE, moved, scaled)
+        # Where the person is between neutral and extreme, most faces are on the same curve.
+        share = (raw - self.neutral) / (self.extreme - self.neutral)
+        low, high = _sigmoid(REST), _sigmoid(FULL)
+        curve = (_sigmoid(REST + share * (FULL - REST)) - low) / (high - low)
+        return np.where(IS_ANGLE, raw - self.neutral, np.clip(curve, 0.0, 1.0))
 
     @classmethod
     def default(cls) -> 'Calibration':
         """Levels of most faces; nothing is taken off angles."""
-        neutral = rest_levels()
-        return cls('', neutral, np.maximum(neutral + MINIMUM_RANGE, 1.0))
+        return cls('', REST.copy(), FULL.copy())
+
+    @classmethod
+    def of_session(cls, person: str, rest: Levels, posed: Levels) -> 'Calibration':
+        """Calibrate from what a person showed.
+
+        Args:
+            person: name.
+            rest: (n, 19) raw channels of the relaxed face.
+            posed: (m, 19) raw channels while the person made all expressions.
+
+        Returns:
+            Neutral is the median at rest, the extreme the 95th percentile of the rest; channels
+            that the person did not use keep the range of most faces.
+
+        Raises:
+            ConfigError: the session cannot be used, with every reason.
+        """
+        subject = f'calibration of {person}'
+        if len(rest) < MINIMUM_FACES or len(posed) < MINIMUM_FACES:
+            raise ConfigError(
+                subject,
+                [
+                    f'{len(rest)} faces at rest and {len(posed)} expressions were seen, '
+                    f'each must be {MINIMUM_FACES} or more'
+                ],
+            )
+        neutral = np.median(rest, axis=0)
+        reached = np.percentile(posed, 95, axis=0)
+        width = FULL - REST
+        used = reached - neutral > 0.5 * width
+        faults = [
+            f'channels.{CHANNELS[k]}: the face at rest wavered by {rest[:, k].std():.2f}, '
+            f'it must keep within {_WAVER:g}'
+            for k in np.flatnonzero((rest.std(axis=0) > _WAVER) & ~IS_ANGLE)
+        ]
+        for name in ('jaw_open', 'eye_close_left', 'eye_close_right'):
+            if not used[CHANNELS.index(name)]:
+                faults.append(f'channels.{name} hardly moved, it must be shown fully')
+        if faults:
+            raise ConfigError(subject, faults)
+        return cls(person, neutral, np.where(used, reached, neutral + width))
 
     def save(self, path: str | Path) -> None:
         """Write a file that load reads.
@@ -116,10 +167,11 @@ def _check(document: Any) -> tuple[list[str], Levels, Levels, str]:
         if bad:
             continue
         neutral[index] = float(section['neutral'])
-        if abs(neutral[index]) > _NEUTRAL_LIMIT:
+        limit = _ANGLE_LIMIT_RAD if name in ANGLE_CHANNELS else _NEUTRAL_LIMIT
+        if abs(neutral[index]) > limit:
             faults.append(
                 f'channels.{name}.neutral = {neutral[index]:g} must be from '
-                f'{-_NEUTRAL_LIMIT:g} to {_NEUTRAL_LIMIT:g}'
+                f'{-limit:g} to {limit:g}'
             )
         if 'extreme' in keys:
             extreme[index] = float(section['extreme'])
@@ -135,23 +187,27 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
 
 
+def _sigmoid(x: Levels) -> Levels:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -40.0, 40.0))))
+
+
 class AutoCalibration:
     """Learns neutral and range while it runs, for people without a calibration file.
 
-    Neutral is a low quantile of what was seen, because faces return to rest; it starts at the
-    level of most faces and trusts what it sees more with every face. The range only narrows a
-    little: somebody who has not smiled yet may still do so.
+    Neutral is read off a low quantile of what was seen, because faces return to rest. How far it
+    is believed was measured on the train clips per channel, and it grows with every face. The
+    range only widens, for people whose face goes further than most.
     """
 
     _KEPT = 400
-    _TRUST = 12.0  # faces after which seen and presumed levels count alike
-    _QUANTILE = 0.2
-    _FARTHEST = 0.35  # most a person's neutral may differ from that of most faces
-    _LEAST_RANGE = 0.7
+    _HALF = 8.0  # faces after which half of it is believed
+    _FARTHEST = 2.0  # most a person's neutral may be off, in standard deviations of people
 
     def __init__(self) -> None:
         self._seen: deque[Levels] = deque(maxlen=self._KEPT)
-        self._default = Calibration.default()
+        self._typical = per_channel(table.TYPICAL)
+        self._limit = self._FARTHEST * per_channel(table.SPREAD)
+        self._trust = per_channel(table.TRUST)
 
     def push(self, raw: Levels, good: NDArray[np.bool_]) -> Calibration:
         """Take the next face.
@@ -167,19 +223,14 @@ class AutoCalibration:
         seen = np.array(self._seen)
         count = np.isfinite(seen).sum(axis=0)
         known = count > 0
-        low, high = self._default.neutral.copy(), self._default.extreme.copy()
+        low, high = self._typical.copy(), FULL.copy()
         if known.any():
-            quantiles = np.nanquantile(seen[:, known], (self._QUANTILE, 0.98), axis=0)
-            low[known], high[known] = quantiles
-        trust = count / (count + self._TRUST)
-        presumed = self._default.neutral
-        shift = np.clip(trust * (low - presumed), -self._FARTHEST, self._FARTHEST)
+            low[known], high[known] = np.nanquantile(seen[:, known], (0.2, 0.99), axis=0)
+        trust = self._trust * count / (count + self._HALF)
+        shift = np.clip(trust * (low - self._typical), -self._limit, self._limit)
         # Angles keep their zero: a person may look aside for long.
-        neutral = np.where(IS_ANGLE, 0.0, presumed + shift)
-        width = self._default.extreme - presumed
-        seen_width = np.clip(high - neutral, self._LEAST_RANGE * width, width)
-        reach = count / (count + 10 * self._TRUST)
-        return Calibration('', neutral, neutral + width + reach * (seen_width - width))
+        neutral = np.where(IS_ANGLE, 0.0, REST + shift)
+        return Calibration('', neutral, np.maximum(neutral + FULL - REST, high))
 
     def reset(self) -> None:
         """Forget the person."""

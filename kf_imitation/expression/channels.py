@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from kf_imitation import wflw
 from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, HeadPose, Landmarks
-from kf_imitation.expression.channel_weights import BIAS, ODD, REST, WEIGHTS
+from kf_imitation.expression import channel_weights as table
 from kf_imitation.expression.geometry import FEATURES, face_features
 
 HEAD = ('head_yaw', 'head_pitch', 'head_roll')
@@ -57,20 +57,22 @@ def _weight_rows() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np
             continue
         base, side = _side_of(channel)
         weights = np.zeros(len(FEATURES))
-        for feature, weight in WEIGHTS[base].items():
+        for feature, weight in table.WEIGHTS[base].items():
             weights[FEATURES.index(feature)] = weight
-        bias[row] = 0.0 if base in ODD else BIAS[base]
+        bias[row] = 0.0 if base in table.ODD else table.BIAS[base]
         if side:
             (left if side == 'left' else right)[row] = weights
         else:
             left[row] = weights / 2
-            right[row] = (-weights if base in ODD else weights) / 2
+            right[row] = (-weights if base in table.ODD else weights) / 2
     return left, right, bias
 
 
-def rest_levels() -> NDArray[np.float64]:
-    """(19,) what raw_channels gives for most faces at rest."""
-    return np.array([REST.get(_side_of(c)[0], 0.0) for c in CHANNELS])
+def per_channel(levels: dict[str, float], of_angles: float = 0.0) -> NDArray[np.float64]:
+    """A level of channel_weights by channel: (19,) in CHANNELS order."""
+    return np.array(
+        [of_angles if c in ANGLE_CHANNELS else levels[_side_of(c)[0]] for c in CHANNELS]
+    )
 
 
 _LEFT, _RIGHT, _BIAS = _weight_rows()
@@ -88,8 +90,8 @@ def raw_channels(landmarks: Landmarks, pose: HeadPose) -> NDArray[np.float64]:
         pose: solved from them.
 
     Returns:
-        (19,) float64 in CHANNELS order; unit channels are about 0 at rest and 1 at the extreme
-        but neither is cut off, angles in rad.
+        (19,) float64 in CHANNELS order: unit channels before the sigmoid (Calibration.apply turns
+        them into 0..1), angles in rad.
     """
     left, right = face_features(landmarks, pose)
     raw = _LEFT @ left + _RIGHT @ right + _BIAS

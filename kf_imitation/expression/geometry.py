@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import HeadPose, Landmarks
-from kf_imitation.mean_face import MEAN_FACE_M
+from kf_imitation.mean_face import turn_to_front
 from kf_imitation.wflw import FLIP
 
 Points = NDArray[np.float64]
@@ -76,44 +76,18 @@ def face_features(landmarks: Landmarks, pose: HeadPose) -> tuple[Points, Points]
     Returns:
         (len(FEATURES),) float64 with the person's left as the own side, and of the mirrored face.
     """
-    points = frontal_points(landmarks, pose)
+    points = turn_to_front(landmarks.points_px, pose.rotation, pose.translation_m)
     yaw, pitch, roll = pose.yaw_rad, pose.pitch_rad, pose.roll_rad
     left = side_features(points, yaw, pitch, roll)
     right = side_features(points[FLIP] * [-1.0, 1.0], -yaw, pitch, -roll)
     return left, right
 
 
-def frontal_points(landmarks: Landmarks, pose: HeadPose) -> Points:
-    """Turn the points to the front.
-
-    Args:
-        landmarks: in pixels.
-        pose: solved from them.
-
-    Returns:
-        (98, 2) in units of the mean face's eye distance: x to the person's left, y down.
-    """
-    rotation = pose.rotation.astype(np.float64)
-    shift = pose.translation_m.astype(np.float64)
-    pixels = landmarks.points_px.astype(np.float64)
-    seen = MEAN_FACE_M @ rotation.T + shift
-    ideal = seen[:, :2] / seen[:, 2:]
-    # The camera is not known here, but the pose is: pixels = focal * ideal + centre.
-    spread = ideal - ideal.mean(axis=0)
-    focal = float((spread * (pixels - pixels.mean(axis=0))).sum() / (spread**2).sum())
-    centre = pixels.mean(axis=0) - focal * ideal.mean(axis=0)
-    rays = np.column_stack([(pixels - centre) / focal, np.ones(len(pixels))]) @ rotation
-    origin = -shift @ rotation
-    along = (MEAN_FACE_M[:, 2] - origin[2]) / rays[:, 2]
-    eye_span = np.linalg.norm(MEAN_FACE_M[60] - MEAN_FACE_M[72])
-    return np.asarray((origin + rays * along[:, None])[:, :2] / eye_span)
-
-
 def side_features(points: Points, yaw: float, pitch: float, roll: float) -> Points:
     """Features with the person's left side as the own side; mirror the points for the right.
 
     Args:
-        points: (98, 2) as frontal_points gives them.
+        points: (98, 2) as turn_to_front gives them.
         yaw: [rad], positive to the own side.
         pitch: [rad], positive down.
         roll: [rad], positive to the other side.

@@ -1,7 +1,7 @@
 """Head pose from 98 landmarks: the mean face seen through the camera (PnP).
 
-A first solution from points that hardly move with the expression is refined on the confident
-ones of them. Angles follow data_types.HeadPose.
+PnP uses the points that hardly move with the expression; a small linear correction takes care of
+what still does. Angles follow data_types.HeadPose.
 """
 
 import cv2
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from kf_imitation import wflw
 from kf_imitation.data_types import CameraModel, HeadPose, Landmarks
-from kf_imitation.mean_face import MEAN_FACE_M
+from kf_imitation.landmarks.pose_weights import BIAS, OF_ANGLES, OF_POINTS
+from kf_imitation.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
 
 # Nose, eye corners, the upper contour and the brows' ends and middles: what moves least when a
 # face talks. Measured on the train clips, docs/landmarks.md.
@@ -23,7 +24,8 @@ STABLE = (
 )
 _MINIMUM_CONFIDENCE = 0.25
 _MINIMUM_POINTS = 12
-_EYE_SPAN_M = float(np.linalg.norm(MEAN_FACE_M[60] - MEAN_FACE_M[72]))
+# No face differs from the mean face by more than this turn.
+_LARGEST_CORRECTION_RAD = 0.25
 
 
 def angles_of(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
@@ -65,12 +67,15 @@ def camera_matrix(camera: CameraModel) -> NDArray[np.float64]:
     )
 
 
-def solve_head_pose(landmarks: Landmarks, camera: CameraModel) -> HeadPose:
+def solve_head_pose(
+    landmarks: Landmarks, camera: CameraModel, *, corrected: bool = True
+) -> HeadPose:
     """Where the head is and where it looks.
 
     Args:
         landmarks: of a face in front of the camera, pixels of the full image.
         camera: of the full image.
+        corrected: add `correction`.
 
     Returns:
         The pose; error_px is the RMS over the points used.
@@ -87,16 +92,44 @@ def solve_head_pose(landmarks: Landmarks, camera: CameraModel) -> HeadPose:
     seen, _ = cv2.projectPoints(MEAN_FACE_M[used], turn, shift, matrix, None)
     error = float(np.sqrt(((seen[:, 0] - pixels) ** 2).sum(axis=1).mean()))
     rotation = cv2.Rodrigues(turn)[0]
-    yaw, pitch, roll = angles_of(rotation)
+    angles = np.array(angles_of(rotation))
+    if corrected:
+        angles += correction(landmarks.points_px, rotation, shift[:, 0])
+    yaw, pitch, roll = (float(angle) for angle in angles)
     return HeadPose(
         landmarks.stamp_ns,
-        rotation.astype(np.float32),
+        rotation_of(yaw, pitch, roll),
         shift[:, 0].astype(np.float32),
         yaw,
         pitch,
         roll,
         error,
     )
+
+
+def correction(
+    points_px: NDArray[np.floating],
+    rotation: NDArray[np.floating],
+    translation_m: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """What the turn of a rigid mean face misses: a face that talks or frowns is no rigid body.
+
+    A linear reading of what is left after the face was turned to the front, fitted on the train
+    clips (training/landmarks/fit_pose.py).
+
+    Args:
+        points_px: (98, 2).
+        rotation: (3, 3) as PnP gave it.
+        translation_m: (3,).
+
+    Returns:
+        (3,) yaw, pitch, roll to add [rad].
+    """
+    front = turn_to_front(points_px, rotation, translation_m)
+    left_over = front - MEAN_FACE_M[:, :2] / EYE_SPAN_M
+    angles = np.array(angles_of(rotation))
+    turn = np.einsum('apc,pc->a', OF_POINTS, left_over) + OF_ANGLES @ angles + BIAS
+    return np.asarray(np.clip(turn, -_LARGEST_CORRECTION_RAD, _LARGEST_CORRECTION_RAD))
 
 
 def _first_guess(
@@ -106,7 +139,7 @@ def _first_guess(
     eyes = points[72] - points[60]
     height = float(np.linalg.norm(points[16] - points[[60, 72]].mean(axis=0)))
     mean_height = float(np.linalg.norm(MEAN_FACE_M[16] - MEAN_FACE_M[[60, 72]].mean(axis=0)))
-    px_per_m = max(float(np.linalg.norm(eyes)) / _EYE_SPAN_M, height / mean_height, 1e-3)
+    px_per_m = max(float(np.linalg.norm(eyes)) / EYE_SPAN_M, height / mean_height, 1e-3)
     distance = camera.focal_px / px_per_m
     middle = points[[60, 64, 68, 72]].mean(axis=0)
     centre = np.array([(camera.width - 1) / 2, (camera.height - 1) / 2])

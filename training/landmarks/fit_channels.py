@@ -1,8 +1,9 @@
 """Fit the fixed mapping from geometry to channels on the train clips and write it as a table.
 
-One ridge regression per channel on the features of kf_imitation/expression/geometry.py, inside
-each person (a person's own mean is taken off both sides, so that only movement counts), on the
-face and on its mirror image. The table is kf_imitation/expression/channel_weights.py:
+Unit channels: sigmoid(bias + weights * features), least squares on the label, with a ridge on the
+weights and an offset per person that is thrown away afterwards (its spread is kept: it says how
+much people differ). Gaze: ridge regression inside each person. Everything on the face and on its
+mirror image. The table is kf_imitation/expression/channel_weights.py:
 
     .venv/bin/python -m training.landmarks.fit_channels [--points predicted.npz] --write
 """
@@ -15,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 
 from kf_imitation.data_types import CHANNELS, CameraModel, Landmarks
 from kf_imitation.expression.geometry import FEATURES, face_features
@@ -50,26 +53,49 @@ class Fit(NamedTuple):
 
     features: tuple[str, ...]
     symmetry: str
-    ridge: float = 0.01
+    ridge: float
 
 
 FITS = {
-    'jaw_open': Fit(MOUTH, 'both'),
-    'mouth_smile': Fit(MOUTH, 'side', 0.03),
-    'mouth_frown': Fit(MOUTH, 'side', 0.03),
-    'mouth_pucker': Fit(MOUTH, 'both', 0.03),
-    'lip_press': Fit(MOUTH, 'both', 0.03),
-    'eye_close': Fit(EYE, 'side', 0.003),
-    'eye_wide': Fit(EYE + BROW, 'side', 0.003),
-    'brow_raise': Fit(BROW + LIDS, 'side', 0.01),
-    'brow_lower': Fit(BROW + LIDS, 'both', 0.03),
-    'gaze_yaw': Fit(
-        (*EYE, 'pupil_x', 'pupil_x_other'),
-        'odd',
-        0.003,
-    ),
+    'jaw_open': Fit(MOUTH, 'both', 1e-3),
+    'mouth_smile': Fit(MOUTH, 'side', 3e-4),
+    'mouth_frown': Fit(MOUTH, 'side', 1e-3),
+    'mouth_pucker': Fit(MOUTH, 'both', 3e-4),
+    'lip_press': Fit(MOUTH, 'both', 3e-3),
+    'eye_close': Fit(EYE, 'side', 1e-4),
+    'eye_wide': Fit(EYE + BROW, 'side', 1e-4),
+    'brow_raise': Fit(BROW + LIDS, 'side', 3e-3),
+    'brow_lower': Fit(BROW + LIDS, 'both', 1e-3),
+    'gaze_yaw': Fit((*EYE, 'pupil_x', 'pupil_x_other'), 'odd', 0.003),
     'gaze_pitch': Fit((*EYE, 'pupil_x', 'pupil_x_other'), 'both', 0.003),
 }
+LINEAR = ('gaze_yaw', 'gaze_pitch')
+OFFSET_RIDGE = 1e-4
+LEAST_REST, FULL = 0.02, 0.95  # label values that count as rest and as the extreme
+
+
+class Mapping(NamedTuple):
+    """One fitted channel.
+
+    Attributes:
+        names: of the features.
+        weights: on them.
+        bias: one for all people.
+        rest: raw value of a face at rest.
+        full: raw value of the extreme.
+        typical: 20th percentile of raw values over a clip, median of the people.
+        spread: standard deviation of the people's offsets.
+        trust: how much of a person's (20th percentile - typical) is an offset, 0..1.
+    """
+
+    names: tuple[str, ...]
+    weights: NDArray[np.float64]
+    bias: float
+    rest: float
+    full: float
+    typical: float
+    spread: float
+    trust: float
 
 
 class ClipFeatures(NamedTuple):
@@ -135,52 +161,91 @@ def clip_features(
         )
 
 
-def fit(
+def parts_of(
     base: str, plan: Fit, clips: list[ClipFeatures]
-) -> tuple[tuple[str, ...], NDArray[np.float64], float]:
-    """Fit one channel.
-
-    Returns:
-        Feature names, weights and bias.
-    """
-    names = plan.features + POSE
-    columns = [FEATURES.index(name) for name in names]
-    x_parts, y_parts, weights, biases = [], [], [], []
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Features and label of each clip, the face first and then its mirror image."""
+    columns = [FEATURES.index(name) for name in plan.features + POSE]
+    parts = []
     for clip in clips:
         if plan.symmetry == 'side':
-            y_left = clip.channels[:, CHANNELS.index(f'{base}_left')]
-            y_right = clip.channels[:, CHANNELS.index(f'{base}_right')]
+            left = clip.channels[:, CHANNELS.index(f'{base}_left')]
+            right = clip.channels[:, CHANNELS.index(f'{base}_right')]
         else:
-            y_left = clip.channels[:, CHANNELS.index(base)]
-            y_right = -y_left if plan.symmetry == 'odd' else y_left
-        for features, y in ((clip.left, y_left), (clip.right, y_right)):
-            x = features[:, columns]
-            x_parts.append(x - x.mean(0))
-            y_parts.append(y - y.mean())
-            weights.append(np.full(len(y), len(y) ** -0.5))
-            biases.append((x.mean(0), y.mean()))
-    x, y, weight = np.vstack(x_parts), np.concatenate(y_parts), np.concatenate(weights)
-    scale = x.std(0)
-    z = x / scale
-    gram = (z * weight[:, None]).T @ z / weight.sum() + plan.ridge * np.eye(len(columns))
-    solution = np.linalg.solve(gram, (z * weight[:, None]).T @ y / weight.sum()) / scale
-    bias = float(np.median([mean_y - mean_x @ solution for mean_x, mean_y in biases]))
-    return names, solution, bias
+            left = clip.channels[:, CHANNELS.index(base)]
+            right = -left if plan.symmetry == 'odd' else left
+        x = np.vstack([clip.left[:, columns], clip.right[:, columns]])
+        parts.append((x, np.concatenate([left, right]).astype(np.float64)))
+    return parts
 
 
-def rest_level(base: str, plan: Fit, clips: list[ClipFeatures]) -> float:
-    """What the labels say of a face at rest: the median over people of the 10th percentile."""
-    if plan.symmetry == 'odd' or base == 'gaze_pitch':
-        return 0.0
-    sides = (f'{base}_left', f'{base}_right') if plan.symmetry == 'side' else (base,)
-    picked = [CHANNELS.index(side) for side in sides]
-    return float(np.median([np.percentile(c.channels[:, picked], 10) for c in clips]))
+def fit(base: str, plan: Fit, clips: list[ClipFeatures]) -> Mapping:
+    """Fit one channel."""
+    parts = parts_of(base, plan, clips)
+    x = np.vstack([part for part, _ in parts])
+    y = np.concatenate([part for _, part in parts])
+    person = np.repeat(np.arange(len(parts)), [len(part) for _, part in parts])
+    weight = np.concatenate([np.full(len(part), len(part) ** -0.5) for _, part in parts])
+    weight /= weight.sum()
+    middle, scale = x.mean(0), x.std(0)
+    z = (x - middle) / scale
+    if base in LINEAR:
+        for k in range(len(parts)):
+            z[person == k] -= z[person == k].mean(0)
+        gram = (z * weight[:, None]).T @ z + plan.ridge * np.eye(z.shape[1])
+        solution = np.linalg.solve(gram, (z * weight[:, None]).T @ y) / scale
+        bias = float(np.median([part_y.mean() - part_x.mean(0) @ solution
+                                for part_x, part_y in parts]))  # fmt: skip
+        return Mapping(plan.features + POSE, solution, bias, 0.0, 1.0, 0.0, 0.0, 0.0)
+
+    count = z.shape[1]
+
+    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        weights, offsets = theta[:count], theta[count + 1 :]
+        seen = expit(z @ weights + theta[count] + offsets[person])
+        off = seen - y
+        slope = 2 * weight * off * seen * (1 - seen)
+        value = float((weight * off**2).sum() + plan.ridge * (weights**2).sum()
+                      + OFFSET_RIDGE * (offsets**2).sum())  # fmt: skip
+        gradient = np.concatenate(
+            [
+                z.T @ slope + 2 * plan.ridge * weights,
+                [slope.sum()],
+                np.bincount(person, slope, len(parts)) + 2 * OFFSET_RIDGE * offsets,
+            ]
+        )
+        return value, gradient
+
+    start = np.zeros(count + 1 + len(parts))
+    start[count] = -2.0
+    theta = minimize(loss, start, jac=True, method='L-BFGS-B', options={'maxiter': 400}).x
+    solution = theta[:count] / scale
+    offsets = theta[count + 1 :]
+    bias = float(theta[count] + np.median(offsets) - middle @ solution)
+    offsets = offsets - np.median(offsets)
+    low = np.array([np.percentile(part @ solution + bias, 20) for part, _ in parts])
+    typical = float(np.median(low))
+    # A person whose raw values lie high at rest has a negative offset.
+    trust = -float(((low - typical) * offsets).sum() / ((low - typical) ** 2).sum())
+    levels = np.median([np.percentile(part, 10) for _, part in parts])
+    return Mapping(
+        plan.features + POSE,
+        solution,
+        bias,
+        float(logit(max(levels, LEAST_REST))),
+        float(logit(FULL)),
+        typical,
+        float(offsets.std()),
+        float(np.clip(trust, 0, 1)),
+    )
 
 
 HEADER = '''"""The fixed mapping from geometry to channels, by training/landmarks/fit_channels.py.
 
-value = bias + sum of weight * feature (kf_imitation/expression/geometry.py), in the units of the
-channel. `REST` is the level of a face at rest.
+raw = bias + sum of weight * feature (kf_imitation/expression/geometry.py). Unit channels are the
+sigmoid of it. `REST` and `FULL` are the raw levels of most faces at rest and at the extreme;
+`TYPICAL` is the 20th percentile over a clip of most people, `SPREAD` how much people differ and
+`TRUST` how much of what a person's 20th percentile is off is theirs and not what they just do.
 """
 
 '''
@@ -190,16 +255,18 @@ def table(clips: list[ClipFeatures]) -> str:
     """Python source of the weight table."""
     fits = {base: fit(base, plan, clips) for base, plan in FITS.items()}
     lines = [HEADER, 'WEIGHTS: dict[str, dict[str, float]] = {\n']
-    for base, (names, solution, _) in fits.items():
+    for base, found in fits.items():
         lines.append(f'    {base!r}: {{\n')
-        lines += [f'        {n!r}: {w:.4f},\n' for n, w in zip(names, solution, strict=True)]
+        lines += [
+            f'        {n!r}: {w:.4f},\n' for n, w in zip(found.names, found.weights, strict=True)
+        ]
         lines.append('    },\n')
-    lines.append('}\n\nBIAS: dict[str, float] = {\n')
-    lines += [f'    {base!r}: {bias:.4f},\n' for base, (_, _, bias) in fits.items()]
-    lines.append('}\n\nREST: dict[str, float] = {\n')
-    lines += [f'    {base!r}: {rest_level(base, plan, clips):.4f},\n' for base, plan in
-              FITS.items()]  # fmt: skip
-    lines.append('}\n\nODD = frozenset({')
+    lines.append('}\n')
+    for key in ('bias', 'rest', 'full', 'typical', 'spread', 'trust'):
+        lines.append(f'\n{key.upper()}: dict[str, float] = {{\n')
+        lines += [f'    {base!r}: {getattr(found, key):.4f},\n' for base, found in fits.items()]
+        lines.append('}\n')
+    lines.append('\nODD = frozenset({')
     lines.append(', '.join(repr(b) for b, p in FITS.items() if p.symmetry == 'odd') + '})\n')
     return ''.join(lines)
 
