@@ -36,6 +36,12 @@ ARGUMENTS = (
     ('params', '', 'parameter file above config/kf_imitation.yaml'),
 )
 
+# The camera is where the robot's own eyes would be; z looks out of the face.
+EYES = (
+    '--frame-id base_link --child-frame-id camera_optical '
+    '--x 0.1 --z 0.1 --roll -1.5708 --yaw -1.5708'
+)
+
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the processes; a faulty argument raises before any of them starts."""
@@ -65,7 +71,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 
 
 def viewers(graph) -> list[LaunchDescriptionEntity]:
-    """RViz and, where the robot has a URDF, the publisher of its links."""
+    """RViz, the place of the camera and, where the robot has a URDF, its links."""
     robot = load_robot(graph.node('servo').parameters['robot'])
     layout = str(share_path('config/mimic.rviz'))
     actions = [
@@ -75,7 +81,12 @@ def viewers(graph) -> list[LaunchDescriptionEntity]:
             namespace=graph.namespace,
             arguments=['-d', layout],
             output='screen',
-        )
+        ),
+        Node(
+            package='tf2_ros',
+            executable='static_transform_publisher',
+            arguments=EYES.split(),
+        ),
     ]
     if robot.urdf:
         urdf = Path(share_path(f'urdf/{robot.urdf}')).read_text(encoding='utf-8')

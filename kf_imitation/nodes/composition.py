@@ -55,7 +55,7 @@ class Composition:
                     **(extra or {}).get(spec.name, {}),
                 )
                 self._start(self.nodes[spec.name])
-        except KfImitationError:
+        except BaseException:
             self.close()
             raise
 
