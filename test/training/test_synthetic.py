@@ -242,3 +242,25 @@ def test_the_model_has_what_the_renderer_needs(model):
         upper, lower = model.lid_loops[side]
         assert upper[0] == lower[0] and upper[-1] == lower[-1]
         assert model.neutral[upper][:, 1].mean() > model.neutral[lower][:, 1].mean()
+
+
+def test_a_hand_hides_landmarks_and_has_flow(bald, model):
+    weights = np.zeros(55, np.float32)
+    camera = crop_camera(bald, weights, Pose(), SIZE)
+    behind = np.full((SIZE, SIZE, 3), 0.1, np.float32)
+    hand = np.eye(4, dtype=np.float32)
+    hand[:3, 3] = [0.0, -4.0, 15.0]
+    moved = hand.copy()
+    moved[0, 3] += 1.0
+    free, _ = draw(bald, weights, Pose())
+    one = render(bald, weights, Pose(), camera, lights(), behind, hand=hand)
+    two = render(bald, weights, Pose(), camera, lights(), behind, hand=moved)
+    assert free.visible[85] and not one.visible[85]
+    assert one.visible[33] and free.visible[33]
+    flow, valid = flow_between(bald, one, two)
+    x, y = camera.project(np.array([[0.0, -4.6, 15.0 - 70.0]], np.float32))[0]
+    expected = camera.focal / (70.0 - 16.5)
+    assert valid[int(y), int(x)] == 1
+    assert abs(flow[int(y), int(x), 0] - expected) < 0.15 * expected
+    brow = one.landmarks[33].astype(int)
+    assert np.abs(flow[brow[1], brow[0]]).max() < 1e-2

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from training.synthetic.face_model import HAIR, MATERIAL_COUNT, TORSO, FaceModel
+from training.synthetic.face_model import HAIR, HAND, MATERIAL_COUNT, TORSO, FaceModel
 from training.synthetic.rasteriser import (
     interpolate_corners,
     njit,
@@ -714,6 +714,7 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
     flat[7] = 0.01
     flat[TORSO] = cloth**2.2
     flat[HAIR] = hair**2.2
+    flat[HAND] = (skin * np.array([0.97, 0.93, 0.92])) ** 2.2
 
     # Hair as a lift of the skull.
     vertices = model.neutral[: atlas.skin_count]

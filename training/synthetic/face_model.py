@@ -42,8 +42,8 @@ MATERIALS = {
     'lashes_L': 7,
     'lashes_R': 7,
 }
-TORSO, HAIR, GLASSES = 8, 9, 10
-MATERIAL_COUNT = 11
+TORSO, HAIR, GLASSES, HAND = 8, 9, 10, 11
+MATERIAL_COUNT = 12
 
 
 def default_path() -> Path:

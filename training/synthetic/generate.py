@@ -57,6 +57,7 @@ from training.synthetic.scene import (  # noqa: E402
     Rendered,
     crop_camera,
     flow_between,
+    random_hand,
     render,
 )
 
@@ -124,8 +125,9 @@ class Studio:
             lights,
             effects.background(rng, size, size),
             exposure(actor, lights, rng),
+            random_hand(actor, rng) if rng.random() < 0.14 else None,
         )
-        if rng.random() < 0.15:
+        if rng.random() < 0.08:
             drawn.visible &= ~effects.occlude(drawn.image, drawn.landmarks, rng)
         image = effects.CameraEffects.random(rng, size).apply(drawn.image, rng)
         return {
@@ -164,6 +166,7 @@ class Studio:
         shake = np.clip(shake - shake[:1], -15, 15)
         light = exposure(actor, lights, rng)
         flicker = 1 + (rng.normal(0, 0.03, frames) if rng.random() < 0.3 else np.zeros(frames))
+        hands = _hand_track(actor, rng, frames, gap) if rng.random() < 0.1 else [None] * frames
         drawn: list[Rendered] = []
         for i, pick in enumerate(picks):
             centre = (size / 2 + 16 - shake[i, 0] - 0.5, size / 2 + 16 - shake[i, 1] - 0.5)
@@ -177,10 +180,13 @@ class Studio:
                     lights,
                     behind,
                     light * float(flicker[i]),
+                    hands[i],
                 )
             )
         faults = effects.CameraEffects.random(rng, size)
         images = [faults.apply(d.image, rng) for d in drawn]
+        if rng.random() < 0.25 and size % 2 == 0:
+            images = effects.h264(images, int(rng.integers(20, 38)))
         rows: list[Row] = []
         for i in range(frames - 1):
             flow, valid = flow_between(actor, drawn[i], drawn[i + 1])
@@ -206,6 +212,23 @@ class Studio:
                 }
             )
         return rows
+
+
+def _hand_track(
+    actor: Actor, rng: np.random.Generator, frames: int, gap: int
+) -> list[NDArray[np.float32] | None]:
+    """A hand over the face that rests or moves."""
+    first = random_hand(actor, rng)
+    step = rng.normal(0, 0.5, 3) * gap * rng.choice([0.0, 1.0])
+    turn = rng.normal(0, 0.03) * gap
+    track: list[NDArray[np.float32] | None] = []
+    for i in range(frames):
+        c, s = np.cos(turn * i), np.sin(turn * i)
+        place = first.copy()
+        place[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ first[:3, :3]
+        place[:3, 3] += (step * i).astype(np.float32)
+        track.append(place)
+    return track
 
 
 def _still_visible(following: Rendered, moved: NDArray[np.float32]) -> NDArray[np.uint8]:

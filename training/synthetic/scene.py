@@ -23,7 +23,16 @@ from training.synthetic.appearance import (
     smoothstep,
     unroll,
 )
-from training.synthetic.face_model import GLASSES, HAIR, MATERIALS, SIDES, TORSO, Person
+from training.synthetic.face_model import (
+    GLASSES,
+    HAIR,
+    HAND,
+    MATERIAL_COUNT,
+    MATERIALS,
+    SIDES,
+    TORSO,
+    Person,
+)
 from training.synthetic.rasteriser import (
     average_flow,
     blend_layer,
@@ -170,8 +179,119 @@ def _tube(path: F32, radius: float, closed: bool) -> tuple[F32, NDArray[np.int32
         j = (i + 1) % n
         for k in range(4):
             m = (k + 1) % 4
-            triangles += [(4 * i + k, 4 * j + k, 4 * i + m), (4 * i + m, 4 * j + k, 4 * j + m)]
+            triangles += [(4 * i + k, 4 * i + m, 4 * j + k), (4 * i + m, 4 * j + m, 4 * j + k)]
     return ring.reshape(-1, 3).astype(np.float32), np.array(triangles, np.int32)
+
+
+def _limb(path: F32, radii: F32, sides: int = 9) -> tuple[F32, NDArray[np.int32]]:
+    """A round limb along a path (n, 3) with a radius at each point, closed at the far end."""
+    fine = np.linspace(0, len(path) - 1, 4 * (len(path) - 1) + 1)
+    middle = np.stack([np.interp(fine, np.arange(len(path)), path[:, k]) for k in range(3)], 1)
+    middle[1:-1] = (middle[:-2] + 2 * middle[1:-1] + middle[2:]) / 4
+    width = np.interp(fine, np.arange(len(path)), radii)
+    along = np.gradient(middle, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    # A round tip.
+    tip = [middle[-1] + along[-1] * width[-1] * np.sin(a) for a in (0.5, 1.0, 1.4)]
+    middle = np.vstack([middle, *[t[None] for t in tip]])
+    width = np.r_[width, width[-1] * np.cos([0.5, 1.0, 1.4])]
+    along = np.vstack([along, np.repeat(along[-1:], 3, 0)])
+    side = np.cross(along, np.array([0.13, 0.21, 1.0]))
+    side /= np.linalg.norm(side, axis=1, keepdims=True)
+    other = np.cross(along, side)
+    turn = np.linspace(0, 2 * np.pi, sides + 1)[:-1]
+    ring = middle[:, None] + width[:, None, None] * (
+        side[:, None] * np.cos(turn)[:, None] + other[:, None] * np.sin(turn)[:, None]
+    )
+    points = np.vstack([ring.reshape(-1, 3), middle[-1:] + along[-1:] * 0.02])
+    triangles = []
+    for i in range(len(middle) - 1):
+        for k in range(sides):
+            a, b = i * sides + k, i * sides + (k + 1) % sides
+            triangles += [(a, b, a + sides), (b, b + sides, a + sides)]
+    last = (len(middle) - 1) * sides
+    triangles += [(last + k, last + (k + 1) % sides, len(points) - 1) for k in range(sides)]
+    return points.astype(np.float32), np.array(triangles, np.int32)
+
+
+def hand_mesh(rng: np.random.Generator) -> tuple[F32, NDArray[np.int32]]:
+    """A right or left hand with its forearm: fingers along +y, its back towards +z, origin in the palm [cm]."""
+    curl = rng.uniform(0.0, 1.0)
+    spread = rng.uniform(0.0, 0.16)
+    parts = []
+    for base, length, lean in (
+        (-3.1, 6.4, -1.4),
+        (-1.05, 7.6, -0.4),
+        (1.05, 7.9, 0.5),
+        (3.05, 7.0, 1.4),
+    ):
+        bend = curl * rng.uniform(0.6, 1.1)
+        x = base + lean * spread * np.array([0.0, 2.0, 4.0, 5.5])
+        y = 3.0 + length * np.array(
+            [
+                0.0,
+                0.42,
+                0.42 + 0.32 * np.cos(bend),
+                0.42 + 0.32 * np.cos(bend) + 0.26 * np.cos(1.8 * bend),
+            ]
+        )
+        z = -length * np.array(
+            [
+                0.0,
+                0.02,
+                0.04 + 0.32 * np.sin(bend),
+                0.04 + 0.32 * np.sin(bend) + 0.26 * np.sin(1.8 * bend),
+            ]
+        )
+        parts.append(_limb(np.stack([x, y, z], 1), np.array([1.05, 0.95, 0.85, 0.7])))
+    thumb = np.array([[2.6, -3.2, -0.4], [4.8, -0.8, -1.0], [5.8, 1.6, -1.4], [6.0, 3.8, -1.6]])
+    parts.append(_limb(thumb, np.array([1.5, 1.2, 1.0, 0.8])))
+    # Four joined columns make the palm and the back of the hand.
+    for base, top in ((-3.0, -2.4), (-1.0, -0.9), (1.1, 1.0), (3.0, 2.5)):
+        parts.append(
+            _limb(
+                np.array([[top * 0.8, -4.6, 0.1], [base, -0.5, 0.15], [base, 3.4, 0.0]]),
+                np.array([1.45, 1.5, 1.15]),
+            )
+        )
+    parts.append(
+        _limb(
+            np.array([[0.0, -32.0, 0.0], [0.0, -14.0, 0.0], [0.0, -6.0, 0.1], [0.0, -3.0, 0.1]]),
+            np.array([4.4, 3.8, 2.7, 2.4]),
+            14,
+        )
+    )
+    points, triangles, count = [], [], 0
+    for part, faces in parts:
+        points.append(part)
+        triangles.append(faces + count)
+        count += len(part)
+    mesh, corners = np.concatenate(points), np.concatenate(triangles)
+    if rng.random() < 0.5:
+        return mesh * np.array([-1, 1, 1], np.float32), corners[:, [0, 2, 1]]
+    return mesh, corners
+
+
+def random_hand(actor: Actor, rng: np.random.Generator) -> F32:
+    """(4, 4) from the hand to the unturned head: somewhere on the face, pointing up or across."""
+    neutral, marks = actor.person.neutral, actor.person.model.landmarks68
+    target = neutral[marks[rng.integers(0, 68)]] + rng.normal(0, 0.8, 3)
+    roll = rng.normal(0, 0.7) + rng.choice([-0.5, 0.5])
+    about_z = np.array(
+        [[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
+    )
+    tilt = rng.uniform(-0.7, 0.2)
+    about_x = np.array(
+        [[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]]
+    )
+    out = np.eye(4)
+    out[:3, :3] = about_z @ about_x
+    # The part that covers the target is a fingertip or the palm, a little off the skin.
+    cover = np.array([rng.uniform(-3, 3), rng.uniform(0.0, 9.0), -1.5])
+    out[:3, 3] = target - out[:3, :3] @ cover
+    nearest = neutral[: actor.atlas.skin_count, 2].max() if rng.random() < 0.5 else target[2]
+    out[2, 3] += max(0.0, nearest - target[2]) * 0.8 + rng.uniform(0.2, 2.0)
+    return out.astype(np.float32)
 
 
 @dataclass
@@ -226,12 +346,15 @@ class Actor:
             self._fringe(add)
         if self.style.glasses is not None:
             self._glasses(add)
+        points, faces = hand_mesh(np.random.default_rng(int(self.style.gloss * 1e9)))
+        first_hand = add(points, faces, np.zeros((len(points), 2)), HAND, np.zeros(len(points)))
+        self.hand_vertices = slice(first_hand, first_hand + len(points))
         self.extra = np.concatenate(extra)
         self.material = np.concatenate(material).astype(np.int32)
         self.triangles = np.ascontiguousarray(np.concatenate(triangles), np.int32)
         self.uv = np.ascontiguousarray(np.concatenate(uv), np.float32)
         pages = np.full(16, -1, np.int32)
-        for kind in range(11):
+        for kind in range(MATERIAL_COUNT):
             pages[kind] = -1 - kind
         pages[0], pages[1], pages[2] = FACE_PAGE, HEAD_PAGE, EYE_PAGE
         pages[TORSO], pages[HAIR] = TORSO_PAGE, HAIR_PAGE
@@ -239,7 +362,8 @@ class Actor:
         self.flat = self.style.flat.copy()
         if self.style.glasses is not None:
             self.flat[GLASSES] = self.style.glasses[0]
-        self.two_sided = np.isin(self.material, (HAIR, GLASSES))
+        self.two_sided = np.isin(self.material, (HAIR, GLASSES, HAND))
+        self.hand_triangles = self.material == HAND
         neutral = self.person.neutral
         height = neutral[:, 1]
         self.follow = np.concatenate([smoothstep(-17.0, -8.5, height), *follow]).astype(np.float32)
@@ -425,13 +549,22 @@ class Actor:
         moved += self.lift
         return np.concatenate([moved, self.extra])
 
-    def pose(self, points: F32, pose: Pose) -> F32:
-        """Head coordinates to camera space; the torso stays behind when the head turns."""
+    def pose(self, points: F32, pose: Pose, hand: F32 | None = None) -> F32:
+        """Head coordinates to camera space; the torso stays behind when the head turns.
+
+        Args:
+            points: (n, 3) of `head`.
+            pose: of the head.
+            hand: (4, 4) from the hand to the unturned head, see `random_hand`.
+        """
         place = np.array([pose.x, pose.y, pose.z], np.float32)
         turned = (points - PIVOT) @ pose.rotation.T + PIVOT
-        return (points + self.follow[: len(points), None] * (turned - points) + place).astype(
-            np.float32
-        )
+        out = points + self.follow[: len(points), None] * (turned - points) + place
+        if hand is not None:
+            out[self.hand_vertices] = (
+                points[self.hand_vertices] @ hand[:3, :3].T + hand[:3, 3] + place
+            )
+        return out.astype(np.float32)
 
 
 @dataclass
@@ -596,6 +729,7 @@ def render(
     lights: Lights,
     background: F32,
     exposure: float = 0.9,
+    hand: F32 | None = None,
 ) -> Rendered:
     """Draws one frame.
 
@@ -607,9 +741,10 @@ def render(
         lights: light set.
         background: (h, w, 3) linear RGB.
         exposure: factor on linear light.
+        hand: (4, 4) place of a hand before the face, see `random_hand`; None for no hand.
     """
     head = actor.head(weights)
-    posed = actor.pose(head, pose)
+    posed = actor.pose(head, pose, hand)
     normals = vertex_normals(posed, actor.triangles)
     inverse_depth = (1.0 / np.maximum(-posed[:, 2], 1.0)).astype(np.float32)
     screen = camera.project(posed) * np.float32(2)
@@ -619,6 +754,8 @@ def render(
     use = np.ones(len(actor.triangles), bool)
     if gap < -0.2:
         use &= ~actor.inner_triangles
+    if hand is None:
+        use &= ~actor.hand_triangles
     picked = np.flatnonzero(use)
     bias = np.ones(len(picked), np.float32)
     bias[actor.material[picked] == 2] = 1 - EYE_BIAS_CM / -pose.z
