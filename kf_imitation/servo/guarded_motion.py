@@ -78,6 +78,8 @@ class GuardedMotion:
         share = thermal_share(temperature_c, self._robot.thermal)
         goal = self._neutral + share * (wanted_rad - self._neutral)
         goal = np.where(self.stalls.resting, self.stalls.held_rad, goal)
+        if limiter.outside.any():  # first the shortest way in, which brings every joint closer
+            goal = limiter.state.position
         self.goal_rad = limiter.allowed_goal(goal)
         speed = np.maximum(0.05, share) * limiter.speed_share
         if self._planned is None or not self._same_plan(speed):

@@ -16,6 +16,7 @@ from kf_imitation.servo.brake import Brake, Motion, plan_brake
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-7  # of positions [rad] and, scaled by the period, of their derivatives
+ROUNDING = 1e-12  # rad
 GOAL_MARGIN = 0.002  # goals stay this far from coupled limits, so that stops fit in between
 CREEP_RAD_S = 0.3  # speed of a joint that is still outside its limits
 PROJECTIONS = 20
@@ -57,7 +58,6 @@ class SafetyLimiter:
         self._history = [self.state.position] * 3
         self._brake: Brake | None = None
         self._brake_s = 0.0
-        self._widen()
 
     def reset_joints(self, indices: Sequence[int], position_rad: Array) -> None:
         """Start some joints again at rest from their measured angle, (J,); others go on."""
@@ -71,7 +71,6 @@ class SafetyLimiter:
         parts[2][at] = 0.0
         self.state = Motion(parts[0], parts[1], parts[2])
         self._brake = None
-        self._widen()
 
     @property
     def outside(self) -> NDArray[np.bool_]:
@@ -161,7 +160,6 @@ class SafetyLimiter:
             self._brake_s += self._period_s
             self.state = self._brake.at(self._brake_s)
         self._history = [*self._history[1:], self.state.position]
-        self._narrow()
         return taken
 
     @property
@@ -194,25 +192,22 @@ class SafetyLimiter:
         return all(bool(np.all(np.abs(x) <= bound + slack)) for x, bound, slack in pairs)
 
     def _stays_inside(self, brake: Brake) -> bool:
-        """Whether every commanded point of a stop is inside the (widened) limits."""
+        """Whether every commanded point of a stop is inside the limits.
+
+        A start outside is allowed for, as long as the way beyond a limit never grows again.
+        """
         count = int(np.ceil(brake.duration_s / self._period_s)) + 1
         times: Array = self._period_s * np.arange(count, dtype=np.float64)[:, None]
-        points = brake.at(times).position
-        inside = (points >= self._wide_low - TOLERANCE) & (points <= self._wide_high + TOLERANCE)
-        coupled = points @ self._matrix.T <= self._wide_bound + TOLERANCE
-        return bool(inside.all() and coupled.all())
+        path = np.vstack([self.state.position, brake.at(times).position])
+        coupled = path @ self._matrix.T
+        return (
+            _only_inwards(path, self._high)
+            and _only_inwards(-path, -self._low)
+            and _only_inwards(coupled, self._bound)
+        )
 
-    def _widen(self) -> None:
-        """Let limits that the start already breaks begin where it is."""
-        position = self.state.position
-        self._wide_low = np.minimum(self._low, position)
-        self._wide_high = np.maximum(self._high, position)
-        self._wide_bound = np.maximum(self._bound, self._matrix @ position)
 
-    def _narrow(self) -> None:
-        """Widened limits follow the joint inwards and never move out again."""
-        position = self.state.position
-        self._wide_low = np.clip(np.maximum(self._wide_low, position), None, self._low)
-        self._wide_high = np.clip(np.minimum(self._wide_high, position), self._high, None)
-        coupled = np.minimum(self._wide_bound, self._matrix @ position)
-        self._wide_bound = np.maximum(self._bound, coupled)
+def _only_inwards(path: Array, bound: Array) -> bool:
+    """Whether no point of a path (K, N) beyond the bound is further out than the one before."""
+    allowed = np.maximum(bound + TOLERANCE, path[:-1] + ROUNDING)
+    return bool((path[1:] <= allowed).all())

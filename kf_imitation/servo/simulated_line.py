@@ -197,6 +197,8 @@ class SimulatedLine:
         if not fast:
             return [(s, p.encode_status(s.id, error, data)) for s, error, data in answers]
         total = 1 + sum(length + 4 for _, _, length in requests)
+        if total + 7 > p.MAX_LENGTH:
+            return []
         return _fast_packet(answers, total)
 
 
