@@ -80,7 +80,9 @@ def test_endpoint_loss_measures_pixels():
     exact = torch.zeros(1, 2, 32, 32)
     exact[:, 0] = 3
     exact[:, 1] = 4
-    assert endpoint_loss([torch.zeros(1, 2, 8, 8)], exact).item() == pytest.approx(5, abs=1e-3)
+    assert endpoint_loss(
+        [torch.zeros(1, 2, 8, 8)], exact, torch.ones(1, 32, 32)
+    ).item() == pytest.approx(5, abs=1e-3)
 
 
 def test_vector_loss_is_squared_near_zero_and_linear_far_away():

@@ -13,7 +13,6 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from training.data import clip_cache
 from training.data.augment import (
-    OFF,
     Appearance,
     AugmentSettings,
     crop_matrix,
@@ -32,6 +31,7 @@ class SampleSettings:
         windows: windows in a batch.
         frames: frames of a window; one pair less.
         stills: still faces in a batch.
+        renders: rendered pairs with exact flow in a batch.
         label_sigma_s: smoothing of the labels before differences are taken [s].
         gaps: probabilities of taking every frame, every second, every third.
         reverse: probability of playing a window backwards.
@@ -44,6 +44,7 @@ class SampleSettings:
     windows: int = 8
     frames: int = 6
     stills: int = 12
+    renders: int = 0
     label_sigma_s: float = 0.03
     gaps: tuple[float, ...] = (0.6, 0.25, 0.15)
     reverse: float = 0.5
@@ -73,12 +74,14 @@ class SampleStream(IterableDataset[Batch]):
         faces: folder with <split>.npz and <split>/ images, or None.
         settings: what a batch is made of.
         seed: of the stream; workers derive their own.
+        renders: folder of pairs-*.npz of training.synthetic.generate, or None.
 
     A batch holds
         crops (W, T, S, S, 3) uint8; state (W, T, 54) float32 lightly smoothed labels, rotations
         as vectors; frame_s (W,) float32 time between two frames; and with stills
         still_now, still_before (M, S, S, 3) uint8, still_flow (M, 2, S, S) float32 and
-        still_state (M, 54) float32.
+        still_state (M, 54) float32; with renders render_now, render_before, render_flow alike and
+        render_valid (R, S, S) bool.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class SampleStream(IterableDataset[Batch]):
         faces: Path | None,
         settings: SampleSettings,
         seed: int,
+        renders: Path | None = None,
     ) -> None:
         self._settings = settings
+        self._renders = _load_renders(renders) if renders is not None and settings.renders else {}
         self._seed = seed
         self._windows = [_prepare(clip, settings.label_sigma_s) for clip in clips]
         self._mirror = mirror_order(clips[0].labels.names)
@@ -128,6 +133,14 @@ class SampleStream(IterableDataset[Batch]):
             batch['still_before'] = torch.from_numpy(np.stack(before))
             batch['still_flow'] = torch.from_numpy(np.stack(flow)).permute(0, 3, 1, 2)
             batch['still_state'] = torch.from_numpy(np.stack(state))
+        if self._renders:
+            now, before, flow, valid = zip(
+                *[self._render(rng) for _ in range(s.renders)], strict=True
+            )
+            batch['render_now'] = torch.from_numpy(np.stack(now))
+            batch['render_before'] = torch.from_numpy(np.stack(before))
+            batch['render_flow'] = torch.from_numpy(np.stack(flow)).permute(0, 3, 1, 2)
+            batch['render_valid'] = torch.from_numpy(np.stack(valid))
         return batch
 
     def _window(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
@@ -172,6 +185,18 @@ class SampleStream(IterableDataset[Batch]):
         state = self._turned(labels.blendshapes[i : i + 1], matrices, angle, mirrored)
         return look.apply(now), look.apply(before), flow, state[0]
 
+    def _render(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Draw a rendered pair; its flow leads from `image` to `next_image`."""
+        data, s = self._renders, self._settings
+        i = int(rng.integers(len(data['image'])))
+        now, before = data['image'][i], data['next_image'][i]
+        flow, valid = data['flow'][i].astype(np.float32), data['flow_valid'][i] > 0
+        if rng.random() < s.mirror:
+            now, before, valid = now[:, ::-1], before[:, ::-1], valid[:, ::-1]
+            flow = flow[:, ::-1] * np.array([-1, 1], np.float32)
+        look = Appearance(rng, s.augment, s.crop_px)
+        return look.apply(now), look.apply(before), np.ascontiguousarray(flow), valid.copy()
+
     def _turned(
         self, blendshapes: np.ndarray, rotation: np.ndarray, angle: float, mirrored: bool
     ) -> np.ndarray:
@@ -191,17 +216,11 @@ def _prepare(clip: clip_cache.CachedClip, sigma_s: float) -> Window:
     return Window(clip, state, Rotation.from_rotvec(rotation).as_matrix(), labels.valid)
 
 
-def still_settings(settings: SampleSettings) -> SampleSettings:
-    """Return the same samples without chance in their looks, for validation."""
-    return SampleSettings(
-        crop_px=settings.crop_px,
-        windows=settings.windows,
-        frames=settings.frames,
-        stills=0,
-        label_sigma_s=settings.label_sigma_s,
-        gaps=(1.0,),
-        reverse=0,
-        mirror=0,
-        freeze=0,
-        augment=OFF,
-    )
+def _load_renders(folder: Path) -> dict[str, np.ndarray]:
+    keys = ('image', 'next_image', 'flow', 'flow_valid')
+    parts: dict[str, list[np.ndarray]] = {key: [] for key in keys}
+    for shard in sorted(folder.glob('pairs-*.npz')):
+        with np.load(shard) as data:
+            for key in keys:
+                parts[key].append(data[key])
+    return {key: np.concatenate(value) for key, value in parts.items() if value}

@@ -51,18 +51,22 @@ def photometric_loss(current: Tensor, previous: Tensor, flows: list[Tensor]) -> 
     return total
 
 
-def endpoint_loss(flows: list[Tensor], exact: Tensor) -> Tensor:
+def endpoint_loss(flows: list[Tensor], exact: Tensor, valid: Tensor) -> Tensor:
     """Robust end-point error against exact flow, summed over levels, finer ones weighing more.
 
     Args:
         flows: finest first, in pixels of the image.
         exact: (B, 2, S, S) in pixels.
+        valid: (B, S, S), 1 where the exact flow is known.
     """
     total = exact.new_zeros(())
+    known = valid[:, None].float()
     for level, flow in enumerate(flows):
-        target = F.avg_pool2d(exact, exact.shape[-1] // flow.shape[-1])
-        error = ((flow - target).square().sum(1) + 1e-4).sqrt()
-        total = total + 0.6**level * error.mean()
+        factor = exact.shape[-1] // flow.shape[-1]
+        share = F.avg_pool2d(known, factor)
+        target = F.avg_pool2d(exact * known, factor) / share.clamp(min=1e-3)
+        error = ((flow - target).square().sum(1, keepdim=True) + 1e-4).sqrt()
+        total = total + 0.6**level * (error * share).sum() / share.sum().clamp(min=1)
     return total
 
 

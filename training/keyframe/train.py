@@ -30,7 +30,7 @@ from training.data.augment import AugmentSettings
 from training.data.labels import REFERENCE_FPS, target_score
 from training.data.windows import Batch, SampleSettings, SampleStream
 from training.keyframe.fastflownet import pool
-from training.keyframe.fusion import KeyframeNet, change_size, grow, normalise
+from training.keyframe.fusion import FrameState, KeyframeNet, change_size, grow, normalise
 from training.keyframe.losses import (
     endpoint_loss,
     photometric_loss,
@@ -157,19 +157,35 @@ class KeyframeTraining(pl.LightningModule):
             terms['ssim'] = photometric_loss(
                 image[now][some], image[now - 1][some], [f[some] for f in result.flows[:3]]
             )
-        if weight['endpoint'] and stills and result.flows:
-            before = normalise(batch['still_before']).contiguous(memory_format=torch.channels_last)
-            other = self.net.flow_net.pyramid(before)
+        if weight['endpoint'] and result.flows and (stills or 'render_now' in batch):
             last = torch.arange(windows * frames, windows * frames + stills)
-            own = state.select(last)
-            flows, _ = self.net.flow_net.match(pool(own.stride4, own.stride8), pool(*other), half)
-            terms['endpoint'] = endpoint_loss(flows, batch['still_flow'])
+            terms['endpoint'] = self._endpoint(batch, state.select(last))
         if weight['expression'] and self.net.use_places:
             labels = batch['state'].flatten(0, 1)
             if stills:
                 labels = torch.cat([labels, batch['still_state']])
             terms['expression'] = (state.expression - labels).square().sum(-1).mean()
         return terms
+
+    def _endpoint(self, batch: Batch, stills: FrameState) -> Tensor:
+        """Compare the flow of warped stills and of renders with the exact one."""
+        now, before = [pool(stills.stride4, stills.stride8)], []
+        exact, valid = [], []
+        for kind in ('still', 'render'):
+            if f'{kind}_now' not in batch:
+                continue
+            if kind == 'render':
+                image = normalise(batch['render_now'])
+                now.append(pool(*self.net.flow_net.pyramid(image)))
+            image = normalise(batch[f'{kind}_before'])
+            before.append(pool(*self.net.flow_net.pyramid(image)))
+            flow = batch[f'{kind}_flow']
+            exact.append(flow)
+            valid.append(batch.get(f'{kind}_valid', torch.ones_like(flow[:, 0])).float())
+        levels = [torch.cat(parts) for parts in zip(*now, strict=True)]
+        others = [torch.cat(parts) for parts in zip(*before, strict=True)]
+        flows, _ = self.net.flow_net.match(levels, others, self.config.half)
+        return endpoint_loss(flows, torch.cat(exact), torch.cat(valid))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Joint multi-task loss: a linear combination of the terms."""
@@ -291,6 +307,7 @@ def main() -> None:
     )
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/train'))
     parser.add_argument('--faces', type=Path, default=Path('../shared/data/faces/train.npz'))
+    parser.add_argument('--renders', type=Path, default=Path('data/renders/pairs'))
     parser.add_argument('--cache', type=Path, default=Path('data/clips'))
     parser.add_argument('--out', type=Path, default=Path('runs/keyframe_default'))
     parser.add_argument('--threads', type=int, default=2)
@@ -320,7 +337,8 @@ def main() -> None:
     resume = arguments.out / 'last.ckpt'
     # A resumed run must not see the same samples again.
     seed = config.seed + (int(resume.stat().st_mtime) if resume.exists() else 0)
-    stream = SampleStream(train, faces, samples, seed)
+    renders = arguments.renders if arguments.renders.exists() else None
+    stream = SampleStream(train, faces, samples, seed, renders)
     loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3)
     task = KeyframeTraining(config, steps, arguments.minutes)
     task.validation = [c for c in clips if c.stem in config.hold_out]
