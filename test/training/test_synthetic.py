@@ -210,7 +210,8 @@ def test_timelines_move_smoothly_and_rest(model):
 
 
 def test_the_command_writes_shards_and_goes_on_where_it_stopped(tmp_path, capsys):
-    command = ['--out', str(tmp_path), '--count', '3', '--size', '64', '--shard', '2', '--kind', 'pairs', '--seed', '4']  # fmt: skip
+    command = ['--count', '3', '--size', '64', '--shard', '2', '--kind', 'pairs', '--seed', '4']
+    command += ['--out', str(tmp_path)]
     assert main(command) == 0
     first = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     assert sorted(first) == ['pairs-00000.npz', 'pairs-00001.npz']

@@ -1,1 +1,1 @@
-"""Rendered faces with exact ground truth, for training and tests (never imported by the runtime)."""
+"""Rendered faces with exact ground truth, for training and tests, never for the runtime."""

@@ -81,7 +81,7 @@ class Atlas:
     Attributes:
         xyz: (2, s, s, 3) place of each texel of the face and head pages on the mean face [cm].
         canvas_xy: (2, s, s, 2) canvas pixels of those texels.
-        visible: (n, 96) float32, 1 where the skin vertex sees the direction (n skin vertices first).
+        visible: (n, 96) float32, 1 where the skin vertex sees the direction.
         directions: (96, 3).
         ambient: (n,) share of the sky each skin vertex sees.
         brow_ids, brow_weights: canvas lookup of the front of the face, see `on_mesh`.
@@ -155,7 +155,7 @@ class Atlas:
             up = np.cross(side, direction)
             screen = np.stack([points @ side, points @ up], 1) * (size / 48) + size / 2
             near = (points @ direction + 60).astype(np.float32) / 100
-            ids, depth = rasterise(
+            _, depth = rasterise(
                 screen.astype(np.float32),
                 near,
                 triangles,
@@ -323,7 +323,8 @@ class Style:
         gloss: strength of skin highlights.
         lash_alpha: opacity of the lashes.
         hair_fall: length of long hair below the ears [cm], 0 for none.
-        glasses: None or (linear colour, thickness [cm], lens half width, lens half height, roundness, tint).
+        glasses: None or (linear colour, thickness [cm], half width and half height of a lens [cm],
+            roundness, tint).
     """
 
     textures: U8

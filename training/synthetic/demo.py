@@ -33,26 +33,22 @@ SECONDS = 14.0
 DISTANCE_CM = 62.0
 # name, start, onset, hold, offset [s], weights; the order a person could be asked for.
 EVENTS: tuple[tuple[str, float, float, float, float, dict[str, float]], ...] = (
-    ('smile', 0.9, 0.35, 0.55, 0.45, {'mouthSmile': 0.85, 'cheekSquint': 0.5, 'eyeSquint': 0.2, 'mouthUpperUp': 0.12}),
-    ('surprise', 3.0, 0.22, 0.55, 0.40, {'browInnerUp': 1.0, 'browOuterUp': 1.0, 'eyeWide': 1.0, 'jawOpen': 0.55}),
-    ('frown', 4.75, 0.30, 0.45, 0.35, {'browDown': 1.0, 'mouthFrown': 0.6, 'noseSneer': 0.2, 'mouthPress': 0.3}),
+    ('smile', 0.9, 0.35, 0.55, 0.45,
+     {'mouthSmile': 0.85, 'cheekSquint': 0.5, 'eyeSquint': 0.2, 'mouthUpperUp': 0.12}),
+    ('surprise', 3.0, 0.22, 0.55, 0.40,
+     {'browInnerUp': 1.0, 'browOuterUp': 1.0, 'eyeWide': 1.0, 'jawOpen': 0.55}),
+    ('frown', 4.75, 0.30, 0.45, 0.35,
+     {'browDown': 1.0, 'mouthFrown': 0.6, 'noseSneer': 0.2, 'mouthPress': 0.3}),
     ('brows', 6.1, 0.20, 0.30, 0.25, {'browInnerUp': 0.9, 'browOuterUp': 0.9}),
     ('pucker', 8.85, 0.28, 0.30, 0.28, {'mouthPucker': 0.95}),
-    ('smile_open', 12.2, 0.30, 0.35, 0.40, {'mouthSmile': 0.9, 'jawOpen': 0.18, 'mouthUpperUp': 0.3, 'cheekSquint': 0.6}),
+    ('smile_open', 12.2, 0.30, 0.35, 0.40,
+     {'mouthSmile': 0.9, 'jawOpen': 0.18, 'mouthUpperUp': 0.3, 'cheekSquint': 0.6}),
 )  # fmt: skip
+SPEECH_START_S = 7.0
 SPEECH = (
-    7.0,
-    (
-        ('jaw', 0.40),
-        ('wide', 0.55),
-        ('round', 0.6),
-        ('shut', 0.6),
-        ('jaw', 0.55),
-        ('round', 0.5),
-        ('wide', 0.4),
-        ('jaw', 0.45),
-    ),
-)
+    ('jaw', 0.40), ('wide', 0.55), ('round', 0.6), ('shut', 0.6),
+    ('jaw', 0.55), ('round', 0.5), ('wide', 0.4), ('jaw', 0.45),
+)  # fmt: skip
 SYLLABLES = {
     'jaw': {'jawOpen': 0.8, 'mouthLowerDown': 0.2},
     'wide': {'jawOpen': 0.35, 'mouthStretch': 0.5, 'mouthSmile': 0.3},
@@ -82,14 +78,14 @@ def choreography(model: FaceModel) -> tuple[sequence.Timeline, list[tuple[str, f
             model, named
         )
         events.append((name, start, start + onset + hold + offset))
-    at = SPEECH[0]
-    for name, strength in SPEECH[1]:
+    at = SPEECH_START_S
+    for name, strength in SPEECH:
         target = sequence.to_weights(model, SYLLABLES[name]) * strength
         weights += (
             sequence.pulse(t, at, SYLLABLE_S * 0.6, 0.02, SYLLABLE_S * 0.8)[:, None] * target
         )
         at += SYLLABLE_S
-    events.append(('speech', SPEECH[0], at + 0.1))
+    events.append(('speech', SPEECH_START_S, at + 0.1))
     lids = np.zeros(frames)
     for start in BLINKS:
         lids = np.maximum(lids, sequence.pulse(t, start, 0.09, 0.03, 0.17))
@@ -199,9 +195,8 @@ def write(out: Path, model: FaceModel, size: int, seed: int, crf: int) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     spent = time.perf_counter() - begun
-    print(
-        f'\r{out}: {len(rows)} frames, {out.stat().st_size / 1e3:.0f} kB, {1e3 * spent / len(rows):.0f} ms per frame'
-    )
+    size_kb, each_ms = out.stat().st_size / 1e3, 1e3 * spent / len(rows)
+    print(f'\r{out}: {len(rows)} frames, {size_kb:.0f} kB, {each_ms:.0f} ms per frame')
     np.savez_compressed(
         out.with_suffix('.npz'),
         names=np.array(ground_truth.BLENDSHAPE_NAMES),

@@ -1,4 +1,4 @@
-"""What lies behind, before and inside the camera: backgrounds, occluders, blur, noise, compression."""
+"""What lies behind, before and inside the camera: rooms, occluders, blur, noise, compression."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ U8 = NDArray[np.uint8]
 
 
 def background(rng: np.random.Generator, height: int, width: int) -> F32:
-    """A picture (h, w, 3) in linear RGB that could be a room, a wall, leaves or lights out of focus."""
+    """A picture (h, w, 3), linear RGB: a wall, room, shelf, leaves or lights, out of focus."""
     big = max(height, width)
     base = rng.uniform(0.03, 0.9) * (1 + rng.normal(0, 0.15, 3))
     other = rng.uniform(0.03, 0.9) * (1 + rng.normal(0, 0.2, 3))

@@ -7,6 +7,7 @@ subject's left (the right of an unmirrored image), y up, z out of the face.
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,7 +28,7 @@ GAZE_PITCH_RAD = np.deg2rad(25.0)
 SHAPE_UNIT = 1e-3
 SIDES = ('Left', 'Right')
 
-# Parts in the order of the file; the iris meshes are not drawn (the sclera part has a cornea shell).
+# The iris meshes are not drawn: the sclera part has a cornea shell, which carries the iris.
 SKIPPED_PARTS = ('iris_L', 'iris_R')
 MATERIALS = {
     'face': 0,
@@ -100,8 +101,9 @@ class FaceModel:
         file = Path(path) if path is not None else default_path()
         if not file.exists():
             raise ModelError(
-                f'{file}: no face model there. Build it with `python -m training.synthetic.importer '
-                f'ICT-FaceKit-checkout --out {file}` or name another file in ${PATH_VARIABLE}.'
+                f'{file}: no face model there. Build it from a checkout of ICT-FaceKit '
+                f'(`python -m training.synthetic.importer CHECKOUT --out {file}`) '
+                f'or name another file in ${PATH_VARIABLE}.'
             )
         with np.load(file, allow_pickle=False) as data:
             missing = {
@@ -172,7 +174,7 @@ class FaceModel:
         length = np.linalg.norm(self.neutral[edges[:, 0]] - self.neutral[edges[:, 1]], axis=1)
         graph = coo_matrix((length, (edges[:, 0], edges[:, 1])), shape=(count, count)).tocsr()
         path = [stops[0]]
-        for start, end in zip(stops[:-1], stops[1:], strict=True):
+        for start, end in itertools.pairwise(stops):
             _, before = dijkstra(graph, directed=False, indices=start, return_predecessors=True)
             leg = [end]
             while leg[-1] != start:

@@ -1,33 +1,38 @@
-"""Writes shards of rendered faces with exact labels.
+r"""Writes shards of rendered faces with exact labels.
 
-    python -m training.synthetic.generate --kind stills --out data/renders/stills --count 6000 --size 128 --seed 1
+    python -m training.synthetic.generate --kind stills --out data/renders/stills \
+        --count 6000 --size 128 --seed 1
 
-Shards are `<out>/<kind>-<number>.npz`, uncompressed numpy archives (`np.load(path)[key]`), N rows each.
-Pictures are uint8 BGR; positions are pixels with the top left corner of the picture at (0, 0), so the
-centre of the first pixel is (0.5, 0.5); x is column 0 of a point.
+Shards are `<out>/<kind>-<number>.npz`, uncompressed numpy archives (`np.load(path)[key]`), N rows
+each. Pictures are uint8 BGR. Positions are pixels with the top left corner of the picture at
+(0, 0), so the centre of the first pixel is (0.5, 0.5); x is column 0 of a point.
 
 Both kinds:
     image            (N, s, s, 3) uint8 BGR
     landmarks98      (N, 98, 2) float32 px, WFLW order (outside the picture where the face is cut)
-    visibility       (N, 98) uint8, 1 = seen (not behind the head, glasses rims, hair or an occluder)
+    visibility       (N, 98) uint8, 1 = seen (not behind the head, glasses, hair or an occluder)
     coefficients     (N, 55) float32, expression weights in the order of `coefficient_names`
     blendshapes      (N, 52) float32, the same in the names and order of the real clips' labels
     head_pose        (N, 4, 4) float32 head to camera [cm], x right, y up, z to the camera
-    euler            (N, 3) float32 yaw to the subject's left, pitch up, roll counter-clockwise [rad]
+    euler            (N, 3) float32 yaw to the subject's left, pitch up, roll counter-clockwise
+                     as seen [rad]
     actor            (N,) int32, same number = same person and look
     focal_px         (N,) float32
     kind, seed, first, coefficient_names, blendshape_names: of the shard
 Kind `pairs` adds (two frames of one sequence, same crop, same camera):
     next_image       (N, s, s, 3) uint8 BGR
     flow             (N, s, s, 2) float16 px: the point at p in image is at p + flow in next_image
-    flow_valid       (N, s, s) uint8: 1 surface of the person seen in both, 2 still background seen in
-                     both (moved by camera shake where there is any), 0 do not use
-    next_landmarks98, next_visibility, next_coefficients, next_blendshapes, next_head_pose, next_euler
+    flow_valid       (N, s, s) uint8: 1 surface of the person seen in both, 2 still background
+                     seen in both (moved by camera shake where there is any), 0 do not use
+    next_landmarks98, next_visibility, next_coefficients, next_blendshapes, next_head_pose,
+    next_euler
     gap              (N,) int32 frames of 1/30 s between the two
-With --frames F > 2 each sequence gives F - 1 consecutive rows; `sequence` and `step` (N,) tell which.
+With --frames F > 2 each sequence gives F - 1 consecutive rows; `sequence` and `step` (N,) tell
+which.
 
-Shards that are there already with the same settings are kept, so an interrupted run goes on.
-An item depends on --seed and its number only: the same command writes the same bytes, whatever --workers is.
+Shards that are there already with the same settings are kept: an interrupted run goes on.
+An item depends on --seed and its number only: the same command of the same version writes the
+same items, whatever --workers is.
 """
 
 from __future__ import annotations
@@ -435,8 +440,9 @@ def main(arguments: list[str] | None = None) -> int:
             made.append(path)
             rows += count
             spent = time.perf_counter() - begun
+            each_ms = 1e3 * spent / rows
             print(
-                f'{path}: {count} rows, {rows} in {spent:.0f} s ({1e3 * spent / rows:.0f} ms per row)',
+                f'{path}: {count} rows, {rows} in {spent:.0f} s ({each_ms:.0f} ms each)',
                 flush=True,
             )
     if options.contact_sheet:

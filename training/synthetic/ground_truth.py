@@ -1,4 +1,4 @@
-"""Exact labels of a rendered face: WFLW-98 landmarks, their visibility, head pose, coefficients."""
+"""Exact labels of a rendered face: 98 landmarks, where they are seen, coefficients."""
 
 from __future__ import annotations
 
@@ -16,24 +16,27 @@ I32 = NDArray[np.int32]
 JAW_STEPS = 37
 # WFLW index of each landmark in a mirrored picture.
 MIRROR98 = np.array(
-    [*range(32, -1, -1)]
-    + [46, 45, 44, 43, 42, 50, 49, 48, 47, 37, 36, 35, 34, 33, 41, 40, 39, 38]
-    + [51, 52, 53, 54, 59, 58, 57, 56, 55]
-    + [72, 71, 70, 69, 68, 75, 74, 73, 64, 63, 62, 61, 60, 67, 66, 65]
-    + [82, 81, 80, 79, 78, 77, 76, 87, 86, 85, 84, 83, 92, 91, 90, 89, 88, 95, 94, 93]
-    + [97, 96]
+    [
+        *range(32, -1, -1),
+        *(46, 45, 44, 43, 42, 50, 49, 48, 47, 37, 36, 35, 34, 33, 41, 40, 39, 38),
+        *(51, 52, 53, 54, 59, 58, 57, 56, 55),
+        *(72, 71, 70, 69, 68, 75, 74, 73, 64, 63, 62, 61, 60, 67, 66, 65),
+        *(82, 81, 80, 79, 78, 77, 76, 87, 86, 85, 84, 83, 92, 91, 90, 89, 88, 95, 94, 93),
+        *(97, 96),
+    ]
 )
 # The 52 names of the real clips' labels, in their order.
-BLENDSHAPE_NAMES = (
-    '_neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff '
-    'cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight '
-    'eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight '
-    'eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight '
-    'mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft '
-    'mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight '
-    'mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight '
-    'mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight'
-).split()
+_NAMES = """
+_neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff
+cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight
+eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight
+eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight
+mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
+mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
+mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
+mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
+"""
+BLENDSHAPE_NAMES = _NAMES.split()
 
 
 def to_blendshapes(weights: F32, model: FaceModel) -> F32:
@@ -117,8 +120,8 @@ def landmark_rig(atlas: Atlas, style: Style) -> LandmarkRig:
     vertices = np.zeros((98, 3), np.int32)
     weights = np.zeros((98, 3), np.float32)
     weights[:, 0] = 1
-    for row, index in [*zip(range(51, 60), range(27, 36)), *zip(range(76, 96), range(48, 68))]:
-        vertices[row] = model.landmarks68[index]
+    vertices[51:60] = model.landmarks68[27:36, None]
+    vertices[76:96] = model.landmarks68[48:68, None]
     quarter = [0.0, 0.25, 0.5, 0.75, 1.0]
     right_upper, right_lower = model.lid_loops['Right']
     left_upper, left_lower = model.lid_loops['Left']

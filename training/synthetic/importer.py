@@ -3,9 +3,10 @@
     git clone https://github.com/ICT-VGL/ICT-FaceKit
     python -m training.synthetic.importer ICT-FaceKit --out face_model.npz
 
-Reads the obj files of `FaceXModel/` (ICT Face Model Light, MIT licence) and keeps what the renderer
-draws: 13 parts with their texture coordinates, 100 identity shapes, 55 expression shapes under their
-ARKit names, landmark and jaw vertices, and the licence text. Shapes are rounded to 0.001 (about 10 um).
+Reads the obj files of `FaceXModel/` (ICT Face Model Light, MIT licence) and keeps what the
+renderer draws: 13 parts with their texture coordinates, 100 identity shapes, 55 expression shapes
+under their ARKit names, landmark and jaw vertices, and the licence text. Shapes are rounded to
+0.001 (about 10 um).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from kf_imitation.errors import KfImitationError, ModelError
 
 IDENTITIES = 100
 SHAPE_UNIT = 1e-3
-# Vertex and face ranges of the original mesh (README of ICT-FaceKit); what is not named is left out.
+# Vertex and face ranges of the original mesh (README of ICT-FaceKit); the rest is left out.
 PARTS: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {
     'face': ((0, 9409), (0, 9230)),
     'head_neck': ((9409, 11248), (9230, 11144)),
@@ -44,7 +45,8 @@ JAW_RIGHT = (
     1280, 1278, 1275, 1272, 1248, 12, 820, 1834, 1902, 243, 844, 781, 1673, 2199, 801, 1447, 800,
 )  # fmt: skip
 JAW_LEFT = (
-    3041, 3661, 3042, 4390, 3880, 3022, 3085, 2484, 4102, 4036, 3061, 2253, 3466, 3490, 3493, 3496, 3498,
+    3041, 3661, 3042, 4390, 3880, 3022, 3085, 2484, 4102, 4036, 3061, 2253, 3466, 3490, 3493,
+    3496, 3498,
 )  # fmt: skip
 
 
@@ -82,7 +84,7 @@ def read_vertices(path: Path) -> NDArray[np.float64]:
 
 
 def _read_faces(path: Path) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """Faces and uv faces (F, 4), 0-based, -1 for the fourth corner of a triangle, and uv (n, 2)."""
+    """Faces and uv faces (F, 4), 0-based, -1 for a missing fourth corner, and uv (n, 2)."""
     uv = np.array([row.split()[:2] for row in _lines(path, 'vt')], np.float32)
     rows = _lines(path, 'f')
     if len(rows) != FACE_COUNT:
@@ -113,7 +115,8 @@ def condense(checkout: Path) -> dict[str, NDArray[np.generic]]:
     generic = folder / 'generic_neutral_mesh.obj'
     if not generic.exists():
         raise ModelError(
-            f'{checkout}: no FaceXModel/generic_neutral_mesh.obj; a checkout of ICT-FaceKit is expected'
+            f'{checkout}: no FaceXModel/generic_neutral_mesh.obj; '
+            'a checkout of ICT-FaceKit is expected'
         )
     about = json.loads((folder / 'vertex_indices.json').read_text(encoding='utf-8'))
     mean = read_vertices(generic)
@@ -133,7 +136,7 @@ def condense(checkout: Path) -> dict[str, NDArray[np.generic]]:
         shift = (read_vertices(folder / f'{name}.obj') - mean)[keep] / SHAPE_UNIT
         return np.round(shift).astype(np.int16)
 
-    names = sorted(about['expressions'], key=str.lower) + ['PupilDilate_L', 'PupilDilate_R']
+    names = [*sorted(about['expressions'], key=str.lower), 'PupilDilate_L', 'PupilDilate_R']
     vertex_range, face_range, v, f = [], [], 0, 0
     for (v0, v1), (f0, f1) in PARTS.values():
         vertex_range.append((v, v + v1 - v0))
@@ -174,9 +177,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     options.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(options.out, **arrays)  # type: ignore[arg-type]
-    print(
-        f'{options.out}: {len(arrays["neutral"])} vertices, {options.out.stat().st_size / 1e6:.1f} MB'
-    )
+    size_mb = options.out.stat().st_size / 1e6
+    print(f'{options.out}: {len(arrays["neutral"])} vertices, {size_mb:.1f} MB')
     return 0
 
 

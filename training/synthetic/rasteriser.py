@@ -71,7 +71,7 @@ def rasterise(
         width: columns of the buffers.
 
     Returns:
-        (h, w) int32 triangle of each sample, -1 for none, and (h, w) float32 inverse depth times bias.
+        (h, w) int32 triangle of each sample, -1 for none; (h, w) float32 inverse depth times bias.
     """
     ids = np.full((height, width), -1, np.int32)
     nearest = np.zeros((height, width), np.float32)
@@ -405,7 +405,7 @@ def average_flow(
 
 @njit
 def interpolate_corners(ids: I32, screen: F32, triangles: I32, corners: F32) -> F32:
-    """Values (h, w, C) between corner values (T, 3, C), without perspective; 0 where no triangle is."""
+    """Values (h, w, C) between corner values (T, 3, C), no perspective; 0 where nothing is."""
     height, width = ids.shape
     channels = corners.shape[2]
     out = np.zeros((height, width, channels), np.float32)

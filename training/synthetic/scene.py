@@ -53,7 +53,16 @@ EYE_BIAS_CM = 0.10
 
 @dataclass(frozen=True)
 class Pose:
-    """Head pose: yaw to the subject's left, pitch up, roll counter-clockwise as seen [rad]; place of the head's origin [cm]."""
+    """Head pose.
+
+    Attributes:
+        yaw: to the subject's left [rad].
+        pitch: up [rad].
+        roll: counter-clockwise as seen [rad].
+        x: place of the head, to the right of the picture [cm].
+        y: up [cm].
+        z: to the camera, negative in front of it [cm].
+    """
 
     yaw: float = 0.0
     pitch: float = 0.0
@@ -215,7 +224,7 @@ def _limb(path: F32, radii: F32, sides: int = 9) -> tuple[F32, NDArray[np.int32]
 
 
 def hand_mesh(rng: np.random.Generator) -> tuple[F32, NDArray[np.int32]]:
-    """A right or left hand with its forearm: fingers along +y, its back towards +z, origin in the palm [cm]."""
+    """A hand with its forearm: fingers along +y, back to +z, origin in the palm [cm]."""
     curl = rng.uniform(0.0, 1.0)
     spread = rng.uniform(0.0, 0.16)
     parts = []
@@ -375,7 +384,7 @@ class Actor:
         self.inner_triangles = np.isin(self.material, (3, 5, 6))
 
     def _lash_opacity(self, v: F32) -> F32:
-        """(T, 3) opacity of the three overlapping lash strips: fades from the lid; few below the eye."""
+        """(T, 3) opacity of the overlapping lash strips: fades from the lid; few below the eye."""
         model = self.person.model
         lids = [v for side in SIDES for path in model.lid_loops[side] for v in path]
         distance, _ = cKDTree(model.neutral[lids]).query(model.neutral[self.lashes].reshape(-1, 3))
@@ -614,7 +623,7 @@ def crop_camera(
     margin: float = 1.25,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> Camera:
-    """The camera whose picture is the canonical face region: 1.25 times the landmarks' box, square."""
+    """The camera that sees the canonical face region: the landmarks' box, square, times 1.25."""
     unit = Camera(1.0, 0.0, 0.0, 1, 1)
     flat = unit.project(place_landmarks(actor, weights, pose, unit))
     low, high = flat.min(0), flat.max(0)

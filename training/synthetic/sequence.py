@@ -208,7 +208,7 @@ def random_timeline(
     fps: float = 30.0,
     distance: float = 70.0,
 ) -> Timeline:
-    """A natural sequence: a few expression events, blinks, perhaps speech, head moves with rests."""
+    """A natural sequence: expressions, blinks, perhaps speech, head moves with rests."""
     t = np.arange(frames) / fps
     length = max(frames / fps, 0.1)
     weights = np.zeros((frames, len(model.expression_names)), np.float64)
@@ -261,7 +261,7 @@ def random_timeline(
 def speech(
     model: FaceModel, rng: np.random.Generator, t: NDArray[np.float64], start: float, end: float
 ) -> NDArray[np.float64]:
-    """(N, 55) weights of speech-like jaw and lips between two times [s], 3 to 6 syllables a second."""
+    """(N, 55) weights of speech-like jaw and lips between two times [s], 3 to 6 syllables/s."""
     out = np.zeros((len(t), len(model.expression_names)))
     at = start
     while at < end:
