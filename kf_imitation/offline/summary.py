@@ -108,14 +108,16 @@ class _Page:
 def choose_shown(posed: Sequence[PosedKeyframe], limit: int) -> list[PosedKeyframe]:
     """Return at most `limit` keyframes in time order.
 
-    The run is cut into equal shares of the keyframes; of each the one with the highest score is
-    shown, so that the strip covers the whole run.
+    The run is cut into equal shares of the keyframes; of each the one with the most unusual
+    expression is shown, so that the strip covers the whole run and what happened in it.
     """
     ordered = sorted(posed, key=lambda p: p.keyframe.stamp_ns)
     if len(ordered) <= limit:
         return ordered
+    values = np.stack([p.expression.values for p in ordered])
+    unusual = np.linalg.norm(values - np.median(values, axis=0), axis=1)
     parts = np.array_split(np.arange(len(ordered)), limit)
-    return [max((ordered[i] for i in part), key=lambda p: p.keyframe.score) for part in parts]
+    return [ordered[max(part, key=lambda i: float(unusual[i]))] for part in parts]
 
 
 def joint_groups(names: Sequence[str]) -> list[tuple[str, list[int]]]:
