@@ -48,7 +48,10 @@ def burst(rng: random.Random) -> bytes:
     if kind == 1:
         return bytes(rng.choices((0xFF, 0xFD, 0x00, 0x01, 0x55), k=rng.randrange(100)))
     ids = (1, 2, p.BROADCAST_ID, rng.randrange(256))
-    data = encode(rng.choice(ids), rng.choice(INSTRUCTIONS), rng.randbytes(rng.randrange(60)))
+    content = rng.randbytes(rng.randrange(60))
+    if rng.random() < 0.5:  # an address that exists, most likely
+        content = rng.randrange(260).to_bytes(2, 'little') + content
+    data = encode(rng.choice(ids), rng.choice(INSTRUCTIONS), content)
     if kind == 2:
         return data
     if kind == 3:

@@ -75,6 +75,9 @@ class RegisterFile:
         """
         if address in self._data:
             return self._write_indirect(address, data)
+        return self._write_direct(address, data)
+
+    def _write_direct(self, address: int, data: bytes) -> tuple[int, list[str]]:
         changes: list[tuple[Register, int]] = []
         position = 0
         while position < len(data):
@@ -102,7 +105,7 @@ class RegisterFile:
             end = start + 1
             while end < len(data) and self._resolve(address + end) == target + end - start:
                 end += 1
-            error, written = self.write(target, data[start:end])
+            error, written = self._write_direct(target, data[start:end])
             if error:
                 return error, names
             names += written

@@ -96,15 +96,25 @@ def _environment() -> dict[str, str]:
     return {**os.environ, 'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else root}
 
 
-def serve(robot: RobotConfig, until_input_ends: bool = True) -> None:
+def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> None:
     """Print the device path, then serve until standard input closes or Ctrl-C comes.
 
     Args:
         robot: whose servos to simulate.
         until_input_ends: false goes on without input, for `servo simulate < /dev/null &`.
+        link: another path under which the device appears, for programs with a fixed one.
+
+    Raises:
+        PortError: the link cannot be made.
     """
     port = SimulatedPort(SimulatedLine(simulated_servos(robot)))
-    sys.stdout.write(port.device + '\n')
+    try:
+        if link:
+            os.symlink(port.device, link)
+    except OSError as error:
+        port.close()
+        raise PortError(f'{link}: {error.strerror}') from error
+    sys.stdout.write((link or port.device) + '\n')
     sys.stdout.flush()
     unread = b''
 
@@ -126,6 +136,8 @@ def serve(robot: RobotConfig, until_input_ends: bool = True) -> None:
     except KeyboardInterrupt:
         pass
     finally:
+        if link:
+            os.unlink(link)
         port.close()
 
 

@@ -199,6 +199,17 @@ def test_indirect_data_reads_and_writes_the_real_register():
     assert one.read(data, 2) == b'\x01\x19'
 
 
+def test_indirect_data_that_points_nowhere_keeps_what_is_written():
+    """Its factory address is its own; writing it recursed without end."""
+    one = servo()
+    data = one.model.registers['indirect_data_1'].address
+    assert one.write(data, b'\x05\x06') == 0
+    assert one.read(data, 2) == b'\x05\x06'
+    assert put(one, 'indirect_address_2', 65) == 0
+    assert one.write(data, b'\x07\x01') == 0
+    assert (one.read(data, 2), get(one, 'led')) == (b'\x07\x01', 1)
+
+
 def test_ping_read_and_write_over_packets():
     line = SimulatedLine([servo(id_=3)])
     assert ask(line, 3, p.PING)[0].parameters == b'\x00\xfc\x03\x33'

@@ -1,20 +1,25 @@
 """`servo simulate`: keep a simulated bus open for any Dynamixel program; faults by typing."""
 
 import argparse
+from dataclasses import replace
 
 from kf_imitation.robot_config import load_robot
 from kf_imitation.servo.simulated_bus import serve
 from kf_imitation.servo.simulated_faults import HELP
+from kf_imitation.servo.tools.connection import BAUDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument('--robot', default='sim_face', help='name in config/robots, or a file')
+    parser.add_argument('--baud', type=int, choices=BAUDS, help="default: the robot file's")
+    parser.add_argument('--link', default='', help='also offer the device under this path')
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f'Commands on standard input while it runs:\n\n{HELP}'
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the device path, then serve until Ctrl-C or the end of the input."""
-    serve(load_robot(args.robot), until_input_ends=False)
+    robot = load_robot(args.robot)
+    serve(replace(robot, baud=args.baud or robot.baud), until_input_ends=False, link=args.link)
     return 0
