@@ -15,6 +15,7 @@ from kf_imitation.errors import ModelError
 from kf_imitation.image_ops import crop
 from kf_imitation.landmarks.layouts import LAYOUTS
 from kf_imitation.mean_face import template
+from kf_imitation.wflw import FLIP
 
 
 class Model(Protocol):
@@ -31,8 +32,9 @@ class Model(Protocol):
 class LandmarkModel:
     """98 points of a face, whatever layout the model itself has.
 
-    The manifest entry says `preprocessing.crop_px`, `preprocessing.looks` (1 or 2, default 1) and
-    `layout` (`wflw98`, `ibug68` or `mediapipe478`, default `wflw98`).
+    The manifest entry says `preprocessing.crop_px`, `preprocessing.looks` (1 or 2, default 1),
+    `preprocessing.mirror` (the later looks also see the mirrored face and average; default false)
+    and `layout` (`wflw98`, `ibug68` or `mediapipe478`, default `wflw98`).
     """
 
     def __init__(self, model: Model) -> None:
@@ -57,6 +59,7 @@ class LandmarkModel:
         self._layout = LAYOUTS[layout]
         self._crop_px = int(preprocessing['crop_px'])
         self._looks = int(preprocessing.get('looks', 1))
+        self._mirror = bool(preprocessing.get('mirror', False))
         self._template = template()
 
     def predict(self, bgr: Image, region: FaceRegion, stamp_ns: int) -> Landmarks:
@@ -75,7 +78,12 @@ class LandmarkModel:
         points = points * self._crop_px * scale + (region.x - 0.5, region.y - 0.5)
         for _ in range(1, self._looks):
             matrix = upright_crop(points, self._template, self._crop_px)
-            found, confidence = self._look(_cut(bgr, matrix, self._crop_px))
+            face = _cut(bgr, matrix, self._crop_px)
+            found, confidence = self._look(face)
+            if self._mirror:
+                twin, sure = self._look(np.ascontiguousarray(face[:, ::-1]))
+                twin = twin[FLIP] * (-1, 1) + (1, 0)
+                found, confidence = (found + twin) / 2, (confidence + sure[FLIP]) / 2
             pixels = found * self._crop_px - 0.5
             points = (pixels - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
         return Landmarks(stamp_ns, points.astype(np.float32), confidence)

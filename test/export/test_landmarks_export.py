@@ -1,0 +1,66 @@
+"""The exported landmark model equals torch, and the manifest names it truly."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import yaml
+
+torch = pytest.importorskip('torch')
+onnxruntime = pytest.importorskip('onnxruntime')
+
+from kf_imitation.landmarks.landmark_model import LandmarkModel  # noqa: E402
+from kf_imitation.mean_face import template  # noqa: E402
+from kf_imitation.onnx_model import OnnxModel  # noqa: E402
+from training.landmarks.export import TOLERANCE, Deployed, enter, export  # noqa: E402
+from training.landmarks.model import PFLD, PFLDConfig  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    torch.manual_seed(0)
+    model = PFLD(PFLDConfig(8, 8, 2, 16, 2, 2, 2, 8, 8, 16), torch.from_numpy(template()))
+    with torch.no_grad():
+        model.points.weight.normal_(std=2.0)  # so that the points depend on the crop
+        model.scale.weight.normal_(std=0.3)
+    folder = tmp_path_factory.mktemp('models')
+    file = folder / 'landmarks_pfld.onnx'
+    export(model.eval(), file)
+    enter(file, folder / 'manifest.yaml', {'measured': {'nme98': 1.0}})
+    return model, file
+
+
+def test_onnx_equals_torch(exported):
+    model, file = exported
+    session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
+    rng = np.random.default_rng(1)
+    answers = []
+    for level in (40, 255):
+        crop = rng.integers(0, level, (1, 112, 112, 3), dtype=np.uint8)
+        points, confidence = session.run(['points', 'confidence'], {'crop': crop})
+        with torch.no_grad():
+            wanted = Deployed(model).eval()(torch.from_numpy(crop))
+        assert np.abs(points - wanted[0].numpy()).max() < TOLERANCE
+        assert np.abs(confidence - wanted[1].numpy()).max() < TOLERANCE
+        assert ((confidence > 0) & (confidence <= 1)).all()
+        answers.append(points)
+    assert np.abs(answers[0] - answers[1]).max() > 1e-3
+
+
+def test_the_runtime_loads_it_by_the_manifest(exported):
+    _, file = exported
+    manifest = file.parent / 'manifest.yaml'
+    entry = yaml.safe_load(manifest.read_text(encoding='utf-8'))['models']['landmarks_pfld']
+    assert entry['sha256'] == hashlib.sha256(file.read_bytes()).hexdigest()
+    model = OnnxModel.load('landmarks_pfld', 1, manifest)
+    assert model.input_shapes == {'crop': (1, 112, 112, 3)}
+    LandmarkModel(model)
+
+
+def test_entering_a_model_leaves_the_others(tmp_path, exported):
+    _, file = exported
+    manifest = tmp_path / 'manifest.yaml'
+    manifest.write_text('models:\n  other:\n    file: other.onnx\n', encoding='utf-8')
+    enter(file, manifest, {})
+    models = yaml.safe_load(manifest.read_text(encoding='utf-8'))['models']
+    assert models['other'] == {'file': 'other.onnx'} and 'landmarks_pfld' in models
