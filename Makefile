@@ -1,12 +1,17 @@
 # make mimic [SOURCE=… ROBOT=… PORT=… RECORD=… ARGS=…]   set up, then let the head mimic a face
 # make test [TRAINING=1]                                  set up, then run the tests
-# make lint | bench | faults | train | clean
+# make lint               ruff and mypy
+# make bench              time per frame, rate and jitter of the bus loop
+# make faults             the fault matrix of docs/safety.md
+# make train [CONFIG=…]   train the keyframe model (docs/training.md)
+# make clean              remove .venv and caches
 # Everything is installed into .venv once; a later run starts at once. PYTHON= chooses the
 # interpreter, VENV= the folder.
 
 PYTHON ?= python3
 VENV ?= .venv
 TRAINING ?=
+CONFIG ?= training/keyframe/configs/default.yaml
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Child processes must find the share files of a pip installation (README, Install).
@@ -32,13 +37,14 @@ lint: $(VENV)/.tested
 	$(BIN)/mypy
 
 bench: $(VENV)/.tested
-	$(BIN)/python -m benchmark $(ARGS)
+	$(BIN)/python -m benchmark.keyframe media/demo.mp4
+	$(BIN)/python -m benchmark.bus
 
 faults: $(VENV)/.tested
-	$(BIN)/python benchmark/faults.py --markdown docs/safety.md
+	$(BIN)/python -m benchmark.faults --markdown docs/safety.md $(ARGS)
 
 train: $(VENV)/.trained
-	$(BIN)/python -m training $(ARGS)
+	$(BIN)/python -m training.keyframe.train --config $(CONFIG) $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

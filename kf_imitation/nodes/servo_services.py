@@ -1,4 +1,4 @@
-"""Services of the servo node: torque, stop, reset, neutral."""
+"""Services of the servo node: enable, stop, reset, neutral."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ TRIGGERS: dict[str, Callable[[ServoController], None]] = {
 
 
 def offer_services(node: Node, controller: Callable[[], ServoController | None]) -> None:
-    """Make ~/torque (SetBool) and ~/stop, ~/reset, ~/neutral (Trigger).
+    """Make ~/enable torque (SetBool) and ~/stop, ~/reset, ~/neutral (Trigger).
 
     Args:
         node: that offers them.
@@ -36,6 +36,6 @@ def offer_services(node: Node, controller: Callable[[], ServoController | None])
 
         node.create_service(kind, f'~/{name}', answer)
 
-    offer('torque', SetBool, lambda current, request: current.torque(bool(request.data)))
+    offer('enable', SetBool, lambda current, request: current.torque(bool(request.data)))
     for name, method in TRIGGERS.items():
         offer(name, Trigger, lambda current, _, method=method: method(current))  # type: ignore[misc]
