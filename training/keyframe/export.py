@@ -39,11 +39,19 @@ SMALLEST_PACKED = 2048
 
 
 class StreamingStep(nn.Module):
-    """One step of the stream in terms of plain tensors, for tracing."""
+    """One step of the stream in terms of plain tensors, for tracing.
 
-    def __init__(self, net: KeyframeNet, crop_px: int) -> None:
+    Args:
+        net: in eval mode.
+        crop_px: edge of the crops.
+        gain: factor on the change vectors. A regression that is unsure answers with too little;
+            the factor that gives held-out training people as many keyframes as they have
+            makes up for it.
+    """
+
+    def __init__(self, net: KeyframeNet, crop_px: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.gain = net, gain
         shapes = {
             'state_stride4': (1, 32, crop_px // 4, crop_px // 4),
             'state_stride8': (1, 64, crop_px // 8, crop_px // 8),
@@ -63,7 +71,7 @@ class StreamingStep(nn.Module):
         previous = FrameState(*(given.get(name, absent) for name in STATE_NAMES))
         current, places = self.net.see(normalise(crop))
         result = self.net.compare(current, places, previous)
-        out = [torch.sigmoid(result.score_logit), result.change, *result.flows[:1]]
+        out = [torch.sigmoid(result.score_logit), self.gain * result.change, *result.flows[:1]]
         after = dict(zip(STATE_NAMES, current.tensors(), strict=True))
         return (*out, *(after[name] for name in self.states))
 
@@ -83,13 +91,14 @@ def load_network(checkpoint: Path) -> KeyframeNet:
     return net.eval()
 
 
-def export(net: KeyframeNet, crop_px: int, target: Path) -> float:
+def export(net: KeyframeNet, crop_px: int, target: Path, gain: float = 1.0) -> float:
     """Write the file and compare it with PyTorch on a fixed sequence.
 
     Args:
         net: in eval mode.
         crop_px: edge of the crops.
         target: file to write.
+        gain: see StreamingStep.
 
     Returns:
         The largest difference of score or change caused by the stored weights.
@@ -97,7 +106,7 @@ def export(net: KeyframeNet, crop_px: int, target: Path) -> float:
     Raises:
         ValueError: the check failed; the file is not left behind.
     """
-    step = StreamingStep(net.to(memory_format=torch.contiguous_format), crop_px).eval()
+    step = StreamingStep(net.to(memory_format=torch.contiguous_format), crop_px, gain).eval()
     crop = torch.zeros(1, crop_px, crop_px, 3, dtype=torch.uint8)
     states = tuple(torch.zeros(shape) for shape in step.states.values())
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -260,13 +269,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--name', default='keyframe_default')
     parser.add_argument('--models', type=Path, default=Path('models'))
     parser.add_argument('--crop', type=int, default=128)
+    parser.add_argument('--gain', type=float, default=1.0, help='see StreamingStep')
     parser.add_argument('--measured', type=Path, help='YAML with measured figures')
     parser.add_argument('--note', default='')
     options = parser.parse_args(arguments)
     net = load_network(options.checkpoint)
     target = options.models / f'{options.name}.onnx'
-    difference = export(net, options.crop, target)
+    difference = export(net, options.crop, target, options.gain)
     measured = yaml.safe_load(options.measured.read_text()) if options.measured else {}
+    measured['change_gain'] = options.gain
     measured['stored_weights_difference'] = float(f'{difference:.1e}')
     entry = manifest_entry(net, target, options.crop, measured, options.note)
     write_manifest(options.models / 'manifest.yaml', options.name, entry)

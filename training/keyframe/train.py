@@ -256,7 +256,8 @@ class KeyframeTraining(pl.LightningModule):
         """Measure the averaged weights on the held-out people."""
         start = time.monotonic()
         means = measure_net(self.mean_net, self.validation, self.config.samples().crop_px)
-        self.log_dict({f'val_{k}': v for k, v in means.items()})
+        if self.trainer.training:
+            self.log_dict({f'val_{k}': v for k, v in means.items()})
         line = ' '.join(f'{k} {v:.3f}' for k, v in means.items())
         print(f'VAL step {self.global_step} {line} ({time.monotonic() - start:.0f} s)', flush=True)
         self._clock = time.monotonic()
