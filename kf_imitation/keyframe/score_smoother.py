@@ -3,10 +3,11 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import erfc, exp, inf, pi, sqrt
+from math import exp, pi, sqrt
 from typing import Any
 
 import numpy as np
+from scipy.special import erfcx
 
 from kf_imitation.data_types import FloatArray, FrameScore
 from kf_imitation.keyframe.score_scale import score_of_change
@@ -57,10 +58,11 @@ class ScoreSmoother:
 
     Each pair of frames weighs as much as the Gaussian, centred on the frame's own pair, has over
     the time the pair covers; so frame rates and dropped frames make no difference. What lies in
-    the future counts as the newest vector, dying away with `forecast_s`. With vectors the score is
+    the future counts as the newest frame, dying away with `forecast_s`. With vectors the score is
     computed anew from the smoothed vector: noise, which points anywhere, cancels, while movement
-    adds up. A frame without a score ends a segment; nothing is mixed across it, and before a
-    segment vectors count as 0.
+    adds up; vectors before a segment count as 0. Scores are divided by the sum of their weights,
+    as they have no 0 to die away to. A frame without a score ends a segment; nothing is mixed
+    across it.
 
     A result is final as soon as no further frame is expected within its look-ahead, the next one
     being expected after the same time as the last one took, but not before the frame after it.
@@ -148,21 +150,21 @@ def smoothed(known: Sequence[FrameScore], place: int, smoothing: Smoothing) -> F
         smoothing: how.
     """
     frame, newest = known[place], known[-1]
-    centre_ns = frame.stamp_ns - frame.dt_s * 0.5e9
+    # Relative to the frame: a float holds no wall clock to the nanosecond.
+    origin_ns, centre_ns = frame.stamp_ns, -frame.dt_s * 0.5e9
     sigma_ns = smoothing.sigma_s * 1e9
     window = [
         other
         for other in known
-        if other.stamp_ns > centre_ns - _REACH * sigma_ns
-        and other.stamp_ns - other.dt_s * 1e9 < centre_ns + _REACH * sigma_ns
+        if other.stamp_ns - origin_ns > centre_ns - _REACH * sigma_ns
+        and other.stamp_ns - origin_ns - other.dt_s * 1e9 < centre_ns + _REACH * sigma_ns
     ]
-    weights = np.array([_share(other, centre_ns, sigma_ns) for other in window])
+    weights = np.array([_share(other, origin_ns, centre_ns, sigma_ns) for other in window])
     vectors = [other.change for other in window if other.change is not None]
     use_vectors = smoothing.vectors and len(vectors) == len(window)
     if window[-1] is newest:
-        # A score has no sign, so it does not die away: it is carried on.
-        decay_ns = smoothing.forecast_s * 1e9 if use_vectors else inf
-        weights[-1] += _future((newest.stamp_ns - centre_ns) / sigma_ns, sigma_ns / decay_ns)
+        begin = (newest.stamp_ns - origin_ns - centre_ns) / sigma_ns
+        weights[-1] += _future(begin, sigma_ns / (smoothing.forecast_s * 1e9))
     if use_vectors:
         change: FloatArray = (weights @ np.stack(vectors)).astype(np.float32)
         return replace(frame, score=score_of_change(change), change=change)
@@ -170,16 +172,17 @@ def smoothed(known: Sequence[FrameScore], place: int, smoothing: Smoothing) -> F
     return replace(frame, score=float(mean))
 
 
-def _share(score: FrameScore, centre_ns: float, sigma_ns: float) -> float:
+def _share(score: FrameScore, origin_ns: int, centre_ns: float, sigma_ns: float) -> float:
     """Return the part of the Gaussian that belongs to a frame: its density times the pair's time.
 
     Like the labels' filter this takes samples; an integral over the pair would blur once more.
     """
-    distance = (score.stamp_ns - score.dt_s * 0.5e9 - centre_ns) / sigma_ns
+    distance = (score.stamp_ns - origin_ns - score.dt_s * 0.5e9 - centre_ns) / sigma_ns
     duration = max(score.dt_s * 1e9, 1.0) / sigma_ns
     return duration * exp(-0.5 * distance * distance) / sqrt(2 * pi)
 
 
 def _future(begin: float, decay: float) -> float:
     """Integrate the standard normal density times exp(-decay * (x - begin)) from begin on."""
-    return 0.5 * exp(decay * begin + decay * decay / 2) * erfc((begin + decay) / sqrt(2))
+    # erfcx(x) = exp(x * x) * erfc(x) keeps a fast decay from overflowing.
+    return float(0.5 * exp(-0.5 * begin * begin) * erfcx((begin + decay) / sqrt(2)))

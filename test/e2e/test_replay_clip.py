@@ -16,6 +16,9 @@ from rosbags.highlevel import AnyReader
 
 from kf_imitation import cli
 from kf_imitation.data_types import CHANNELS
+from kf_imitation.offline.bag_messages import BagTopics
+from kf_imitation.offline.bag_writer import BagWriter
+from kf_imitation.offline.csv_writer import seconds
 from kf_imitation.robot_config import load_robot
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,3 +243,24 @@ def test_a_faulty_parameter_file_is_refused(clip, tmp_path, capsys):
     params.write_text(json.dumps({'keyframe': section}))
     message = refused(capsys, clip, tmp_path / 'out', '--params', params)
     assert 'prominence' in message and 'mode' in message
+
+
+def test_a_bag_with_images_gives_the_scores_of_the_video(tmp_path):
+    start_ns, count = 1_750_000_000_123_456_789, 20
+    source = cv2.VideoCapture(str(CLIP))
+    size = int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    frames = [source.read()[1] for _ in range(count)]
+    folder = tmp_path / 'images'
+    folder.mkdir()
+    stamps = [start_ns + round(i / 30 * 1e9) for i in range(count)]
+    with BagWriter(tmp_path / 'bag') as writer:
+        for index, (frame, stamp_ns) in enumerate(zip(frames, stamps, strict=True)):
+            BagTopics(writer).image('image_raw', frame, stamp_ns)
+            cv2.imwrite(str(folder / f'{index:03d}.png'), frame)
+    assert frames[0].shape[:2] == size[::-1]
+    assert replay(tmp_path / 'bag', tmp_path / 'from_bag') == 0
+    assert replay(folder, tmp_path / 'from_folder') == 0
+    bag, images = (rows(tmp_path / name / 'scores.csv') for name in ('from_bag', 'from_folder'))
+    assert [r['score'] for r in bag] == [r['score'] for r in images]
+    assert bag[3]['stamp_s'] == seconds(stamps[3])
+    assert sum(bool(r['score']) for r in bag) >= count - 2
