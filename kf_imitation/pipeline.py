@@ -236,6 +236,10 @@ class ExpressionPipeline:
             expression = self._estimator.update(landmarks, pose)
         return FaceReading(landmarks, pose, expression)
 
+    def configure_confidence(self, minimum_confidence: float) -> None:
+        """Change from which confidence on a channel counts as seen, 0..1."""
+        self._estimator.minimum_confidence = minimum_confidence
+
     def reset(self) -> None:
         """Forget the person."""
         self._estimator.reset()

@@ -70,9 +70,13 @@ class CameraNode(KfNode):
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return the state of the source."""
-        level = OK if self._state.startswith('sending') or self._stop.is_set() else WARN
         values = {'source': self._source.name, 'frame rate [Hz]': round(self.rate_hz('frames'), 1)}
-        return level, f'{self._state} {self._source.name}', values
+        # A live source says itself whether it is open or waits for its device.
+        device = str(getattr(self._source, 'state', ''))
+        if device.startswith('waiting'):
+            return WARN, device, values
+        sentence = f'{self._state} {self._source.name}' + (f', {device}' if device else '')
+        return WARN if self._state.startswith('waiting') else OK, sentence, values
 
     def close(self) -> None:
         """Stop reading and free the source."""

@@ -47,6 +47,7 @@ class LandmarksNode(KfNode):
         self._pipeline = pipeline or build_expression_pipeline(self.settings, self.ledger)
         self._infos: dict[int, CameraInfo] = {}
         self._images: dict[int, Image] = {}
+        self._last_ns = -1
         self._state = 'no keyframe yet'
         few = qos.keyframe_topics()
         self._landmarks = self.create_publisher(PolygonStamped, 'face/landmarks', few)
@@ -59,6 +60,10 @@ class LandmarksNode(KfNode):
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return what the last keyframe looked like."""
         return OK, self._state, {'keyframes [Hz]': round(self.rate_hz('read'), 1)}
+
+    def on_settings(self, changed: Mapping[str, Value]) -> None:
+        """Apply a new confidence."""
+        self._pipeline.configure_confidence(self.setting('minimum_confidence', float))
 
     def _on_info(self, info: CameraInfo) -> None:
         self._join(to_ns(info.header.stamp), self._infos, info)
@@ -82,6 +87,9 @@ class LandmarksNode(KfNode):
             self.fail(fault)
             return
         stamp_ns, frame_id = to_ns(image.header.stamp), image.header.frame_id
+        if stamp_ns <= self._last_ns:
+            self._pipeline.reset()  # a bag that starts again, or a clock that was set back
+        self._last_ns = stamp_ns
         camera = from_camera_info(info)
         face = FaceImage(stamp_ns, bgr, roi.x_offset, roi.y_offset, roi.width, roi.height)
         reading = self._pipeline.run(face, camera)

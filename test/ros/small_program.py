@@ -40,6 +40,9 @@ class BrightMouth:
     def __init__(self, ledger):
         self.ledger = ledger
 
+    def reset(self):
+        pass
+
     def run(self, face, camera):
         with self.ledger.timed('landmarks'):
             values = np.zeros(len(CHANNELS), np.float32)
