@@ -156,7 +156,7 @@ def random_flow(rng: np.random.Generator, size_px: int) -> np.ndarray:
         (S, S, 2) float32 displacement in pixels; most of it below one pixel, some to several.
     """
     y, x = np.mgrid[0:size_px, 0:size_px].astype(np.float32)
-    strength = float(np.exp(rng.uniform(np.log(0.15), np.log(5.0))))
+    strength = float(np.exp(rng.uniform(np.log(0.1), np.log(3.0))))
     flow = np.zeros((size_px, size_px, 2), np.float32)
     unit = (np.stack([x, y], axis=-1) / size_px - 0.5) * 2
     flow += rng.normal(0, 0.6 * strength, 2).astype(np.float32)

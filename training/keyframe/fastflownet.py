@@ -126,6 +126,18 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(image, grid, mode='bilinear', padding_mode='border', align_corners=True)
 
 
+def standardise(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Give every channel of both frames mean 0 and variance 1, by the first frame's statistics.
+
+    Not in the paper, and without parameters. Features behind a leaky ReLU have a large mean, so
+    that without this all taps of the correlation look alike and small motion is learned late
+    (Jonschkowski et al., "What matters in unsupervised optical flow", ECCV 2020).
+    """
+    mean = first.mean(dim=(2, 3), keepdim=True)
+    spread = ((first - mean).square().mean(dim=(2, 3), keepdim=True) + 1e-2).sqrt()
+    return (first - mean) / spread, (second - mean) / spread
+
+
 def shuffle(x: Tensor, groups: int) -> Tensor:
     """Interleave the channels of the groups."""
     batch, channels, height, width = x.shape
@@ -196,7 +208,7 @@ class FastFlowNet(nn.Module):
                 there = warp(there, guess / STRIDES[level])
             else:
                 guess = here[:, :2] * 0
-            cost = self.correlation(here, there)
+            cost = self.correlation(*standardise(here, there))
             with torch.autocast(here.device.type, torch.bfloat16, enabled=half):
                 joined = torch.cat([cost, self.reduce[level](here), guess], dim=1)
                 step, feature = self.decoders[level](joined)
