@@ -33,7 +33,7 @@ from kf_imitation.data_types import (
     HeadPose,
     Landmarks,
 )
-from kf_imitation.errors import SourceError
+from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.face.face_tracker import FaceTracker
@@ -152,10 +152,18 @@ class Imitator:
         """Of the default mode."""
         return detector_settings(self._values['keyframe'])
 
-    def methods(self) -> list[str]:
-        """Return the names of all methods."""
+    def methods(self, chosen: Sequence[str] = ()) -> list[str]:
+        """Return the names of all methods, or check those chosen.
+
+        Raises:
+            ConfigError: an unknown name.
+        """
         others = [f'uniform_{mode}' for mode in MODES if mode != self.settings.mode]
-        return [*MODES, 'every_frame', 'uniform', *others, 'frame_difference']
+        known = [*MODES, 'every_frame', 'uniform', *others, 'frame_difference']
+        faults = [f'{m!r} must be one of {", ".join(known)}' for m in chosen if m not in known]
+        if faults:
+            raise ConfigError('--imitation-methods', faults)
+        return list(chosen) or known
 
     def poses(self, clip: Clip, method: str) -> list[Pose]:
         """Return the frames that a method sends, in order of time."""
@@ -331,13 +339,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=LANDMARKS,
         help='imitation: where the poses come from; labels are perfect channels',
     )
+    parser.add_argument(
+        '--imitation-methods', default='', metavar='A,B', help='only these; default: all'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Measure all methods on all clips of a folder; print a table, write JSON.
 
     Args:
-        args: imitation, robot, channels, and of evaluate: json, params, overwrite (all optional).
+        args: of add_arguments(), and json and params of evaluate where given.
 
     Raises:
         KfImitationError: bad input; nothing is left behind.
@@ -351,7 +362,8 @@ def run(args: argparse.Namespace) -> int:
     robot = load_robot(args.robot or str(values['servo']['robot']))
     clips = find_clips(Path(args.imitation))
     imitator, reader = Imitator(robot, values), ClipReader(values)
-    results: dict[str, dict[str, ImitationMetrics]] = {name: {} for name in imitator.methods()}
+    methods = imitator.methods([m for m in args.imitation_methods.split(',') if m])
+    results: dict[str, dict[str, ImitationMetrics]] = {name: {} for name in methods}
     for path in clips:
         print(f'{path.stem} …', file=sys.stderr, flush=True)
         clip = reader.read(path)
