@@ -28,7 +28,11 @@ SETTLED_S = 0.3
 def measure(video: Path, settings: FaceSettings) -> dict[str, float]:
     """Run the tracker over a labelled clip."""
     labels = np.load(video.with_suffix('.npz'))
-    points, valid = labels['landmarks_q'][..., :2] / 16.0, labels['valid']
+    valid = labels['valid']
+    if 'landmarks_q' in labels:
+        points = labels['landmarks_q'][..., :2] / 16.0
+    else:  # a rendered clip
+        points = labels['landmarks98']
     source = open_source(str(video), SourceSettings())
     tracker = FaceTracker(settings)
     overlaps: list[float] = []

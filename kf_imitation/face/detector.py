@@ -27,7 +27,7 @@ SMALLEST_BOX_PX = 24  # alt2 is trained at 20
 # region has this edge; below about 48 px the cascade misses, above it only gets slower.
 PATCH_REGION_PX = 60
 PATCH_PX = 96  # edge of the window: 1.6 regions
-ROLLS_DEG = (-22.0, 22.0)  # the frontal cascade tolerates about +-15 degrees
+ROLLS_DEG = (-28.0, 28.0)  # the frontal cascade tolerates about +-15 degrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +61,14 @@ class FaceDetector:
         self._frontal = load_cascade(FRONTAL)
         self._profile = load_cascade(PROFILE)
 
-    def search(self, bgr: Image) -> list[Found]:
+    def search(self, bgr: Image, rolled: bool = False) -> list[Found]:
         """Find faces in a whole frame, largest first.
 
         Frontal faces; where there is none, profiles of both sides.
 
         Args:
             bgr: (H, W, 3).
+            rolled: where there are none of those, try heads tilted by ROLLS_DEG too.
         """
         height, width = bgr.shape[:2]
         smallest = self._minimum_px / FRONTAL_SCALE
@@ -76,7 +77,7 @@ class FaceDetector:
         small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA) if scale < 1 else bgr
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         lowest = max(20, int(smallest * scale))
-        found = self._detect(grey, lowest, min(grey.shape), 1.1, 3, rolled=False)
+        found = self._detect(grey, lowest, min(grey.shape), 1.1, 3, rolled)
         factor = size[0] / width
         regions = [
             Found(_scaled(f.region, 1 / factor, 0.0, 0.0), f.weight, f.frontal) for f in found

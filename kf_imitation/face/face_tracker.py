@@ -27,11 +27,17 @@ FAR_OFF = 0.12  # share of the size (log of the ratio of sizes): taken over at o
 LOOK_TWICE = 0.08  # an offset this large is measured again from there
 FACE = 0.5  # confidence of the network above which a crop is a face
 SURE = 0.8
-# A face that the cascade has not seen for this long needs the network to be sure.
-CASCADE_MEMORY_S = 5.0
+# A face that the cascade has not seen for this long needs the network to be sure; after the
+# limit it is none (the network alone takes a few of a hundred backgrounds for a face).
+CASCADE_MEMORY_S = 3.0
+CASCADE_LIMIT_S = 15.0
 CASCADE_INTERVAL_S = 1.0
 RETRY_INTERVAL_S = 0.15  # while the network sees no face where one was
-CUT = 0.3  # correlation with the frame before, below which the scene is another one
+# A cut: thumbnails of two frames correlate less than this and differ by more grey levels than
+# the noise of a dark image.
+SAME_SCENE = 0.5
+CUT_LEVELS = 10.0
+THUMB_PX = (32, 24)
 FIRST_SEARCHES_S = 0.1  # the interval between searches grows from here to the one asked for
 OTHERS_INTERVAL_S = 2.0  # how often 'largest' and 'centre' look for a better face
 OTHERS_AGAIN_S = 0.3  # and when they have seen one
@@ -138,7 +144,7 @@ class FaceTracker:
         self._rival: FaceRegion | None = None
         self._held: FaceRegion | None = None
         self._shape: tuple[int, ...] | None = None
-        self._last_patch: NDArray[np.uint8] | None = None
+        self._thumb: NDArray[np.uint8] | None = None
         self._now_s = -math.inf
         self._dt_s = 0.0
         self._gone_since_s = 0.0
@@ -165,6 +171,8 @@ class FaceTracker:
         if self._face is not None and now_s - self._now_s > self._settings.lost_s:
             self._lose(now_s)  # a gap too long to follow across
         self._now_s = now_s
+        if self._is_cut(frame.bgr) and self._face is not None:
+            self._lose(now_s)
         if self._face is not None:
             self._follow(self._face, frame.bgr)
         if self._face is None:
@@ -229,7 +237,8 @@ class FaceTracker:
         )
         self._next_search_s = self._now_s + interval_s
         self._searches += 1
-        found = self._detector.search(bgr)
+        # Tilted heads take twice the time and are rare: every other search.
+        found = self._detector.search(bgr, rolled=self._searches % 2 == 0)
         for best in sorted(found, key=lambda f: -self._merit(f.region, bgr)):
             face = _Face.at(best.region, self._now_s)
             if self._centre(face, bgr):
@@ -270,14 +279,11 @@ class FaceTracker:
         seen, patch = self._look(before, bgr)
         if seen.confidence >= FACE:
             self._pull(face, seen, bgr)
-        elif self._is_cut(patch):
-            self._lose(self._now_s)
-            return
-        self._last_patch = patch
         if self._now_s >= self._next_cascade_s:
             seen = self._ask_cascade(face, before, patch, seen, bgr)
-        remembered = self._now_s - face.seen_s < CASCADE_MEMORY_S
-        if seen.confidence >= (FACE if remembered else SURE):
+        unseen_s = self._now_s - face.seen_s
+        enough = FACE if unseen_s < CASCADE_MEMORY_S else SURE
+        if seen.confidence >= enough and unseen_s < CASCADE_LIMIT_S:
             face.confirmed_s = self._now_s
         height, width = bgr.shape[:2]
         outside = not (0 <= face.x < width and 0 <= face.y < height)
@@ -327,7 +333,10 @@ class FaceTracker:
         """Let the cascade look at the place; it can bring back a face that jumped a little."""
         window = Window.around(before)
         doubtful = seen.confidence < FACE
-        found = self._detector.look_again(patch, window.to_patch(before), thorough=doubtful)
+        missed = self._now_s - face.seen_s > 1.5 * CASCADE_INTERVAL_S
+        found = self._detector.look_again(
+            patch, window.to_patch(before), thorough=doubtful or missed
+        )
         self._next_cascade_s = self._now_s + (
             RETRY_INTERVAL_S if doubtful and found is None else CASCADE_INTERVAL_S
         )
@@ -342,12 +351,17 @@ class FaceTracker:
         face.x, face.y, face.size = jumped.x, jumped.y, jumped.size
         return Centring(0.0, 0.0, 0.0, 1.0)
 
-    def _is_cut(self, patch: NDArray[np.uint8]) -> bool:
-        """Whether the place looks nothing like in the frame before."""
-        if self._last_patch is None:
+    def _is_cut(self, bgr: Image) -> bool:
+        """Whether the whole frame looks nothing like the one before."""
+        small = cv2.resize(bgr, (2 * THUMB_PX[0], 2 * THUMB_PX[1]), interpolation=cv2.INTER_LINEAR)
+        small = cv2.resize(small, THUMB_PX, interpolation=cv2.INTER_AREA)
+        thumb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+        before, self._thumb = self._thumb, thumb
+        if before is None or float(cv2.absdiff(thumb, before).mean()) < CUT_LEVELS:
             return False
-        likeness = cv2.matchTemplate(patch, self._last_patch, cv2.TM_CCOEFF_NORMED)
-        return float(likeness[0, 0]) < CUT
+        # Up to one thumbnail pixel of movement of the camera is no cut.
+        likeness = cv2.matchTemplate(thumb, before[1:-1, 1:-1], cv2.TM_CCOEFF_NORMED)
+        return float(likeness.max()) < SAME_SCENE
 
     def _look_for_others(self, face: _Face, bgr: Image) -> None:
         """Change to a better face once it was seen twice."""
@@ -376,7 +390,6 @@ class FaceTracker:
 
     def _lose(self, now_s: float) -> None:
         self._face = None
-        self._last_patch = None
         self._history.clear()
         self._gone_since_s = now_s
         self._next_search_s = now_s

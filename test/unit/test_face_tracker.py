@@ -105,18 +105,29 @@ def test_a_lost_face_is_reported_and_found_again_with_a_new_track():
 def test_a_short_occlusion_keeps_the_track():
     follower = tracker()
     face, empty = scene((320, 240, 400)), scene((320, 240, 400))
-    empty[200:420] = 60  # a hand before the face
+    empty[180:340, 240:400] = 60  # a hand before the face
     first = play(follower, [face] * 10)[-1]
     play(follower, [empty] * 6, start=10)
     last = play(follower, [face] * 10, start=16)[-1]
     assert last is not None and last.track_id == first.track_id
 
 
+def test_a_cut_to_another_scene_starts_another_track():
+    here = scene((320, 240, 400))
+    there = cv2.resize(
+        np.random.default_rng(0).integers(0, 255, (12, 16, 3), np.uint8), (640, 480)
+    )
+    follower = tracker()
+    assert play(follower, [here] * 10)[-1].track_id == 1
+    assert play(follower, [there], start=10) == [None]
+    assert play(follower, [here] * 10, start=11)[-1].track_id == 2
+
+
 def test_searching_backs_off_to_the_interval_asked_for():
     class Counting(FaceDetector):
         searches = 0
 
-        def search(self, bgr):
+        def search(self, bgr, rolled=False):
             self.searches += 1
             return []
 
