@@ -22,7 +22,7 @@ def exported(tmp_path_factory):
     model = PFLD(PFLDConfig(8, 8, 2, 16, 2, 2, 2, 8, 8, 16), torch.from_numpy(template()))
     with torch.no_grad():
         model.points.weight.normal_(std=2.0)  # so that the points depend on the crop
-        model.scale.weight.normal_(std=0.3)
+        model.sure[2].weight.normal_(std=0.3)
     folder = tmp_path_factory.mktemp('models')
     file = folder / 'landmarks_pfld.onnx'
     export(model.eval(), file)

@@ -58,8 +58,17 @@ def region_matrix(
     return matrix.astype(np.float32)
 
 
-def occlude(rng: np.random.Generator, crop: Image, other: Image) -> None:
-    """Put blobs, bars or a piece of another picture over a crop, in place."""
+def occlude(rng: np.random.Generator, crop: Image, other: Image) -> NDArray[np.bool_]:
+    """Put a blob, bar, hand or piece of another picture over a crop, in place.
+
+    Args:
+        rng: source of randomness.
+        crop: (P, P, 3).
+        other: (P, P, 3) to take pieces of.
+
+    Returns:
+        (P, P) bool, what is covered.
+    """
     px = crop.shape[0]
     mask = np.zeros((px, px), np.uint8)
     centre = tuple(int(v) for v in rng.uniform(0.1, 0.95, 2) * px)
@@ -95,6 +104,7 @@ def occlude(rng: np.random.Generator, crop: Image, other: Image) -> None:
         filling = np.clip(np.repeat(colour * shade, px, 1), 0, 255).astype(np.uint8)
     where = mask > 127
     crop[where] = filling[where]
+    return where
 
 
 def photometric(rng: np.random.Generator, crop: Image) -> Image:
@@ -146,7 +156,7 @@ def training_crop(
     other: Image,
     *,
     clean: bool = False,
-) -> tuple[Image, Points, bool]:
+) -> tuple[Image, Points, bool, Points]:
     """Cut and disturb one crop.
 
     Args:
@@ -159,7 +169,8 @@ def training_crop(
         clean: geometry only, as for measuring.
 
     Returns:
-        crop (112, 112, 3), points (98, 2) in crop edges, and whether it was mirrored.
+        crop (112, 112, 3), points (98, 2) in crop edges, whether it was mirrored, and (98,):
+        1 where nothing was put over the point.
     """
     matrix = region_matrix(rng, points, template, cached.shape[0], span)
     crop = cv2.warpAffine(
@@ -171,9 +182,12 @@ def training_crop(
         crop = np.ascontiguousarray(crop[:, ::-1])
         labels = labels[wflw.FLIP]
         labels[:, 0] = 1 - labels[:, 0]
+    visible = np.ones(len(labels), np.float32)
     if not clean:
         if rng.random() < 0.35:
             patch = cv2.resize(other, (CROP_PX, CROP_PX), interpolation=cv2.INTER_NEAREST)
-            occlude(rng, crop, patch)
+            covered = occlude(rng, crop, patch)
+            place = np.clip((labels * CROP_PX).astype(int), 0, CROP_PX - 1)
+            visible[covered[place[:, 1], place[:, 0]]] = 0.0
         crop = photometric(rng, crop)
-    return crop, labels.astype(np.float32), mirrored
+    return crop, labels.astype(np.float32), mirrored, visible

@@ -1,6 +1,6 @@
 """Export PFLD to ONNX, check the file against torch, enter it in models/manifest.yaml.
 
-.venv/bin/python -m training.landmarks.export runs/landmarks/best.pt
+.venv/bin/python -m training.landmarks.export runs/landmarks/final.pt
 """
 
 import argparse
@@ -22,22 +22,17 @@ NAME = 'landmarks_pfld'
 
 
 class Deployed(nn.Module):
-    """PFLD with normalisation before it and confidence after it.
+    """PFLD with normalisation before it and the sigmoid of the confidence after it."""
 
-    confidence = 1 / (1 + (b / half)^2) with b the estimated Laplace scale of a point's error in
-    crop edges: half the confidence at an expected error of `half`.
-    """
-
-    def __init__(self, model: PFLD, half: float = 0.03) -> None:
+    def __init__(self, model: PFLD) -> None:
         super().__init__()
         self.model = model
-        self.half = half
 
     def forward(self, crop: Tensor) -> tuple[Tensor, Tensor]:
         """(1, 112, 112, 3) uint8 BGR to points (1, 98, 2) and confidence (1, 98)."""
         x = crop.permute(0, 3, 1, 2).float() / 127.5 - 1
-        points, scale, _ = self.model(x)
-        return points, 1 / (1 + (torch.exp(scale) / self.half) ** 2)
+        points, logits, _ = self.model(x)
+        return points, torch.sigmoid(logits)
 
 
 def load(checkpoint: Path) -> PFLD:

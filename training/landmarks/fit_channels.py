@@ -134,12 +134,14 @@ def clip_features(
     for row in rows:
         labels = np.load(clips / split / f'{row["stem"]}.npz')
         good = np.flatnonzero(labels['valid'])
-        index = good[:: max(1, len(good) // most)]
         if predicted is None:
+            index = good[:: max(1, len(good) // most)]
             mesh = labels['landmarks_q'][index, :, :2].astype(np.float32) / 16
             points = mesh_to_wflw(mesh)
         else:
-            points = predicted[row['stem']][index]
+            found = predicted[row['stem']]
+            index = np.flatnonzero(np.isfinite(found[:, 0, 0]))
+            points = found[index]
         width, height = int(row['width']), int(row['height'])
         camera = CameraModel(width, height, max(width, height) / 2 / np.tan(np.radians(30)))
         left, right, angles = [], [], []

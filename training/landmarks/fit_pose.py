@@ -35,7 +35,9 @@ def clip_left_over(
     labels = np.load(clips / row['split'] / f'{row["stem"]}.npz')
     good = np.flatnonzero(labels['valid'])
     index = good[:: max(1, len(good) // most)]
-    if points is None:
+    if points is not None:
+        index = np.flatnonzero(np.isfinite(points[:, 0, 0]))
+    else:
         points = mesh_to_wflw(labels['landmarks_q'][:, :, :2].astype(np.float32) / 16)
     width, height = int(row['width']), int(row['height'])
     camera = CameraModel(width, height, max(width, height) / 2 / np.tan(np.radians(30)))

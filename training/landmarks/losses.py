@@ -109,7 +109,18 @@ def pair_loss(points: Tensor, truth: Tensor, weight: Tensor, of_point: Tensor) -
     return (weight * (PAIR_WEIGHT * counts * error).mean(1)).mean()
 
 
-def scale_loss(log_scale: Tensor, points: Tensor, truth: Tensor, of_point: Tensor) -> Tensor:
-    """Laplace negative log likelihood of the distance; the points get no gradient from it."""
-    error = (points - truth).detach().norm(dim=-1)
-    return ((of_point > 0) * (error * torch.exp(-log_scale) + log_scale)).mean()
+def confidence_loss(logits: Tensor, points: Tensor, truth: Tensor, visible: Tensor) -> Tensor:
+    """Cross entropy against what the confidence should have been.
+
+    That is 0 for a covered point, else 1 / (1 + (e / h)^2) with e the error that was made and h a
+    twelfth of the eye distance: half the confidence where a lid gap could be missed altogether.
+
+    Args:
+        logits: (B, 98).
+        points: (B, 98, 2), gets no gradient.
+        truth: (B, 98, 2).
+        visible: (B, 98), 1 where nothing was put over the point.
+    """
+    error = (points - truth).detach().norm(dim=-1) / inter_ocular(truth)[:, None]
+    target = visible / (1 + (12 * error) ** 2)
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)

@@ -2,7 +2,8 @@
 
 A backbone of inverted residuals (MobileNetV2), a fully connected head that sees three scales, and
 an auxiliary branch that estimates the head pose from an early feature map while training. What we
-add is one log scale per point: how far off the point may be, read as its confidence.
+add is a confidence per point, read from the same features by a small head of its own that is
+trained afterwards (training/landmarks/train_confidence.py) and changes nothing about the points.
 """
 
 from dataclasses import asdict, dataclass
@@ -82,7 +83,7 @@ class InvertedResidual(nn.Module):
 
 
 class PFLD(nn.Module):
-    """98 points, their log scale, and the early features for the auxiliary branch."""
+    """98 points, their confidence, and the early features for the auxiliary branch."""
 
     def __init__(self, config: PFLDConfig | None = None, mean_shape: Tensor | None = None) -> None:
         super().__init__()
@@ -111,12 +112,12 @@ class PFLD(nn.Module):
         # matters for a point, and the fully connected layer stays small.
         features = c.slim * 49 + c.pyramid * 49 + c.top
         self.points = nn.Linear(features, POINTS * 2)
-        self.scale = nn.Linear(c.top + c.pyramid, POINTS)
+        self.sure = nn.Sequential(
+            nn.Linear(features, 64), nn.ReLU(inplace=True), nn.Linear(64, POINTS)
+        )
         if mean_shape is not None:
             nn.init.normal_(self.points.weight, std=1e-3)
             self.points.bias.data.copy_(mean_shape.flatten())
-        nn.init.zeros_(self.scale.weight)
-        nn.init.constant_(self.scale.bias, -3.5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Estimate the points of a crop.
@@ -125,18 +126,21 @@ class PFLD(nn.Module):
             x: (B, 3, 112, 112) BGR scaled to -1..1.
 
         Returns:
-            points (B, 98, 2) in crop edges (0..1 inside the crop), log scale (B, 98) of their
-            error in crop edges, early features (B, early, 28, 28).
+            points (B, 98, 2) in crop edges (0..1 inside the crop), logits (B, 98) of their
+            confidence, early features (B, early, 28, 28).
         """
         early = self.early(self.stem(x))
+        features = self.features(early)
+        points = self.points(features).view(-1, POINTS, 2)
+        return points, self.sure(features.detach()), early
+
+    def features(self, early: Tensor) -> Tensor:
+        """The three scales side by side: (B, early, 28, 28) to (B, features)."""
         slim = self.slim(self.late(early))
         pyramid = self.pyramid(slim)
         top = self.top(pyramid).flatten(1)
         places = nn.functional.avg_pool2d(slim, 2).flatten(1)
-        features = torch.cat([places, pyramid.flatten(1), top], 1)
-        points = self.points(features).view(-1, POINTS, 2)
-        scale = self.scale(torch.cat([top, pyramid.mean((2, 3))], 1))
-        return points, scale, early
+        return torch.cat([places, pyramid.flatten(1), top], 1)
 
 
 class PoseBranch(nn.Module):

@@ -27,7 +27,8 @@ from training.landmarks.data import CACHE_SPAN
 from training.landmarks.model import PFLD, PFLDConfig, PoseBranch
 
 DEFAULT_CONFIG = PFLDConfig(16, 24, 3, 64, 6, 2, 3, 24, 48, 128)
-Item = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Array = NDArray[np.float32]
+Item = tuple[NDArray[np.uint8], Array, Array, Array, Array]
 
 
 class Cache(Dataset[Item]):
@@ -54,11 +55,11 @@ class Cache(Dataset[Item]):
         return len(self.places)
 
     def __getitem__(self, index: int) -> Item:
-        """Crop, points, angles, state."""
+        """Crop, points, angles, state, visible."""
         seed: int = index if self.clean else int(torch.randint(2**62, (1,)))
         rng = np.random.default_rng(seed)
         other = self.crop(int(rng.integers(len(self))))
-        crop, points, mirrored = training_crop(
+        crop, points, mirrored, visible = training_crop(
             rng, self.crop(index), self.points[index], self.template, CACHE_SPAN, other,
             clean=self.clean,
         )  # fmt: skip
@@ -66,7 +67,7 @@ class Cache(Dataset[Item]):
         if mirrored:
             angles[[0, 2]] *= -1
             state[[0, 1]] = state[[1, 0]]
-        return crop, points, angles, state
+        return crop, points, angles, state, visible
 
     def held_out(self) -> NDArray[np.bool_]:
         """True for the people on whom weights are chosen: every tenth, by name."""
@@ -183,14 +184,14 @@ def main() -> None:
     budget = arguments.minutes * 60
     begun = time.monotonic()
     total = 0.0
-    for crops, truth, angles, state in loader:
+    for crops, truth, angles, state, _ in loader:
         done = min(1.0, (spent + time.monotonic() - begun) / budget)
         warm = min(1.0, (step + 1) / 200)
         rate = arguments.rate * warm * (0.5 * (1 + np.cos(np.pi * done)) + 0.005)
         for group in optimiser.param_groups:
             group['lr'] = rate
         model.train()
-        points, scale, early = model(normalise(crops))
+        points, _, early = model(normalise(crops))
         estimate = branch(early)
         weight = losses.class_weight(state, angles)
         if arguments.loss == 'paper':
@@ -205,7 +206,6 @@ def main() -> None:
             loss = loss + losses.pair_loss(points, truth, weight, of_point)
             loss = loss + 0.1 * (estimate - angles).abs().mean()
         total += float(loss.detach())
-        loss = loss + 0.02 * losses.scale_loss(scale, points, truth, of_point)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
