@@ -1,6 +1,6 @@
 """What bounded delay costs: keyframes found online in perfect change vectors.
 
-    python benchmark/commit_delay.py ../shared/data/clips/dev ../shared/data/clips/train
+    python -m benchmark.commit_delay ../shared/data/clips/dev ../shared/data/clips/train
 
 The input of the keyframe stage is the labels' own change from frame to frame, not smoothed;
 smoothing and detection are the runtime's. What is lost against the ground truth is lost by

@@ -1,6 +1,6 @@
 """Time per frame of the keyframe stage, beside what a user would take instead.
 
-    python benchmark/keyframe.py VIDEO --landmarker face_landmarker.task
+    python -m benchmark.keyframe VIDEO --landmarker face_landmarker.task
 
 Every subject gets the same decoded frames, one frame after the other, the subjects in turn, so
 that a busy machine slows all of them alike. A frame of a keyframe model is face tracking, score,

@@ -7,6 +7,7 @@ until its input closes: it dies with whoever started it. Lines on its input are 
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -110,6 +111,8 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
     port = SimulatedPort(SimulatedLine(simulated_servos(robot)))
     try:
         if link:
+            if os.path.islink(link) and not os.path.exists(link):
+                os.unlink(link)  # left behind by a simulator that was killed
             os.symlink(port.device, link)
     except OSError as error:
         port.close()
@@ -129,6 +132,7 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
                 sys.stderr.write(f'{error}\n')
         return bool(data)
 
+    signal.signal(signal.SIGTERM, lambda *_: port.stop())
     try:
         port.run(0, on_input)
         if not until_input_ends:
