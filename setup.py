@@ -89,6 +89,7 @@ setup(
             'hypothesis>=6',
             'ruff>=0.15',
             'mypy>=1.18',
+            'onnx>=1.16',
             'types-PyYAML',
         ],
     },

@@ -103,6 +103,10 @@ class KfNode(Node):  # type: ignore[misc]
             values[f'{name} p50 / p99 [ms]'] = f'{times.p50_ms:.2f} / {times.p99_ms:.2f}'
         return values
 
+    def summary(self) -> str:
+        """Return counts and times in one line, for the end of a run."""
+        return ', '.join(f'{name}: {value}' for name, value in self.ledger_values().items())
+
     def rate_hz(self, name: str) -> float:
         """Return how fast a count of the ledger grew since the last call for it."""
         now, count = monotonic(), self.ledger.count(name)

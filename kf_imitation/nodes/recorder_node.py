@@ -51,11 +51,11 @@ class RecorderNode(KfNode):
         self._closed = False
         self._last_s = monotonic()
         images = RECORDED_IMAGES if self.setting('images', bool) else {}
-        self._taken = [
-            self._subscribe(topic, kind, is_image=topic in images)
-            for topic, kind in {**RECORDED, **images}.items()
-            if topic != INPUTS['recorder']
-        ]
+        self._expected = set(RECORDED) - {INPUTS['recorder']}
+        for topic in self._expected:
+            self._subscribe(topic, RECORDED[topic])
+        for topic, kind in images.items():
+            self._subscribe(topic, kind, is_image=True)
         self._ready_by_s = monotonic() + MATCH_TIMEOUT_S
         self._readiness = self.create_timer(0.05, self._become_ready)
 
@@ -84,17 +84,17 @@ class RecorderNode(KfNode):
 
     def _become_ready(self) -> None:
         """Subscribe to the topic that says so, once every other topic has its publisher."""
-        matched = all(subscription.get_publisher_count() for subscription in self._taken)
+        matched = all(self.count_publishers(topic) for topic in self._expected)
         if matched or monotonic() > self._ready_by_s:
             self._readiness.cancel()
             topic = INPUTS['recorder']
-            self._subscribe(topic, RECORDED[topic], is_image=False)
+            self._subscribe(topic, RECORDED[topic])
 
-    def _subscribe(self, topic: str, kind: str, is_image: bool) -> Any:
+    def _subscribe(self, topic: str, kind: str, is_image: bool = False) -> None:
         package, _, name = kind.split('/')
         message_class = getattr(import_module(f'{package}.msg'), name)
         profile = qos.record_frames() if is_image else qos.record(topic in PER_FRAME)
-        return self.create_subscription(
+        self.create_subscription(
             message_class, topic, self._callback(topic, kind), profile, raw=True
         )
 

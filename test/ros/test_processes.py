@@ -117,6 +117,25 @@ def test_every_frame_is_answered_and_explained_and_pauses_commit_what_is_pending
         assert (place.width, place.k[0], crop.width, crop.height) == (640, 500.0, 256, 256)
 
 
+def test_the_overlay_is_made_while_somebody_watches(start_node, listener):
+    keyframe_node(start_node)
+    answers = listener.listen(PolygonStamped, 'face/region')
+    images = listener.node.create_publisher(Image, 'image_raw', qos.frame_publisher(True))
+    listener.wait_for(images.get_subscription_count)
+    frame = np.full((48, 64, 3), 100, np.uint8)
+    images.publish(to_image(frame, 1_000_000, 'eye'))
+    listener.wait_for(lambda: len(answers) == 1)
+    pictures = listener.listen(Image, 'keyframe/annotated')
+
+    def send():
+        images.publish(to_image(frame, (2 + len(answers)) * 1_000_000, 'eye'))
+        return bool(pictures)
+
+    listener.wait_for(send)
+    assert (pictures[0].width, pictures[0].height) == (64, 48)
+    assert bytes(pictures[0].data) != frame.tobytes()
+
+
 def test_live_changes_are_checked_by_the_schema(start_node, listener):
     keyframe_node(start_node)
     good = set_parameter(listener, 'keyframe', number('detector.prominence', 0.2))
