@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items):
     here = Path(__file__).parent
     for item in items:
         if here in Path(item.fspath).parents:
-            item.add_marker(pytest.mark.timeout(180))
+            item.add_marker(pytest.mark.timeout(300))
 
 
 @pytest.fixture(scope='session')
@@ -125,14 +125,14 @@ class Listener:
         self.node.create_subscription(kind, topic, got.append, profile)
         return got
 
-    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Spin until the condition holds; fail after the timeout."""
         end = monotonic() + timeout_s
         while not condition():
             assert monotonic() < end, f'waited {timeout_s} s in vain'
             self.executor.spin_once(timeout_sec=0.05)
 
-    def call(self, kind, name: str, request, timeout_s: float = 20.0):
+    def call(self, kind, name: str, request, timeout_s: float = 60.0):
         client = self.node.create_client(kind, name)
         self.wait_for(client.service_is_ready, timeout_s)
         future = client.call_async(request)
@@ -158,7 +158,7 @@ def listener(environment):
 def interrupt():
     """Press Ctrl-C: a signal to the whole process group, as a terminal sends it."""
 
-    def press(process: subprocess.Popen[str], timeout_s: float = 30.0) -> tuple[str, str]:
+    def press(process: subprocess.Popen[str], timeout_s: float = 60.0) -> tuple[str, str]:
         os.killpg(process.pid, signal.SIGINT)
         return process.communicate(timeout=timeout_s)
 
