@@ -1,0 +1,135 @@
+"""The camera node with sources made here: live cameras never wait, files never lose a frame."""
+
+import threading
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from sensor_msgs.msg import CameraInfo, Image
+
+from kf_imitation.data_types import CameraModel, Frame
+from kf_imitation.errors import SourceError
+from kf_imitation.nodes import qos
+from kf_imitation.nodes.camera_node import CameraNode
+from kf_imitation.nodes.conversions import to_ns
+
+
+class Source:
+    """Gives `count` frames at once; then a camera blocks, a file ends."""
+
+    name = 'made here'
+    fps = 30.0
+    camera = CameraModel(64, 48, 60.0)
+    frame_count = None
+    state = 'open at 64x48'
+
+    def __init__(self, count, is_live, fault=None):
+        self.is_live = is_live
+        self.count = count
+        self.fault = fault
+        self.index = 0
+        self.given_all = threading.Event()
+        self.closed = threading.Event()
+
+    def open(self):
+        self.index = 0
+
+    def read(self):
+        if self.index == self.count:
+            self.given_all.set()
+            if self.fault is not None:
+                raise self.fault
+            if self.is_live:
+                self.closed.wait()
+            return None
+        stamp_ns = 10**9 + self.index * 33_333_333
+        self.index += 1
+        return Frame(self.index - 1, stamp_ns, np.full((48, 64, 3), self.index, np.uint8))
+
+    def close(self):
+        self.closed.set()
+
+
+@pytest.fixture
+def camera(listener):
+    made = []
+
+    def make(source, **parameters):
+        node = CameraNode(parameters, source, context=listener.context)
+        listener.executor.add_node(node)
+        made.append(node)
+        return node
+
+    yield make
+    for node in made:
+        node.close()
+        listener.executor.remove_node(node)
+        node.destroy_node()
+
+
+def test_a_live_camera_never_waits_and_late_subscribers_get_the_newest_frame(listener, camera):
+    images = listener.listen(Image, 'image_raw', qos.frame_subscription(False))
+    source = Source(50, is_live=True)
+    node = camera(source)
+    # Nobody spins: all frames go out all the same.
+    assert source.given_all.wait(20)
+    assert node.ledger.count('frames') == 50
+    listener.wait_for(lambda: len(images) >= 1)
+    assert to_ns(images[0].header.stamp) == 10**9 + 49 * 33_333_333
+    assert not node.finished.is_set()
+
+
+def test_a_file_waits_for_answers_and_says_when_it_is_through(listener, camera):
+    from geometry_msgs.msg import PolygonStamped
+    from sensor_msgs.msg import JointState
+
+    images = listener.listen(Image, 'image_raw', qos.frame_subscription(True))
+    infos = listener.listen(CameraInfo, 'camera_info', qos.frame_subscription(True))
+    answers = listener.node.create_publisher(PolygonStamped, 'face/region', 10)
+    final = listener.node.create_publisher(JointState, 'keyframe/explanation', 10)
+    node = camera(Source(10, is_live=False), lossless=True, realtime=False, max_in_flight=3)
+    listener.wait_for(lambda: answers.get_subscription_count() and len(images) == 3)
+    assert node.ledger.count('frames') == 3
+    for i in range(10):
+        listener.wait_for(lambda i=i: len(images) > i)
+        answers.publish(PolygonStamped(header=images[i].header))
+    listener.wait_for(lambda: len(infos) == 10)
+    assert not node.finished.is_set()
+    final.publish(JointState(header=images[9].header))
+    listener.wait_for(node.finished.is_set)
+    assert node.fault is None
+    stamps = [to_ns(image.header.stamp) for image in images]
+    assert np.diff(stamps).tolist() == [33_333_333] * 9
+    assert [image.data[0] for image in images] == list(range(1, 11))
+
+
+def test_a_file_waits_for_the_nodes_it_was_told_to_wait_for(listener, camera):
+    node = camera(Source(3, is_live=False), wait_for='keyframe', realtime=False)
+    listener.wait_for(lambda: 'waiting' in node.status()[1])
+    assert node.ledger.count('frames') == 0
+    import rclpy
+
+    keyframe = rclpy.create_node('keyframe', context=listener.context)
+    keyframe.create_subscription(Image, 'image_raw', lambda _: None, 10)
+    listener.wait_for(node.finished.is_set)
+    assert node.ledger.count('frames') == 3
+    keyframe.destroy_node()
+
+
+def test_a_damaged_file_ends_the_node_with_its_reason(listener, camera):
+    source = Source(2, is_live=False, fault=SourceError('clip.mp4: damaged after frame 2'))
+    node = camera(source, realtime=False)
+    listener.wait_for(node.finished.is_set)
+    assert str(node.fault) == 'clip.mp4: damaged after frame 2'
+
+
+def test_a_camera_that_is_away_is_told_in_diagnostics(listener, camera):
+    source = Source(1, is_live=True)
+    node = camera(source)
+    assert node.status()[1].endswith('made here, open at 64x48')
+    source.state = 'waiting for made here (3 s, 2 attempts): unplugged'
+    level, sentence, _ = node.status()
+    assert sentence == source.state
+    assert level != b'\x00'
