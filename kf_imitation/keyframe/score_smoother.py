@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import exp, pi, sqrt
+from math import exp, inf, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -58,11 +58,11 @@ class ScoreSmoother:
 
     Each pair of frames weighs as much as the Gaussian, centred on the frame's own pair, has over
     the time the pair covers; so frame rates and dropped frames make no difference. What lies in
-    the future counts as the newest frame, dying away with `forecast_s`. With vectors the score is
+    the future counts as the newest vector, dying away with `forecast_s`. With vectors the score is
     computed anew from the smoothed vector: noise, which points anywhere, cancels, while movement
-    adds up; vectors before a segment count as 0. Scores are divided by the sum of their weights,
-    as they have no 0 to die away to. A frame without a score ends a segment; nothing is mixed
-    across it.
+    adds up; vectors before a segment count as 0. Scores without vectors are divided by the sum of
+    their weights, and the newest is carried on into the future. A frame without a score ends a
+    segment; nothing is mixed across it.
 
     A result is final as soon as no further frame is expected within its look-ahead, the next one
     being expected after the same time as the last one took, but not before the frame after it.

@@ -89,7 +89,7 @@ any_settings = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(recordings(), any_settings)
 def test_online_and_offline_search_agree(scores, detector_settings):
     assert select(scores, detector_settings) == find_keyframes(scores, detector_settings)
@@ -110,7 +110,7 @@ def test_online_and_offline_search_agree_on_change_vectors(scores, detector_sett
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.lists(st.floats(0, 1), min_size=3, max_size=60, unique=True),
     st.sampled_from([0.05, 0.1, 0.3]),
@@ -138,7 +138,7 @@ def test_keyframes_come_in_order_and_keep_their_spacing(mode, scores):
 
 @pytest.mark.parametrize('fps', [15, 23.976, 25, 30, 60])
 @pytest.mark.parametrize('delay_s', [0.1, 0.17, 0.3])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(values=st.lists(st.floats(0, 1), max_size=100))
 def test_a_steady_stream_never_waits_longer_than_the_commit_delay(fps, delay_s, values):
     for mode in MODES:
@@ -238,7 +238,7 @@ def movement(times_s, duration_s, fps, height):
 
 
 @pytest.mark.parametrize('mode', ['peak', 'settle'])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     starts=st.lists(st.floats(0.55, 1.2), min_size=1, max_size=6),
     height=st.floats(0.4, 0.9),
