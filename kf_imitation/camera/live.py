@@ -30,6 +30,12 @@ os.environ.setdefault('OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT', '2')
 SILENCE_S = 3.0  # without a frame a live source counts as lost
 FIRST_FRAME_S = 10.0  # cameras and streams need time to start
 OPEN_TIMEOUT_MS = 5000
+STREAM_OPTIONS = (
+    cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+    OPEN_TIMEOUT_MS,
+    cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+    OPEN_TIMEOUT_MS,
+)
 JOIN_S = 3.0
 # A driver's time of capture is believed when it lies at most this far in the past.
 OLDEST_STAMP_S = 1.0
@@ -220,14 +226,8 @@ def open_url(url: str) -> Capture:
     Raises:
         SourceError: no answer, or nothing that can be decoded.
     """
-    options = [
-        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
-        OPEN_TIMEOUT_MS,
-        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
-        OPEN_TIMEOUT_MS,
-    ]
     with quiet_opencv():
-        capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, options)
+        capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, list(STREAM_OPTIONS))
     if not capture.isOpened():
         capture.release()
         raise SourceError(

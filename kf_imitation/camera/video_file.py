@@ -9,6 +9,7 @@ import numpy as np
 
 from kf_imitation.camera.container import container_fault, is_mp4
 from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceSettings, camera_model
+from kf_imitation.camera.live import STREAM_OPTIONS
 from kf_imitation.camera.quiet import quiet_opencv
 from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.errors import SourceError
@@ -55,7 +56,8 @@ class VideoFile:
         if isinstance(self._path, Path):
             _check_file(self._path)
         with quiet_opencv():
-            capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)
+            options = [] if isinstance(self._path, Path) else list(STREAM_OPTIONS)
+            capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG, options)
         if not capture.isOpened():
             capture.release()
             raise SourceError(f'{self.name}: is not a video that can be decoded')
