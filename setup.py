@@ -97,7 +97,7 @@ setup(
     entry_points={
         'console_scripts': [
             f'{PACKAGE} = {PACKAGE}.cli:main',
-            *(f'{name} = {PACKAGE}.nodes.{name}:main' for name in NODES),
+            *(f'{name} = {PACKAGE}.nodes.programs:{name}' for name in NODES),
         ],
     },
 )

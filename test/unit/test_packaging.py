@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from kf_imitation.nodes import programs
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ('kf_imitation', 'resource', 'launch', 'config', 'models', 'urdf', 'media', 'training')
 NODES = ('camera_node', 'keyframe_node', 'landmarks_node', 'servo_node', 'recorder_node')
@@ -65,7 +67,8 @@ def test_every_wrapper_has_a_console_script(wheel):
     name = next(n for n in wheel.namelist() if n.endswith('entry_points.txt'))
     scripts = wheel.read(name).decode()
     for node in NODES:
-        assert f'{node} = kf_imitation.nodes.{node}:main' in scripts
+        assert f'{node} = kf_imitation.nodes.programs:{node}' in scripts
+        assert callable(getattr(programs, node))
 
 
 def test_every_share_file_of_the_repository_is_installed(wheel):
