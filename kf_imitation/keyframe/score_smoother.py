@@ -164,7 +164,9 @@ def smoothed(known: Sequence[FrameScore], place: int, smoothing: Smoothing) -> F
     use_vectors = smoothing.vectors and len(vectors) == len(window)
     if window[-1] is newest:
         begin = (newest.stamp_ns - origin_ns - centre_ns) / sigma_ns
-        weights[-1] += _future(begin, sigma_ns / (smoothing.forecast_s * 1e9))
+        # A score has no sign, so it does not die away: it is carried on.
+        decay_ns = smoothing.forecast_s * 1e9 if use_vectors else inf
+        weights[-1] += _future(begin, sigma_ns / decay_ns)
     if use_vectors:
         change: FloatArray = (weights @ np.stack(vectors)).astype(np.float32)
         return replace(frame, score=score_of_change(change), change=change)
