@@ -144,6 +144,19 @@ def test_the_picture_is_a_picture(out):
     assert picture.shape[1] > 1200 and picture.std() > 20
 
 
+def test_a_report_of_the_replay_and_one_of_its_bag_show_every_keyframe(out, tmp_path):
+    pytest.importorskip('plotly')
+    keyframes = sum(r['keyframe'] == '1' for r in rows(out / 'scores.csv'))
+    for source, pictures in ((out, keyframes), (out / 'bag', 0)):
+        page = tmp_path / f'{source.name}.html'
+        assert cli.main(['report', str(source), '--out', str(page)]) == 0
+        text = page.read_text().split('type="application/json">')[1]
+        data = json.loads(text.split('</script>')[0])
+        assert len(data['keyframes']) == keyframes
+        assert sum(bool(k['picture']) for k in data['keyframes']) == pictures
+        assert len(data['joints']) >= 5 and len(data['channels']) == 6
+
+
 def test_the_same_clip_gives_the_same_bytes(out, clip, tmp_path):
     again = tmp_path / 'again'
     command = [sys.executable, '-m', 'kf_imitation.cli', 'replay', str(clip), '--out', str(again)]
