@@ -74,8 +74,8 @@ class LandmarkModel:
             Landmarks in pixels of this image.
         """
         scale = region.size / self._crop_px
-        points, confidence = self._look(crop(bgr, region, self._crop_px))
-        points = points * self._crop_px * scale + (region.x - 0.5, region.y - 0.5)
+        first, confidence = self._look(crop(bgr, region, self._crop_px))
+        points: NDArray[np.floating[Any]] = first * self._crop_px * scale + (region.x - 0.5, region.y - 0.5)
         for _ in range(1, self._looks):
             matrix = upright_crop(points, self._template, self._crop_px)
             face = _cut(bgr, matrix, self._crop_px)
