@@ -42,7 +42,7 @@ def test_onnx_equals_torch(exported):
             wanted = Deployed(model).eval()(torch.from_numpy(crop))
         assert np.abs(points - wanted[0].numpy()).max() < TOLERANCE
         assert np.abs(confidence - wanted[1].numpy()).max() < TOLERANCE
-        assert ((confidence > 0) & (confidence <= 1)).all()
+        assert ((confidence >= 0) & (confidence <= 1)).all()
         answers.append(points)
     assert np.abs(answers[0] - answers[1]).max() > 1e-3
 

@@ -156,6 +156,7 @@ def training_crop(
     other: Image,
     *,
     clean: bool = False,
+    cover: float = 0.35,
 ) -> tuple[Image, Points, bool, Points]:
     """Cut and disturb one crop.
 
@@ -167,6 +168,7 @@ def training_crop(
         span: cached square over the canonical region.
         other: any other cached square, a filling for things in front.
         clean: geometry only, as for measuring.
+        cover: how often something is put in front.
 
     Returns:
         crop (112, 112, 3), points (98, 2) in crop edges, whether it was mirrored, and (98,):
@@ -184,7 +186,7 @@ def training_crop(
         labels[:, 0] = 1 - labels[:, 0]
     visible = np.ones(len(labels), np.float32)
     if not clean:
-        if rng.random() < 0.35:
+        if rng.random() < cover:
             patch = cv2.resize(other, (CROP_PX, CROP_PX), interpolation=cv2.INTER_NEAREST)
             covered = occlude(rng, crop, patch)
             place = np.clip((labels * CROP_PX).astype(int), 0, CROP_PX - 1)

@@ -19,10 +19,15 @@ from training.landmarks.model import CROP_PX, PFLD, PFLDConfig
 
 TOLERANCE = 2e-4  # crop edges, a fiftieth of a pixel
 NAME = 'landmarks_pfld'
+LOW, HIGH = 0.2, 0.8
 
 
 class Deployed(nn.Module):
-    """PFLD with normalisation before it and the sigmoid of the confidence after it."""
+    """PFLD with normalisation before it and the confidence spread over 0..1 after it.
+
+    The head's sigmoid has its middle at 0.33 for covered and at 0.83 for free points; LOW to HIGH
+    of it become 0 to 1, so that the default `minimum_confidence` lies between the two.
+    """
 
     def __init__(self, model: PFLD) -> None:
         super().__init__()
@@ -32,7 +37,7 @@ class Deployed(nn.Module):
         """(1, 112, 112, 3) uint8 BGR to points (1, 98, 2) and confidence (1, 98)."""
         x = crop.permute(0, 3, 1, 2).float() / 127.5 - 1
         points, logits, _ = self.model(x)
-        return points, torch.sigmoid(logits)
+        return points, ((torch.sigmoid(logits) - LOW) / (HIGH - LOW)).clamp(0, 1)
 
 
 def load(checkpoint: Path) -> PFLD:

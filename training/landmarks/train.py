@@ -45,6 +45,7 @@ class Cache(Dataset[Item]):
         self.places = [(k, i) for k, count in enumerate(counts) for i in range(count)]
         self.template = template()
         self.clean = False
+        self.cover = 0.35  # how often something is put in front of a face
 
     def crop(self, index: int) -> NDArray[np.uint8]:
         """The cached square."""
@@ -62,6 +63,7 @@ class Cache(Dataset[Item]):
         crop, points, mirrored, visible = training_crop(
             rng, self.crop(index), self.points[index], self.template, CACHE_SPAN, other,
             clean=self.clean,
+            cover=self.cover,
         )  # fmt: skip
         angles, state = self.angles[index].copy(), self.state[index].copy()
         if mirrored:

@@ -1,12 +1,14 @@
 """Train the confidence head of a trained PFLD; the points stay as they are.
 
-    .venv/bin/python -m training.landmarks.train_confidence runs/landmarks/best.pt --minutes 8
+    .venv/bin/python -m training.landmarks.train_confidence runs/landmarks/best.pt
 
-Writes runs/landmarks/final.pt, which training/landmarks/export.py takes.
+The features of disturbed crops, half of them partly covered, are computed once; the head is then
+trained on them, with a tenth kept aside to stop in time. Writes runs/landmarks/final.pt, which
+training/landmarks/export.py takes.
 """
 
 import argparse
-import os
+import copy
 import time
 from pathlib import Path
 
@@ -26,7 +28,9 @@ def main() -> None:
     parser.add_argument('checkpoint', type=Path)
     parser.add_argument('--cache', type=Path, nargs='+', default=[Path('data/landmarks')])
     parser.add_argument('--out', type=Path, default=Path('runs/landmarks/final.pt'))
-    parser.add_argument('--minutes', type=float, default=8)
+    parser.add_argument('--samples', type=int, default=8000)
+    parser.add_argument('--minutes', type=float, default=30, help='most for the features')
+    parser.add_argument('--epochs', type=int, default=60)
     parser.add_argument('--batch', type=int, default=64)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -37,36 +41,60 @@ def main() -> None:
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert not unexpected and all(name.startswith('sure.') for name in missing)
     data = Cache(arguments.cache)
+    data.cover = 0.6
     index = np.flatnonzero(~data.held_out())
     loader = DataLoader(
         data, arguments.batch, sampler=Draws(index, data.weights()[index]), num_workers=1
     )
-    optimiser = torch.optim.AdamW(model.sure.parameters(), lr=1e-3, weight_decay=1e-3)
-    begun, total = time.monotonic(), 0.0
-    for step, (crops, truth, _, _, visible) in enumerate(loader, 1):
-        done = (time.monotonic() - begun) / (60 * arguments.minutes)
-        for group in optimiser.param_groups:
-            group['lr'] = 1e-3 * max(0.02, 0.5 * (1 + np.cos(np.pi * min(1.0, done))))
+    begun = time.monotonic()
+    rows: list[tuple[torch.Tensor, ...]] = []
+    with torch.no_grad():
+        for crops, truth, _, _, visible in loader:
+            features = model.features(model.early(model.stem(normalise(crops))))
+            rows.append((features, truth, visible))
+            if (
+                len(rows) * arguments.batch >= arguments.samples
+                or time.monotonic() - begun > 60 * arguments.minutes
+            ):
+                break
+    features, truth, visible = (torch.cat(part) for part in zip(*rows, strict=True))
+    with torch.no_grad():
+        points = model.points(features).view(-1, 98, 2)
+    kept = len(features) // 10
+    print(f'{len(features)} crops, {100 * float(1 - visible.mean()):.1f} % of the points covered')
+    head = model.sure
+    middle, spread = features.mean(0), features.std(0) + 1e-3
+    scaled = (features - middle) / spread
+    optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.1)
+    best, best_state = float('inf'), copy.deepcopy(head.state_dict())
+    for epoch in range(arguments.epochs):
+        order = torch.randperm(len(features) - kept) + kept
+        for pick in order.split(128):
+            noisy = torch.nn.functional.dropout(scaled[pick], 0.3)
+            loss = losses.confidence_loss(head(noisy), points[pick], truth[pick], visible[pick])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
         with torch.no_grad():
-            # The features come without gradient; only the head below is trained.
-            early = model.early(model.stem(normalise(crops)))
-            features = model.features(early)
-            points = model.points(features).view(-1, 98, 2)
-        loss = losses.confidence_loss(model.sure(features), points, truth, visible)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        total += float(loss.detach())
-        if step % 50 == 0 or done >= 1:
-            print(
-                f'{step} {60 * arguments.minutes * done:.0f} s loss {total / 50:.4f}', flush=True
+            aside = slice(0, kept)
+            value = float(
+                losses.confidence_loss(
+                    head(scaled[aside]), points[aside], truth[aside], visible[aside]
+                )
             )
-            total = 0.0
-            saved['average'] = model.state_dict()
-            torch.save(saved, arguments.out.with_suffix('.tmp'))
-            os.replace(arguments.out.with_suffix('.tmp'), arguments.out)
-        if done >= 1:
-            break
+            seen = torch.sigmoid(head(scaled[aside]))
+            covered = float(seen[visible[aside] < 0.5].median())
+            free = float(seen[visible[aside] > 0.5].median())
+        print(f'epoch {epoch}: {value:.4f}, covered {covered:.2f}, free {free:.2f}', flush=True)
+        if value < best:
+            best, best_state = value, copy.deepcopy(head.state_dict())
+    head.load_state_dict(best_state)
+    with torch.no_grad():  # fold the scaling into the first layer
+        first = head[0]
+        first.bias -= first.weight @ (middle / spread)
+        first.weight /= spread
+    saved['average'] = model.state_dict()
+    torch.save(saved, arguments.out)
 
 
 if __name__ == '__main__':
