@@ -55,19 +55,3 @@ def _blocks(start: float, size: float, limit: int, factor: int) -> tuple[int, in
     low = min(max(0, int(start) - margin), limit - factor)
     high = min(limit, max(int(start + size) + margin, low + factor))
     return low, max(1, (high - low) // factor)
-
-
-def canonical_region(points_px: np.ndarray, track_id: int = 0) -> FaceRegion:
-    """Return the face region that training and tracking aim at.
-
-    Args:
-        points_px: (N, 2) landmarks that cover the face (98 or 478 points) [px].
-        track_id: of the face.
-
-    Returns:
-        Square around the middle of the points' bounding box, 1.25 times its longer side.
-    """
-    low, high = points_px.min(axis=0), points_px.max(axis=0)
-    size = 1.25 * float(max(high - low))
-    centre = (low + high) / 2
-    return FaceRegion(float(centre[0]) - size / 2, float(centre[1]) - size / 2, size, track_id)

@@ -143,6 +143,7 @@ def test_samples_repeat_with_the_seed_and_hold_what_is_promised():
     assert torch.allclose(a['frame_s'] * 30, (a['frame_s'] * 30).round())
 
 
+@pytest.mark.timeout(600)  # ResNet-50 forwards and backwards, on a busy machine
 @pytest.mark.parametrize('name', ['default', 'lite'])
 def test_training_on_one_batch_lowers_the_loss(name):
     config = small_config(name, stills=0, augment=OFF.__dict__)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import FaceRegion
-from kf_imitation.image_ops import canonical_region, crop
+from kf_imitation.image_ops import crop
 
 
 def ramp(width=400, height=300):
@@ -31,8 +31,3 @@ def test_a_region_over_the_border_repeats_the_border(size_px):
 
 def test_a_region_larger_than_a_tiny_image_is_cropped_all_the_same():
     assert crop(np.full((3, 5, 3), 9, np.uint8), FaceRegion(-900, -900, 2000), 8).max() == 9
-
-
-def test_the_canonical_region_is_a_centred_square_a_quarter_larger_than_the_face():
-    region = canonical_region(np.array([[10, 20], [50, 100]], np.float32))
-    assert (region.x, region.y, region.size) == (30 - 50, 60 - 50, 100)
