@@ -75,15 +75,17 @@ class LandmarkModel:
         """
         scale = region.size / self._crop_px
         first, confidence = self._look(crop(bgr, region, self._crop_px))
-        points: NDArray[np.floating[Any]] = first * self._crop_px * scale + (region.x - 0.5, region.y - 0.5)
+        corner = region.x - 0.5, region.y - 0.5
+        points: NDArray[Any] = first * self._crop_px * scale + corner
         for _ in range(1, self._looks):
             matrix = upright_crop(points, self._template, self._crop_px)
             face = _cut(bgr, matrix, self._crop_px)
-            found, confidence = self._look(face)
+            look, confidence = self._look(face)
+            found: NDArray[Any] = look
             if self._mirror:
                 twin, sure = self._look(np.ascontiguousarray(face[:, ::-1]))
-                twin = twin[FLIP] * (-1, 1) + (1, 0)
-                found, confidence = (found + twin) / 2, (confidence + sure[FLIP]) / 2
+                mirrored = twin[FLIP] * (-1, 1) + (1, 0)
+                found, confidence = (found + mirrored) / 2, (confidence + sure[FLIP]) / 2
             pixels = found * self._crop_px - 0.5
             points = (pixels - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
         return Landmarks(stamp_ns, points.astype(np.float32), confidence)
