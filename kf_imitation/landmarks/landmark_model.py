@@ -85,7 +85,8 @@ class LandmarkModel:
             if self._mirror:
                 twin, sure = self._look(np.ascontiguousarray(face[:, ::-1]))
                 mirrored = twin[FLIP] * (-1, 1) + (1, 0)
-                found, confidence = (found + mirrored) / 2, (confidence + sure[FLIP]) / 2
+                found = (found + mirrored) / 2
+                confidence = np.float32(0.5) * (confidence + sure[FLIP])
             pixels = found * self._crop_px - 0.5
             points = (pixels - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
         return Landmarks(stamp_ns, points.astype(np.float32), confidence)
