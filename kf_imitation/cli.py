@@ -19,6 +19,7 @@ COMMANDS = {
     'report': ('kf_imitation.offline.report', 'write a page about a bag or replay folder'),
     'evaluate': ('kf_imitation.offline.evaluate', 'measure keyframes and imitation on clips'),
     'calibrate': ('kf_imitation.offline.calibrate', "learn one person's neutral and extremes"),
+    'doctor': ('kf_imitation.doctor', 'check what a run needs: ROS, models, robot, port, camera'),
     'robot': ('kf_imitation.robot_cli', 'check a robot file, list the robots'),
     'servo': ('kf_imitation.servo_cli', 'scan, check and move servos'),
 }
