@@ -14,6 +14,7 @@ from kf_imitation.robot_config import RobotConfig
 from kf_imitation.servo.bus import ServoBus
 from kf_imitation.servo.bus_cycle import LOST, OFF, RUNNING, STOPPED, Array, BusCycle
 from kf_imitation.servo.cycle import BusStatistics, ServoStatus
+from kf_imitation.servo.realtime import prefer_realtime
 from kf_imitation.servo.status import Situation, describe
 
 __all__ = ['LOST', 'OFF', 'RUNNING', 'STOPPED', 'ServoController']
@@ -210,6 +211,7 @@ class ServoController(BusCycle):
 
     def _run(self) -> None:
         """Be the bus thread: connect, cycle at absolute deadlines, leave."""
+        prefer_realtime()
         try:
             self._connect()
         except KfImitationError as error:

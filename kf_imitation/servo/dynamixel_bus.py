@@ -27,7 +27,7 @@ from kf_imitation.servo.bus import BlockReply, DeviceError, NoReplyError, PingRe
 
 # A reply's time beyond its bytes: USB 1 ms, scheduling, return delay of a servo not set up yet.
 # Outside the cycle a busy machine gets more time.
-GROUP_MARGIN_S = 0.012
+GROUP_MARGIN_S = 0.015
 SINGLE_MARGIN_S = 0.025
 PATIENT_MARGIN_S = 0.08
 # After a missing reply: this share of the margin in silence shows that it does not come late.
@@ -282,8 +282,11 @@ class DynamixelBus:
         """Repeat a single-servo exchange while nobody answers; a refusal counts at once."""
         result = 0
         for _ in range(tries):
-            with self._guard():
-                value, result, error = once()
+            try:
+                with self._guard():
+                    value, result, error = once()
+            except NoReplyError:
+                result = COMM_RX_CORRUPT
             if result == COMM_SUCCESS:
                 code = error & 0x7F
                 if code:
@@ -302,6 +305,8 @@ class DynamixelBus:
         self._port.margin_s = margin_s or self._margin_s
         try:
             yield
+        except serial.SerialTimeoutException as error:  # the line does not take bytes right now
+            raise NoReplyError(f'{self.port}: the instruction could not be sent') from error
         except (serial.SerialException, OSError, termios.error) as error:
             raise PortError(f'{self.port}: {_reason(error)}') from error
         except IndexError as error:  # the SDK trusts length fields

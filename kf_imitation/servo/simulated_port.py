@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from kf_imitation.servo.realtime import prefer_realtime
 from kf_imitation.servo.simulated_line import BITS_PER_BYTE, SimulatedLine
 
 IDLE_S = 0.005  # longest pause between two physics steps
@@ -92,6 +93,7 @@ class SimulatedPort:
 
     def run(self, extra_fd: int = -1, on_extra: Callable[[], bool] | None = None) -> None:
         """Serve until stop(); `on_extra` is called when extra_fd has input, false ends."""
+        prefer_realtime()
         self._last = self._clock()
         while not self._stopping:
             watched = [self._wake_read, *([self._master] if self._master >= 0 else [])]
