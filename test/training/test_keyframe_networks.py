@@ -49,7 +49,9 @@ def test_correlation_compares_each_pixel_with_its_shifted_neighbour():
     for tap, (dy, dx) in enumerate(tap_offsets()):
         for y, x in ((0, 0), (3, 4), (5, 7)):
             inside = 0 <= y + dy < 6 and 0 <= x + dx < 8
-            expected = (first[:, :, y, x] * second[:, :, y + dy, x + dx]).mean(1) if inside else 0.0
+            expected = (
+                (first[:, :, y, x] * second[:, :, y + dy, x + dx]).mean(1) if inside else 0.0
+            )
             assert torch.allclose(out[:, tap, y, x], torch.as_tensor(expected), atol=1e-6)
 
 
