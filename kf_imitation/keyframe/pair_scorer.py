@@ -46,24 +46,25 @@ class PairScorer(ABC):
     def score(self, frame: Frame, region: FaceRegion | None) -> FrameScore:
         """Score one frame; call it with every frame in the order of capture.
 
-        There is no score without a face, for the first frame of a face, and after a time without
-        frames (0.25 s); the note says which. When the region moved, the previous frame is cropped
-        again with the new one.
+        There is no score without a face, for the first frame of all, and after a time without
+        frames (0.25 s); the note says which. When the region moved, or the face was not known yet
+        in the previous frame (the tracker looks twice before it follows one), the previous frame
+        is cropped with the region of this one.
 
         Args:
             frame: the newest frame. It is kept until the next call.
             region: the face in it, or None.
         """
         previous, old_region = self._frame, self._region
-        self._frame, self._region = (frame, region) if region is not None else (None, None)
+        self._frame, self._region = frame, region
         if region is None:
             return _unscored(frame, None, 'no face')
         image = crop(frame.bgr, region, self.crop_px)
-        if previous is None or old_region is None:
+        if previous is None:
             self._begin(image)
-            return _unscored(frame, region, 'first frame of a face')
+            return _unscored(frame, region, 'first frame')
         dt_s = (frame.stamp_ns - previous.stamp_ns) * 1e-9
-        if old_region.track_id != region.track_id:
+        if old_region is not None and old_region.track_id != region.track_id:
             self._begin(image)
             return _unscored(frame, region, 'another face')
         if not 0 < dt_s <= LONGEST_PAIR_S:

@@ -27,7 +27,8 @@ def write_scores(path: Path, scores: Iterable[FrameScore], keyframes: Iterable[K
 
     Args:
         path: to write.
-        scores: of the frames; a frame without a score has an empty cell.
+        scores: of the frames; a frame without a score has an empty cell, but the very first
+            frame has nothing before it and counts as unchanged: 0, as the target score does.
         keyframes: chosen among them; a row that is one has 1 in `keyframe` and the stamp of its
             commitment.
     """
@@ -36,13 +37,19 @@ def write_scores(path: Path, scores: Iterable[FrameScore], keyframes: Iterable[K
         (
             str(s.index),
             seconds(s.stamp_ns),
-            '' if s.score is None else fixed(s.score),
+            _score_cell(s),
             '1' if s.index in committed else '0',
             seconds(committed[s.index]) if s.index in committed else '',
         )
         for s in scores
     )
     _write(path, SCORE_COLUMNS, rows)
+
+
+def _score_cell(score: FrameScore) -> str:
+    if score.score is not None:
+        return fixed(score.score)
+    return fixed(0.0) if score.index == 0 else ''
 
 
 def write_expressions(path: Path, posed: Iterable[PosedKeyframe]) -> None:

@@ -30,7 +30,7 @@ from kf_imitation.pipeline import detector_settings, face_settings
 
 # Commit delays of the curve [s].
 CURVE_S = (0.07, 0.1, 0.135, 0.17, 0.2, 0.25, 0.3, 0.5)
-_DEFAULT_METHODS = 'default,lite,resnet50,frame_difference,dis'
+_DEFAULT_METHODS = 'default,lite,frame_difference,dis'
 
 Means = dict[str, float | int | None]
 

@@ -41,15 +41,23 @@ def frame(index, value=0, fps=30.0, image=None):
 REGION = FaceRegion(10, 5, 40, 1)
 
 
-def test_the_first_frame_of_a_face_has_no_score_and_says_why():
+def test_the_first_frame_has_no_score_and_says_why():
     scorer = ChangeScorer(MeanModel())
     first, second = scorer.score(frame(0), REGION), scorer.score(frame(1, 51), REGION)
-    assert (first.score, first.note) == (None, 'first frame of a face')
+    assert (first.score, first.note) == (None, 'first frame')
     assert second.score == pytest.approx(0.2, abs=1e-5)
     assert second.flow_px == pytest.approx(0.2 * np.sqrt(2))
     assert second.change.shape == (54,) and second.change.dtype == np.float32
     assert second.dt_s == pytest.approx(1 / 30)
     assert second.note == ''
+
+
+def test_a_face_found_in_this_frame_is_compared_with_its_place_in_the_frame_before():
+    scorer = ChangeScorer(MeanModel())
+    assert scorer.score(frame(0), None).note == 'no face'
+    found = scorer.score(frame(1, 51), REGION)
+    assert found.score == pytest.approx(0.2, abs=1e-5)
+    assert found.region == REGION
 
 
 @pytest.mark.parametrize(
