@@ -93,7 +93,7 @@ def test_figures_and_scores_are_written(clips, tmp_path, capsys):
         assert [point['commit_delay_s'] for point in result['curve']] == list(evaluate.CURVE_S)
         rows = list(csv.DictReader((folder / name / 'one.csv').open()))
         assert list(rows[0]) == ['frame', 'stamp_s', 'score', 'keyframe', 'committed_s']
-        assert len(rows) == 100 and rows[0]['score'] == ''
+        assert len(rows) == 100 and rows[0]['score'] == '0.000000'
         chosen = [int(row['frame']) for row in rows if row['keyframe'] == '1']
         assert len(chosen) == result['clips']['one']['found']
         assert (folder / name / 'id2' / 'two.csv').is_file()

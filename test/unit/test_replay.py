@@ -176,7 +176,7 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
     assert {p.name for p in tmp_path.iterdir()} == {'out', 'side.mp4'}
     with (tmp_path / 'out' / 'scores.csv').open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 23 and rows[0]['score'] == ''
+    assert len(rows) == 23 and rows[0]['score'] == '0.000000'
     assert rows[5] == {
         'frame': '5',
         'stamp_s': '0.200000000',
