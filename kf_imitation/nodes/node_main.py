@@ -59,6 +59,8 @@ def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
         if node is not None:
             node.close()
             fault = fault or node.fault
+            if fault is None and (summary := node.summary()):
+                node.get_logger().info(summary)
             executor.remove_node(node)
             node.destroy_node()
         executor.shutdown()

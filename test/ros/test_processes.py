@@ -88,6 +88,7 @@ def test_full_size_images_arrive_whole_between_processes(start_node, listener, i
     assert answered() == stamps
     _, err = interrupt(process)
     assert process.returncode == 0, err
+    assert 'frames: ' in err  # one line sums the node up
 
 
 def test_every_frame_is_answered_and_explained_and_pauses_commit_what_is_pending(
