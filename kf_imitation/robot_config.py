@@ -192,10 +192,10 @@ def parse_robot(document: object, subject: str) -> RobotConfig:
     if not isinstance(document, dict):
         raise ConfigError(subject, ['must be a mapping with the keys name, joints, …'])
     top = _Section(document, '', faults)
-    robot = replace(_read_robot(top), source=subject)
+    robot, sound = _read_robot(top)
+    robot = replace(robot, source=subject)
     top.refuse_unknown()
-    if not faults:
-        faults += _cross_faults(robot)
+    faults += _duplicates(document.get('joints')) + _cross_faults(robot, sound)
     if faults:
         raise ConfigError(subject, faults)
     return robot
@@ -299,12 +299,16 @@ class _Section:
                 self.faults.append(f'{self.prefix}{key} is not a key of robot files{hint}')
 
 
-def _read_robot(top: _Section) -> RobotConfig:
+def _read_robot(top: _Section) -> tuple[RobotConfig, list[JointConfig]]:
+    """Return the robot and those of its joints whose values are each good alone."""
     defaults = top.mapping('joint_defaults', optional=True)
-    joints = [
-        _read_joint({**defaults, **values}, _joint_prefix(index, values), top.faults)
-        for index, values in enumerate(top.sections('joints'))
-    ]
+    joints, sound = [], []
+    for index, values in enumerate(top.sections('joints')):
+        before = len(top.faults)
+        joints.append(
+            _read_joint({**defaults, **values}, _joint_prefix(index, values), top.faults)
+        )
+        sound += joints[-1:] if len(top.faults) == before else []
     if isinstance(top.values.get('joints'), list) and not joints:
         top.fault('joints', [], 'must name at least one joint')
     coupled = [
@@ -320,7 +324,7 @@ def _read_robot(top: _Section) -> RobotConfig:
     baud = top.raw('baud', 1_000_000)
     if baud not in BAUD_RATES.values():
         top.fault('baud', baud, f'must be one of {", ".join(map(str, BAUD_RATES.values()))}')
-    return RobotConfig(
+    robot = RobotConfig(
         name=top.text('name'),
         description=top.text('description', ''),
         port=top.text('port'),
@@ -333,6 +337,7 @@ def _read_robot(top: _Section) -> RobotConfig:
         joints=tuple(joints),
         coupled_limits=tuple(coupled),
     )
+    return robot, sound
 
 
 def _joint_prefix(index: int, values: Mapping[Any, Any]) -> str:
@@ -402,15 +407,15 @@ def _read_coupled(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> 
     return limit
 
 
-def _cross_faults(robot: RobotConfig) -> list[str]:
-    """Check what needs more than one key; runs on values that are each good alone."""
-    faults = _duplicates(robot)
+def _cross_faults(robot: RobotConfig, sound: Sequence[JointConfig]) -> list[str]:
+    """Check what needs more than one key; a number that is faulty by itself is NaN and passes."""
+    faults = []
     if robot.thermal.rest_above_c <= robot.thermal.derate_above_c:
         faults.append(
             f'thermal.rest_above_c = {robot.thermal.rest_above_c:g} must be above '
             f'thermal.derate_above_c = {robot.thermal.derate_above_c:g}'
         )
-    for joint in robot.joints:
+    for joint in sound:
         faults += _joint_faults(joint, robot.thermal)
     neutral = {joint.name: joint.neutral_rad for joint in robot.joints}
     for limit in robot.coupled_limits:
@@ -427,10 +432,13 @@ def _cross_faults(robot: RobotConfig) -> list[str]:
     return faults
 
 
-def _duplicates(robot: RobotConfig) -> list[str]:
+def _duplicates(joints: object) -> list[str]:
+    """Find names and ids that several joints of the document share."""
+    items = [j if isinstance(j, dict) else {} for j in joints] if isinstance(joints, list) else []
     faults = []
-    for what, values in (('name', robot.names), ('id', robot.ids)):
-        for value in sorted({v for v in values if values.count(v) > 1}, key=str):
+    for what, kind in (('name', str), ('id', int)):
+        values = [v if type(v := item.get(what)) is kind else None for item in items]
+        for value in sorted({v for v in values if v is not None and values.count(v) > 1}):
             holders = [f'joints[{i}]' for i, v in enumerate(values) if v == value]
             faults.append(f'{what} = {value!r} is used by {", ".join(holders)}; must be unique')
     return faults

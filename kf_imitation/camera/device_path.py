@@ -44,8 +44,7 @@ class DevicePath:
             SourceError: it is not there (with the cameras that are), or may not be opened.
         """
         path = self._stable or self._path
-        if not path.exists():
-            raise SourceError(f'camera {self.name}: does not exist; {self._present()}')
+        self.require()
         if not os.access(path, os.R_OK | os.W_OK):
             raise SourceError(
                 f'camera {self.name}: permission denied on {path}; '
@@ -58,6 +57,15 @@ class DevicePath:
     def is_present(self) -> bool:
         """Whether the device file exists."""
         return (self._stable or self._path).exists()
+
+    def require(self) -> None:
+        """Refuse a camera that is not there, naming those that are.
+
+        Raises:
+            SourceError: it is not there.
+        """
+        if not self.is_present():
+            raise SourceError(f'camera {self.name}: does not exist; {self._present()}')
 
     def _as_link(self) -> Path | None:
         return self._path if self._path.is_symlink() else None

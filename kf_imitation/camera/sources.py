@@ -55,6 +55,7 @@ def make_source(spec: str, settings: SourceSettings) -> FrameSource:
         return _url_source(spec, settings)
     if is_camera(spec):
         device = DevicePath(spec)
+        device.require()
         return Reconnecting(
             lambda: LiveSource(
                 f'camera {spec}', lambda: open_device(device), settings, driver_stamps=True

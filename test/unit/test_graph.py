@@ -28,11 +28,17 @@ def test_a_source_that_waits_is_lossless_on_both_sides():
     assert graph.node('keyframe').parameters['lossless'] is True
 
 
-def test_a_camera_never_waits():
-    graph = build_graph(RunOptions(source='/dev/video0'))
+@pytest.mark.parametrize('source', ['/dev/null', 'rtsp://camera/stream'])  # a device that exists
+def test_a_live_source_never_waits(source):
+    graph = build_graph(RunOptions(source=source))
     assert not graph.lossless
     assert graph.node('camera').parameters['lossless'] is False
     assert graph.node('camera').parameters['wait_for'] == ''
+
+
+def test_a_camera_that_is_not_there_is_refused_before_anything_starts():
+    with pytest.raises(SourceError, match='camera /dev/video99: does not exist'):
+        build_graph(RunOptions(source='/dev/video99'))
 
 
 def test_a_missing_source_is_refused_by_name(tmp_path):

@@ -123,3 +123,15 @@ def test_all_faults_are_listed_at_once():
         document['joints'][5]['speed'] = 1
 
     assert len(faults_of(spoil)) == 4
+
+
+def test_faults_between_keys_are_listed_beside_those_of_single_keys():
+    def spoil(document):
+        document['exit'] = 'drop'
+        document['joints'][1]['id'] = document['joints'][0]['id']
+        document['joints'][2]['neutral_rad'] = 3.0
+
+    faults = faults_of(spoil)
+    assert any('is used by joints[0], joints[1]' in fault for fault in faults), faults
+    assert any('neutral_rad = 3 must be inside' in fault for fault in faults), faults
+    assert any(fault.startswith('exit') for fault in faults), faults
