@@ -304,7 +304,8 @@ sys.stdin.read()
 
 def run_kill() -> Row:
     """Kill the host with SIGKILL in mid-motion: only the servos' own watchdog is left."""
-    fault = Fault('host killed (kill -9)', (), (), 0.0, 'servos stop by their Bus Watchdog')
+    reaction = 'watchdogs trip: servos stop, 330-size ones at their last goal'
+    fault = Fault('host killed (kill -9)', (), (), 0.0, reaction)
     robot = load_robot('sim_face')
     bench = Bench(robot)
     root = str(Path(__file__).resolve().parents[1])
