@@ -147,8 +147,10 @@ class FacePipeline:
         return FaceStep(None, self._tracker.state, tuple(selection.scores), tuple(chosen))
 
     def _choose(self, keyframes: Sequence[Keyframe]) -> list[ChosenFrame]:
-        crops = dict(self._crops)
         self._ledger.add('keyframes', len(keyframes))
+        if not keyframes:
+            return []  # most frames
+        crops = dict(self._crops)
         for keyframe in keyframes:
             self._ledger.observe('commit delay', keyframe.commit_delay_s)
         return [ChosenFrame(keyframe, crops[keyframe.index]) for keyframe in keyframes]
