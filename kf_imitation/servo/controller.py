@@ -4,14 +4,11 @@ Commands come from any thread and go through a mailbox; the cycle itself is bus_
 """
 
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.robot_config import RobotConfig
-from kf_imitation.servo.bus import ServoBus
 from kf_imitation.servo.bus_cycle import LOST, OFF, RUNNING, STOPPED, Array, BusCycle
 from kf_imitation.servo.cycle import BusStatistics, ServoStatus
 from kf_imitation.servo.realtime import prefer_realtime
@@ -21,41 +18,13 @@ __all__ = ['LOST', 'OFF', 'RUNNING', 'STOPPED', 'ServoController']
 
 
 class ServoController(BusCycle):
-    """Moves one robot.
+    """Moves one robot; arguments and attributes are those of BusCycle."""
 
-    Attributes:
-        robot: the head.
-        state: OFF, RUNNING, LOST (bus gone, retrying) or STOPPED (latched until reset()).
-        on_cycle: called by the bus thread after each cycle; must be quick and not raise.
-        exit_policy: limp, hold or neutral_limp.
-    """
-
-    def __init__(
-        self,
-        robot: RobotConfig,
-        bus: ServoBus,
-        rate_hz: float = 100.0,
-        clock: Callable[[], float] = time.monotonic,
-        hold_s: float = 1.0,
-        exit_policy: str = '',
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Prepare; nothing is sent before start().
-
-        Args:
-            robot: the head.
-            bus: not yet opened.
-            rate_hz: cycles per second.
-            clock: seconds, monotonic.
-            hold_s: relax to neutral after this time without set_goal() or keep_alive().
-            exit_policy: '' takes the robot file's.
-            pause: waits in real time; a no-op for virtual clocks.
-        """
-        super().__init__(robot, bus, rate_hz, clock, hold_s, exit_policy, pause)
-        self._thread: threading.Thread | None = None
-        self._closing = threading.Event()
-        self._ready = threading.Event()
-        self._failure: KfImitationError | None = None
+    # The thread's own; everything else is made by BusCycle.__init__().
+    _thread: threading.Thread | None = None
+    _failure: KfImitationError | None = None
+    _closing: threading.Event
+    _ready: threading.Event
 
     # --- commands, from any thread -------------------------------------------------------------
 
@@ -68,12 +37,10 @@ class ServoController(BusCycle):
         Raises:
             PortError, ServoSetupError, BusError: nothing runs and torque is off.
         """
-        self._closing.clear()
         if not threaded:
             self._connect()
             return
-        self._ready.clear()
-        self._failure = None
+        self._closing, self._ready, self._failure = threading.Event(), threading.Event(), None
         self._thread = threading.Thread(target=self._run, name='servo-bus', daemon=True)
         self._thread.start()
         self._ready.wait()
@@ -160,8 +127,8 @@ class ServoController(BusCycle):
 
     def close(self) -> None:
         """Leave by the exit policy, join the thread, release the port; may be called twice."""
-        self._closing.set()
         if self._thread is not None:
+            self._closing.set()
             self._thread.join()
             self._thread = None
         elif self.state != OFF:

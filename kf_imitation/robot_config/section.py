@@ -1,0 +1,112 @@
+"""Typed access to one mapping of a YAML file, which collects faults instead of raising."""
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Section:
+    """Typed access to one mapping; notes faults instead of raising and returns a stand-in."""
+
+    def __init__(self, values: Mapping[Any, Any], prefix: str, faults: list[str]) -> None:
+        self.values = values
+        self.prefix = prefix
+        self.faults = faults
+        self.known: set[str] = set()
+
+    def fault(self, key: str, value: object, rule: str) -> None:
+        """Note that a value breaks a rule."""
+        self.faults.append(f'{self.prefix}{key} = {value!r} {rule}')
+
+    def raw(self, key: str, default: object = None) -> Any:
+        """Return the value; a missing key without default is a fault and gives None."""
+        self.known.add(key)
+        if key in self.values:
+            return self.values[key]
+        if default is None:
+            self.faults.append(f'{self.prefix}{key} is missing')
+        return default
+
+    def number(
+        self,
+        key: str,
+        low: float,
+        high: float,
+        default: float | None = None,
+        above: bool = False,
+    ) -> float:
+        """Return a finite number from low (not included with `above`) to high; NaN if faulty."""
+        value = self.raw(key, default)
+        if value is None and key not in self.values:
+            return math.nan
+        if type(value) not in (int, float) or not math.isfinite(value):
+            self.fault(key, value, 'must be a finite number')
+        elif not low <= value <= high or (above and value == low):
+            bounds = f'above {low:g}, up to {high:g}' if above else f'from {low:g} to {high:g}'
+            self.fault(key, value, f'must be {bounds}')
+        else:
+            return float(value)
+        return math.nan
+
+    def whole(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        """Return a whole number from low to high; low if faulty."""
+        value = self.raw(key, default)
+        if value is None and key not in self.values:
+            return low
+        if type(value) is not int or not low <= value <= high:
+            self.fault(key, value, f'must be a whole number from {low} to {high}')
+            return low
+        return value
+
+    def text(self, key: str, default: str | None = None, one_of: Sequence[str] = ()) -> str:
+        """Return a text, one of `one_of` if given; '' where it is no text."""
+        value = self.raw(key, default)
+        if value is None and key not in self.values:
+            return ''
+        if type(value) is not str:
+            self.fault(key, value, 'must be a text')
+            return ''
+        if one_of and value not in one_of:
+            self.fault(key, value, f'must be one of {", ".join(one_of)}')
+        return value
+
+    def pair(self, key: str, default: Sequence[float] | None = None) -> tuple[float, float]:
+        """Return two finite numbers, the first smaller; NaN if faulty."""
+        value = self.raw(key, default)
+        if value is None and key not in self.values:
+            return math.nan, math.nan
+        good = isinstance(value, (list, tuple)) and len(value) == 2
+        if not good or not all(type(v) in (int, float) and math.isfinite(v) for v in value):
+            self.fault(key, value, 'must be two finite numbers, [low, high]')
+        elif value[0] >= value[1]:
+            self.fault(key, value, 'must have low < high')
+        else:
+            return float(value[0]), float(value[1])
+        return math.nan, math.nan
+
+    def mapping(self, key: str, optional: bool = False) -> Mapping[Any, Any]:
+        """Return a mapping; an empty one if faulty."""
+        value = self.raw(key, {} if optional else None)
+        if isinstance(value, dict):
+            return value
+        if key in self.values:
+            self.fault(key, value, 'must be a mapping')
+        return {}
+
+    def sections(self, key: str, optional: bool = False) -> list[Mapping[Any, Any]]:
+        """Return a list of mappings; an empty one if faulty."""
+        value = self.raw(key, [] if optional else None)
+        if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+            return value
+        if key in self.values:
+            self.fault(key, value, 'must be a list of mappings')
+        return []
+
+    def refuse_unknown(self) -> None:
+        """Note every key that nobody asked for, with the nearest known one."""
+        for key in self.values:
+            if key not in self.known:
+                near = difflib.get_close_matches(str(key), self.known, 1)
+                hint = f' (did you mean {near[0]}?)' if near else ''
+                self.faults.append(f'{self.prefix}{key} is not a key of robot files{hint}')
