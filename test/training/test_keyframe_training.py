@@ -8,6 +8,8 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
+from fake_faces import fake_points  # noqa: E402
+
 from training.data import clip_cache, labels  # noqa: E402
 from training.data.augment import OFF, random_flow  # noqa: E402
 from training.data.windows import SampleSettings, SampleStream  # noqa: E402
@@ -15,6 +17,7 @@ from training.keyframe.fastflownet import warp  # noqa: E402
 from training.keyframe.losses import (  # noqa: E402
     endpoint_loss,
     photometric_loss,
+    point_loss,
     score_of,
     ssim,
     time_kernel,
@@ -38,7 +41,7 @@ def fake_clip(seed=0, frames=12):
         images[i, 48 - half : 48 + half, 30:66] = 200
     shapes = np.zeros((frames, 51), np.float32)
     shapes[:, 0] = 0.5 + 0.5 * np.sin(phase)
-    points = np.tile(np.array([[20, 20], [76, 76]], np.float32), (frames, 1, 1))
+    points = np.tile(fake_points() / 2, (frames, 1, 1))
     found = labels.Labels(
         shapes, NAMES[1:], np.zeros((frames, 3), np.float32), points, np.ones(frames, bool), 30.0
     )
@@ -212,3 +215,24 @@ def test_a_real_clip_goes_through_the_cache(tmp_path):
     assert len(clip.frames) == len(clip.labels.valid) == 72
     size = np.median(clip.regions[:, 2])
     assert 0.95 * clip_cache.REGION_PX <= size <= 1.05 * clip_cache.REGION_PX
+
+
+def test_point_loss_is_a_distance_in_pixels():
+    target = torch.zeros(2, 3, 5, 2)
+    assert point_loss(target, target).item() == pytest.approx(0.0, abs=1e-6)
+    assert point_loss(target + torch.tensor([3.0, 4.0]), target).item() == pytest.approx(4.9, 0.01)
+
+
+def test_windows_stay_inside_the_pieces_of_an_animated_clip():
+    clip = fake_clip(0, frames=24)
+    pieces = clip_cache.CachedClip('a', clip.frames, clip.labels, clip.regions, (0, 6, 12, 18))
+    settings = SampleSettings(
+        windows=16, frames=4, stills=0, animated=1.0, freeze=0.0, augment=OFF
+    )
+    stream = SampleStream([fake_clip(1)], None, settings, 0, animated=[pieces])
+    batch = stream.batch(np.random.default_rng(0))
+    # Pieces of six frames leave no room for gaps: three pairs 1/30 s apart.
+    assert batch['frame_s'].tolist() == pytest.approx([1 / 30] * 16)
+    steps = batch['state'][..., 0].diff(dim=1).abs()
+    assert steps.max() < 0.25
+    np.testing.assert_allclose(batch['points'].diff(dim=1), 0, atol=1e-4)

@@ -30,12 +30,19 @@ class CachedClip:
         frames: (N, H, W, 3) uint8 BGR, memory-mapped.
         labels: points in pixels of `frames`.
         regions: (N, 3) float32 face region of every frame: centre x, centre y, size [px].
+        starts: first frame of each continuous piece.
     """
 
     stem: str
     frames: np.ndarray
     labels: Labels
     regions: np.ndarray
+    starts: tuple[int, ...] = (0,)
+
+    def pieces(self) -> list[slice]:
+        """Return the continuous pieces of the clip."""
+        ends = [*self.starts[1:], len(self.frames)]
+        return [slice(a, b) for a, b in zip(self.starts, ends, strict=True)]
 
 
 def face_regions(points_px: np.ndarray) -> np.ndarray:
@@ -90,7 +97,10 @@ def load(array: Path) -> CachedClip:
     """Open a cached clip; labels are read from beside the video and moved into its pixels."""
     placement = json.loads(array.with_suffix('.json').read_text())
     frames = np.load(array, mmap_mode='r')
-    labels = load_labels(Path(placement['video']).with_suffix('.npz'))
+    file = Path(placement['video']).with_suffix('.npz')
+    labels = load_labels(file)
+    with np.load(file) as data:
+        starts = tuple(int(i) for i in data['starts']) if 'starts' in data else (0,)
     origin = np.array([placement['left'], placement['top']], np.float32)
     # Pixel centres: an original coordinate x is at (x + 0.5) * scale - 0.5 after resizing.
     points = (labels.points_px - origin + 0.5) * placement['scale'] - 0.5
@@ -103,7 +113,7 @@ def load(array: Path) -> CachedClip:
         labels.valid[:count],
         labels.fps,
     )
-    return CachedClip(array.stem, frames, moved, face_regions(moved.points_px))
+    return CachedClip(array.stem, frames, moved, face_regions(moved.points_px), starts)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Training samples: short windows of consecutive frames, and still faces with exact flow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from training.data import clip_cache
+from training.data import clip_cache, face_mesh
 from training.data.augment import (
     Appearance,
     AugmentSettings,
@@ -19,7 +19,13 @@ from training.data.augment import (
     cut,
     random_flow,
 )
-from training.data.labels import load_labels, mirror_order, mirror_rotation, smooth
+from training.data.face_mesh import MOTION_POINTS
+from training.data.labels import (
+    load_labels,
+    mirror_order,
+    mirror_rotation,
+    smooth,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class SampleSettings:
         reverse: probability of playing a window backwards.
         mirror: probability of exchanging left and right.
         freeze: probability of a window that repeats one frame.
+        animated: probability of a window from an animated photograph (training.data.animate).
         augment: see AugmentSettings.
     """
 
@@ -50,6 +57,7 @@ class SampleSettings:
     reverse: float = 0.5
     mirror: float = 0.5
     freeze: float = 0.03
+    animated: float = 0.0
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
 
@@ -60,7 +68,14 @@ class Window:
     clip: clip_cache.CachedClip
     state: np.ndarray
     rotation: np.ndarray
+    points: np.ndarray
     usable: np.ndarray
+    ends: np.ndarray
+
+    @property
+    def longest(self) -> int:
+        """Frames of the longest continuous piece."""
+        return max(piece.stop - piece.start for piece in self.clip.pieces())
 
 
 Batch = dict[str, Tensor]
@@ -75,10 +90,12 @@ class SampleStream(IterableDataset[Batch]):
         settings: what a batch is made of.
         seed: of the stream; workers derive their own.
         renders: folder of pairs-*.npz of training.synthetic.generate, or None.
+        animated: cached animated photographs (training.data.animate).
 
     A batch holds
         crops (W, T, S, S, 3) uint8; state (W, T, 54) float32 lightly smoothed labels, rotations
-        as vectors; frame_s (W,) float32 time between two frames; and with stills
+        as vectors; points (W, T, P, 2) float32 landmarks MOTION_POINTS of the same smoothness in
+        pixels of the crops; frame_s (W,) float32 time between two frames; and with stills
         still_now, still_before (M, S, S, 3) uint8, still_flow (M, 2, S, S) float32 and
         still_state (M, 54) float32; with renders render_now, render_before, render_flow alike and
         render_valid (R, S, S) bool.
@@ -91,12 +108,16 @@ class SampleStream(IterableDataset[Batch]):
         settings: SampleSettings,
         seed: int,
         renders: Path | None = None,
+        animated: Sequence[clip_cache.CachedClip] = (),
     ) -> None:
         self._settings = settings
         self._renders = _load_renders(renders) if renders is not None and settings.renders else {}
         self._seed = seed
         self._windows = [_prepare(clip, settings.label_sigma_s) for clip in clips]
+        self._animated = [_prepare(clip, settings.label_sigma_s) for clip in animated]
         self._mirror = mirror_order(clips[0].labels.names)
+        some = np.concatenate([c.labels.points_px[c.labels.valid][::10] for c in clips])
+        self._mirror_points = face_mesh.mirror_order(some, MOTION_POINTS)
         counts = np.array([len(w.state) for w in self._windows], float)
         # Long clips count more, but far less than by their length: people matter, not frames.
         self._chance = counts**0.4 / (counts**0.4).sum()
@@ -119,10 +140,12 @@ class SampleStream(IterableDataset[Batch]):
     def batch(self, rng: np.random.Generator) -> Batch:
         """Draw one batch."""
         s = self._settings
-        crops, states, times = zip(*[self._window(rng) for _ in range(s.windows)], strict=True)
+        drawn = [self._window(rng) for _ in range(s.windows)]
+        crops, states, points, times = zip(*drawn, strict=True)
         batch = {
             'crops': torch.from_numpy(np.stack(crops)),
             'state': torch.from_numpy(np.stack(states)),
+            'points': torch.from_numpy(np.stack(points)),
             'frame_s': torch.tensor(times, dtype=torch.float32),
         }
         if self._faces is not None and s.stills:
@@ -143,14 +166,21 @@ class SampleStream(IterableDataset[Batch]):
             batch['render_valid'] = torch.from_numpy(np.stack(valid))
         return batch
 
-    def _window(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:
+    def _window(
+        self, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         s = self._settings
-        window = self._windows[rng.choice(len(self._windows), p=self._chance)]
+        if self._animated and rng.random() < s.animated:
+            window = self._animated[int(rng.integers(len(self._animated)))]
+        else:
+            window = self._windows[rng.choice(len(self._windows), p=self._chance)]
         gap = 1 + int(rng.choice(len(s.gaps), p=s.gaps))
+        gap = max(1, min(gap, (window.longest - 1) // max(1, s.frames - 1)))
         while True:
             start = int(rng.integers(0, len(window.state) - (s.frames - 1) * gap))
             index = start + gap * np.arange(s.frames)
-            if window.usable[index[0] : index[-1] + 1].all():
+            whole = index[-1] < window.ends[start]
+            if whole and window.usable[index[0] : index[-1] + 1].all():
                 break
         if rng.random() < s.freeze:
             index[:] = index[0]
@@ -164,7 +194,11 @@ class SampleStream(IterableDataset[Batch]):
             [look.apply(cut(window.clip.frames[i], matrix, s.crop_px)) for i in index]
         )
         state = self._turned(window.state[index], window.rotation[index], angle, mirrored)
-        return crops, state, gap / window.clip.labels.fps
+        # The matrix leads from the crop to the image; its mirroring is undone point by point.
+        points = (window.points[index] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        if mirrored:
+            points = points[:, self._mirror_points]
+        return crops, state, points.astype(np.float32), gap / window.clip.labels.fps
 
     def _still(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         s = self._settings
@@ -211,9 +245,17 @@ class SampleStream(IterableDataset[Batch]):
 
 def _prepare(clip: clip_cache.CachedClip, sigma_s: float) -> Window:
     labels = clip.labels
-    state = smooth(labels.blendshapes, sigma_s, labels.fps)
-    rotation = smooth(labels.rotation, sigma_s, labels.fps)
-    return Window(clip, state, Rotation.from_rotvec(rotation).as_matrix(), labels.valid)
+    count = len(labels.valid)
+    points = labels.points_px[:, MOTION_POINTS].reshape(count, -1)
+    values = np.concatenate([labels.blendshapes, labels.rotation, points], axis=1)
+    ends = np.zeros(count, int)
+    for piece in clip.pieces():
+        values[piece] = smooth(values[piece], sigma_s, labels.fps)
+        ends[piece] = piece.stop
+    shapes = labels.blendshapes.shape[1]
+    state, rotation, points = np.split(values, [shapes, shapes + 3], axis=1)
+    matrices = Rotation.from_rotvec(rotation).as_matrix()
+    return Window(clip, state, matrices, points.reshape(count, -1, 2), labels.valid, ends)
 
 
 def _load_renders(folder: Path) -> dict[str, np.ndarray]:

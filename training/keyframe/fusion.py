@@ -56,11 +56,13 @@ class PairResult:
         change: (B, 54) signed change of 51 blendshapes and 3 head angles [rad].
         score_logit: (B,) before the sigmoid.
         flows: five of (B, 2, h, w), strides 4 to 64, pixels of the crop; empty without motion.
+        features: (B, HIDDEN) what the answers are made from, for targets of training alone.
     """
 
     change: Tensor
     score_logit: Tensor
     flows: list[Tensor]
+    features: Tensor
 
 
 def normalise(crop: Tensor) -> Tensor:
@@ -198,7 +200,7 @@ class KeyframeNet(nn.Module):
             change = change + self.trust * step
         size = change_size(change)[:, None]
         logit = self.score(torch.cat([x, 4 * torch.log(size + 0.02)], dim=1))[:, 0]
-        return PairResult(change, logit, flows)
+        return PairResult(change, logit, flows, x)
 
     def forward(self, current: Tensor, previous: Tensor) -> PairResult:
         """Compare two (B, 3, S, S) images."""
@@ -214,7 +216,7 @@ def change_size(change: Tensor) -> Tensor:
     return face.sqrt() + ROTATION_WEIGHT * head.sqrt()
 
 
-def grow(net: KeyframeNet, weights: dict[str, Tensor]) -> None:
+def grow(net: nn.Module, weights: dict[str, Tensor]) -> None:
     """Start a network from the weights of a smaller one.
 
     Inputs that the smaller one lacks get zero weights, so the grown network begins with the

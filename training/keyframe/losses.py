@@ -89,6 +89,18 @@ def vector_loss(predicted: Tensor, target: Tensor, knee: float = 0.3) -> Tensor:
     return (2 * knee**2 * ((1 + error / knee**2).sqrt() - 1)).mean()
 
 
+def point_loss(predicted: Tensor, target: Tensor, knee_px: float = 0.1) -> Tensor:
+    """Charbonnier distance of landmark displacements, mean over points and pairs.
+
+    Args:
+        predicted: (..., P, 2) [px of the crop].
+        target: the same shape.
+        knee_px: below it the loss is quadratic.
+    """
+    error = (predicted - target).square().sum(-1)
+    return ((error + knee_px**2).sqrt() - knee_px).mean()
+
+
 def time_kernel(frames: int, frame_s: Tensor, sigma_s: float, reach_s: float) -> Tensor:
     """Return (B, frames, frames) matrices that smooth over time, rows summing to one.
 

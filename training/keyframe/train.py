@@ -22,18 +22,20 @@ import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from training.data import clip_cache
 from training.data.augment import AugmentSettings
+from training.data.face_mesh import MOTION_POINTS
 from training.data.labels import REFERENCE_FPS, target_score
 from training.data.windows import Batch, SampleSettings, SampleStream
 from training.keyframe.fastflownet import pool
-from training.keyframe.fusion import FrameState, KeyframeNet, change_size, grow, normalise
+from training.keyframe.fusion import HIDDEN, FrameState, KeyframeNet, change_size, grow, normalise
 from training.keyframe.losses import (
     endpoint_loss,
     photometric_loss,
+    point_loss,
     score_of,
     time_kernel,
     vector_loss,
@@ -116,6 +118,8 @@ class KeyframeTraining(pl.LightningModule):
         self.steps, self.minutes = steps, minutes
         self.net = KeyframeNet(**config.network).to(memory_format=torch.channels_last)
         self.mean_net = copy.deepcopy(self.net).requires_grad_(False)
+        # Where the points of the skin went: dense evidence for motion, in training only.
+        self.point_head = nn.Linear(HIDDEN, 2 * len(MOTION_POINTS))
         self.validation: list[clip_cache.CachedClip] = []
         self.spent_s = 0.0
         self._clock = time.monotonic()
@@ -149,6 +153,9 @@ class KeyframeTraining(pl.LightningModule):
             smooth = score_of(rate * change_size(kernel @ change))
             wanted = score_of(rate * change_size(kernel @ truth))
             terms['window'] = (smooth - wanted).square().mean()
+        if weight.get('points'):
+            moved = self.point_head(result.features).view(windows, frames - 1, -1, 2)
+            terms['points'] = point_loss(moved, batch['points'].diff(dim=1))
         if weight['score']:
             wanted = score_of(change_size(truth)).view(-1)
             terms['score'] = (torch.sigmoid(result.score_logit) - wanted).square().mean()
@@ -300,6 +307,10 @@ def measure_net(
     return mean_figures(found)
 
 
+def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
 def main() -> None:
     """Run a training."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -309,6 +320,7 @@ def main() -> None:
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/train'))
     parser.add_argument('--faces', type=Path, default=Path('../shared/data/faces/train.npz'))
     parser.add_argument('--renders', type=Path, default=Path('data/renders/pairs'))
+    parser.add_argument('--animated', type=Path, default=Path('data/animated'))
     parser.add_argument('--cache', type=Path, default=Path('data/clips'))
     parser.add_argument('--out', type=Path, default=Path('runs/keyframe_default'))
     parser.add_argument('--threads', type=int, default=2)
@@ -339,15 +351,15 @@ def main() -> None:
     # A resumed run must not see the same samples again.
     seed = config.seed + (int(resume.stat().st_mtime) if resume.exists() else 0)
     renders = arguments.renders if arguments.renders.exists() else None
-    stream = SampleStream(train, faces, samples, seed, renders)
+    animated = [clip_cache.load(a) for a in sorted(arguments.animated.glob('animated_*.npy'))]
+    stream = SampleStream(train, faces, samples, seed, renders, animated)
     loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3)
     task = KeyframeTraining(config, steps, arguments.minutes)
     task.validation = [c for c in clips if c.stem in config.hold_out]
     if arguments.start:
         weights = torch.load(arguments.start, map_location='cpu', weights_only=False)['state_dict']
-        prefix = 'mean_net.'
-        mean = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-        grow(task.net, mean)
+        grow(task.net, _under(weights, 'mean_net.'))
+        grow(task.point_head, _under(weights, 'point_head.'))
         task.mean_net.load_state_dict(task.net.state_dict())
     print(f'{len(train)} clips, {pairs} pairs, {steps} steps of {epoch} an epoch', flush=True)
     saver = ModelCheckpoint(

@@ -1,0 +1,96 @@
+"""Animated photographs: motion carried over to another face, drawn and packed."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip('numba')
+
+from fake_faces import fake_points
+from scipy.spatial.transform import Rotation
+
+from training.data import animate, clip_cache, face_mesh
+
+S = animate.CANVAS_PX
+
+
+def picture():
+    y, x = np.mgrid[0:S, 0:S]
+    waves = [128 + 60 * np.sin(x / 9 + c) * np.cos(y / 11 - c) for c in range(3)]
+    return np.stack(waves, axis=-1).astype(np.uint8)
+
+
+def face():
+    flat = fake_points()
+    bulge = 0.004 * ((flat - 96) ** 2).sum(axis=1)
+    return animate.Face(picture(), np.column_stack([flat, bulge]), np.eye(3))
+
+
+def test_mirror_order_knows_the_pairs():
+    order = face_mesh.mirror_order(fake_points()[None], face_mesh.MOTION_POINTS)
+    partner = dict(zip(face_mesh.MOTION_POINTS, face_mesh.MOTION_POINTS[order], strict=True))
+    assert [partner[i] for i in face_mesh.RIGHT_LIDS] == face_mesh.LEFT_LIDS
+    assert [partner[i] for i in face_mesh.LEFT_BROW] == face_mesh.RIGHT_BROW
+    assert (partner[78], partner[61], partner[13], partner[468]) == (308, 291, 13, 473)
+
+
+def test_mirror_order_needs_somebody_who_looks_ahead():
+    turned = fake_points()[None].copy()
+    turned[:, face_mesh.NOSE_TIP, 0] += 20
+    with pytest.raises(ValueError, match='looks ahead'):
+        face_mesh.mirror_order(turned, face_mesh.MOTION_POINTS)
+
+
+def test_motion_of_a_turning_head_holds_no_motion_of_the_skin():
+    points = face().points
+    angles = np.linspace(0, 0.3, 5)
+    rotation = Rotation.from_rotvec(np.outer(angles, [0, 1, 0])).as_matrix()
+    moving = np.stack([(points - 96) @ r.T + 96 for r in rotation])
+    motion = animate.take_motion(moving, rotation)
+    assert np.abs(motion.offsets).max() < 1e-6
+    np.testing.assert_allclose(motion.turns[-1], rotation[-1], atol=1e-9)
+    again = animate.move_points(face(), motion, skin=1.0, head=1.0)
+    assert np.abs(again[-1] - again[0])[face_mesh.NOSE_TIP, 0] > 1
+
+
+def test_motion_of_the_lips_goes_to_the_lips_of_a_larger_face():
+    points = face().points
+    open_lips = points.copy()
+    open_lips[14, 1] += 6
+    motion = animate.take_motion(np.stack([points, open_lips]), np.tile(np.eye(3), (2, 1, 1)))
+    wide = animate.Face(picture(), (points - 96) * 1.2 + 96, np.eye(3))
+    moved = animate.move_points(wide, motion, skin=1.0, head=0.0)
+    step = moved[1] - moved[0]
+    assert step[14, 1] == pytest.approx(6 * 1.2)
+    assert np.abs(np.delete(step, 14, axis=0)).max() < 1e-6
+
+
+def test_a_face_drawn_where_it_was_is_the_photograph_and_opened_lips_show_the_mouth():
+    own = face()
+    mesh = animate.Mesh(own)
+    mouth = np.array([5.0, 5.0, 30.0])
+    still = mesh.draw(own.points, mouth)
+    # Slivers of triangles may miss a pixel.
+    assert np.percentile(np.abs(still.astype(int) - own.image), 99.5) <= 2
+    moved = own.points.copy()
+    moved[face_mesh.INNER_LIPS, 1] += np.where(moved[face_mesh.INNER_LIPS, 1] > 128, 6, 0)
+    changed = np.abs(mesh.draw(moved, mouth).astype(int) - still).max(axis=-1) > 8
+    rows, columns = np.nonzero(changed)
+    assert columns.min() > 60 and columns.max() < 132 and rows.min() > 110
+    assert (mesh.draw(moved, mouth)[131, 96] < 60).all()
+
+
+def test_shards_open_as_clips_of_separate_pieces(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 255, (4, S, S, 3), np.uint8) for _ in range(3)]
+    points = np.tile(fake_points(), (4, 1, 1))
+    row = {
+        'blendshapes': np.zeros((4, 52), np.float32),
+        'head_pose': np.tile(np.eye(3, dtype=np.float32), (4, 1, 1)),
+        'points': points,
+        'names': np.array(['_neutral', *(f'shape{i}' for i in range(51))]),
+    }
+    animate.write_shard(tmp_path / 'animated_0001', frames, [row] * 3)
+    clip = clip_cache.load(tmp_path / 'animated_0001.npy')
+    assert [(p.start, p.stop) for p in clip.pieces()] == [(0, 4), (4, 8), (8, 12)]
+    np.testing.assert_array_equal(clip.frames[4:8], frames[1])
+    np.testing.assert_allclose(clip.labels.points_px[5], fake_points(), atol=0.04)

@@ -1,0 +1,429 @@
+"""Photographs of many people, made to move like the people of the training clips.
+
+`python -m training.data.animate --out data/animated --sequences 2000`
+
+Labelled clips show a few dozen people, face images hundreds. Here the landmark motion of a short
+piece of a clip is carried over to a face image: the face mesh of the image is moved, turned a
+little and drawn with the image as its texture. The teacher that labelled the clips then labels
+the result, so that a label is what the teacher sees and not what was intended.
+
+The output has the form of cached clips (clip_cache.py), many sequences in one array with
+`starts`, the first frame of each.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import Delaunay
+from scipy.spatial.transform import Rotation
+
+from training.data.face_mesh import (
+    INNER_LIPS,
+    LEFT_IRIS,
+    LEFT_LIDS,
+    OUTER_EYE_CORNERS,
+    OUTLINE,
+    RIGHT_IRIS,
+    RIGHT_LIDS,
+    RIGID,
+)
+from training.data.labels import Labels, load_labels
+from training.synthetic.rasteriser import interpolate_corners, rasterise
+
+CANVAS_PX = 192
+FRAMES = 12
+FPS = 25.0
+EYES = ([*RIGHT_LIDS, *RIGHT_IRIS], [*LEFT_LIDS, *LEFT_IRIS])
+# Camera axes of head poses (x right, y up, z to the viewer) against image axes.
+FLIP = np.diag([1.0, -1.0, -1.0])
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face image on the canvas.
+
+    Attributes:
+        image: (S, S, 3) uint8 BGR.
+        points: (478, 3) landmarks [px], z grows away from the viewer.
+        rotation: (3, 3) of the head in image axes.
+    """
+
+    image: np.ndarray
+    points: np.ndarray
+    rotation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A piece of a clip.
+
+    Attributes:
+        offsets: (T, 478, 3) motion of the skin in the head's axes, in eye distances, against the
+            first frame.
+        turns: (T, 3, 3) head rotation against the first frame, in image axes.
+        shifts: (T, 2) motion of the head over the image, in eye distances.
+    """
+
+    offsets: np.ndarray
+    turns: np.ndarray
+    shifts: np.ndarray
+
+
+def load_faces(file: Path, smallest_px: int = 90) -> list[Face]:
+    """Read face images that are large enough and whose landmarks lie inside.
+
+    Args:
+        file: <split>.npz with the folder <split>/ beside it.
+        smallest_px: edge of the smallest image taken.
+    """
+    faces = []
+    with np.load(file) as data:
+        names = [str(n) for n in data['name']]
+        points = data['landmarks_q'].astype(np.float32) / 16
+        poses = data['head_pose'][:, :3, :3]
+    poses = poses / np.linalg.norm(poses, axis=1, keepdims=True)
+    for name, place, pose in zip(names, points, poses, strict=True):
+        image = cv2.imread(str(file.with_suffix('') / name))
+        size = image.shape[0]
+        inside = (place[:, :2] > 1).all() and (place[:, :2] < size - 2).all()
+        if size < smallest_px or not inside:
+            continue
+        scale = CANVAS_PX / size
+        way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+        canvas = cv2.resize(image, (CANVAS_PX, CANVAS_PX), interpolation=way)
+        moved = place * scale
+        moved[:, :2] += 0.5 * scale - 0.5
+        faces.append(Face(canvas, moved, FLIP @ pose @ FLIP))
+    return faces
+
+
+def eye_distance(points: np.ndarray) -> float:
+    """Return the distance of the outer eye corners of (478, 3) points [px]."""
+    return float(np.linalg.norm(points[OUTER_EYE_CORNERS[0]] - points[OUTER_EYE_CORNERS[1]]))
+
+
+def take_motion(points: np.ndarray, rotation: np.ndarray) -> Motion:
+    """Split landmark motion into the head's and the skin's.
+
+    Args:
+        points: (T, 478, 3) landmarks of consecutive frames [px].
+        rotation: (T, 3, 3) of the head in image axes.
+    """
+    first = points[0]
+    unit = eye_distance(first)
+    centre = first[RIGID].mean(axis=0)
+    offsets, turns, shifts = [], [], []
+    for place, turned in zip(points, rotation, strict=True):
+        middle = place[RIGID].mean(axis=0)
+        a, b = place[RIGID] - middle, first[RIGID] - centre
+        scale = np.sqrt((b**2).sum() / (a**2).sum())
+        left, _, right = np.linalg.svd(b.T @ a)
+        align = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+        still = (place - middle) @ align.T * scale + centre
+        offsets.append((still - first) @ rotation[0] / unit)
+        turns.append(turned @ rotation[0].T)
+        shifts.append((middle - centre)[:2] / unit)
+    return Motion(np.stack(offsets), np.stack(turns), np.stack(shifts))
+
+
+def draw_motion(
+    rng: np.random.Generator, clips: list[tuple[np.ndarray, Labels]], frames: int
+) -> Motion:
+    """Cut a piece out of the training clips, lively pieces more often.
+
+    Args:
+        rng: source of chance.
+        clips: (N, 478, 3) points [px] and labels of each clip.
+        frames: length of the piece.
+    """
+    while True:
+        points, labels = clips[int(rng.integers(len(clips)))]
+        start = int(rng.integers(0, len(points) - frames + 1))
+        part = slice(start, start + frames)
+        if not labels.valid[part].all():
+            continue
+        lively = np.abs(np.diff(labels.blendshapes[part], axis=0)).sum(axis=1).mean()
+        if rng.random() < 0.25 + lively / 0.3:
+            break
+    rotation = FLIP @ Rotation.from_rotvec(labels.rotation[part]).as_matrix() @ FLIP
+    order = slice(None, None, -1) if rng.random() < 0.5 else slice(None)
+    smooth = gaussian_filter1d(points[part], 0.9, axis=0, mode='nearest')
+    return take_motion(smooth[order], rotation[order])
+
+
+def move_points(face: Face, motion: Motion, skin: float, head: float) -> np.ndarray:
+    """Carry a motion over to a face.
+
+    Args:
+        face: that shall move.
+        motion: of somebody else.
+        skin: factor on the motion of the skin.
+        head: factor on turns and shifts of the head.
+
+    Returns:
+        (T, 478, 3) landmarks [px].
+    """
+    unit = eye_distance(face.points)
+    # The head turns about a point behind the face.
+    pivot = face.points[RIGID].mean(axis=0) + unit * (face.rotation @ np.array([0, 0, 0.8]))
+    turns = Rotation.from_matrix(motion.turns).as_rotvec() * head
+    moved = []
+    for offset, turn, shift in zip(motion.offsets, turns, motion.shifts, strict=True):
+        place = face.points + skin * unit * offset @ face.rotation.T
+        place = (place - pivot) @ Rotation.from_rotvec(turn).as_matrix().T + pivot
+        place[:, :2] += 0.3 * head * unit * shift
+        moved.append(place)
+    return np.stack(moved)
+
+
+class Mesh:
+    """The triangles of one face image: landmarks, two rings around the face, the canvas edge."""
+
+    def __init__(self, face: Face) -> None:
+        self._image = face.image
+        source = self._extend(face.points, face.points)
+        self._source = source[:, :2].astype(np.float32)
+        triangles = Delaunay(self._source).simplices.astype(np.int32)
+        self._triangles = triangles
+        corners = self._source[triangles]
+        self._corners = np.ascontiguousarray(corners, np.float32)
+        # Eyeballs are drawn behind the lids, so that lids close over them.
+        self._bias = np.ones(len(triangles), np.float32)
+        for eye in EYES:
+            self._bias[np.isin(triangles, eye).all(axis=1)] = 0.5
+        self._points = face.points
+        self._gap = lip_gap(face.points)
+
+    def _extend(self, points: np.ndarray, first: np.ndarray) -> np.ndarray:
+        """Add the rings and the canvas edge to (478, 3) landmarks."""
+        middle = first[OUTLINE].mean(axis=0)
+        rings = []
+        for reach, share in ((1.3, 0.6), (1.7, 0.15)):
+            home = middle + (first[OUTLINE] - middle) * reach
+            home[:, 2] = first[OUTLINE, 2].max() + 10 * reach
+            moved = share * (points[OUTLINE] - first[OUTLINE])
+            moved[:, 2] = 0
+            rings.append(home + moved)
+        far = np.linspace(-0.6, 1.6, 7) * CANVAS_PX
+        low, high = np.full_like(far, far[0]), np.full_like(far, far[-1])
+        edge = np.concatenate(
+            [np.stack(pair, 1) for pair in ((far, low), (far, high), (low, far), (high, far))]
+        )
+        edge = np.concatenate([edge, np.full((len(edge), 1), 150.0)], axis=1)
+        return np.concatenate([points, *rings, np.unique(edge, axis=0)])
+
+    def draw(self, points: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+        """Draw the face with moved landmarks.
+
+        Args:
+            points: (478, 3) landmarks [px].
+            mouth: (3,) colour of what opening lips show.
+
+        Returns:
+            (S, S, 3) uint8 BGR.
+        """
+        place = self._extend(points, self._points)
+        # Sample (i, j) of the rasteriser lies at (j + 0.5, i + 0.5); pixel centres here at (j, i).
+        screen = np.ascontiguousarray(place[:, :2] + 0.5, np.float32)
+        depth = (1 / (1000 + place[:, 2])).astype(np.float32)
+        both = np.ones(len(self._triangles), np.bool_)
+        ids, _ = rasterise(screen, depth, self._triangles, both, self._bias, CANVAS_PX, CANVAS_PX)
+        source = interpolate_corners(ids, screen, self._triangles, self._corners)
+        image = cv2.remap(
+            self._image, source[..., 0], source[..., 1], cv2.INTER_CUBIC, None,
+            cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        return self._open_mouth(image, points, mouth)
+
+    def _open_mouth(self, image: np.ndarray, points: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+        """Lips that part stretch the line between them; paint the inside of the mouth there."""
+        more = lip_gap(points) - self._gap
+        # Lips that are parted in the photograph have something between them already.
+        closed = np.clip(1 - self._gap / 0.04, 0, 1)
+        strength = float(closed * np.clip((more - 0.01) / 0.06, 0, 1))
+        if strength <= 0:
+            return image
+        mask = np.zeros(image.shape[:2], np.uint8)
+        outline = np.round(points[INNER_LIPS, :2] * 16).astype(np.int32)
+        cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, shift=4)
+        alpha = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None].astype(np.float32) / 255 * strength
+        return (image * (1 - alpha) + mouth * alpha).astype(np.uint8)
+
+
+def lip_gap(points: np.ndarray) -> float:
+    """Return the distance between the inner lips of (478, 3) points, in eye distances."""
+    return float(np.linalg.norm(points[13] - points[14])) / eye_distance(points)
+
+
+def sequences(
+    faces: list[Face], clips: list[tuple[np.ndarray, Labels]], seed: int
+) -> Iterator[np.ndarray]:
+    """Yield (T, S, S, 3) uint8 animated faces without end; a seed repeats them."""
+    rng = np.random.default_rng(seed)
+    while True:
+        face = faces[int(rng.integers(len(faces)))]
+        motion = draw_motion(rng, clips, FRAMES)
+        moved = move_points(face, motion, rng.uniform(0.7, 1.4), rng.uniform(0, 1))
+        mesh = Mesh(face)
+        mouth = rng.uniform(10, 60) * np.array([0.7, 0.7, 1.0]) * rng.uniform(0.6, 1.4, 3)
+        yield np.stack([mesh.draw(points, mouth) for points in moved])
+
+
+class Teacher:
+    """The MediaPipe face landmarker, each frame seen as it is and mirrored.
+
+    Args:
+        model: face_landmarker.task.
+    """
+
+    def __init__(self, model: Path) -> None:
+        import mediapipe as mp
+
+        self._mp, vision = mp, mp.tasks.vision
+        options = vision.FaceLandmarkerOptions(
+            base_options=mp.tasks.BaseOptions(model_asset_path=str(model)),
+            running_mode=vision.RunningMode.VIDEO,
+            output_face_blendshapes=True,
+            output_facial_transformation_matrixes=True,
+        )
+        self._views = [vision.FaceLandmarker.create_from_options(options) for _ in range(2)]
+        self._stamp_ms = 0
+
+    def label(self, frames: np.ndarray) -> dict[str, np.ndarray] | None:
+        """Label a sequence.
+
+        Args:
+            frames: (T, S, S, 3) uint8 BGR.
+
+        Returns:
+            The arrays of a label file; None if a frame shows no face to the teacher.
+        """
+        rows: dict[str, list[np.ndarray]] = {'blendshapes': [], 'head_pose': [], 'points': []}
+        # A pause between sequences, so that nothing is smoothed across.
+        self._stamp_ms += 10_000
+        for frame in frames:
+            self._stamp_ms += round(1000 / FPS)
+            found = []
+            for view, image in zip(self._views, (frame, frame[:, ::-1]), strict=True):
+                rgb = np.ascontiguousarray(image[..., ::-1])
+                # The detector wants some air around a face.
+                rgb = cv2.copyMakeBorder(rgb, 32, 32, 32, 32, cv2.BORDER_REPLICATE)
+                picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=rgb)
+                result = view.detect_for_video(picture, self._stamp_ms)
+                if not result.face_landmarks:
+                    return None
+                found.append(result)
+            shapes = [{c.category_name: c.score for c in r.face_blendshapes[0]} for r in found]
+            names = list(shapes[0])
+            other = [_other_side(name) for name in names]
+            mean = [(shapes[0][n] + shapes[1][o]) / 2 for n, o in zip(names, other, strict=True)]
+            rows['blendshapes'].append(np.array(mean, np.float32))
+            poses = [np.array(r.facial_transformation_matrixes[0])[:3, :3] for r in found]
+            mirror = np.diag([-1.0, 1.0, 1.0])
+            pair = Rotation.from_matrix(np.stack([poses[0], mirror @ poses[1] @ mirror]))
+            rows['head_pose'].append(pair.mean().as_matrix().astype(np.float32))
+            size = CANVAS_PX + 64
+            rows['points'].append(
+                np.array(
+                    [(p.x * size - 32.5, p.y * size - 32.5) for p in found[0].face_landmarks[0]]
+                )
+            )
+        out = {key: np.stack(value) for key, value in rows.items()}
+        out['names'] = np.array(names)
+        return out
+
+
+def _other_side(name: str) -> str:
+    if 'Left' in name:
+        return name.replace('Left', 'Right')
+    return name.replace('Right', 'Left')
+
+
+def main() -> None:
+    """Write a shard of animated and labelled sequences."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--faces', type=Path, default=Path('../shared/data/faces/train.npz'))
+    parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/train'))
+    parser.add_argument('--hold-out', nargs='*', default=[], help='stems not to take motion from')
+    parser.add_argument(
+        '--model', type=Path, default=Path('../shared/models/face_landmarker.task')
+    )
+    parser.add_argument('--out', type=Path, default=Path('data/animated'))
+    parser.add_argument('--sequences', type=int, default=250)
+    parser.add_argument('--seed', type=int, default=1, help='also names the shard')
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    faces = load_faces(arguments.faces)
+    clips = []
+    for file in sorted(arguments.clips.glob('*.npz')):
+        labels = load_labels(file)
+        if file.stem not in arguments.hold_out and len(labels.valid) > FRAMES:
+            with np.load(file) as data:
+                clips.append((data['landmarks_q'].astype(np.float32) / 16, labels))
+    print(f'{len(faces)} faces, {len(clips)} clips', flush=True)
+    teacher = Teacher(arguments.model)
+    frames, rows, begin = [], [], time.monotonic()
+    source = sequences(faces, clips, arguments.seed)
+    refused = 0
+    while len(frames) < arguments.sequences:
+        drawn = next(source)
+        labels_of = teacher.label(drawn)
+        if labels_of is None:
+            refused += 1
+            continue
+        frames.append(drawn)
+        rows.append(labels_of)
+        if len(frames) % 50 == 0:
+            pace = (time.monotonic() - begin) / len(frames)
+            print(f'{len(frames)} sequences, {pace:.2f} s each, {refused} refused', flush=True)
+    write_shard(arguments.out / f'animated_{arguments.seed:04d}', frames, rows)
+
+
+def write_shard(target: Path, frames: list[np.ndarray], rows: list[dict[str, np.ndarray]]) -> None:
+    """Write sequences as a cached clip with its labels.
+
+    Args:
+        target: without ending; .npy, .json and .npz are written.
+        frames: (T, S, S, 3) each.
+        rows: of Teacher.label.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    points = np.concatenate([r['points'] for r in rows])
+    pose = np.zeros((len(points), 4, 4), np.float32)
+    pose[:, :3, :3] = np.concatenate([r['head_pose'] for r in rows])
+    pose[:, 3, 3] = 1
+    landmarks = np.concatenate([points, np.zeros_like(points[..., :1])], axis=-1)
+    lengths = [len(f) for f in frames]
+    np.savez(
+        target.with_suffix('.npz'),
+        blendshapes=np.concatenate([r['blendshapes'] for r in rows]),
+        names=rows[0]['names'],
+        head_pose=pose,
+        landmarks_q=np.round(landmarks * 16).astype(np.int16),
+        valid=np.ones(len(points), bool),
+        fps=FPS,
+        size=np.array([CANVAS_PX, CANVAS_PX]),
+        starts=np.cumsum([0, *lengths[:-1]]),
+    )
+    placement = {'left': 0, 'top': 0, 'scale': 1.0, 'video': str(target.with_suffix('.mp4'))}
+    target.with_suffix('.json').write_text(json.dumps(placement))
+    temporary = target.with_suffix('.tmp.npy')
+    np.save(temporary, np.concatenate(frames))
+    os.replace(temporary, clip_cache_file(target))
+
+
+def clip_cache_file(target: Path) -> Path:
+    """Return the array file of a shard; `clip_cache.load` opens it."""
+    return target.with_suffix('.npy')
+
+
+if __name__ == '__main__':
+    main()
