@@ -326,7 +326,11 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--minutes', type=float, default=0.0, help='wall-clock budget of the run')
     parser.add_argument(
-        '--start', type=Path, help='checkpoint whose averaged weights to start from'
+        '--start',
+        type=Path,
+        nargs='+',
+        default=[],
+        help='checkpoints whose averaged weights to start from; where they overlap the last wins',
     )
     parser.add_argument(
         '--set', nargs='*', default=[], help='overrides, like optimiser.rate=0.001'
@@ -356,8 +360,8 @@ def main() -> None:
     loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3)
     task = KeyframeTraining(config, steps, arguments.minutes)
     task.validation = [c for c in clips if c.stem in config.hold_out]
-    if arguments.start:
-        weights = torch.load(arguments.start, map_location='cpu', weights_only=False)['state_dict']
+    for checkpoint in arguments.start:
+        weights = torch.load(checkpoint, map_location='cpu', weights_only=False)['state_dict']
         grow(task.net, _under(weights, 'mean_net.'))
         grow(task.point_head, _under(weights, 'point_head.'))
         task.mean_net.load_state_dict(task.net.state_dict())
