@@ -19,6 +19,7 @@ from kf_imitation.servo.cycle import PeriodMeter, ServoCycle
 from kf_imitation.servo.guarded_motion import GuardedMotion
 from kf_imitation.servo.joint_bus import JointBus, empty_state
 from kf_imitation.servo.joint_watch import JointWatch
+from kf_imitation.servo.promises import Promises
 from kf_imitation.servo.requests import Requests
 
 Array = NDArray[np.float64]
@@ -42,6 +43,7 @@ class BusCycle:
         state: OFF, RUNNING, LOST (bus gone, retrying) or STOPPED (latched until reset()).
         on_cycle: called by the bus thread after each cycle; must be quick and not raise.
         exit_policy: limp, hold or neutral_limp.
+        latched: a stop was asked for and not reset yet; outlives close() and start().
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class BusCycle:
             raise ValueError(f'exit_policy = {exit_policy!r} is not one of {EXIT_POLICIES}')
         self.on_cycle: Callable[[ServoCycle], None] | None = None
         self.state = OFF
+        self.latched = False
         self._bus = bus
         self._period_s = 1.0 / rate_hz
         self._clock = clock
@@ -81,6 +84,7 @@ class BusCycle:
         self._present = empty_state(len(robot.joints))
         self._neutral = np.array([j.neutral_rad for j in robot.joints])
         self._requests = Requests(self._neutral, hold_s)
+        self._promises = Promises()
         self._meter = PeriodMeter(self._period_s)
         self._unconfirmed: list[str] = []
         self._creeping = np.zeros(len(robot.joints), np.bool_)
@@ -106,6 +110,7 @@ class BusCycle:
         elif self.state == STOPPED:
             commanding = self._holds_when_stopped
             fresh = self._stay_stopped()
+        self._promises.look(now_s)
         self._cycles += 1
         cycle = ServoCycle(
             stamp_ns=round(now_s * 1e9),
@@ -135,9 +140,14 @@ class BusCycle:
             active = self._watch.active
             self._joints.read_state(active, self._present)
             self._begin()
-            self._joints.torque_on(active)
-            self._joints.arm_watchdog(active)
+            if self.latched:
+                self._unconfirmed = self._joints.torque_off()
+                self.state = STOPPED
+            else:
+                self._joints.torque_on(active)
+                self._joints.arm_watchdog(active)
             self._bus.hurry(True)
+            self._promises.open()
         except BaseException:
             self._joints.torque_off()
             self._bus.shutdown()
@@ -166,11 +176,11 @@ class BusCycle:
         stop, reset, reboots = requests.take(self._now_s)
         for index in reboots:
             self._watch.ask_reboot(index)
-        if stop and self.state != OFF:
-            self.state = STOPPED
+        if stop:
+            self.state, self.latched = STOPPED, True
             self._unconfirmed = list(self.robot.names)
         elif reset and self.state == STOPPED:
-            requests.limp = False
+            requests.limp = self.latched = False
             self._watch.all_down('was stopped')
             self.state = LOST
             self._retry_at_s = self._now_s
@@ -211,9 +221,9 @@ class BusCycle:
         if self.state == STOPPED:
             self._motion.brake()
             return
-        with self._requests.lock:
-            wanted = self._requests.wanted_rad.copy()
-        self._motion.advance(self._now_s, wanted, self._present, self._watch.temperature_c)
+        motion = self._motion
+        wanted, waypoint = self._requests.pose(self._now_s, motion.limiter.state)
+        motion.advance(self._now_s, wanted, self._present, self._watch.temperature_c, waypoint)
 
     def _end_creeping(self) -> None:
         """Give joints that are back inside their limits their full current."""
@@ -301,6 +311,7 @@ class BusCycle:
             finally:
                 self._bus.shutdown()
                 self.state = OFF
+                self._promises.abandon('the head was switched off')
 
     def _walk_to_neutral(self) -> None:
         """Move to neutral at the usual rate, for at most EXIT_TIMEOUT_S."""

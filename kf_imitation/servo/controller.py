@@ -3,16 +3,32 @@
 Commands come from any thread and go through a mailbox; the cycle itself is bus_cycle.py.
 """
 
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 
 import numpy as np
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.servo.bus_cycle import LOST, OFF, RUNNING, STOPPED, Array, BusCycle
 from kf_imitation.servo.cycle import BusStatistics, ServoStatus
+from kf_imitation.servo.joint_watch import REVIVE_S
+from kf_imitation.servo.promises import Answer, at_once
 from kf_imitation.servo.realtime import prefer_realtime
+from kf_imitation.servo.recovery import Recovery
 from kf_imitation.servo.status import Situation, describe
+from kf_imitation.servo.timed_trajectory import (
+    TimedTrajectory,
+    TrajectoryPoint,
+    trajectory_faults,
+)
+
+# What a caller is given to hear whether a request was carried out; it goes on all the same.
+CONFIRM_S = 1.0
+RESET_S = 5.0
+RECOVERY_S = 3.0
+TELL_S = 5.0  # a refused command stays in the status for as long
 
 __all__ = ['LOST', 'OFF', 'RUNNING', 'STOPPED', 'ServoController']
 
@@ -25,6 +41,8 @@ class ServoController(BusCycle):
     _failure: KfImitationError | None = None
     _closing: threading.Event
     _ready: threading.Event
+    _refused = 0
+    _refusal = -math.inf, ''  # when, why
 
     # --- commands, from any thread -------------------------------------------------------------
 
@@ -59,25 +77,60 @@ class ServoController(BusCycle):
         Returns:
             '' or why the command was refused; a refused one changes nothing.
         """
-        if self.state == STOPPED or self._requests.stop:
-            return 'stopped: reset first'
         goal = np.asarray(position_rad, np.float64)
+        if stopped := self._stopped():
+            return self.refuse(stopped)
         with self._requests.lock:
             reason = self._motion.limiter.fault(goal, stamp_ns)
             if not reason:
                 self._requests.goal(goal, self._clock())
-        return reason
+        return self.refuse(reason) if reason else ''
 
     def set_joint_goals(self, goals: Mapping[str, float], stamp_ns: int) -> str:
         """Move some joints by name, the others keep their goal; returns as set_goal()."""
         unknown = [name for name in goals if name not in self.robot.names]
         if unknown:
-            return f'unknown joints: {", ".join(unknown)}'
+            return self.refuse(f'unknown joints: {", ".join(unknown)}')
         with self._requests.lock:
             full = self._requests.wanted_rad.copy()
         for name, value in goals.items():
             full[self.robot.names.index(name)] = value
         return self.set_goal(full, stamp_ns)
+
+    def set_trajectory(
+        self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
+    ) -> str:
+        """Move some joints through poses in time; a later trajectory replaces it.
+
+        Until its end the trajectory has its joints and goals move the others only.
+
+        Args:
+            names: joints, any of the head's.
+            points: with growing times; the last one at rest.
+            delay_s: from now to the start. The present motion goes on until then; after a start
+                in the past (negative) only the points that are still ahead count.
+
+        Returns:
+            '' or everything that is wrong; a refused trajectory changes nothing.
+        """
+        reason = self._stopped()
+        if not reason:
+            reason = '; '.join(trajectory_faults(self.robot, names, points, delay_s))
+        if reason:
+            return self.refuse(f'trajectory: {reason}')
+        start_s = self._clock() + delay_s
+        with self._requests.lock:
+            self._requests.waiting = TimedTrajectory(self.robot, names, points, start_s)
+        return ''
+
+    def refuse(self, reason: str) -> str:
+        """Count a refused command and tell it in the next status; returns the reason."""
+        self._refused += 1
+        self._refusal = self._clock(), reason
+        return reason
+
+    def _stopped(self) -> str:
+        return 'stopped: reset first' if self.latched or self._requests.stop else ''
 
     def keep_alive(self) -> None:
         """Say that the last goal is still meant, for example while the face is in sight."""
@@ -94,25 +147,39 @@ class ServoController(BusCycle):
         self._requests.hold_s = value
 
     def relax(self) -> None:
-        """Move to the neutral pose."""
+        """Move to the neutral pose; a trajectory ends."""
         with self._requests.lock:
             self._requests.relax()
 
-    def stop(self) -> None:
+    def stop(self) -> 'Future[Answer]':
         """Stop now and stay stopped until reset(): torque off, or frozen (robot file: stop)."""
         with self._requests.lock:
             self._requests.stop = True
+            self._requests.reset = False
+        if self.state == OFF:
+            self.latched = True
+            return at_once(True, 'nothing moves; stopped until reset')
+        return self._promises.add(self._stop_answer, CONFIRM_S, lambda: self.status().sentence)
 
-    def torque(self, on: bool) -> None:
+    def torque(self, on: bool) -> 'Future[Answer]':
         """Let torque go, or bring it back without motion, as reset() does."""
+        if on:
+            return self.reset()
+        if self.state == OFF:
+            return at_once(True, 'torque is off: the servos are not in use')
         with self._requests.lock:
-            self._requests.reset = on
-            self._requests.stop = self._requests.limp = not on
+            self._requests.limp = True
+        return self.stop()
 
-    def reset(self) -> None:
-        """End a stop: torque on without motion, then neutral."""
+    def reset(self) -> 'Future[Answer]':
+        """End a stop: torque on where the joints are, without motion, then neutral."""
         with self._requests.lock:
-            self._requests.reset = True
+            self._requests.reset = self.state != OFF
+            self._requests.stop = False
+        if self.state == OFF:
+            self.latched = False
+            return at_once(True, 'not stopped any more; activate the servo node')
+        return self._promises.add(self._reset_answer, RESET_S, lambda: self.status().sentence)
 
     def reboot(self, joint: str) -> None:
         """Restart a servo, which also clears its hardware error, and take it back in.
@@ -124,6 +191,36 @@ class ServoController(BusCycle):
             raise KeyError(joint)
         with self._requests.lock:
             self._requests.reboots.append(self.robot.names.index(joint))
+
+    def recover(self, careful: bool) -> 'Future[Answer]':
+        """Reboot servos and take them in again from where they are.
+
+        Args:
+            careful: only those with a hardware error whose cause is gone; otherwise all with a
+                hardware error and all that are out of service.
+        """
+        recovery = Recovery(self._watch, careful)
+
+        def check() -> Answer | None:
+            if self.state not in (RUNNING, STOPPED):
+                return Answer(False, self.status().sentence)
+            alerts = np.flatnonzero(self._present.alert).tolist()
+            return recovery.check(self.state == RUNNING, alerts)
+
+        if self.state == OFF:
+            return at_once(False, 'the servos are not in use')
+        timeout_s = RECOVERY_S + REVIVE_S * len(self.robot.joints)
+        return self._promises.add(check, timeout_s, recovery.why_not)
+
+    def _stop_answer(self) -> Answer | None:
+        if self.state == STOPPED and not self._unconfirmed:
+            return Answer(True, f'{self.status().sentence}; every servo confirmed')
+        return None
+
+    def _reset_answer(self) -> Answer | None:
+        if self.state == RUNNING and not self.latched:
+            return Answer(True, 'runs again from where the joints are')
+        return None
 
     def close(self) -> None:
         """Leave by the exit policy, join the thread, release the port; may be called twice."""
@@ -153,9 +250,10 @@ class ServoController(BusCycle):
             overruns=self._overruns,
             errors=self._errors,
             outages=self._outages,
-            unsynchronised=motion.planner.unsynchronised,
+            unsynchronised=motion.planner.unsynchronised + motion.passages.unsynchronised,
             rejected=motion.limiter.rejected,
-            refused=motion.limiter.refused,
+            refused=self._refused,
+            missed=motion.missed,
             stalls=motion.stalls.count,
         )
 
@@ -171,6 +269,8 @@ class ServoController(BusCycle):
             resting=self._motion.stalls.resting.copy(),
             outside=self._motion.limiter.outside,
             relaxed=self._requests.relaxed,
+            scripted=self._requests.running is not None,
+            refusal=self._refusal[1] if self._clock() - self._refusal[0] < TELL_S else '',
         )
         return describe(situation, self._watch, self.statistics())
 

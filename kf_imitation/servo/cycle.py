@@ -53,6 +53,7 @@ class BusStatistics:
         unsynchronised: plans where the joints could not arrive together.
         rejected: proposals that the safety limiter replaced by a stop.
         refused: commands refused.
+        missed: waypoints of trajectories that were not reached in time.
         stalls: joints found pushing without moving.
     """
 
@@ -66,6 +67,7 @@ class BusStatistics:
     unsynchronised: int
     rejected: int
     refused: int
+    missed: int
     stalls: int
 
 

@@ -1,16 +1,22 @@
 """Goal to command: heat and stalls shrink the goal, ruckig plans, the safety limiter decides."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.robot_config import RobotConfig
+from kf_imitation.servo.brake import Motion
 from kf_imitation.servo.guards import StallGuard, thermal_share
 from kf_imitation.servo.joint_bus import JointState
 from kf_imitation.servo.safety import SafetyLimiter
+from kf_imitation.servo.timed_trajectory import Waypoint
 from kf_imitation.servo.trajectory import MotionPlanner
 
 Array = NDArray[np.float64]
+Plan = tuple[NDArray[Any], ...]  # what was planned for; a change means a new plan
 LEAST_CAUTION = 0.02  # slowest plan after proposals were refused, share of the speed limits
+MISSED_RAD = 0.05  # a waypoint counts as missed when a joint is further away at its time
 
 
 class GuardedMotion:
@@ -18,7 +24,9 @@ class GuardedMotion:
 
     Attributes:
         limiter: holds the commanded state.
-        planner: its counters are of interest.
+        planner: of the joints that go to rest in a goal; its counters are of interest.
+        passages: plans the joints that follow a trajectory.
+        missed: waypoints that were not reached in time.
         stalls: joints that rest.
         goal_rad: (J,) where the joints are going, after all guards.
     """
@@ -29,9 +37,14 @@ class GuardedMotion:
         self._neutral = np.array([j.neutral_rad for j in robot.joints])
         self.limiter = SafetyLimiter(robot, period_s)
         self.planner = MotionPlanner(robot, period_s)
+        self.passages = MotionPlanner(robot, period_s)
+        self.missed = 0
         self.stalls = StallGuard(robot)
         self.goal_rad: Array = self._neutral.copy()
-        self._planned: tuple[Array, Array] | None = None
+        self._all = np.arange(len(robot.joints))
+        self._planned: Plan | None = None
+        self._passage: Plan | None = None
+        self._waypoint: Waypoint | None = None
         self._caution = 1.0
 
     def begin(self, position_rad: Array) -> None:
@@ -53,11 +66,16 @@ class GuardedMotion:
 
     def forget_plan(self) -> None:
         """Plan again in the next cycle."""
-        self._planned = None
+        self._planned = self._passage = None
         self._caution = 1.0
 
     def advance(
-        self, now_s: float, wanted_rad: Array, present: JointState, temperature_c: Array
+        self,
+        now_s: float,
+        wanted_rad: Array,
+        present: JointState,
+        temperature_c: Array,
+        waypoint: Waypoint | None = None,
     ) -> None:
         """Advance the command by one period towards a pose.
 
@@ -66,6 +84,7 @@ class GuardedMotion:
             wanted_rad: (J,) inside the limits.
             present: last measurement.
             temperature_c: (J,), NaN where unknown.
+            waypoint: of a trajectory, its positions in wanted_rad too: when to pass them.
         """
         limiter = self.limiter
         self.stalls.update(
@@ -82,13 +101,11 @@ class GuardedMotion:
             goal = limiter.state.position
         self.goal_rad = limiter.allowed_goal(goal)
         speed = np.maximum(0.05, share) * limiter.speed_share
-        if self._planned is None or not self._same_plan(speed):
-            self.planner.plan(limiter.state, self.goal_rad, speed * self._caution)
-            self._planned = (self.goal_rad, speed)
-        if limiter.step(self.planner.next()):
+        self._count_missed(now_s, waypoint)
+        if limiter.step(self._proposal(now_s, speed, waypoint)):
             return
         # Refused: the joints brake now; plan again from there, more gently each time.
-        self._planned = None
+        self._planned = self._passage = None
         self._caution = max(LEAST_CAUTION, 0.7 * self._caution)
 
     def brake(self) -> None:
@@ -96,7 +113,40 @@ class GuardedMotion:
         self.limiter.step(None)
         self.forget_plan()
 
-    def _same_plan(self, speed: Array) -> bool:
-        assert self._planned is not None
-        goal, planned_speed = self._planned
-        return np.array_equal(goal, self.goal_rad) and np.array_equal(planned_speed, speed)
+    def _proposal(self, now_s: float, speed: Array, waypoint: Waypoint | None) -> Motion | None:
+        """Plan where something changed; joints with a waypoint and the others apart."""
+        state, goal, gently = self.limiter.state, self.goal_rad, speed * self._caution
+        free = self._all if waypoint is None else np.setdiff1d(self._all, waypoint.joints)
+        if not _same(self._planned, plan := (free, goal[free], speed[free])):
+            self._planned = plan
+            if free.size:
+                self.planner.plan(state, goal, gently, free)
+        if waypoint is None:
+            self._passage = None
+            return self.planner.next()
+        at = waypoint.joints
+        if not _same(self._passage, way := (at, goal[at], speed[at], np.array([waypoint.at_s]))):
+            self._passage = way
+            self.passages.plan_passage(state, waypoint, goal, gently, now_s)
+        parts = [(at, self.passages.next())]
+        parts += [(free, self.planner.next())] if free.size else []
+        position, velocity, acceleration = np.empty((3, len(self._all)))
+        for joints, part in parts:
+            if part is None:
+                return None
+            position[joints] = part.position
+            velocity[joints] = part.velocity
+            acceleration[joints] = part.acceleration
+        return Motion(position, velocity, acceleration)
+
+    def _count_missed(self, now_s: float, waypoint: Waypoint | None) -> None:
+        """Count the waypoint that was left behind if its joints were not there."""
+        before, self._waypoint = self._waypoint, waypoint
+        if before is None or before is waypoint or now_s < before.at_s:
+            return
+        off = np.abs(self.limiter.state.position[before.joints] - before.position_rad)
+        self.missed += bool((off > MISSED_RAD).any())
+
+
+def _same(one: Plan | None, other: Plan) -> bool:
+    return one is not None and all(map(np.array_equal, one, other))

@@ -19,6 +19,7 @@ REVIVE_S = 0.4  # between two attempts to take a joint back in
 SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
 SILENT = 'does not answer'
 VOLTAGE_ERROR = 1 << 0
+OVERHEATING_ERROR = 1 << 2
 
 
 class JointWatch:
@@ -82,7 +83,7 @@ class JointWatch:
             Joints that came back, at rest in their measured angle.
         """
         for index in self._reboots:
-            self._restart(index)
+            self.restart(index)
         self._reboots.clear()
         alerts = [i for i in self.active if present.alert[i] and i not in self.errors]
         if alerts:
@@ -155,8 +156,8 @@ class JointWatch:
                 self.reasons[index] = f'is not {joint.model}'
                 return False
             torque, error = joints.read_torque(index)
-            if error == VOLTAGE_ERROR and self._supply_is_good(index):
-                self._restart(index)  # the cause was outside the servo and is gone
+            if error == VOLTAGE_ERROR and self.supply_is_good(index):
+                self.restart(index)  # the cause was outside the servo and is gone
                 return False
             if error:
                 self.reasons[index] = f'{_error_text(error)}; reboot it to go on'
@@ -184,13 +185,49 @@ class JointWatch:
         present.current_a[index] = 0.0
         present.alert[index] = False
 
-    def _supply_is_good(self, index: int) -> bool:
-        volts, _ = self._joints.read_supply(index)
+    def name(self, index: int) -> str:
+        """Return a joint's name."""
+        return self._names[index]
+
+    @property
+    def rest_above_c(self) -> float:
+        """Temperature from which joints do not move any more."""
+        return self._joints.robot.thermal.rest_above_c
+
+    def supply(self, index: int) -> tuple[float, float]:
+        """Ask a servo for its voltage [V] and temperature [°C]."""
+        return self._joints.read_supply(index)
+
+    def supply_range_v(self, index: int) -> tuple[float, float]:
+        """Return lowest and highest voltage of a joint's model."""
         table = self._joints.robot.joints[index].servo.registers
         low, high = table['min_voltage_limit'].initial, table['max_voltage_limit'].initial
-        return low <= volts / units.VOLTAGE_UNIT_V <= high
+        return low * units.VOLTAGE_UNIT_V, high * units.VOLTAGE_UNIT_V
 
-    def _restart(self, index: int) -> None:
+    def supply_is_good(self, index: int) -> bool:
+        """Ask a servo for its voltage and compare with its model's range."""
+        low, high = self.supply_range_v(index)
+        return low - 1e-9 <= self.supply(index)[0] <= high + 1e-9
+
+    def hardware_error(self, index: int) -> int:
+        """Ask a servo for its hardware error bits."""
+        return self._joints.read_torque(index)[1]
+
+    def is_well(self, index: int, running: bool) -> bool:
+        """Whether a restarted servo is taken in again; while stopped: is without error."""
+        if running:
+            return index not in self.reasons and index not in self.errors
+        try:
+            return not self.hardware_error(index)
+        except BusError:
+            return False
+
+    def restart(self, index: int) -> None:
+        """Reboot a servo; it is taken in again once it answers.
+
+        Raises:
+            BusError: it does not confirm.
+        """
         self.reasons[index] = 'is restarting'
         self._next_revival_s = 0.0
         self._joints.bus.reboot(self._joints.robot.joints[index].id)

@@ -22,6 +22,8 @@ class Situation:
         warnings: of setup.
         resting, outside: (J,) bool.
         relaxed: no command, neutral.
+        scripted: a trajectory runs.
+        refusal: why a command was refused just now; '' if none was.
     """
 
     state: str
@@ -33,6 +35,8 @@ class Situation:
     resting: NDArray[np.bool_]
     outside: NDArray[np.bool_]
     relaxed: bool
+    scripted: bool
+    refusal: str
 
 
 def describe(now: Situation, watch: JointWatch, figures: BusStatistics) -> ServoStatus:
@@ -46,6 +50,7 @@ def describe(now: Situation, watch: JointWatch, figures: BusStatistics) -> Servo
         'failed exchanges': str(figures.errors),
         'outages': str(figures.outages),
         'refused commands': str(figures.refused),
+        'waypoints missed': str(figures.missed),
         'stalls': str(figures.stalls),
         'plans without synchronisation': str(figures.unsynchronised),
         'proposals replaced by a stop': str(figures.rejected),
@@ -82,4 +87,8 @@ def _sentence(now: Situation, watch: JointWatch) -> tuple[int, str]:
     if warm.any():
         names = names_of(np.flatnonzero(warm).tolist(), now.names)
         return WARN, f'{names} is warm and moves less'
+    if now.refusal:
+        return WARN, f'refused a command: {now.refusal}'
+    if now.scripted:
+        return OK, 'following a trajectory'
     return OK, 'at rest in neutral' if now.relaxed else 'following'

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.robot_config import RobotConfig
 from kf_imitation.servo.brake import Motion
+from kf_imitation.servo.timed_trajectory import SPEED_SHARE, Waypoint
 
 Array = NDArray[np.float64]
 
@@ -25,7 +26,9 @@ class MotionPlanner:
     def __init__(self, robot: RobotConfig, period_s: float) -> None:
         joints = robot.joints
         self._period_s = period_s
-        self._ruckig = ruckig.Ruckig(len(joints))
+        self._all = np.arange(len(joints))
+        self._size = len(joints)
+        self._ruckig = ruckig.Ruckig(self._size)
         self._velocity = np.array([j.max_velocity_rad_s for j in joints])
         self._acceleration = np.array([j.max_acceleration_rad_s2 for j in joints])
         self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
@@ -35,29 +38,75 @@ class MotionPlanner:
         self.unsynchronised = 0
         self.failures = 0
 
-    def plan(self, start: Motion, goal_rad: Array, speed: Array | float = 1.0) -> bool:
+    def plan(
+        self,
+        start: Motion,
+        goal_rad: Array,
+        speed: Array | float = 1.0,
+        joints: NDArray[np.intp] | None = None,
+    ) -> bool:
         """Plan a motion; the next proposal is one period after `start`.
 
         Args:
             start: commanded state now.
             goal_rad: (J,) where to come to rest.
             speed: share of the velocity limits to use, one number or (J,), above 0.
+            joints: (K,) which joints move; None means all.
 
         Returns:
             Whether there is a plan; without one next() gives None.
         """
-        self.plans += 1
-        self._time_s = 0.0
-        request = ruckig.InputParameter(len(goal_rad))
-        request.current_position = start.position.tolist()
-        request.current_velocity = start.velocity.tolist()
-        request.current_acceleration = start.acceleration.tolist()
-        request.target_position = goal_rad.tolist()
-        request.max_velocity = np.maximum(1e-3, self._velocity * speed).tolist()
-        request.max_acceleration = self._acceleration.tolist()
-        request.max_jerk = self._jerk.tolist()
+        request = self._request(start, goal_rad, speed, self._all if joints is None else joints)
         # Phase: straight in joint space from rest, else all joints arrive at the same time.
         self._trajectory = self._calculate(request, ruckig.Synchronization.Phase)
+        return self._or_unsynchronised(request)
+
+    def plan_passage(
+        self, start: Motion, waypoint: Waypoint, goal_rad: Array, speed: Array, now_s: float
+    ) -> bool:
+        """Plan the way to a waypoint, so that its joints are there in time and pass it.
+
+        Args:
+            start: commanded state one period before now_s.
+            waypoint: which joints and when; its position counts where goal_rad says the same.
+            goal_rad: (J,) positions after all guards; a joint rests where they differ.
+            speed: (J,) share of the velocity limits to use.
+            now_s: controller clock.
+        """
+        at = waypoint.joints
+        request = self._request(start, goal_rad, speed, at)
+        request.minimum_duration = max(0.0, waypoint.at_s - now_s + self._period_s)
+        as_sent = np.abs(goal_rad[at] - waypoint.position_rad) < 1e-9
+        top = SPEED_SHARE * np.maximum(1e-3, (self._velocity * speed)[at])
+        velocity = np.where(as_sent, np.clip(waypoint.velocity_rad_s, -top, top), 0.0)
+        request.target_velocity = velocity.tolist()
+        request.target_acceleration = np.where(as_sent, waypoint.acceleration_rad_s2, 0.0).tolist()
+        self._trajectory = self._calculate(request, ruckig.Synchronization.Time)
+        if self._trajectory is None:
+            rest = [0.0] * len(at)
+            request.target_velocity = request.target_acceleration = rest
+            self._trajectory = self._calculate(request, ruckig.Synchronization.Time)
+        return self._or_unsynchronised(request)
+
+    def _request(
+        self, start: Motion, goal_rad: Array, speed: Array | float, joints: NDArray[np.intp]
+    ) -> ruckig.InputParameter:
+        self.plans += 1
+        self._time_s = 0.0
+        if len(joints) != self._size:
+            self._size = len(joints)
+            self._ruckig = ruckig.Ruckig(self._size)
+        request = ruckig.InputParameter(self._size)
+        request.current_position = start.position[joints].tolist()
+        request.current_velocity = start.velocity[joints].tolist()
+        request.current_acceleration = start.acceleration[joints].tolist()
+        request.target_position = goal_rad[joints].tolist()
+        request.max_velocity = np.maximum(1e-3, self._velocity * speed)[joints].tolist()
+        request.max_acceleration = self._acceleration[joints].tolist()
+        request.max_jerk = self._jerk[joints].tolist()
+        return request
+
+    def _or_unsynchronised(self, request: ruckig.InputParameter) -> bool:
         if self._trajectory is None:
             self.unsynchronised += 1
             self._trajectory = self._calculate(request, ruckig.Synchronization.No)
@@ -65,7 +114,7 @@ class MotionPlanner:
         return self._trajectory is not None
 
     def next(self) -> Motion | None:
-        """Return the state one period later; at rest in the goal after the end."""
+        """Return the state of the planned joints (K,) one period later; None without a plan."""
         if self._trajectory is None:
             return None
         self._time_s += self._period_s
