@@ -1,33 +1,15 @@
 """The learned score: flow and features of a streaming ONNX model."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from kf_imitation.data_types import Image
+from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Image
 from kf_imitation.errors import ModelError
 from kf_imitation.keyframe.pair_scorer import PairChange, PairScorer
+from kf_imitation.keyframe.streaming_model import ScoredPair, StreamingModel, next_state
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-class StreamingModel(Protocol):
-    """What the scorer needs of a model; kf_imitation.onnx_model.OnnxModel has it."""
-
-    @property
-    def name(self) -> str:
-        """The model's name, for messages."""
-        ...
-
-    @property
-    def input_shapes(self) -> Mapping[str, tuple[Any, ...]]:
-        """Shape by input name."""
-        ...
-
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Return arrays by output name."""
-        ...
 
 
 class ChangeScorer(PairScorer):
@@ -37,6 +19,11 @@ class ChangeScorer(PairScorer):
     are `score` (1,), `flow` (1, 2, h, w) in crop pixels, `change` (1, K) and every state for the
     next frame, called `next_state_*` (in ONNX no output may be called like an input). The state
     depends on the crop alone. `flow` and `change` may be missing.
+
+    Attributes:
+        model: the model.
+        pair: what the model was given for the newest frame, and its answer, for an explanation;
+            None where that frame got no score.
     """
 
     def __init__(self, model: StreamingModel) -> None:
@@ -53,7 +40,8 @@ class ChangeScorer(PairScorer):
         if not square or shape[0] != 1 or shape[3] != 3:
             raise ModelError(f'model {model.name}: input crop must be (1, S, S, 3), is {shape}')
         super().__init__(crop_px=int(shape[1]))
-        self._model = model
+        self.model = model
+        self.pair: ScoredPair | None = None
         self._empty: dict[str, Array] = {}
         for name, state_shape in model.input_shapes.items():
             if name == 'crop':
@@ -70,12 +58,20 @@ class ChangeScorer(PairScorer):
         """Forget the previous frame and its state."""
         super().reset()
         self._state = self._empty
+        self.pair = None
+
+    def score(self, frame: Frame, region: FaceRegion | None) -> FrameScore:
+        """As PairScorer.score."""
+        self.pair = None
+        return super().score(frame, region)
 
     def _begin(self, image: Image) -> None:
         self._step(image)
 
     def _compare(self, image: Image) -> PairChange:
+        before = self._state
         outputs = self._step(image)
+        self.pair = ScoredPair(image, before, outputs)
         flow, change = outputs.get('flow'), outputs.get('change')
         return PairChange(
             score=float(outputs['score'].reshape(-1)[0]),
@@ -84,17 +80,12 @@ class ChangeScorer(PairScorer):
         )
 
     def _step(self, image: Image) -> dict[str, Array]:
-        outputs = self._model.run({'crop': image[np.newaxis], **self._state})
-        missing = [n for n in ('score', *map(_next, self._empty)) if n not in outputs]
+        outputs = self.model.run({'crop': image[np.newaxis], **self._state})
+        missing = [n for n in ('score', *map(next_state, self._empty)) if n not in outputs]
         if missing:
-            raise ModelError(f'model {self._model.name} lacks the outputs {", ".join(missing)}')
-        self._state = {name: outputs[_next(name)] for name in self._empty}
+            raise ModelError(f'model {self.model.name} lacks the outputs {", ".join(missing)}')
+        self._state = {name: outputs[next_state(name)] for name in self._empty}
         return outputs
-
-
-def _next(state: str) -> str:
-    """Return the name of the output that holds an input's next value."""
-    return f'next_{state}'
 
 
 def _rms_length(flow: Array) -> float:

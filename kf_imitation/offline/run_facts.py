@@ -10,27 +10,13 @@ import cv2
 import numpy as np
 
 from kf_imitation.data_types import FloatArray
+from kf_imitation.keyframe.change_names import CHANGE_NAMES
 from kf_imitation.keyframe.detector_settings import DetectorSettings
 from kf_imitation.keyframe.score_scale import BLENDSHAPES, ROTATION_WEIGHT
 from kf_imitation.offline.output import OutputError
 from kf_imitation.offline.run_record import PosedKeyframe, RunRecord
 from kf_imitation.stats import Times
 
-# What the entries of a change vector mean: ARKit blendshapes in the order of the labels, then the
-# head's rotation vector in the axes of the labels.
-_CHANGES = (
-    'browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff '
-    'cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft '
-    'eyeLookDownRight eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight '
-    'eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight '
-    'jawForward jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight '
-    'mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft mouthLowerDownLeft '
-    'mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight '
-    'mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft '
-    'mouthSmileRight mouthStretchLeft mouthStretchRight mouthUpperUpLeft '
-    'mouthUpperUpRight noseSneerLeft noseSneerRight headPitch headYaw headRoll '
-)
-CHANGE_NAMES = tuple(_CHANGES.split())
 _NAMED = 5
 
 
