@@ -21,6 +21,21 @@ def to_expression(expression: Expression, frame_id: str) -> JointState:
     )
 
 
+def expression_faults(message: JointState) -> str:
+    """Return everything that is wrong with an expression, in one sentence; '' if it is good."""
+    faults = [
+        f'{name} is not an expression channel' for name in message.name if name not in CHANNELS
+    ]
+    if len(message.position) != len(message.name):
+        faults.append(f'{len(message.position)} values for {len(message.name)} channels')
+    for name, value in zip(message.name, message.position, strict=False):
+        if not np.isfinite(value):
+            faults.append(f'{name} = {value} must be a finite number')
+    if not message.name:
+        faults.append('it names no channel')
+    return f'expression: {"; ".join(faults)}' if faults else ''
+
+
 def from_expression(message: JointState) -> Expression:
     """Channels by name, in any order; what the sender leaves out rests with confidence 0."""
     values = np.zeros(len(CHANNELS), np.float32)

@@ -12,27 +12,29 @@ from trajectory_msgs.msg import JointTrajectory
 from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.cycle_publisher import CyclePublisher
-from kf_imitation.nodes.face_messages import from_expression
+from kf_imitation.nodes.face_messages import expression_faults, from_expression
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.servo_heads import make_head
 from kf_imitation.nodes.servo_services import offer_services
+from kf_imitation.nodes.trajectory_messages import from_trajectory, start_delay_s
 from kf_imitation.params import Value
 from kf_imitation.robot_config import load_robot
 from kf_imitation.run_report import BusFigures
-from kf_imitation.servo.bus import ServoBus
 from kf_imitation.servo.controller import ServoController
+from kf_imitation.servo.head import Head
 from kf_imitation.servo.joint_mapping import JointMapping
-from kf_imitation.servo.open_bus import SimulatedBus, open_bus
 
 DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
 class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
-    """Maps face/expression to joint goals and owns the controller.
+    """Maps face/expression to joint goals and owns the head.
 
     configure reads the robot file and prepares the bus; activate opens it, checks every servo,
     takes torque and starts to listen; deactivate follows the exit policy, lets torque go and
-    closes the bus. With autostart the node does the first two by itself.
+    closes the bus. With autostart the node does the first two by itself. With `port: none` there
+    is no bus: goals are published for another driver (goal_publisher.py).
 
     The head relaxes to neutral when for hold_s there was neither an expression nor a face
     (face/region with points): a person who holds still gives no keyframes, but is still there.
@@ -47,12 +49,12 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         """
         KfNode.__init__(self, 'servo', overrides, **options)
         LifecycleNodeMixin.__init__(self)
-        self._controller: ServoController | None = None
-        self._bus: ServoBus | None = None
+        self._head: Head | None = None
+        self._cycles: CyclePublisher | None = None
         self._active = False
+        self._latched = False
         self._listening: list[Any] = []
-        self._cycles = CyclePublisher(self, self.ledger)
-        offer_services(self, lambda: self._controller)
+        offer_services(self, lambda: self._head, lambda: self._active)
         if self.setting('autostart', bool):
             self.trigger_configure()
             if self.fault is None:
@@ -64,28 +66,21 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
                 raise fault
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the robot file and prepare controller and bus; FAILURE is told in the log."""
+        """Read the robot file and prepare the head; FAILURE is told in the log."""
         try:
             robot = load_robot(self.setting('robot', str))
-            self._bus = open_bus(robot, self.setting('port', str) or robot.port)
+            self._head, self._cycles = make_head(self, robot, self._cycles)
         except KfImitationError as fault:
             return self._refuse(fault)
         self._mapping = JointMapping(robot)
-        self._controller = ServoController(
-            robot,
-            self._bus,
-            self.setting('rate_hz', float),
-            hold_s=self.setting('hold_s', float),
-            exit_policy=self.setting('exit', str),
-        )
-        self._controller.on_cycle = self._cycles.take
+        self._head.latched = self._latched
         return DONE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take torque and listen; FAILURE leaves everything off."""
-        assert self._controller is not None
+        assert self._head is not None
         try:
-            self._controller.start()
+            self._head.start()
         except KfImitationError as fault:
             return self._refuse(fault)
         self._active = True
@@ -97,8 +92,10 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
                 JointTrajectory, 'servo/joint_trajectory', self._on_trajectory, few
             ),
         ]
-        for warning in self._controller.warnings:
+        for warning in self._head.warnings:
             self.get_logger().warning(warning)
+        if self._head.latched:
+            self.get_logger().warning('stopped before and not reset yet: torque stays off')
         return DONE
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -107,8 +104,9 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         return DONE
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget robot and bus."""
-        self._release()
+        """Forget the robot, but not that it was stopped."""
+        self._latched = self._head is not None and self._head.latched
+        self._head = None
         return DONE
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -119,25 +117,24 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def close(self) -> None:
         """Put the servos to rest on every way out."""
         self._rest()
-        self._release()
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
-        """Return what the controller says."""
-        if self._controller is None:
+        """Return what the head says."""
+        if self._head is None:
             return OK, 'not configured', {}
-        status = self._controller.status()
+        status = self._head.status()
         return bytes([status.level]), status.sentence, dict(status.values)
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """Apply a new hold time."""
-        if self._controller is not None:
-            self._controller.hold_s = self.setting('hold_s', float)
+        if self._head is not None:
+            self._head.hold_s = self.setting('hold_s', float)
 
     def bus_figures(self) -> BusFigures | None:
         """Return the bus's figures for the table at the end; None without a bus."""
-        if self._controller is None:
+        if not isinstance(self._head, ServoController):
             return None
-        statistics = self._controller.statistics()
+        statistics = self._head.statistics()
         return BusFigures(
             statistics.rate_hz, statistics.jitter_p99_ms, statistics.overruns, statistics.errors
         )
@@ -154,39 +151,41 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         for subscription in self._listening:
             self.destroy_subscription(subscription)
         self._listening = []
-        if self._controller is not None and self._active:
+        if self._head is not None and self._active:
             self._active = False
-            self._controller.close()
-
-    def _release(self) -> None:
-        if isinstance(self._bus, SimulatedBus):
-            self._bus.shutdown()
-        self._bus = None
+            self._head.close()
 
     def _on_expression(self, message: JointState) -> None:
-        assert self._controller is not None
+        assert self._head is not None
+        if fault := expression_faults(message):
+            return self._tell(self._head.refuse(fault))
         expression = from_expression(message)
         with self.ledger.timed('mapping'):
             goal = self._mapping.goals(expression)
-            refusal = self._controller.set_goal(goal, expression.stamp_ns)
+            refusal = self._head.set_goal(goal, expression.stamp_ns)
         if refusal:
-            self.ledger.add('goals refused')
-            self.get_logger().warning(refusal, throttle_duration_sec=5.0)
-        else:
+            return self._tell(refusal)
+        if isinstance(self._head, ServoController) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
+        else:
+            since_ns = self.get_clock().now().nanoseconds - expression.stamp_ns
+            self.ledger.observe('capture to command', since_ns * 1e-9)
+        return None
 
     def _on_region(self, message: PolygonStamped) -> None:
-        if message.polygon.points and self._controller is not None:
-            self._controller.keep_alive()
+        if message.polygon.points and self._head is not None:
+            self._head.keep_alive()
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
-        """Go to the last point; the planner shapes the way."""
-        if not message.points or self._controller is None:
-            return
-        goals = dict(zip(message.joint_names, message.points[-1].positions, strict=False))
-        refusal = self._controller.set_joint_goals(goals, self.get_clock().now().nanoseconds)
-        if refusal:
-            self.get_logger().warning(refusal)
+        assert self._head is not None
+        delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
+        if refusal := self._head.set_trajectory(*from_trajectory(message), delay_s):
+            self._tell(refusal)
+
+    def _tell(self, refusal: str) -> None:
+        """Put a refused command into the log; the head counts it and says so in /diagnostics."""
+        self.ledger.add('goals refused')
+        self.get_logger().warning(refusal, throttle_duration_sec=5.0)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -1,41 +1,70 @@
-"""Services of the servo node: enable, stop, reset, neutral."""
+"""Services of the servo node; each answers when the servos have confirmed, or why they did not."""
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.task import Future as RosFuture
 from std_srvs.srv import SetBool, Trigger
 
-from kf_imitation.servo.controller import ServoController
+from kf_imitation.servo.head import Head
+from kf_imitation.servo.promises import Answer, at_once
 
-# Service -> what it calls; each answers at once, the next bus cycle does it.
-TRIGGERS: dict[str, Callable[[ServoController], None]] = {
-    'stop': ServoController.stop,
-    'reset': ServoController.reset,
-    'neutral': ServoController.relax,
+Act = Callable[[Head, Any], 'Future[Answer]']
+
+
+def _neutral(head: Head, request: Any) -> 'Future[Answer]':
+    if head.latched:
+        return at_once(False, 'stopped: reset first')
+    head.relax()
+    return at_once(True, 'on the way to neutral')
+
+
+# Name -> type, what it does, and whether it needs an active node. A stop counts at any time.
+SERVICES: dict[str, tuple[Any, Act, bool]] = {
+    'torque': (SetBool, lambda head, request: head.torque(bool(request.data)), True),
+    'stop': (Trigger, lambda head, _: head.stop(), False),
+    'reset': (Trigger, lambda head, _: head.reset(), False),
+    'neutral': (Trigger, _neutral, True),
+    'clear_error': (Trigger, lambda head, _: head.recover(careful=True), True),
+    'reboot': (Trigger, lambda head, _: head.recover(careful=False), True),
 }
 
 
-def offer_services(node: Node, controller: Callable[[], ServoController | None]) -> None:
-    """Make ~/enable torque (SetBool) and ~/stop, ~/reset, ~/neutral (Trigger).
+def offer_services(
+    node: Node, head: Callable[[], Head | None], active: Callable[[], bool]
+) -> None:
+    """Make ~/torque (SetBool) and ~/stop, reset, neutral, clear_error, reboot (Trigger).
 
     Args:
-        node: that offers them.
-        controller: returns the one in use; None while the node is not configured.
+        node: that offers them; its executor goes on while an answer is awaited.
+        head: returns the one in use; None while the node is not configured.
+        active: whether the node is.
     """
 
-    def offer(name: str, kind: Any, act: Callable[[ServoController, Any], None]) -> None:
-        def answer(request: Any, response: Any) -> Any:
-            current = controller()
+    def offer(name: str, kind: Any, act: Act, needs_active: bool) -> None:
+        async def answer(request: Any, response: Any) -> Any:
+            current = head()
             if current is None:
                 response.success, response.message = False, 'the servo node is not configured'
-                return response
-            act(current, request)
-            response.success, response.message = True, f'{name}: in the next bus cycle'
+            elif needs_active and not active():
+                response.success, response.message = False, 'the servo node is not active'
+            else:
+                result = await _for_ros(act(current, request))
+                response.success, response.message = result.done, f'{name}: {result.sentence}'
+                if not result.done:
+                    node.get_logger().warning(response.message)
             return response
 
         node.create_service(kind, f'~/{name}', answer)
 
-    offer('enable', SetBool, lambda current, request: current.torque(bool(request.data)))
-    for name, method in TRIGGERS.items():
-        offer(name, Trigger, lambda current, _, method=method: method(current))  # type: ignore[misc]
+    for name, (kind, act, needs_active) in SERVICES.items():
+        offer(name, kind, act, needs_active)
+
+
+def _for_ros(later: 'Future[Answer]') -> Any:
+    """Return an awaitable of rclpy's executor; the bus thread completes it."""
+    awaited = RosFuture()
+    later.add_done_callback(lambda done: awaited.set_result(done.result()))
+    return awaited

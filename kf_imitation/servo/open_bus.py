@@ -1,10 +1,10 @@
 """From `port` to a bus: a serial device, or the simulated one behind a pseudo-terminal."""
 
+from kf_imitation.errors import PortError
 from kf_imitation.robot_config import RobotConfig
 from kf_imitation.servo.bus import ServoBus
-from kf_imitation.servo.direct_bus import DirectBus
 from kf_imitation.servo.dynamixel_bus import DynamixelBus
-from kf_imitation.servo.simulated_bus import SimulatorProcess, simulated_servos
+from kf_imitation.servo.simulated_bus import SimulatorProcess
 
 SIMULATED = 'simulated'
 NONE = 'none'
@@ -42,15 +42,14 @@ def open_bus(robot: RobotConfig, port: str = '') -> ServoBus:
 
     Args:
         robot: the head.
-        port: device path, `simulated`, or `none` (no line at all: servos are imagined in this
-            process, for heads that others drive); '' takes the robot file's.
+        port: device path or `simulated`; '' takes the robot file's.
 
     Raises:
-        PortError: the simulator did not start.
+        PortError: `none` has no bus: somebody else drives the head.
     """
     chosen = port or robot.port
     if chosen == SIMULATED:
         return SimulatedBus(robot)
     if chosen == NONE:
-        return DirectBus(simulated_servos(robot))
+        raise PortError(f'{robot.name}: port none has no bus; name a device or simulated')
     return DynamixelBus(chosen, robot.baud)

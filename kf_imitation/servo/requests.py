@@ -1,5 +1,6 @@
 """What other threads ask of the bus thread; a mailbox, not a queue: the newest goal counts."""
 
+import copy
 import threading
 
 import numpy as np
@@ -89,3 +90,12 @@ class Requests:
             reset, self.reset = self.reset, False
             reboots, self.reboots = self.reboots, []
         return stop, reset, reboots
+
+    def copy(self) -> 'Requests':
+        """Return the poses and trajectories asked for, to look ahead with."""
+        with self.lock:
+            other = Requests(self._neutral, self.hold_s)
+            other.wanted_rad = self.wanted_rad.copy()
+            other.heard_s, other.relaxed = self.heard_s, self.relaxed
+            other.running, other.waiting = copy.deepcopy((self.running, self.waiting))
+            return other

@@ -1,0 +1,48 @@
+"""Between trajectory_msgs/JointTrajectory and the plain trajectories of the servo stage."""
+
+from array import array
+
+from builtin_interfaces.msg import Duration
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from kf_imitation.nodes.conversions import to_ns
+from kf_imitation.servo.open_loop import PlannedTrajectory
+from kf_imitation.servo.timed_trajectory import TrajectoryPoint
+
+
+def from_trajectory(message: JointTrajectory) -> tuple[list[str], list[TrajectoryPoint]]:
+    """Joint names and points; accelerations and effort are not used, the planner has its own."""
+    points = [
+        TrajectoryPoint(
+            point.time_from_start.sec + point.time_from_start.nanosec * 1e-9,
+            tuple(point.positions),
+            tuple(point.velocities),
+        )
+        for point in message.points
+    ]
+    return list(message.joint_names), points
+
+
+def start_delay_s(message: JointTrajectory, now_ns: int) -> float:
+    """Time from now to header.stamp [s], negative in the past; a stamp of 0 means now."""
+    stamp_ns = to_ns(message.header.stamp)
+    return (stamp_ns - now_ns) * 1e-9 if stamp_ns else 0.0
+
+
+def to_trajectory(planned: PlannedTrajectory) -> JointTrajectory:
+    """Message with stamp 0, which a joint_trajectory_controller starts when it arrives."""
+    message = JointTrajectory(joint_names=list(planned.names))
+    for time_s, position, velocity in zip(
+        planned.times_s, planned.position_rad, planned.velocity_rad_s, strict=True
+    ):
+        nanoseconds = round(float(time_s) * 1e9)
+        message.points.append(
+            JointTrajectoryPoint(
+                positions=array('d', position),
+                velocities=array('d', velocity),
+                time_from_start=Duration(
+                    sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000
+                ),
+            )
+        )
+    return message
