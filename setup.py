@@ -69,7 +69,7 @@ setup(
         'onnxruntime>=1.17',
         'ruckig>=0.12',
         'dynamixel-sdk>=3.7.31',
-        'rosbags>=0.10',
+        'rosbags>=0.11',
         'PyYAML>=6',
         'matplotlib>=3.7',
         'plotly>=5.20',
@@ -91,6 +91,8 @@ setup(
             'mypy>=1.18',
             'onnx>=1.16',
             'types-PyYAML',
+            'mcap>=1.2',  # another reader and writer of bags
+            'mcap-ros2-support>=0.5',
         ],
     },
     zip_safe=False,

@@ -5,26 +5,19 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.typesys import Stores, get_typestore
+from rosbags.highlevel import AnyReader
 
+from kf_imitation.bag_files import (
+    COMPRESSED_IMAGE,
+    READ_ERRORS,
+    image_topic,
+    open_reader,
+    reason,
+)
 from kf_imitation.camera.encodings import compressed_to_bgr, image_to_bgr
 from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceSettings, camera_model
 from kf_imitation.data_types import CameraModel, Frame, Image
-from kf_imitation.errors import SourceError
-
-RAW = 'sensor_msgs/msg/Image'
-COMPRESSED = 'sensor_msgs/msg/CompressedImage'
-BAG_SUFFIXES = frozenset({'.mcap', '.db3', '.bag'})
-
-
-def is_bag(path: Path) -> bool:
-    """Whether a path is a bag file or a bag folder."""
-    if path.is_dir():
-        return (path / 'metadata.yaml').is_file() or any(
-            p.suffix in ('.mcap', '.db3') for p in path.iterdir()
-        )
-    return path.suffix.lower() in BAG_SUFFIXES
+from kf_imitation.errors import BagError, SourceError
 
 
 class BagSource:
@@ -58,11 +51,14 @@ class BagSource:
     def open(self) -> None:
         """See FrameSource."""
         self.close()
-        reader = self._open_reader()
-        self._reader = reader
         try:
-            connections = self._image_connections(reader)
-            self.topic = connections[0].topic
+            reader = self._reader = open_reader(self._path)
+            self.topic = image_topic(self._path, reader, self._settings.topic)
+        except BagError as error:
+            self.close()
+            raise SourceError(str(error)) from error
+        try:
+            connections = [c for c in reader.connections if c.topic == self.topic]
             self.frame_count = sum(c.msgcount for c in connections)
             if not self.frame_count:
                 raise SourceError(f'{self.name}: topic {self.topic} has no messages')
@@ -77,6 +73,9 @@ class BagSource:
         except SourceError:
             self.close()
             raise
+        except READ_ERRORS as error:
+            self.close()
+            raise SourceError(f'{self.name}: is damaged: {reason(error)}') from error
         self._index = 0
         self._last_ns = -1
 
@@ -90,9 +89,9 @@ class BagSource:
             return None
         try:
             message = next(self._messages, None)
-        except (AnyReaderError, OSError, ValueError, EOFError) as error:
+        except READ_ERRORS as error:
             raise SourceError(
-                f'{self.name}: damaged after frame {self._index}: {error}'
+                f'{self.name}: damaged after frame {self._index}: {reason(error)}'
             ) from error
         if message is None:
             return None
@@ -111,37 +110,6 @@ class BagSource:
             if self._reader is not None:
                 self._reader.close()
             self._reader = None
-
-    def _open_reader(self) -> AnyReader:
-        path = self._path
-        try:
-            if path.is_dir() and not (path / 'metadata.yaml').is_file():
-                files = sorted(p for p in path.iterdir() if p.suffix in ('.mcap', '.db3'))
-                path = files[0]  # a bag whose recorder never came to write its metadata
-            reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_KILTED))
-            reader.open()
-        except (AnyReaderError, OSError, ValueError, KeyError, EOFError, AssertionError) as error:
-            raise SourceError(f'{self.name}: is not a bag that can be read: {error}') from error
-        return reader
-
-    def _image_connections(self, reader: AnyReader) -> list[Any]:
-        images = [c for c in reader.connections if c.msgtype in (RAW, COMPRESSED)]
-        topics = sorted({c.topic for c in images})
-        if not topics:
-            held = ', '.join(sorted({c.topic for c in reader.connections})) or 'nothing'
-            raise SourceError(f'{self.name}: holds no image topic (holds {held})')
-        wanted = self._settings.topic
-        if not wanted and len(topics) > 1:
-            raise SourceError(
-                f'{self.name}: holds several image topics, name one: {", ".join(topics)}'
-            )
-        wanted = wanted or topics[0]
-        chosen = [c for c in images if c.topic in (wanted, f'/{wanted}')]
-        if not chosen:
-            raise SourceError(
-                f'{self.name}: holds no image topic {wanted} (image topics: {", ".join(topics)})'
-            )
-        return chosen
 
     def _rate(self, reader: AnyReader, connections: list[Any]) -> float:
         """Messages per second over the whole bag, 30 where that says nothing."""
@@ -164,12 +132,11 @@ class BagSource:
     def _decode(self, message: tuple[Any, int, bytes]) -> tuple[int, Image]:
         connection, _, raw = message
         assert self._reader is not None
+        place = f'{self.name}: {connection.topic}, frame {self._index}'
         try:
             content: Any = self._reader.deserialize(raw, connection.msgtype)
-            if connection.msgtype == COMPRESSED:
-                if 'compressedDepth' in content.format:
-                    raise SourceError('a depth image (compressedDepth) shows no face')
-                image = compressed_to_bgr(content.data)
+            if connection.msgtype == COMPRESSED_IMAGE:
+                image = compressed_to_bgr(content.data, content.format)
             else:
                 image = image_to_bgr(
                     content.data,
@@ -179,9 +146,9 @@ class BagSource:
                     content.step,
                     bool(content.is_bigendian),
                 )
-        except (SourceError, AnyReaderError) as error:
-            raise SourceError(
-                f'{self.name}: {connection.topic}, frame {self._index}: {error}'
-            ) from error
-        stamp = content.header.stamp
+            stamp = content.header.stamp
+        except SourceError as error:
+            raise SourceError(f'{place}: {error}') from error
+        except READ_ERRORS as error:
+            raise SourceError(f'{place}: is damaged: {reason(error)}') from error
         return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec), image

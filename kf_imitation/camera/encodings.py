@@ -38,7 +38,16 @@ _FORMATS: dict[str, tuple[int, int | None, int]] = {
         )
     },
 }
-SUPPORTED_ENCODINGS = tuple(_FORMATS)
+# Brightness in full, then colour of every 2 x 2 pixels in half as many rows.
+_HALF_COLOUR = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}
+SUPPORTED_ENCODINGS = (*_FORMATS, *_HALF_COLOUR)
+# A reason that helps more than the list of what is supported.
+_REFUSED = {
+    '16uc1': ': it holds distances; name the colour or infrared topic of the depth camera',
+    '32fc1': ': it holds distances; name the colour or infrared topic of the depth camera',
+}
+# Formats of sensor_msgs/CompressedImage that are video: a message is no picture by itself.
+_VIDEO = ('h264', 'h265', 'hevc', 'av1', 'vp8', 'vp9', 'theora')
 
 
 def image_to_bgr(
@@ -65,11 +74,14 @@ def image_to_bgr(
     Raises:
         SourceError: the encoding is not one of SUPPORTED_ENCODINGS, or the sizes contradict.
     """
+    if encoding.lower() in _HALF_COLOUR:
+        return _half_colour(data, encoding, height, width, step)
     known = _FORMATS.get(encoding.lower())
     if known is None:
+        why = _REFUSED.get(encoding.lower())
         raise SourceError(
-            f'image encoding {encoding!r} is not supported (one of: '
-            f'{", ".join(SUPPORTED_ENCODINGS)})'
+            f'image encoding {encoding!r} is not supported'
+            + (why or f' (one of: {", ".join(SUPPORTED_ENCODINGS)})')
         )
     pixel_bytes, conversion, bits = known
     raw = np.frombuffer(data, np.uint8)
@@ -93,17 +105,49 @@ def image_to_bgr(
         raise SourceError(f'image of {width}x{height} {encoding}: {error.err}') from error
 
 
-def compressed_to_bgr(data: bytes | bytearray | memoryview | NDArray[np.uint8]) -> Image:
+def compressed_to_bgr(
+    data: bytes | bytearray | memoryview | NDArray[np.uint8], description: str = ''
+) -> Image:
     """Decode the data of a sensor_msgs/CompressedImage (JPEG, PNG, WebP, …).
+
+    Args:
+        data: a whole image file.
+        description: the message's format, for example `bgr8; jpeg compressed bgr8`.
 
     Returns:
         (H, W, 3) uint8 BGR.
 
     Raises:
-        SourceError: the bytes are not an image.
+        SourceError: depth, video, or bytes that are not an image.
     """
+    if 'compressedDepth' in description:
+        raise SourceError('a depth image (compressedDepth) shows no face')
+    if any(name in description.lower() for name in _VIDEO):
+        raise SourceError(f'format {description!r} is video, of which single images are no part')
     raw = np.frombuffer(data, np.uint8)
     image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
     if image is None:
-        raise SourceError(f'compressed image of {raw.size} bytes cannot be decoded')
+        name = f' ({description})' if description else ''
+        raise SourceError(f'compressed image of {raw.size} bytes{name} cannot be decoded')
     return np.asarray(image, np.uint8)
+
+
+def _half_colour(
+    data: bytes | bytearray | memoryview | NDArray[np.uint8],
+    encoding: str,
+    height: int,
+    width: int,
+    step: int,
+) -> Image:
+    raw = np.frombuffer(data, np.uint8)
+    rows = height + height // 2
+    if height < 2 or width < 2 or height % 2 or width % 2 or step < width:
+        raise SourceError(
+            f'image of {width}x{height} {encoding} with step {step}: width and height must be even'
+        )
+    if raw.size < step * rows:
+        raise SourceError(
+            f'image of {width}x{height} {encoding} holds {raw.size} bytes: needs {step * rows}'
+        )
+    pixels = np.ascontiguousarray(raw[: step * rows].reshape(rows, step)[:, :width])
+    return np.asarray(cv2.cvtColor(pixels, _HALF_COLOUR[encoding.lower()]), np.uint8)

@@ -3,7 +3,6 @@
 from array import array
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import ArrayLike
@@ -11,21 +10,9 @@ from sensor_msgs.msg import CameraInfo, JointState
 from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
+from kf_imitation.camera.encodings import image_to_bgr
 from kf_imitation.camera.frame_source import camera_model
 from kf_imitation.data_types import CameraModel, Image
-from kf_imitation.errors import SourceError
-
-# OpenCV conversions to BGR by ROS encoding; None: it is BGR already.
-_TO_BGR = {
-    'bgr8': None,
-    '8UC3': None,
-    'rgb8': cv2.COLOR_RGB2BGR,
-    'mono8': cv2.COLOR_GRAY2BGR,
-    '8UC1': cv2.COLOR_GRAY2BGR,
-    'bgra8': cv2.COLOR_BGRA2BGR,
-    'rgba8': cv2.COLOR_RGBA2BGR,
-}
-_PIXEL_BYTES = {'mono8': 1, '8UC1': 1, 'bgra8': 4, 'rgba8': 4}
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -67,25 +54,12 @@ def from_image(message: ImageMessage) -> Image:
     Raises:
         SourceError: an encoding that is not supported, or too few bytes.
     """
-    encoding = message.encoding
-    if encoding not in _TO_BGR:
-        raise SourceError(
-            f'image encoding {encoding!r} is not one of {", ".join(_TO_BGR)}; '
-            'convert it in the camera driver'
-        )
-    channels = _PIXEL_BYTES.get(encoding, 3)
     height, width, step = message.height, message.width, message.step
     flat = np.frombuffer(message.data, np.uint8)
-    if step < width * channels or flat.size < height * step or height * width == 0:
-        raise SourceError(
-            f'image of {width} x {height} {encoding} has {flat.size} bytes in rows of {step}'
-        )
-    rows = flat[: height * step].reshape(height, step)[:, : width * channels]
-    pixels = rows.reshape(height, width, channels)
-    conversion = _TO_BGR[encoding]
-    if conversion is None:
-        return pixels
-    return cv2.cvtColor(np.ascontiguousarray(pixels), conversion)  # type: ignore[no-any-return]
+    is_bgr = message.encoding in ('bgr8', '8UC3') and step == 3 * width
+    if is_bgr and flat.size == height * step > 0:
+        return flat.reshape(height, width, 3)
+    return image_to_bgr(flat, message.encoding, height, width, step, bool(message.is_bigendian))
 
 
 def to_camera_info(camera: CameraModel, stamp_ns: int, frame_id: str) -> CameraInfo:

@@ -1,8 +1,6 @@
-"""Read topics of a bag back as plain data; repair a bag whose recorder was killed."""
+"""Read topics of a bag back as plain data; close a bag whose recorder was killed."""
 
-import io
 import json
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,41 +8,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader, AnyReaderError
-from rosbags.rosbag2 import ReaderError
+from rosbags.highlevel import AnyReader
 from rosbags.typesys import Stores, get_typestore
 
+from kf_imitation.bag_files import READ_ERRORS, held_topics, open_reader, reason
 from kf_imitation.errors import BagError
-
-_READ_ERRORS = (AnyReaderError, ReaderError, OSError, ValueError, KeyError, EOFError, struct.error)
-
-# MCAP specification, version 0: https://mcap.dev/spec
-_MAGIC = b'\x89MCAP0\r\n'
-_DATA_END, _FOOTER = 0x0F, 0x02
-_SUMMARY_OPCODES = frozenset({_DATA_END, _FOOTER, 0x08, 0x0A, 0x0B, 0x0D, 0x0E})
+from kf_imitation.mcap_ending import ending, is_unfinished
 
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[AnyReader]:
-    """Open a bag folder or file.
+    """Open a bag folder or file; see bag_files.open_reader.
 
     Raises:
-        BagError: it cannot be read; names the way out where there is one.
+        BagError: it cannot be read.
     """
-    if not path.exists():
-        raise BagError(f'bag {path}: does not exist')
-    if path.is_dir() and not (path / 'metadata.yaml').is_file():
-        if any(path.glob('*.mcap')):
-            raise BagError(
-                f'bag {path}: has no metadata.yaml, its recorder was killed; repair_bag() or '
-                f'`ros2 bag reindex` restores it'
-            )
-        raise BagError(f'bag {path}: is not a bag (no metadata.yaml)')
-    try:
-        reader = AnyReader([path], default_typestore=get_typestore(Stores.ROS2_KILTED))
-        reader.open()
-    except (*_READ_ERRORS, AssertionError) as error:
-        raise BagError(f'bag {path}: cannot be read: {error}') from error
+    reader = open_reader(path)
     try:
         yield reader
     finally:
@@ -80,13 +59,12 @@ def read_topic(path: Path, topic: str) -> Iterator[tuple[int, Any]]:
     with open_bag(path) as reader:
         connections = [c for c in reader.connections if c.topic == name]
         if not connections:
-            held = ', '.join(sorted({c.topic for c in reader.connections})) or 'nothing'
-            raise BagError(f'bag {path}: has no topic {name} (has {held})')
+            raise BagError(f'bag {path}: has no topic {name} (has {held_topics(reader)})')
         try:
             for connection, stamp_ns, raw in reader.messages(connections=connections):
                 yield stamp_ns, reader.deserialize(raw, connection.msgtype)
-        except _READ_ERRORS as error:
-            raise BagError(f'bag {path}: {name} is damaged: {error}') from error
+        except READ_ERRORS as error:
+            raise BagError(f'bag {path}: {name} is damaged: {reason(error)}') from error
 
 
 def read_scores(
@@ -136,7 +114,9 @@ def header_stamp_ns(message: Any) -> int:
 
 
 def repair_bag(path: Path) -> int:
-    """Restore a bag that was not closed: cut the last, incomplete record, write the end.
+    """Close a bag that was not closed, for other programs; ours read it as it is.
+
+    What is incomplete is cut off, index and metadata.yaml are written.
 
     Args:
         path: bag folder with one .mcap file (BagWriter makes one); a closed bag stays as it is.
@@ -151,40 +131,18 @@ def repair_bag(path: Path) -> int:
     if len(files) != 1:
         raise BagError(f'bag {path}: must be a folder with one .mcap file, has {len(files)}')
     try:
-        _close_mcap(files[0])
+        if is_unfinished(files[0]):
+            with files[0].open('r+b') as file:
+                end, tail = ending(file)
+                file.seek(end)
+                file.truncate()
+                file.write(tail)
         with open_bag(files[0]) as reader:
-            counts = {c.topic: c.msgcount for c in reader.connections}
             if not (path / 'metadata.yaml').is_file():
                 _write_metadata(path / 'metadata.yaml', files[0].name, reader)
+            return int(reader.message_count)
     except OSError as error:
         raise BagError(f'bag {path}: cannot be repaired: {error.strerror}') from error
-    return sum(counts.values())
-
-
-def _close_mcap(path: Path) -> None:
-    with path.open('r+b') as file:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        if file.read(8) != _MAGIC:
-            raise BagError(f'bag {path}: is not MCAP')
-        position = 8
-        while position + 9 <= size:
-            file.seek(position)
-            opcode, length = struct.unpack('<BQ', file.read(9))
-            if opcode in _SUMMARY_OPCODES or position + 9 + length > size:
-                break
-            position += 9 + length
-        else:
-            opcode = 0
-        if opcode == _DATA_END:
-            file.seek(-8, io.SEEK_END)
-            if file.read(8) == _MAGIC:
-                return  # closed properly
-        file.seek(position)
-        file.truncate()
-        file.write(struct.pack('<BQI', _DATA_END, 4, 0))
-        file.write(struct.pack('<BQQQI', _FOOTER, 20, 0, 0, 0))  # no summary: readers scan
-        file.write(_MAGIC)
 
 
 def _write_metadata(path: Path, file_name: str, reader: AnyReader) -> None:

@@ -3,15 +3,18 @@
 What happens when something goes wrong while recording:
 - an error in the caller, or Ctrl-C: the bag is closed as usual and complete up to there;
 - little free disk: the bag is closed, complete up to there, and BagError says so;
-- the process is killed: what was written more than 2 s (of stamps) before is in the .mcap file,
-  but the file has no index and the folder no metadata.yaml. bag_reader.repair_bag() or
-  `mcap recover` and `ros2 bag reindex` restore it;
+- no free disk at all: what was written before is readable, as after a kill;
+- the process is killed: messages that are older than 0.5 s (of stamps; of time, for who calls
+  flush()) are in the .mcap file, which has no index yet, in a folder without metadata.yaml. Our
+  readers take it as it is; for others, bag_reader.repair_bag() or `mcap recover` and
+  `ros2 bag reindex` write what is missing;
 - the power fails: as far as the kernel had written it; nothing is synced to disk.
 """
 
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,13 +23,16 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, TypesysError, get_typestore
 
 from kf_imitation.errors import BagError
+from kf_imitation.offline.message_definitions import define
 
 BAG_VERSION = 9
 MINIMUM_FREE_MB = 500
 # Free disk is looked at once per this many bytes; the guard's margin is far above.
 CHECK_BYTES = 4_000_000
 # What a crash may cost: messages are handed to the kernel at least this often (by stamps).
-FLUSH_NS = 2_000_000_000
+FLUSH_NS = 500_000_000
+# Of a message in the file, beside its data: record head, stamps, index entry.
+_OVERHEAD_BYTES = 47
 
 
 def free_disk_mb(folder: Path) -> float:
@@ -66,6 +72,7 @@ class BagWriter:
         self._unchecked = 0
         self._last_flush_ns: int | None = None
         self.message_count = 0
+        self.byte_count = 0
         self._writer: Any = None
         if directory.exists():
             raise BagError(f'bag {directory}: exists already; name a folder that does not')
@@ -75,6 +82,8 @@ class BagWriter:
             writer = Writer(directory, version=BAG_VERSION, storage_plugin=StoragePlugin.MCAP)
             writer.open()
         except (OSError, WriterError) as error:
+            with suppress(OSError):
+                directory.rmdir()  # made, but no file could be
             raise BagError(f'bag {directory}: cannot be made: {_reason(error)}') from error
         self._writer = writer
 
@@ -136,8 +145,27 @@ class BagWriter:
                 self._flush_sometimes(stamp_ns)
             except OSError as error:
                 self._abort()
-                raise BagError(f'bag {self.directory}: {_reason(error)}; not complete') from error
+                raise BagError(
+                    f'bag {self.directory}: {_reason(error)}; stopped after {self.message_count} '
+                    f'messages'
+                ) from error
             self.message_count += 1
+            self.byte_count += len(data) + _OVERHEAD_BYTES
+
+    def flush(self) -> None:
+        """Hand everything to the kernel, so that a kill of this process does not lose it.
+
+        Raises:
+            BagError: the disk does not take it; the bag is closed.
+        """
+        with self._lock:
+            if self._writer is None:
+                return
+            try:
+                self._end_chunk()
+            except OSError as error:
+                self._abort()
+                raise BagError(f'bag {self.directory}: {_reason(error)}') from error
 
     def close(self) -> None:
         """Write index and metadata; may be called twice.
@@ -167,11 +195,13 @@ class BagWriter:
         name = topic if topic.startswith('/') else f'/{topic}'
         connection = self._connections.get(name)
         if connection is None:
+            if message_type not in self._store.types and not define(self._store, message_type):
+                raise BagError(f'bag {self.directory}: {name} has the unknown type {message_type}')
             try:
                 connection = self._writer.add_connection(name, message_type, typestore=self._store)
             except (TypesysError, KeyError) as error:
                 raise BagError(
-                    f'bag {self.directory}: {name} has the unknown type {message_type}'
+                    f'bag {self.directory}: {name} has the unusable type {message_type}'
                 ) from error
             self._connections[name] = connection
         elif connection.msgtype != message_type:
@@ -199,12 +229,17 @@ class BagWriter:
         if stamp_ns - self._last_flush_ns < FLUSH_NS:
             return
         self._last_flush_ns = stamp_ns
+        self._end_chunk()
+
+    def _end_chunk(self) -> None:
         # rosbags ends a chunk at 1 MiB only: hours of scores. Its storage object is not public,
         # so without these names (another version) the bag is merely less tolerant of a crash.
         storage: Any = getattr(self._writer, 'storage', None)
-        if hasattr(storage, 'close_chunk') and hasattr(storage, 'bio'):
+        if not (hasattr(storage, 'close_chunk') and hasattr(storage, 'bio')):
+            return
+        if getattr(getattr(storage, 'chunk', None), 'msgs', True):
             storage.close_chunk()
-            storage.bio.flush()
+        storage.bio.flush()
 
     def _close(self) -> None:
         writer, self._writer = self._writer, None
@@ -213,7 +248,8 @@ class BagWriter:
         try:
             writer.close()
         except OSError as error:
-            writer.abort()
+            with suppress(OSError):  # closing writes what is buffered, in vain once more
+                writer.abort()
             raise BagError(
                 f'bag {self.directory}: cannot be completed: {_reason(error)}'
             ) from error
@@ -221,7 +257,8 @@ class BagWriter:
     def _abort(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            writer.abort()
+            with suppress(OSError):
+                writer.abort()
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,7 @@
-"""Bags: what is written is read back, errors are clear, a killed recording can be repaired."""
+"""Bags: what is written is read back, errors are clear, a killed recording stays readable."""
 
+import itertools
+import resource
 import shutil
 
 import numpy as np
@@ -130,6 +132,56 @@ def test_unknown_and_changed_types_are_refused(tmp_path):
         writer.declare('z', 'std_msgs/msg/Float32')
 
 
+def test_a_type_of_the_robot_s_own_packages_is_recorded_with_its_definition(tmp_path, monkeypatch):
+    package = tmp_path / 'prefix/share/head_msgs/msg'
+    package.mkdir(parents=True)
+    (package / 'Inner.msg').write_text('float32[] values\nuint8 KIND=3\n')
+    (package / 'Outer.msg').write_text('std_msgs/Header header\nInner[] parts  # some\n')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path / 'prefix'))
+    with BagWriter(tmp_path / 'bag') as writer:
+        kind = 'head_msgs/msg/Outer'
+        writer.declare('/parts', kind)
+        types = writer.types
+        head = types['std_msgs/msg/Header'](types['builtin_interfaces/msg/Time'](1, 2), 'eye')
+        part = types['head_msgs/msg/Inner'](np.array([1.5], np.float32))
+        writer.write('/parts', types[kind](head, [part]), 7)
+    monkeypatch.delenv('AMENT_PREFIX_PATH')
+    _, message = next(read_topic(tmp_path / 'bag', '/parts'))
+    assert message.parts[0].values.tolist() == [1.5] and message.parts[0].KIND == 3
+
+
+def limit_files(size):
+    """Let no file of this process grow beyond a size, as a full disk would."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_disk_without_room_ends_the_bag_and_leaves_what_is_there_readable(tmp_path):
+    writer = BagWriter(tmp_path / 'bag')
+    out = BagTopics(writer)
+    lift = limit_files(200_000)
+    try:
+        with pytest.raises(BagError, match=r'too large; stopped after [0-9]+ messages'):
+            for i in range(10_000):
+                out.joints('joint_states', ('jaw',), (0.1,), i * S // 100)
+        writer.close()
+    finally:
+        lift()
+    assert len(read_joints(tmp_path / 'bag')[0]) > 500
+
+
+def test_a_disk_without_room_for_the_index_is_told_at_the_end(tmp_path):
+    writer = BagWriter(tmp_path / 'bag')
+    BagTopics(writer).score(0.5, 1)
+    lift = limit_files(300)
+    try:
+        with pytest.raises(BagError, match='cannot be completed: File too large'):
+            writer.close()
+    finally:
+        lift()
+
+
 def test_a_full_disk_stops_before_it_begins(tmp_path):
     with pytest.raises(BagError, match='499 MB free on this disk, minimum 500 MB'):
         BagWriter(tmp_path / 'bag', free_mb=lambda folder: 499.0)
@@ -157,20 +209,72 @@ def test_an_error_of_the_caller_leaves_a_readable_bag(tmp_path):
     assert read_scores(tmp_path / 'bag')[1].tolist() == [0.5]
 
 
-def test_a_killed_recording_is_repaired_up_to_the_last_seconds(tmp_path):
+@pytest.fixture
+def killed(tmp_path):
+    """What a kill would leave: scores from 5.0 s to 9.9 s, flushed every half second."""
     with BagWriter(tmp_path / 'bag') as writer:
         for i in range(50):
             BagTopics(writer).score(i / 100, 5 * S + i * S // 10)
-        shutil.copytree(tmp_path / 'bag', tmp_path / 'killed')  # what a kill would leave
-    with pytest.raises(BagError, match='its recorder was killed'):
-        topics(tmp_path / 'killed')
+        shutil.copytree(tmp_path / 'bag', tmp_path / 'killed')
     with (tmp_path / 'killed' / 'bag.mcap').open('ab') as file:
         file.write(b'\x06\xff\x00\x00')  # and half a record
-    count = repair_bag(tmp_path / 'killed')
-    stamps, scores = read_scores(tmp_path / 'killed')
-    assert count == sum(n for _, n in topics(tmp_path / 'killed').values())
-    assert len(scores) == 41 and stamps[0] == 5 * S  # flushed at 2 s and 4 s
-    assert repair_bag(tmp_path / 'killed') == count  # nothing more to do
+    return tmp_path / 'killed'
+
+
+def test_a_killed_recording_is_read_as_it_is_up_to_the_last_half_second(killed, caplog):
+    before = (killed / 'bag.mcap').read_bytes()
+    stamps, scores = read_scores(killed)
+    assert len(scores) == 46 and stamps[0] == 5 * S and stamps[-1] == 95 * S // 10
+    assert topics(killed) == {'/keyframe/score': ('std_msgs/msg/Float32', 46)}
+    assert 'bag.mcap was not closed' in caplog.text
+    assert (killed / 'bag.mcap').read_bytes() == before
+
+
+def test_a_killed_recording_is_repaired_for_other_programs(killed):
+    before = read_scores(killed)[1].tolist()
+    assert repair_bag(killed) == 46
+    with Reader(killed) as reader:
+        assert reader.message_count == 46 and reader.start_time == 5 * S
+        assert len(list(reader.messages(start=9 * S))) == 6  # found by the index
+    assert read_scores(killed)[1].tolist() == before
+    assert repair_bag(killed) == 46  # nothing more to do
+
+
+def test_a_kill_at_any_byte_loses_at_most_the_last_chunk(tmp_path, killed):
+    data = (killed / 'bag.mcap').read_bytes()
+    counts = []
+    for size in range(len(data), 60, -97):
+        (tmp_path / 'cut.mcap').write_bytes(data[:size])
+        counts.append(sum(n for _, n in topics(tmp_path / 'cut.mcap').values()))
+    assert counts == sorted(counts, reverse=True)
+    steps = {a - b for a, b in itertools.pairwise(counts)}
+    assert steps <= {0, 5, 6} and counts[0] == 46 and counts[-1] == 0
+
+
+def test_messages_out_of_order_in_a_killed_recording_are_read_in_order(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        for stamp in (3, 1, 2):
+            BagTopics(writer).score(stamp, stamp)
+            writer.flush()
+        shutil.copytree(tmp_path / 'bag', tmp_path / 'killed')
+    assert read_scores(tmp_path / 'killed')[1].tolist() == [1, 2, 3]
+
+
+def test_a_flush_without_news_writes_nothing(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        BagTopics(writer).score(0.5, 1)
+        writer.flush()
+        size = (tmp_path / 'bag' / 'bag.mcap').stat().st_size
+        writer.flush()
+        assert (tmp_path / 'bag' / 'bag.mcap').stat().st_size == size
+
+
+def test_a_closed_bag_that_was_cut_later_is_refused_but_its_file_can_be_read(bag):
+    file = bag / 'bag.mcap'
+    file.write_bytes(file.read_bytes()[:-4000])
+    with pytest.raises(BagError, match=r'bag\.mcap is cut off; copy it again, or name the file'):
+        topics(bag)
+    assert topics(file)['/camera_info'][1] > 0
 
 
 def test_repairing_a_closed_bag_changes_nothing(bag):

@@ -75,7 +75,7 @@ def test_rows_with_padding_are_read_without_it(frame):
 @pytest.mark.parametrize(
     'fields',
     [
-        {'encoding': 'yuv422', 'data': bytes(12)},
+        {'encoding': 'yuv444', 'data': bytes(12)},
         {'encoding': 'bgr8', 'data': bytes(11)},
         {'encoding': 'bgr8', 'data': bytes(12), 'step': 3},
         {'encoding': 'bgr8', 'data': b'', 'height': 0},

@@ -234,7 +234,7 @@ def test_stamps_of_a_bag_always_increase(tmp_path):
 
 def test_a_file_that_is_no_bag_is_named(tmp_path):
     (tmp_path / 'x.mcap').write_bytes(b'junk')
-    assert reason(tmp_path / 'x.mcap').startswith(f'{tmp_path}/x.mcap: is not a bag')
+    assert reason(tmp_path / 'x.mcap').startswith(f'bag {tmp_path}/x.mcap: cannot be read')
 
 
 # -- pixel formats -----------------------------------------------------------------------------
@@ -276,6 +276,31 @@ def test_bayer_patterns_give_the_colour_that_was_filtered(pattern, bits):
     raw = mosaic.astype(np.uint8) if bits == 8 else (mosaic * 256).astype('<u2')
     bgr = image_to_bgr(raw.tobytes(), f'bayer_{pattern}{bits}', 16, 16, 16 * bits // 8)
     np.testing.assert_allclose(bgr[8, 8], [30, 90, 200], atol=2)
+
+
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21'])
+def test_half_resolution_colour_is_decoded(encoding):
+    bgr = np.zeros((8, 12, 3), np.uint8)
+    bgr[:] = (30, 120, 200)
+    y, u, v = np.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2YUV_I420).reshape(-1), [96, 120])
+    pairs = np.stack((u, v) if encoding == 'nv12' else (v, u), axis=1).reshape(-1)
+    data = np.zeros((12, 16), np.uint8)  # rows with padding
+    data[:, :12] = np.concatenate([y, pairs]).reshape(12, 12)
+    decoded = image_to_bgr(data.tobytes(), encoding, 8, 12, 16)
+    assert np.abs(decoded.astype(int) - bgr).max() <= 3
+    with pytest.raises(SourceError, match='must be even'):
+        image_to_bgr(data.tobytes(), encoding, 7, 12, 16)
+    with pytest.raises(SourceError, match='needs 192'):
+        image_to_bgr(data.tobytes()[:-1], encoding, 8, 12, 16)
+
+
+def test_depth_and_video_are_refused_by_name():
+    with pytest.raises(SourceError, match="'16UC1' is not supported: it holds distances"):
+        image_to_bgr(bytes(8), '16UC1', 2, 2, 4)
+    with pytest.raises(SourceError, match="format 'h264' is video"):
+        compressed_to_bgr(b'xx', 'h264')
+    with pytest.raises(SourceError, match='depth image'):
+        compressed_to_bgr(b'xx', '16UC1; compressedDepth png')
 
 
 def test_unknown_encodings_and_short_data_are_refused_by_name():

@@ -1,0 +1,62 @@
+"""Definitions of message types that the bag library does not know, from the ROS installation."""
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from rosbags.typesys import TypesysError, get_types_from_msg
+
+# A field of another type: `geometry_msgs/Pose pose`, `Other[] others`.
+_FIELD = re.compile(r'^\s*([A-Z]\w*|\w+/(?:msg/)?[A-Z]\w*)(?:\[[^\]]*\])?\s+\w+', re.MULTILINE)
+
+
+def define(store: Any, message_type: str) -> bool:
+    """Teach a typestore of rosbags a message type and all types inside it.
+
+    Args:
+        store: gets the types that it lacks.
+        message_type: for example my_msgs/msg/Thing; its .msg file is looked for in the share
+            folders of AMENT_PREFIX_PATH and of the Python environment.
+
+    Returns:
+        Whether the store knows the type now.
+    """
+    found: dict[str, Any] = {}
+    if not _collect(store, message_type, found):
+        return False
+    try:
+        store.register(found)
+    except TypesysError:
+        return False
+    return message_type in store.types
+
+
+def _collect(store: Any, message_type: str, found: dict[str, Any]) -> bool:
+    if message_type in store.types or message_type in found:
+        return True
+    text = _definition(message_type)
+    if text is None:
+        return False
+    try:
+        found.update(get_types_from_msg(text, message_type))
+    except TypesysError:
+        return False
+    package = message_type.split('/')[0]
+    for name in _FIELD.findall(text):
+        parts = name.split('/')
+        inner = f'{parts[0] if len(parts) > 1 else package}/msg/{parts[-1]}'
+        if not _collect(store, inner, found):
+            return False
+    return True
+
+
+def _definition(message_type: str) -> str | None:
+    package, _, name = message_type.split('/')
+    prefixes = [*os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep), sys.prefix]
+    for prefix in filter(None, prefixes):
+        file = Path(prefix) / 'share' / package / 'msg' / f'{name}.msg'
+        if file.is_file():
+            return file.read_text(encoding='utf-8')
+    return None
