@@ -70,12 +70,14 @@ class FaceStep:
         scores: final scores that became known now, oldest first; each frame's comes once, late by
             the smoother's look-ahead.
         chosen: keyframes committed now, oldest first.
+        raw: score of this frame before smoothing; None where no frame was pushed.
     """
 
     region: FaceRegion | None
     state: str
     scores: tuple[FrameScore, ...]
     chosen: tuple[ChosenFrame, ...]
+    raw: FrameScore | None = None
 
 
 class FacePipeline:
@@ -101,6 +103,11 @@ class FacePipeline:
         """The detector's settings in force."""
         return self._selector.settings
 
+    @property
+    def smoothing(self) -> Smoothing:
+        """How the scores are smoothed."""
+        return self._selector.smoothing
+
     def push(self, frame: Frame) -> FaceStep:
         """Take the next frame.
 
@@ -119,7 +126,7 @@ class FacePipeline:
             step = self._finish(self._selector.push(raw))
         self._ledger.add('frames')
         self._ledger.add('scored' if raw.score is not None else 'unscored')
-        return replace(step, region=region)
+        return replace(step, region=region, raw=raw)
 
     def flush(self) -> FaceStep:
         """Commit what is pending, at the end of a source or in a pause of it."""

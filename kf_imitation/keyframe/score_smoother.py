@@ -15,7 +15,7 @@ from kf_imitation.keyframe.score_scale import score_of_change
 # Stamps are rounded; a frame this much beyond a limit still counts as on it.
 TOLERANCE_NS = 500_000
 # Of the Gaussian, in sigmas: beyond lies a thousandth of it.
-_REACH = 3.0
+REACH = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class ScoreSmoother:
 
     def _forget(self) -> None:
         """Drop the frames that no future result needs."""
-        reach_ns = 2 * _REACH * self._smoothing.sigma_s * 1e9
+        reach_ns = 2 * REACH * self._smoothing.sigma_s * 1e9
         while self._finished > 1 and (
             self._segment[0].stamp_ns < self._segment[self._finished - 1].stamp_ns - reach_ns
         ):
@@ -156,8 +156,8 @@ def smoothed(known: Sequence[FrameScore], place: int, smoothing: Smoothing) -> F
     window = [
         other
         for other in known
-        if other.stamp_ns - origin_ns > centre_ns - _REACH * sigma_ns
-        and other.stamp_ns - origin_ns - other.dt_s * 1e9 < centre_ns + _REACH * sigma_ns
+        if other.stamp_ns - origin_ns > centre_ns - REACH * sigma_ns
+        and other.stamp_ns - origin_ns - other.dt_s * 1e9 < centre_ns + REACH * sigma_ns
     ]
     weights = np.array([_share(other, origin_ns, centre_ns, sigma_ns) for other in window])
     vectors = [other.change for other in window if other.change is not None]

@@ -41,6 +41,11 @@ class KeyframeSelector:
         """The settings in force."""
         return self._settings
 
+    @property
+    def smoothing(self) -> Smoothing:
+        """How the scores are smoothed; `travel` carries the newest change on instead."""
+        return self._smoothing
+
     def configure(self, settings: DetectorSettings) -> Selection:
         """Change the settings while running.
 

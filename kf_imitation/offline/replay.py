@@ -24,6 +24,7 @@ from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
 from kf_imitation.graph import merged_parameters
 from kf_imitation.keyframe.detector_settings import MODES
+from kf_imitation.offline.changes import CHANGES, write_changes
 from kf_imitation.offline.csv_writer import write_expressions, write_joints, write_scores
 from kf_imitation.offline.output import OutputError, check_free, new_file, new_folder
 from kf_imitation.offline.run_bag import RunBag
@@ -107,12 +108,15 @@ def replay(
     """
     head = stages.head
     scores: list[FrameScore] = []
+    raw: list[FrameScore] = []
     posed: list[PosedKeyframe] = []
     frame: Frame | None = None
     last: Frame | None = None
 
     def take(step: FaceStep, at: Frame) -> None:
         scores.extend(step.scores)
+        if step.raw is not None:
+            raw.append(step.raw)
         if listener:
             listener.on_step(at, step)
         for chosen in step.chosen:
@@ -146,7 +150,7 @@ def replay(
         raise SourceError(f'{source.name}: holds no frame')
     take(stages.face.flush(), last)
     head.advance(last.stamp_ns + round(TAIL_S * 1e9))
-    return RunRecord(source.name, source.fps, mode, scores, posed, head.trace())
+    return RunRecord(source.name, source.fps, mode, scores, posed, head.trace(), raw)
 
 
 def build_stages(values: dict[str, dict[str, Any]], robot_name: str) -> Stages:
@@ -227,6 +231,7 @@ def run(args: argparse.Namespace) -> int:
         threshold = float(values['keyframe']['detector.threshold'])
         write_summary(folder / 'summary.png', record, channels_of, threshold)
         write_crops(folder / 'keyframes', record)
+        write_changes(folder / CHANGES, record.raw, stages.face.smoothing)
         elapsed_s = perf_counter() - started_s
         write_facts(
             folder / 'run.json',

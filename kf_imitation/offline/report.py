@@ -10,10 +10,24 @@ from string import Template
 from kf_imitation.errors import KfImitationError
 from kf_imitation.offline.output import OutputError, check_free, new_file
 from kf_imitation.offline.report_data import ReportData, read_run
+from kf_imitation.offline.report_health import Fault
 from kf_imitation.paths import share_path
 from kf_imitation.robot_config import load_robot
 from kf_imitation.run_report import STAGES
 from kf_imitation.servo.joint_mapping import JointMapping
+
+SCRIPTS = ('what_if.js', 'charts.js', 'report.js')
+EXACT = 'Searched as the running system does: what it found with these settings.'
+FROM_BAG = (
+    'Searched in the final scores, all that a bag holds. While it ran, the scores ahead of a '
+    'frame were provisional, so single keyframes can differ; a replay is exact.'
+)
+_STAGES = {
+    **STAGES,
+    'commit delay': 'commit delay (keyframes)',
+    'capture to command': 'capture to servo command',
+    'camera late': 'frames behind real time',
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,46 +72,52 @@ def default_place(path: Path) -> Path:
 
 def page(data: ReportData) -> str:
     """Return the whole page as one text."""
-    folder = share_path('media/report')
-    try:
-        template = Template((folder / 'page.html').read_text(encoding='utf-8'))
-        script = (folder / 'report.js').read_text(encoding='utf-8')
-    except OSError as error:
-        raise OutputError(f"{folder}: the report's page is missing: {error.strerror}") from error
-    run = data.page['run']
-    count = len(data.page['keyframes'])
-    duration_s = run['time_s'][-1] if run['time_s'] else 0.0
-    facts = f'{len(run["score"])} frames, {duration_s:.1f} s · {count} keyframes'
-    facts += f' ({data.page["settings"]["mode"]})'
-    against = 'the labels' if data.page['truth_s'] else 'the keyframes of the run'
-    return template.substitute(
+    time_s = data.page['run']['time_s']
+    facts = f'{len(time_s)} frames, {time_s[-1] if time_s else 0.0:.1f} s'
+    facts += f' · {len(data.page["keyframes"])} keyframes ({data.page["settings"]["mode"]})'
+    return Template(_part('page.html')).substitute(
         title=html.escape(data.name),
         facts=html.escape(facts),
-        against=against,
+        against='the labels' if data.page['truth_s'] else 'the keyframes of the run',
+        exactness=EXACT if data.page['run']['exact'] else FROM_BAG,
         tables=tables(data.times_ms, data.faults),
         plotly=_plotly(),
-        script=script,
+        style=_part('style.css'),
+        script='\n'.join(_part(name) for name in SCRIPTS),
         # In a script element only this could end it early.
         data=json.dumps(data.page, allow_nan=False).replace('</', '<\\/'),
     )
 
 
-def tables(times_ms: Mapping[str, Mapping[str, float]], faults: Mapping[str, int]) -> str:
-    """Return the sections on time and faults; each only where there is something to say."""
+def _part(name: str) -> str:
+    path = share_path('media/report') / name
+    try:
+        return path.read_text(encoding='utf-8')
+    except OSError as error:
+        raise OutputError(f"{path}: the report's page is missing: {error.strerror}") from error
+
+
+def tables(times_ms: Mapping[str, Mapping[str, float]], faults: Sequence[Fault]) -> str:
+    """Return the sections on time and faults."""
     sections = []
     if times_ms:
         rows = [
             [
-                STAGES.get(name, name),
-                *(f'{t[p]:.1f} ms' for p in ('p50', 'p95', 'p99')),
-                str(t['n']),
+                _STAGES.get(name, name),
+                *(f'{times[p]:.1f} ms' if p in times else '–' for p in ('p50', 'p95', 'p99')),
+                str(times.get('n', '–')),
             ]
-            for name, t in times_ms.items()
+            for name, times in times_ms.items()
         ]
         sections.append(_table('Time per stage', ['stage', 'p50', 'p95', 'p99', 'n'], rows))
     if faults:
-        rows = [[sentence, str(count)] for sentence, count in faults.items()]
-        sections.append(_table('Faults', ['what', 'times'], rows))
+        rows = [
+            [fault.text, str(fault.count), f'{fault.first_s:.1f} s', f'{fault.last_s:.1f} s']
+            for fault in faults
+        ]
+        sections.append(_table('Faults', ['what', 'times', 'first', 'last'], rows))
+    else:
+        sections.append('<h2>Faults</h2><p class="note">The run reported none.</p>')
     return '\n'.join(sections)
 
 

@@ -73,6 +73,7 @@ class RunRecord:
         scores: of every frame, smoothed, in the order of the frames.
         posed: keyframes in the order of their commitment.
         joints: of the simulated servos.
+        raw: scores of every frame as the model gave them, before smoothing.
     """
 
     source_name: str
@@ -81,6 +82,7 @@ class RunRecord:
     scores: Sequence[FrameScore]
     posed: Sequence[PosedKeyframe]
     joints: JointTrace
+    raw: Sequence[FrameScore] = ()
 
     @property
     def start_ns(self) -> int:

@@ -1,364 +1,242 @@
-// The report of a run: charts, and what other detector settings would have chosen.
-// The detectors repeat kf_imitation/keyframe/*_detector.py; test/unit/test_report.py compares them.
+// The page: strip of keyframes, why a frame was picked or was not, settings, charts.
 'use strict';
 
-const TOLERANCE_NS = 500000; // of the look-ahead
-const SPACING_TOLERANCE_NS = 1000;
-const RIGHT_SHARE = 0.5;
-const LEVEL_SHARE = 0.2;
-const STILL_SHARE = 0.5;
-const SOFTNESS = 0.2;
-const PAIR_S = 0.2; // benchmark.md, section 2
+const FIELDS = ['prominence', 'threshold', 'spacing_s', 'commit_delay_s', 'travel_quantum'];
+const UNUSED = { peak: ['travel_quantum'], settle: ['travel_quantum'], travel: ['commit_delay_s'] };
+const byId = (id) => document.getElementById(id);
+const percent = (share) => `${Math.round(100 * share)} %`;
+const signed = (value, digits) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`;
 
-function isFar(apartNs, intervalNs, spacingS) {
-  return apartNs >= spacingS * 1e9 - Math.floor(intervalNs / 2) - SPACING_TOLERANCE_NS;
+function element(tag, text, properties) {
+  const made = Object.assign(document.createElement(tag), properties || {});
+  if (text !== undefined) made.textContent = text;
+  return made;
 }
 
-function makeSpacing() {
-  let last = null;
-  return {
-    allows: (stamp, interval, spacingS) => last === null || isFar(stamp - last, interval, spacingS),
-    take: (stamp) => { last = stamp; },
-  };
+function list(items) {
+  const made = element('dl');
+  for (const [term, text] of items) made.append(element('dt', term), element('dd', text));
+  return made;
 }
 
-// Frames that are known when frame i is judged; at least one.
-function lookAhead(run, i, delayS) {
-  const limit = run.stamp_ns[i] + Math.round(delayS * 1e9) + TOLERANCE_NS;
-  let end = i + 1;
-  while (end < run.stamp_ns.length && run.score[end] !== null && run.stamp_ns[end] <= limit) end++;
-  if (end === i + 1 && end < run.stamp_ns.length && run.score[end] !== null) end++;
-  return [i + 1, end];
+function bar(name, share, kind) {
+  const row = element('div', undefined, { className: 'share' });
+  const track = element('span', undefined, { className: 'bar' });
+  const fill = element('i', undefined, { className: kind });
+  fill.style.width = `${Math.min(100, Math.max(0, 100 * share))}%`;
+  track.append(fill);
+  row.append(element('span', name), track, element('span', percent(share)));
+  return row;
 }
 
-function detectPeaks(run, settings) {
-  const found = [];
-  const spacing = makeSpacing();
-  let previous = -1, handedOn = null, hills = [];
-  for (let i = 0; i < run.score.length; i++) {
-    const before = previous, handed = handedOn, height = run.score[i];
-    previous = i;
-    handedOn = null;
-    if (height === null) { previous = -1; hills = []; continue; }
-    let lowest = height;
-    while (hills.length && hills[hills.length - 1][0] <= height) {
-      lowest = Math.min(lowest, hills.pop()[1]);
-    }
-    hills.push([height, lowest]);
-    let leftDrop = height - lowest;
-    if (before < 0) continue;
-    if (height <= run.score[before]) {
-      if (handed === null) continue;
-      leftDrop = handed - (run.score[before] - height);
-    }
-    const interval = run.stamp_ns[i] - run.stamp_ns[before];
-    const rightDrop = dropAhead(run, i, interval, settings);
-    if (rightDrop === null) { handedOn = leftDrop; continue; }
-    if (leftDrop < settings.prominence || height < settings.threshold) continue;
-    if (rightDrop <= 0 || rightDrop < RIGHT_SHARE * settings.prominence) continue;
-    if (!spacing.allows(run.stamp_ns[i], interval, settings.spacing_s)) continue;
-    spacing.take(run.stamp_ns[i]);
-    found.push(i);
+// What the network saw the change by, and what moved.
+function shares(explanation) {
+  const made = element('div');
+  if (explanation.flow_share !== undefined) {
+    made.append(element('h3', 'seen by'), bar('flow', explanation.flow_share, ''),
+      bar('appearance', explanation.appearance_share, ''),
+      bar('neither', explanation.still_share, 'neutral'));
   }
-  return found;
-}
-
-function dropAhead(run, i, interval, settings) {
-  const [start, end] = lookAhead(run, i, settings.commit_delay_s);
-  const height = run.score[i];
-  let drop = 0, rival = i;
-  for (let k = start; k < end; k++) {
-    const other = run.score[k];
-    if (rival !== i && other < run.score[rival]) break;
-    if (other > height) {
-      if (drop < settings.prominence) return null;
-      rival = k;
-    }
-    drop = Math.max(drop, height - other);
+  if (explanation.head_share !== undefined) {
+    made.append(element('h3', 'what moved'), bar('face', 1 - explanation.head_share, ''),
+      bar('head', explanation.head_share, 'head'));
   }
-  const apart = run.stamp_ns[rival] - run.stamp_ns[i];
-  return rival === i || isFar(apart, interval, settings.spacing_s) ? drop : null;
+  return made;
 }
 
-function detectSettles(run, settings) {
-  const found = [];
-  const spacing = makeSpacing();
-  let phase = 'rest', extreme = null, lastNs = 0;
-  for (let i = 0; i < run.score.length; i++) {
-    const height = run.score[i];
-    if (height === null) { phase = 'rest'; extreme = null; continue; }
-    const interval = run.stamp_ns[i] - lastNs;
-    lastNs = run.stamp_ns[i];
-    if (extreme === null) { extreme = height; continue; }
-    if (phase === 'move') {
-      if (height < extreme && extreme - height >= settings.prominence) phase = 'end';
-      else extreme = Math.max(extreme, height);
-    } else if (phase === 'rest') {
-      const risen = height - extreme;
-      if (risen > 0 && risen >= settings.prominence && height >= settings.threshold) {
-        phase = 'move';
-        extreme = height;
-      } else extreme = Math.min(extreme, height);
-    }
-    if (phase !== 'end' || !isLevel(run, i, settings)) continue;
-    phase = 'rest';
-    extreme = height;
-    if (!spacing.allows(run.stamp_ns[i], interval, settings.spacing_s)) continue;
-    spacing.take(run.stamp_ns[i]);
-    found.push(i);
+function neighbours(data, keyframe) {
+  const near = [];
+  for (const [word, other] of [['before', data.keyframes[keyframe.number - 2]],
+    ['after', data.keyframes[keyframe.number]]]) {
+    near.push(other ? `${word}: ${other.number} at ${other.time_s.toFixed(2)} s (${signed(other.time_s - keyframe.time_s, 2)} s), score ${other.score.toFixed(3)}`
+      : `${word}: none`);
   }
-  return found;
+  return near.join('; ');
 }
 
-function isLevel(run, i, settings) {
-  const [start, end] = lookAhead(run, i, settings.commit_delay_s);
-  for (let k = start; k < end; k++) {
-    const risen = run.score[k] - run.score[i];
-    if (risen > 0 && risen >= settings.prominence) return true;
-    if (risen < -LEVEL_SHARE * settings.prominence) return false;
+function frameAt(run, time_s) {
+  let low = 0, high = run.time_s.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (run.time_s[middle] < time_s) low = middle + 1; else high = middle;
   }
-  return true;
+  return low > 0 && time_s - run.time_s[low - 1] < run.time_s[low] - time_s ? low - 1 : low;
 }
 
-function detectTravels(run, settings) {
-  const found = [];
-  const spacing = makeSpacing();
-  let travelled = 0, last = null;
-  for (let i = 0; i < run.score.length; i++) {
-    const score = run.score[i];
-    if (score === null) { travelled = 0; last = null; continue; }
-    const interval = last === null ? 0 : run.stamp_ns[i] - last;
-    last = run.stamp_ns[i];
-    const dt = i ? (run.stamp_ns[i] - run.stamp_ns[i - 1]) * 1e-9 : 0;
-    if (score >= Math.max(settings.threshold, STILL_SHARE * settings.prominence)) {
-      travelled += -SOFTNESS * Math.log1p(-Math.min(score, 1 - 1e-6)) * dt * 30;
-    }
-    if (travelled < settings.travel_quantum) continue;
-    if (!spacing.allows(run.stamp_ns[i], interval, settings.spacing_s)) continue;
-    travelled = 0;
-    spacing.take(run.stamp_ns[i]);
-    found.push(i);
-  }
-  return found;
+function around(run, scores, frame) {
+  const text = (i) => (scores[i] === null || scores[i] === undefined ? '–' : scores[i].toFixed(2));
+  const places = [-3, -2, -1, 0, 1, 2, 3].map((k) => frame + k);
+  return places.map((i) => (i === frame ? `[${text(i)}]` : text(i))).join('  ');
 }
 
-function detect(run, settings) {
-  const search = { peak: detectPeaks, settle: detectSettles, travel: detectTravels };
-  return search[settings.mode](run, settings);
-}
-
-// One-to-one pairs within PAIR_S: most pairs first, then least total distance. Both lists rise, so
-// the best assignment never crosses and a table over prefixes finds it.
-function compare(truthS, foundS, fps) {
-  const rows = truthS.length, columns = foundS.length;
-  const best = Array.from({ length: rows + 1 }, () => new Array(columns + 1).fill(null));
-  const better = (a, b) => (a[0] > b[0] || (a[0] === b[0] && a[1] <= b[1]) ? a : b);
-  for (let i = 0; i <= rows; i++) {
-    for (let k = 0; k <= columns; k++) {
-      if (!i || !k) { best[i][k] = [0, 0]; continue; }
-      let value = better(best[i - 1][k], best[i][k - 1]);
-      const distance = Math.abs(truthS[i - 1] - foundS[k - 1]);
-      if (distance <= PAIR_S + 0.5 / fps) {
-        const [pairs, total] = best[i - 1][k - 1];
-        value = better([pairs + 1, total + distance], value);
-      }
-      best[i][k] = value;
-    }
-  }
-  const [pairs, total] = best[rows][columns];
-  return {
-    count: Math.abs(rows - columns),
-    distance: pairs ? (total / pairs) * fps : null,
-    pairs,
-  };
-}
-
-function seconds(run, indices) {
-  return indices.map((i) => run.time_s[i]);
-}
-
-if (typeof module !== 'undefined') module.exports = { detect, compare };
-
-// --- the page ----------------------------------------------------------------------------------
-
-function colours() {
-  const style = getComputedStyle(document.documentElement);
-  const get = (name) => style.getPropertyValue(name).trim();
-  return { ink: get('--ink'), soft: get('--soft'), grid: get('--grid'), score: get('--score'),
-    keyframe: get('--keyframe'), whatif: get('--whatif'), paper: get('--paper') };
-}
-
-function layout(extra) {
-  const c = colours();
-  const axis = { gridcolor: c.grid, zeroline: false, color: c.soft, automargin: true };
-  return Object.assign({
-    margin: { l: 44, r: 12, t: 10, b: 34 }, paper_bgcolor: 'rgba(0,0,0,0)',
-    plot_bgcolor: 'rgba(0,0,0,0)', font: { color: c.ink, family: 'system-ui, sans-serif', size: 12 },
-    xaxis: Object.assign({ ticksuffix: ' s' }, axis), yaxis: Object.assign({}, axis),
-    hovermode: 'closest', showlegend: true,
-    modebar: { bgcolor: 'rgba(0,0,0,0)', color: c.soft, activecolor: c.ink },
-    legend: { orientation: 'h', y: 1.02, yanchor: 'bottom', x: 0 },
-  }, extra);
-}
-
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] };
-
-function scoreChart(data, chosen) {
-  const c = colours(), run = data.run, settings = data.settings;
-  const feet = { x: [], y: [] };
-  for (const k of data.keyframes) {
-    if (k.prominence > 0) {
-      feet.x.push(k.time_s, k.time_s, null);
-      feet.y.push(k.score - k.prominence, k.score, null);
-    }
-  }
-  const traces = [
-    { x: run.time_s, y: run.score, name: 'score', mode: 'lines', line: { color: c.score, width: 1.6 },
-      fill: 'tozeroy', fillcolor: c.score + '22', hovertemplate: '%{x:.2f} s, score %{y:.3f}<extra></extra>' },
-    { x: feet.x, y: feet.y, name: 'prominence', mode: 'lines', hoverinfo: 'skip',
-      line: { color: c.keyframe, width: 1 } },
-    { x: data.keyframes.map((k) => k.time_s), y: data.keyframes.map((k) => k.score),
-      name: 'keyframes of the run', mode: 'markers', marker: { color: c.keyframe, size: 9 },
-      customdata: data.keyframes.map((k) => [k.number, k.prominence, k.commit_delay_s]),
-      hovertemplate: 'keyframe %{customdata[0]}, %{x:.2f} s<br>score %{y:.3f}, prominence ' +
-        '%{customdata[1]:.3f}<br>known %{customdata[2]:.2f} s later<extra></extra>' },
-    { x: seconds(run, chosen), y: chosen.map((i) => run.score[i]), name: 'what if', mode: 'markers',
-      marker: { color: 'rgba(0,0,0,0)', size: 15, line: { color: c.whatif, width: 2 } },
-      hovertemplate: 'what if, %{x:.2f} s<extra></extra>' },
-  ];
-  if (data.truth_s) {
-    traces.push({ x: data.truth_s, y: data.truth_s.map(() => 0.02), name: 'labels', mode: 'markers',
-      marker: { symbol: 'triangle-up', color: c.soft, size: 9 },
-      hovertemplate: 'label, %{x:.2f} s<extra></extra>' });
-  }
-  const shapes = settings.threshold > 0 ? [{ type: 'line', xref: 'paper', x0: 0, x1: 1,
-    y0: settings.threshold, y1: settings.threshold, line: { color: c.soft, dash: 'dash', width: 1 } }] : [];
-  const old = document.getElementById('score').layout;
-  const keep = old && old.xaxis && !old.xaxis.autorange ? { range: old.xaxis.range.slice() } : {};
-  const made = layout({ height: 330, shapes, uirevision: 'score' });
-  Object.assign(made.xaxis, keep);
-  made.yaxis.range = [0, 1.02];
-  Plotly.react('score', traces, made, CONFIG);
-}
-
-function curves(id, groups, yTitle) {
-  const c = colours();
-  const palette = [c.score, c.keyframe, '#2f9e62', '#a05fd0', '#c79a1b', '#5b7083'];
-  const place = document.getElementById(id);
-  place.replaceChildren();
-  // All boxes first: a chart takes the width that its box has when it is drawn.
-  const canvases = groups.map((group) => {
-    const box = document.createElement('div');
-    box.className = 'chart';
-    const title = document.createElement('h3');
-    title.textContent = group.title;
-    const canvas = document.createElement('div');
-    box.append(title, canvas);
-    place.append(box);
-    return canvas;
-  });
-  groups.forEach((group, index) => {
-    const traces = [];
-    group.lines.forEach((line, number) => {
-      const colour = palette[number % palette.length];
-      traces.push({ x: line.time_s, y: line.value, name: line.name, mode: 'lines',
-        line: { color: colour, width: 1.5 }, hovertemplate: `${line.name} %{y:.3f}, %{x:.2f} s<extra></extra>` });
-      if (line.other) {
-        traces.push({ x: line.other_time_s || line.time_s, y: line.other, name: line.other_name,
-          mode: line.other_mode || 'lines', showlegend: number === 0,
-          line: { color: line.other_mode ? colour : c.soft, width: 1, dash: 'dot' },
-          marker: { color: colour, size: 7, line: { color: c.paper, width: 1 } },
-          hovertemplate: `${line.other_name} ${line.name} %{y:.3f}, %{x:.2f} s<extra></extra>` });
-      }
-    });
-    const made = layout({ height: 210 });
-    made.yaxis.title = { text: yTitle, standoff: 4 };
-    Plotly.newPlot(canvases[index], traces, made, Object.assign({}, CONFIG, { displayModeBar: false }));
-  });
-}
-
-function explain(data, keyframe) {
-  const place = document.getElementById('why');
-  const list = (items) => '<dl>' + items.map(([a, b]) => `<dt>${a}</dt><dd>${b}</dd>`).join('') + '</dl>';
-  const near = data.keyframes.filter((k) => k !== keyframe)
-    .sort((a, b) => Math.abs(a.time_s - keyframe.time_s) - Math.abs(b.time_s - keyframe.time_s)).slice(0, 2)
-    .map((k) => `${k.number} (${(k.time_s - keyframe.time_s).toFixed(2)} s)`).join(', ');
+function explainKeyframe(data, state, keyframe) {
+  const frame = frameAt(data.run, keyframe.time_s), e = keyframe.explanation || {};
   const items = [
-    ['score', `${keyframe.score.toFixed(3)}: higher than ${keyframe.rank} % of the frames`],
-    ['prominence', keyframe.prominence > 0
-      ? `${keyframe.prominence.toFixed(3)}, had to pass ${keyframe.threshold.toFixed(3)}` : 'not used by this mode'],
-    ['known', `${keyframe.commit_delay_s.toFixed(2)} s later`],
-    ['neighbours', near || 'none'],
+    ['with these settings', sentence(data.run, state.settings, state.result, frame)],
+    ['score', `${keyframe.score.toFixed(3)}, higher than ${keyframe.rank} % of the frames`],
+    ['frames around it', around(data.run, state.result.scores, frame)],
+    ['in the run', keyframe.prominence > 0
+      ? `prominence ${keyframe.prominence.toFixed(3)}, needed ${keyframe.threshold.toFixed(3)}; known ${keyframe.commit_delay_s.toFixed(2)} s later`
+      : `known ${keyframe.commit_delay_s.toFixed(2)} s later`],
+    ['neighbours', neighbours(data, keyframe)],
   ];
-  if (keyframe.shares) {
-    items.push(['share of the change', `expression ${keyframe.shares.expression} %, head motion ${keyframe.shares.head} %`]);
+  if (e.score_without_head !== undefined) {
+    items.push(['head motion removed', `score ${e.score_without_head.toFixed(3)}`]);
   }
-  if (keyframe.changes.length) {
-    items.push(['what changed most', keyframe.changes.map(([n, v]) => `${n} ${v > 0 ? '+' : '−'}${Math.abs(v).toFixed(3)}`).join(', ')]);
+  if (e.strongest && e.strongest.length) {
+    items.push(['what changed most', e.strongest.map(([n, v]) => `${n} ${signed(v, 3)}`).join(', ')]);
   }
-  if (keyframe.flow_px) items.push(['flow in the crop', `${keyframe.flow_px.toFixed(2)} px`]);
-  place.innerHTML = `<h3>Keyframe ${keyframe.number} at ${keyframe.time_s.toFixed(2)} s</h3>` + list(items);
-  Plotly.relayout('score', { 'xaxis.range': [keyframe.time_s - 1.5, keyframe.time_s + 1.5] });
-  document.querySelectorAll('#strip button').forEach((button, i) => {
-    button.setAttribute('aria-pressed', String(i + 1 === keyframe.number));
+  byId('why').replaceChildren(
+    element('h3', `Keyframe ${keyframe.number} at ${keyframe.time_s.toFixed(2)} s`), list(items), shares(e));
+}
+
+function explainFrame(data, state, frame) {
+  const score = state.result.scores[frame];
+  byId('why').replaceChildren(
+    element('h3', `Frame at ${data.run.time_s[frame].toFixed(2)} s`),
+    list([['with these settings', sentence(data.run, state.settings, state.result, frame)],
+      ['score', score === null ? 'none' : score.toFixed(3)],
+      ['frames around it', around(data.run, state.result.scores, frame)]]));
+}
+
+// The settings that differ from the run's, as a parameter file.
+function asParameters(settings, original) {
+  const changed = ['mode', ...FIELDS].filter((name) => settings[name] !== original[name]);
+  if (!changed.length) return '# the settings of the run';
+  const value = (name) => (name === 'mode' ? settings.mode : settings[name].toFixed(2));
+  return '/**/keyframe:\n  ros__parameters:\n'
+    + changed.map((name) => `    detector.${name}: ${value(name)}`).join('\n');
+}
+
+function strip(data, choose) {
+  const place = byId('strip');
+  const buttons = data.keyframes.map((keyframe, index) => {
+    const button = element('button', undefined, { type: 'button', tabIndex: index ? -1 : 0 });
+    button.setAttribute('aria-pressed', 'false');
+    if (keyframe.picture) {
+      button.append(element('img', undefined, {
+        src: keyframe.picture, alt: `keyframe ${keyframe.number} with landmarks`, loading: 'lazy' }));
+    } else button.className = 'bare';
+    button.append(element('span', `${keyframe.number} · ${keyframe.time_s.toFixed(2)} s`));
+    button.addEventListener('click', () => choose(keyframe));
+    return button;
   });
+  // One stop for the Tab key; arrows move inside.
+  place.addEventListener('keydown', (event) => {
+    const at = buttons.indexOf(document.activeElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+    if (at < 0 || to === undefined || !buttons[to]) return;
+    event.preventDefault();
+    buttons[to].focus();
+    choose(data.keyframes[to]);
+  });
+  if (!buttons.length) place.replaceChildren(element('p', 'None was found.', { className: 'note' }));
+  place.append(...buttons);
+  return buttons;
+}
+
+function press(buttons, chosen) {
+  buttons.forEach((button, i) => {
+    button.setAttribute('aria-pressed', String(i === chosen));
+    button.tabIndex = i === Math.max(chosen, 0) ? 0 : -1;
+  });
+  if (chosen >= 0) buttons[chosen].scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }
 
 function start(data) {
-  const fields = ['prominence', 'threshold', 'spacing_s', 'commit_delay_s', 'travel_quantum'];
-  const original = Object.assign({}, data.settings);
-  const redraw = () => {
-    const began = performance.now();
-    data.settings.mode = document.getElementById('mode').value;
-    for (const name of fields) {
-      data.settings[name] = Number(document.getElementById(name).value);
-      document.getElementById(name + '-value').textContent = data.settings[name].toFixed(2);
+  const original = Object.freeze(Object.assign({}, data.settings));
+  const state = { settings: Object.assign({}, original), result: null, shown: null };
+  const buttons = strip(data, (keyframe) => choose(keyframe));
+
+  const tellWhy = () => {
+    if (!state.shown) return;
+    if (state.shown.keyframe) explainKeyframe(data, state, state.shown.keyframe);
+    else explainFrame(data, state, state.shown.frame);
+  };
+  const choose = (keyframe) => {
+    state.shown = { keyframe };
+    press(buttons, keyframe.number - 1);
+    tellWhy();
+    show(data, keyframe.time_s, 3);
+  };
+  const chooseFrame = (frame) => {
+    state.shown = { frame };
+    press(buttons, -1);
+    tellWhy();
+  };
+
+  const redraw = async () => {
+    const began = performance.now(), settings = state.settings;
+    settings.mode = byId('mode').value;
+    for (const name of FIELDS) {
+      const control = byId(name);
+      // The run's own value may lie between two steps of the slider.
+      settings[name] = control.dataset.touched ? Number(control.value) : original[name];
+      byId(name + '-value').textContent = settings[name].toFixed(2);
+      control.disabled = UNUSED[settings.mode].includes(name);
+      control.parentElement.classList.toggle('unused', control.disabled);
     }
-    const chosen = detect(data.run, data.settings);
-    scoreChart(data, chosen);
+    state.result = search(data.run, settings);
+    const changed = ['mode', ...FIELDS].some((name) => settings[name] !== original[name]);
+    const found = state.result.found, run = data.run;
     const truth = data.truth_s || data.keyframes.map((k) => k.time_s);
-    const result = compare(truth, seconds(data.run, chosen), data.fps);
-    document.getElementById('found').textContent = chosen.length;
-    document.getElementById('en').textContent = result.count;
-    document.getElementById('el').textContent = result.distance === null ? '–' : result.distance.toFixed(2);
+    const result = compare(truth, found.map((k) => run.time_s[k.frame]), data.fps);
+    byId('found').textContent = found.length;
+    byId('en').textContent = result.count;
+    byId('el').textContent = result.distance === null ? '–' : result.distance.toFixed(2);
+    const waits = found.map((k) => (run.stamp_ns[k.newest] - run.stamp_ns[k.frame]) * 1e-9);
+    byId('delay').textContent = waits.length ? Math.max(...waits).toFixed(2) : '–';
+    byId('parameters').textContent = asParameters(settings, original);
+    const kept = new Set(found.map((k) => k.frame));
+    data.keyframes.forEach((keyframe, i) => {
+      buttons[i].classList.toggle('dropped', changed && !kept.has(frameAt(run, keyframe.time_s)));
+    });
+    tellWhy();
+    await scoreChart(data, settings, state.result, changed);
     document.body.dataset.redrawMs = (performance.now() - began).toFixed(1);
   };
-  document.getElementById('mode').value = original.mode;
-  document.getElementById('mode').addEventListener('change', redraw);
-  for (const name of fields) {
-    document.getElementById(name).value = original[name];
-    document.getElementById(name).addEventListener('input', redraw);
-  }
-  document.getElementById('reset').addEventListener('click', () => {
-    document.getElementById('mode').value = original.mode;
-    for (const name of fields) document.getElementById(name).value = original[name];
-    redraw();
-  });
-  document.getElementById('whole').addEventListener('click', () =>
-    Plotly.relayout('score', { 'xaxis.autorange': true }));
-  const strip = document.getElementById('strip');
-  for (const keyframe of data.keyframes) {
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.setAttribute('aria-pressed', 'false');
-    if (keyframe.picture) {
-      const image = document.createElement('img');
-      image.src = keyframe.picture;
-      image.alt = `keyframe ${keyframe.number} with landmarks`;
-      button.append(image);
+  const restore = () => {
+    byId('mode').value = original.mode;
+    for (const name of FIELDS) {
+      byId(name).value = original[name];
+      delete byId(name).dataset.touched;
     }
-    const text = document.createElement('span');
-    text.textContent = `${keyframe.number} · ${keyframe.time_s.toFixed(2)} s`;
-    button.append(text);
-    button.addEventListener('click', () => explain(data, keyframe));
-    strip.append(button);
+    return redraw();
+  };
+
+  // A slider may move several times before the screen is drawn again.
+  let waiting = false;
+  const soon = () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; redraw(); });
+  };
+  byId('mode').addEventListener('change', soon);
+  for (const name of FIELDS) {
+    byId(name).addEventListener('input', () => { byId(name).dataset.touched = 'true'; soon(); });
   }
-  const draw = () => {
-    redraw();
+  byId('reset').addEventListener('click', restore);
+  byId('whole').addEventListener('click', () => show(data));
+  const move = (by, zoom) => () => { const v = view(); show(data, v.middle + by * v.length, v.length * zoom); };
+  byId('earlier').addEventListener('click', move(-0.5, 1));
+  byId('later').addEventListener('click', move(0.5, 1));
+  byId('closer').addEventListener('click', move(0, 0.5));
+  byId('wider').addEventListener('click', move(0, 2));
+
+  const drawAll = async () => {
+    await restoreOnce();
     curves('channels', data.channels, '');
     curves('joints', data.joints, 'rad');
   };
-  draw();
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);
-  document.body.dataset.ready = 'true';
+  let restored = false;
+  const restoreOnce = () => { const first = !restored; restored = true; return first ? restore() : redraw(); };
+  drawAll().then(() => {
+    byId('score').on('plotly_click', (event) => {
+      const point = event.points[0];
+      if (point.curveNumber === RUN_TRACE) choose(data.keyframes[point.pointIndex]);
+      else chooseFrame(frameAt(data.run, point.x));
+    });
+    document.body.dataset.ready = 'true';
+  });
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawAll);
 }

@@ -21,6 +21,7 @@ from kf_imitation.data_types import (
 )
 from kf_imitation.errors import SourceError
 from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.score_smoother import Smoothing
 from kf_imitation.offline import replay as module
 from kf_imitation.offline.csv_writer import fixed, seconds, write_scores
 from kf_imitation.offline.simulation import VirtualHead
@@ -62,6 +63,7 @@ class Face:
     """Every fifth frame is a keyframe, known three frames later."""
 
     settings = DetectorSettings()
+    smoothing = Smoothing()
 
     def __init__(self):
         self.waiting = []
@@ -77,7 +79,7 @@ class Face:
         chosen = [f for f in self.waiting if frame.index - f.index >= DELAY]
         self.waiting = [f for f in self.waiting if f not in chosen]
         self.last = frame
-        return FaceStep(region, '', scores, tuple(self.choose(f) for f in chosen))
+        return FaceStep(region, '', scores, tuple(self.choose(f) for f in chosen), scores[0])
 
     def flush(self):
         rest, self.waiting = self.waiting, []
@@ -172,7 +174,7 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
     assert code == 0
     names = {p.name for p in (tmp_path / 'out').iterdir()}
     tables = {'scores.csv', 'expression.csv', 'joints.csv'}
-    assert names == tables | {'summary.png', 'run.json', 'keyframes', 'bag'}
+    assert names == tables | {'summary.png', 'run.json', 'changes.npz', 'keyframes', 'bag'}
     assert {p.name for p in tmp_path.iterdir()} == {'out', 'side.mp4'}
     with (tmp_path / 'out' / 'scores.csv').open() as file:
         rows = list(csv.DictReader(file))
