@@ -7,15 +7,25 @@ The graph takes the crop of one frame and what the frame before left behind (`st
 returns the change of the pair and the state for the next step (`next_state_*`). What was
 computed for a frame is never computed again.
 
-Weights are stored small, as int8 with one scale per output channel (ResNet-50) or float16 (the
-rest), and become float32 once when the file is loaded: the runtime folds constants. Computing
-stays in float32.
+ResNet-50, the flow decoders and the fusion compute in int8 (training.keyframe.quantise),
+calibrated on short sequences of the cached training clips; the rest computes in float32 and is
+stored as float16, which becomes float32 once when the file is loaded. `--precision float` leaves
+all computing in float32 and stores weights only small (ResNet-50's as int8).
+
+Three checks, each against the trained network in PyTorch; a file that fails one is not written:
+the graph in float32 (TOLERANCE), what is stored on a fixed pattern (STORED_TOLERANCE) and, with
+int8, the change vectors and scores of people who were in no training (INT8_CHANGE, INT8_SCORE).
 """
 
 import argparse
+import copy
 import hashlib
+import json
 import math
+import sys
+import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +38,21 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from training.data.labels import CHANGE_SIZE
+from training.keyframe.flow_graph import GraphFlow
 from training.keyframe.fusion import STATE_NAMES, FrameState, KeyframeNet, normalise
+from training.keyframe.quantise import calibration_crops, prepare, quantise
 
 OPSET = 17
 # Largest difference between PyTorch and onnxruntime that the self-check accepts, and between
 # full and stored weights. Scores run over 0..1, changes of a lively pair are about 0.1.
 TOLERANCE = 2e-4
 STORED_TOLERANCE = 2e-2
+# int8 against PyTorch on real faces: RMS difference of the change vectors over their RMS, and
+# mean difference of the scores. Twice these change F1@2 and rho by less than 0.01 (docs/training.md).
+INT8_CHANGE = 0.10
+INT8_SCORE = 0.01
 SMALLEST_PACKED = 2048
+PRECISIONS = ('int8', 'float')
 
 
 class StreamingStep(nn.Module):
@@ -51,15 +68,18 @@ class StreamingStep(nn.Module):
 
     def __init__(self, net: KeyframeNet, crop_px: int, gain: float = 1.0) -> None:
         super().__init__()
-        self.net, self.gain = net, gain
+        self.net, self.crop_px, self.gain = net, crop_px, gain
         shapes = {
             'state_stride4': (1, 32, crop_px // 4, crop_px // 4),
             'state_stride8': (1, 64, crop_px // 8, crop_px // 8),
+            'state_image': (1, 1, crop_px, crop_px),
             'state_expression': (1, CHANGE_SIZE),
         }
         unused = set()
         if net.motion == 'none':
             unused = {'state_stride4', 'state_stride8'}
+        if not net.gradient:
+            unused.add('state_image')
         if not net.use_places:
             unused.add('state_expression')
         self.states = {name: shapes[name] for name in STATE_NAMES if name not in unused}
@@ -91,50 +111,100 @@ def load_network(checkpoint: Path) -> KeyframeNet:
     return net.eval()
 
 
-def export(net: KeyframeNet, crop_px: int, target: Path, gain: float = 1.0) -> float:
-    """Write the file and compare it with PyTorch on a fixed sequence.
+@dataclass(frozen=True)
+class Difference:
+    """How far an exported file is from PyTorch on a set of sequences.
+
+    Attributes:
+        largest: of scores and change vectors.
+        change: RMS of the change vectors' difference over the RMS of the change vectors.
+        score: mean of the scores' difference.
+    """
+
+    largest: float
+    change: float
+    score: float
+
+
+def export(
+    net: KeyframeNet,
+    crop_px: int,
+    target: Path,
+    gain: float = 1.0,
+    calibration: Sequence[np.ndarray] = (),
+    check: Sequence[np.ndarray] = (),
+) -> Difference:
+    """Write the file and compare it with PyTorch.
 
     Args:
         net: in eval mode.
         crop_px: edge of the crops.
         target: file to write.
         gain: see StreamingStep.
+        calibration: sequences of crops (n, S, S, 3); with them, compute in int8.
+        check: sequences of other people, for the check of int8; default: `calibration`.
 
     Returns:
-        The largest difference of score or change caused by the stored weights.
+        What the stored weights and int8 change: on `check`, or else on a fixed pattern.
 
     Raises:
-        ValueError: the check failed; the file is not left behind.
+        ValueError: a check failed; no file is left behind, and one of before stays as it was.
     """
-    step = StreamingStep(net.to(memory_format=torch.contiguous_format), crop_px, gain).eval()
+    net = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
+    reference = StreamingStep(net, crop_px, gain).eval()
+    pattern = [fixed_crops(crop_px)]
+    runtime_net = copy.deepcopy(net)
+    if calibration:
+        prepare(runtime_net, calibration)
+    if net.motion == 'flow':
+        runtime_net.flow_net = GraphFlow(runtime_net.flow_net)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        full, small = Path(folder) / 'full.onnx', Path(folder) / 'small.onnx'
+        trace(StreamingStep(runtime_net, crop_px, gain).eval(), full)
+        difference = compare(reference, full, [*pattern, *calibration[:2]])
+        if difference.largest > TOLERANCE:
+            raise ValueError(
+                f'PyTorch and onnxruntime differ by {difference.largest:.1e} > {TOLERANCE}'
+            )
+        if calibration:
+            quantise(full, small, calibration)
+        else:
+            full.rename(small)
+        model = onnx.load(small)
+        pack_weights(model)
+        onnx.checker.check_model(model, full_check=True)
+        onnx.save(model, small)
+        if calibration:
+            difference = compare(reference, small, check or calibration)
+            if difference.change > INT8_CHANGE or difference.score > INT8_SCORE:
+                raise ValueError(
+                    f'int8 changes the change vectors by {difference.change:.3f} of their size '
+                    f'(at most {INT8_CHANGE}) and the score by {difference.score:.4f} in the '
+                    f'mean (at most {INT8_SCORE}); --precision float does without'
+                )
+        else:
+            difference = compare(reference, small, pattern)
+            if difference.largest > STORED_TOLERANCE:
+                raise ValueError(f'stored weights change results by {difference.largest:.1e}')
+        small.replace(target)
+    return difference
+
+
+def trace(step: StreamingStep, file: Path) -> None:
+    """Write a step as ONNX in float32."""
+    crop_px = step.crop_px
     crop = torch.zeros(1, crop_px, crop_px, 3, dtype=torch.uint8)
     states = tuple(torch.zeros(shape) for shape in step.states.values())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    full = target.with_suffix('.full.onnx')
     torch.onnx.export(
         step,
         (crop, *states),
-        str(full),
+        str(file),
         input_names=['crop', *step.states],
         output_names=step.output_names(),
         opset_version=OPSET,
         dynamo=False,
     )
-    try:
-        difference = compare(step, full, fixed_crops(crop_px))
-        if difference > TOLERANCE:
-            raise ValueError(f'PyTorch and onnxruntime differ by {difference:.1e} > {TOLERANCE}')
-        model = onnx.load(full)
-        pack_weights(model)
-        onnx.checker.check_model(model, full_check=True)
-        onnx.save(model, target)
-        difference = compare(step, target, fixed_crops(crop_px))
-        if difference > STORED_TOLERANCE:
-            target.unlink()
-            raise ValueError(f'stored weights change results by {difference:.1e}')
-    finally:
-        full.unlink()
-    return difference
 
 
 def fixed_crops(crop_px: int, count: int = 6) -> np.ndarray:
@@ -150,20 +220,38 @@ def fixed_crops(crop_px: int, count: int = 6) -> np.ndarray:
 
 
 @torch.no_grad()
-def compare(step: StreamingStep, file: Path, crops: np.ndarray) -> float:
-    """Stream crops through PyTorch and the file; return the largest difference of the results."""
+def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) -> Difference:
+    """Stream sequences of crops through PyTorch and the file, each from empty states.
+
+    A sequence's first step, which has no frame before it, counts for the largest difference only.
+    """
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
-    states = [torch.zeros(shape) for shape in step.states.values()]
-    feeds = {name: s.numpy() for name, s in zip(step.states, states, strict=True)}
-    names, worst = step.output_names(), 0.0
-    for crop in crops:
-        expected = dict(zip(names, step(torch.from_numpy(crop[None]), *states), strict=True))
-        found = dict(zip(names, session.run(names, {'crop': crop[None], **feeds}), strict=True))
-        for name in ('score', 'change'):
-            worst = max(worst, float(np.abs(expected[name].numpy() - found[name]).max()))
-        states = [expected[f'next_{name}'] for name in step.states]
-        feeds = {name: found[f'next_{name}'] for name in step.states}
-    return worst
+    names, largest = step.output_names(), 0.0
+    wanted: list[np.ndarray] = []
+    apart: list[np.ndarray] = []
+    for crops in sequences:
+        states = [torch.zeros(shape) for shape in step.states.values()]
+        feeds = {name: s.numpy() for name, s in zip(step.states, states, strict=True)}
+        for i, crop in enumerate(crops):
+            expected = dict(zip(names, step(torch.from_numpy(crop[None]), *states), strict=True))
+            found = dict(
+                zip(names, session.run(names, {'crop': crop[None], **feeds}), strict=True)
+            )
+            row = np.concatenate([expected[n].numpy().ravel() for n in ('change', 'score')])
+            other = np.concatenate([found[n].ravel() for n in ('change', 'score')])
+            largest = max(largest, float(np.abs(other - row).max()))
+            if i > 0:
+                wanted.append(row)
+                apart.append(other - row)
+            states = [expected[f'next_{name}'] for name in step.states]
+            feeds = {name: found[f'next_{name}'] for name in step.states}
+    difference, values = np.stack(apart), np.stack(wanted)
+    size = float(np.sqrt(np.square(values[:, :-1]).mean())) + 1e-9
+    return Difference(
+        largest,
+        float(np.sqrt(np.square(difference[:, :-1]).mean())) / size,
+        float(np.abs(difference[:, -1]).mean()),
+    )
 
 
 def pack_weights(model: onnx.ModelProto) -> None:
@@ -177,7 +265,9 @@ def pack_weights(model: onnx.ModelProto) -> None:
     kept, new, nodes = [], [], []
     for weight in graph.initializer:
         size = math.prod(weight.dims)
-        if weight.data_type != TensorProto.FLOAT or size < SMALLEST_PACKED:
+        # What has one dimension are scales and biases: they stay exact.
+        small = size < SMALLEST_PACKED or len(weight.dims) < 2
+        if weight.data_type != TensorProto.FLOAT or small:
             kept.append(weight)
             continue
         value, name = numpy_helper.to_array(weight), weight.name
@@ -262,8 +352,8 @@ def write_manifest(manifest: Path, name: str, entry: dict[str, Any]) -> None:
     manifest.write_text(text, encoding='utf-8')
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Export a checkpoint."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Export a checkpoint; 2 when a check fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--checkpoint', type=Path, required=True)
     parser.add_argument('--name', default='keyframe_default')
@@ -272,19 +362,54 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--gain', type=float, default=1.0, help='see StreamingStep')
     parser.add_argument('--measured', type=Path, help='YAML with measured figures')
     parser.add_argument('--note', default='')
+    parser.add_argument('--precision', choices=PRECISIONS, default='int8')
+    parser.add_argument(
+        '--calibrate',
+        type=Path,
+        default=Path('data/clips'),
+        metavar='FOLDER',
+        help='cache of the training clips (training.data.clip_cache)',
+    )
     options = parser.parse_args(arguments)
     net = load_network(options.checkpoint)
     target = options.models / f'{options.name}.onnx'
-    difference = export(net, options.crop, target, options.gain)
+    calibration: list[np.ndarray] = []
+    check: list[np.ndarray] = []
+    try:
+        if options.precision == 'int8':
+            everyone = {file.stem for file in options.calibrate.glob('*.npy')}
+            held = everyone & set(held_out(options.checkpoint))
+            calibration = calibration_crops(
+                options.calibrate, sorted(everyone - held), options.crop
+            )
+            check = (
+                calibration_crops(options.calibrate, sorted(held), options.crop) if held else []
+            )
+        difference = export(net, options.crop, target, options.gain, calibration, check)
+    except ValueError as error:
+        print(f'{options.checkpoint}: {error}', file=sys.stderr)
+        return 2
     measured = yaml.safe_load(options.measured.read_text()) if options.measured else {}
     measured['change_gain'] = options.gain
-    measured['stored_weights_difference'] = float(f'{difference:.1e}')
+    measured['precision'] = options.precision
+    measured['difference_from_training'] = {
+        'change': float(f'{difference.change:.2g}'),
+        'score': float(f'{difference.score:.2g}'),
+    }
     entry = manifest_entry(net, target, options.crop, measured, options.note)
     write_manifest(options.models / 'manifest.yaml', options.name, entry)
     print(
-        f'{target}: {target.stat().st_size / 1e6:.1f} MB, stored weights differ {difference:.1e}'
+        f'{target}: {target.stat().st_size / 1e6:.1f} MB, {options.precision}, differs from PyTorch '
+        f'by {difference.change:.4f} of the change vectors and {difference.score:.4f} of the score'
     )
+    return 0
+
+
+def held_out(checkpoint: Path) -> list[str]:
+    """Return the clips a run did not train on, from the config.json beside its checkpoint."""
+    config = checkpoint.with_name('config.json')
+    return list(json.loads(config.read_text())['hold_out']) if config.exists() else []
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

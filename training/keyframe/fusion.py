@@ -13,16 +13,24 @@ from torch import Tensor, nn
 from training.data.labels import BLENDSHAPES, CHANGE_SIZE, ROTATION_WEIGHT
 from training.keyframe import resnet50
 from training.keyframe.fastflownet import FEATURE_CHANNELS, STRIDES, FastFlowNet, Pyramid, pool
+from training.keyframe.gradient_flow import image_motion, local_contrast, small_motion
 
 PLACE_CHANNELS = (32, 64, 96, 128)
 FUSED_CHANNELS = (48, 64, 96, 128, 192)
 PYRAMID_CHANNELS = (32, 64, 64, 64, 64)
 HIDDEN = 512
+# Motion from gradients: sets of pyramid channels measured each for themselves, what that and the
+# image's own motion add to the levels, and the latter again on an 8 x 8 grid at three scales.
+GRADIENT_GROUPS = 4
+GRADIENT_CHANNELS = (18, 10, 10, 8, 0)
+GRADIENT_POOLED = 3 * 2 * 8 * 8
+# Flow of a few tenths of a pixel becomes about one.
+GRADIENT_GAIN = 2.0
 # Features of consecutive frames differ by a tenth of their size or less, coarse ones least;
 # without a gain the motion would drown in the features themselves.
 DIFFERENCE_GAINS = (5.0, 7.0, 12.0, 20.0, 30.0)
 # Stages are named in the exported graph by what they hold.
-STATE_NAMES = ('state_stride4', 'state_stride8', 'state_expression')
+STATE_NAMES = ('state_stride4', 'state_stride8', 'state_image', 'state_expression')
 
 
 @dataclass
@@ -32,16 +40,18 @@ class FrameState:
     Attributes:
         stride4: (B, 32, S/4, S/4) pyramid features.
         stride8: (B, 64, S/8, S/8) pyramid features.
+        image: (B, 1, S, S) local contrast.
         expression: (B, 54) blendshapes and head rotation guessed from the frame alone.
     """
 
     stride4: Tensor
     stride8: Tensor
+    image: Tensor
     expression: Tensor
 
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
+    def tensors(self) -> tuple[Tensor, ...]:
         """Return the fields in the order of STATE_NAMES."""
-        return self.stride4, self.stride8, self.expression
+        return self.stride4, self.stride8, self.image, self.expression
 
     def select(self, index: Tensor) -> 'FrameState':
         """Return the frames of a batch at the indices."""
@@ -83,18 +93,25 @@ class KeyframeNet(nn.Module):
         motion: 'flow' is FastFlowNet; 'difference' only its pyramid, whose features are
             subtracted (the lite network); 'none' is the paper's baseline, ResNet-50 alone.
         use_places: with ResNet-50.
+        gradient: with motion measured from gradients (gradient_flow.py) beside it.
         dropout: before the last layer.
     """
 
     def __init__(
-        self, motion: str = 'flow', use_places: bool = True, dropout: float = 0.5
+        self,
+        motion: str = 'flow',
+        use_places: bool = True,
+        gradient: bool = False,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         if motion not in MOTIONS:
             raise ValueError(f'motion = {motion!r} must be one of {", ".join(MOTIONS)}')
         if motion == 'none' and not use_places:
             raise ValueError('a keyframe network needs motion, places or both')
-        self.motion, self.use_places = motion, use_places
+        if gradient and motion == 'none':
+            raise ValueError('gradients measure motion: motion = none must go without')
+        self.motion, self.use_places, self.gradient = motion, use_places, gradient
         if motion == 'flow':
             self.flow_net = FastFlowNet()
         elif motion == 'difference':
@@ -109,11 +126,16 @@ class KeyframeNet(nn.Module):
             )
             # How far the difference of two single-frame guesses is trusted, per channel.
             self.trust = nn.Parameter(torch.zeros(CHANGE_SIZE))
+        if gradient:
+            # Mixtures of features that can be followed; two to a set, which see two directions.
+            self.trackable = nn.ModuleList(
+                [nn.Conv2d(c, 2 * GRADIENT_GROUPS, 1, bias=False) for c in PYRAMID_CHANNELS[:-1]]
+            )
         fuse, before = [], 0
         for level, width in enumerate(FUSED_CHANNELS):
             inputs = before
             if motion != 'none':
-                inputs += 2 * PYRAMID_CHANNELS[level]
+                inputs += 2 * PYRAMID_CHANNELS[level] + gradient * GRADIENT_CHANNELS[level]
             if motion == 'flow':
                 inputs += FEATURE_CHANNELS + 2
             if use_places and level > 0:
@@ -121,7 +143,8 @@ class KeyframeNet(nn.Module):
             fuse.append(_fuse_block(inputs, width, level > 0) if inputs else nn.Identity())
             before = width if inputs else 0
         self.fuse = nn.ModuleList(fuse)
-        self.hidden = nn.Linear(FUSED_CHANNELS[-1] * 4 + 2 * CHANGE_SIZE * use_places, HIDDEN)
+        inputs = FUSED_CHANNELS[-1] * 4 + GRADIENT_POOLED * gradient + 2 * CHANGE_SIZE * use_places
+        self.hidden = nn.Linear(inputs, HIDDEN)
         self.drop = nn.Dropout(dropout)
         self.change = nn.Linear(HIDDEN, CHANGE_SIZE)
         self.score = nn.Linear(HIDDEN + 1, 1)
@@ -153,7 +176,11 @@ class KeyframeNet(nn.Module):
                 features, expression = self.place_net(small)
                 places = [s(f) for s, f in zip(self.squeeze, features, strict=True)]
             expression = expression.float()
-        return FrameState(stride4, stride8, expression), places
+        if self.gradient:
+            grey = local_contrast(image.mean(dim=1, keepdim=True))
+        else:
+            grey = image.new_zeros(batch, 1, 1, 1)
+        return FrameState(stride4, stride8, grey, expression), places
 
     def compare(
         self, current: FrameState, places: list[Tensor], previous: FrameState, half: bool = False
@@ -173,6 +200,8 @@ class KeyframeNet(nn.Module):
             before = pool(previous.stride4, previous.stride8)
             for level, (a, b) in enumerate(zip(now, before, strict=True)):
                 parts[level] += [DIFFERENCE_GAINS[level] * (a - b), a]
+            if self.gradient:
+                pooled = self._measure(current, previous, now, before, parts)
             if self.motion == 'flow':
                 flows, features = self.flow_net.match(now, before, half)
                 for level, found in enumerate(flows):
@@ -191,6 +220,8 @@ class KeyframeNet(nn.Module):
             raise ValueError('nothing to fuse')
 
         x = x.flatten(1).float()
+        if self.gradient:
+            x = torch.cat([x, pooled], dim=1)
         if self.use_places:
             step = current.expression - previous.expression
             x = torch.cat([x, 10 * step, current.expression], dim=1)
@@ -201,6 +232,32 @@ class KeyframeNet(nn.Module):
         size = change_size(change)[:, None]
         logit = self.score(torch.cat([x, 4 * torch.log(size + 0.02)], dim=1))[:, 0]
         return PairResult(change, logit, flows, x)
+
+    def _measure(
+        self,
+        current: FrameState,
+        previous: FrameState,
+        now: list[Tensor],
+        before: list[Tensor],
+        parts: list[list[Tensor]],
+    ) -> Tensor:
+        """Add gradient flow of images and features to the levels' inputs.
+
+        Returns:
+            (B, GRADIENT_POOLED) image flow over the face, for a straight way to the answer.
+        """
+        fine, *coarse = image_motion(current.image, previous.image)
+        for level, found in zip((0, 0, 1, 2), (fine, *coarse), strict=True):
+            parts[level].append(GRADIENT_GAIN * found)
+        for level, (a, b) in enumerate(zip(now[:-1], before[:-1], strict=True)):
+            gain = GRADIENT_GAIN * STRIDES[level]
+            few = self.trackable[level]
+            parts[level].append(gain * small_motion(few(a), few(b), groups=GRADIENT_GROUPS))
+        side = coarse[-1].shape[-1]
+        pooled = [
+            F.avg_pool2d(f, f.shape[-1] // side) if f.shape[-1] > side else f for f in coarse
+        ]
+        return GRADIENT_GAIN * torch.cat(pooled, dim=1).flatten(1)
 
     def forward(self, current: Tensor, previous: Tensor) -> PairResult:
         """Compare two (B, 3, S, S) images."""
