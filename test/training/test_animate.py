@@ -8,9 +8,9 @@ pytest.importorskip('numba')
 from fake_faces import fake_points
 from scipy.spatial.transform import Rotation
 
-from training.data import animate, clip_cache, face_mesh
+from training.data import animate, clip_cache, face_mesh, face_warp
 
-S = animate.CANVAS_PX
+S = face_warp.CANVAS_PX
 
 
 def picture():
@@ -22,7 +22,7 @@ def picture():
 def face():
     flat = fake_points()
     bulge = 0.004 * ((flat - 96) ** 2).sum(axis=1)
-    return animate.Face(picture(), np.column_stack([flat, bulge]), np.eye(3))
+    return face_warp.Face(picture(), np.column_stack([flat, bulge]), np.eye(3))
 
 
 def test_mirror_order_knows_the_pairs():
@@ -57,7 +57,7 @@ def test_motion_of_the_lips_goes_to_the_lips_of_a_larger_face():
     open_lips = points.copy()
     open_lips[14, 1] += 6
     motion = animate.take_motion(np.stack([points, open_lips]), np.tile(np.eye(3), (2, 1, 1)))
-    wide = animate.Face(picture(), (points - 96) * 1.2 + 96, np.eye(3))
+    wide = face_warp.Face(picture(), (points - 96) * 1.2 + 96, np.eye(3))
     moved = animate.move_points(wide, motion, skin=1.0, head=0.0)
     step = moved[1] - moved[0]
     assert step[14, 1] == pytest.approx(6 * 1.2)
@@ -66,7 +66,7 @@ def test_motion_of_the_lips_goes_to_the_lips_of_a_larger_face():
 
 def test_a_face_drawn_where_it_was_is_the_photograph_and_opened_lips_show_the_mouth():
     own = face()
-    mesh = animate.Mesh(own)
+    mesh = face_warp.Mesh(own)
     mouth = np.array([5.0, 5.0, 30.0])
     still = mesh.draw(own.points, mouth)
     # Slivers of triangles may miss a pixel.

@@ -22,43 +22,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.spatial import Delaunay
 from scipy.spatial.transform import Rotation
 
-from training.data.face_mesh import (
-    INNER_LIPS,
-    LEFT_IRIS,
-    LEFT_LIDS,
-    OUTER_EYE_CORNERS,
-    OUTLINE,
-    RIGHT_IRIS,
-    RIGHT_LIDS,
-    RIGID,
-)
+from training.data.face_mesh import RIGID
+from training.data.face_warp import CANVAS_PX, Face, Mesh, eye_distance
 from training.data.labels import Labels, load_labels
-from training.synthetic.rasteriser import interpolate_corners, rasterise
 
-CANVAS_PX = 192
 FRAMES = 12
 FPS = 25.0
-EYES = ([*RIGHT_LIDS, *RIGHT_IRIS], [*LEFT_LIDS, *LEFT_IRIS])
 # Camera axes of head poses (x right, y up, z to the viewer) against image axes.
 FLIP = np.diag([1.0, -1.0, -1.0])
-
-
-@dataclass(frozen=True)
-class Face:
-    """One face image on the canvas.
-
-    Attributes:
-        image: (S, S, 3) uint8 BGR.
-        points: (478, 3) landmarks [px], z grows away from the viewer.
-        rotation: (3, 3) of the head in image axes.
-    """
-
-    image: np.ndarray
-    points: np.ndarray
-    rotation: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -103,11 +76,6 @@ def load_faces(file: Path, smallest_px: int = 90) -> list[Face]:
         moved[:, :2] += 0.5 * scale - 0.5
         faces.append(Face(canvas, moved, FLIP @ pose @ FLIP))
     return faces
-
-
-def eye_distance(points: np.ndarray) -> float:
-    """Return the distance of the outer eye corners of (478, 3) points [px]."""
-    return float(np.linalg.norm(points[OUTER_EYE_CORNERS[0]] - points[OUTER_EYE_CORNERS[1]]))
 
 
 def take_motion(points: np.ndarray, rotation: np.ndarray) -> Motion:
@@ -182,85 +150,6 @@ def move_points(face: Face, motion: Motion, skin: float, head: float) -> np.ndar
         place[:, :2] += 0.3 * head * unit * shift
         moved.append(place)
     return np.stack(moved)
-
-
-class Mesh:
-    """The triangles of one face image: landmarks, two rings around the face, the canvas edge."""
-
-    def __init__(self, face: Face) -> None:
-        self._image = face.image
-        source = self._extend(face.points, face.points)
-        self._source = source[:, :2].astype(np.float32)
-        triangles = Delaunay(self._source).simplices.astype(np.int32)
-        self._triangles = triangles
-        corners = self._source[triangles]
-        self._corners = np.ascontiguousarray(corners, np.float32)
-        # Eyeballs are drawn behind the lids, so that lids close over them.
-        self._bias = np.ones(len(triangles), np.float32)
-        for eye in EYES:
-            self._bias[np.isin(triangles, eye).all(axis=1)] = 0.5
-        self._points = face.points
-        self._gap = lip_gap(face.points)
-
-    def _extend(self, points: np.ndarray, first: np.ndarray) -> np.ndarray:
-        """Add the rings and the canvas edge to (478, 3) landmarks."""
-        middle = first[OUTLINE].mean(axis=0)
-        rings = []
-        for reach, share in ((1.3, 0.6), (1.7, 0.15)):
-            home = middle + (first[OUTLINE] - middle) * reach
-            home[:, 2] = first[OUTLINE, 2].max() + 10 * reach
-            moved = share * (points[OUTLINE] - first[OUTLINE])
-            moved[:, 2] = 0
-            rings.append(home + moved)
-        far = np.linspace(-0.6, 1.6, 7) * CANVAS_PX
-        low, high = np.full_like(far, far[0]), np.full_like(far, far[-1])
-        edge = np.concatenate(
-            [np.stack(pair, 1) for pair in ((far, low), (far, high), (low, far), (high, far))]
-        )
-        edge = np.concatenate([edge, np.full((len(edge), 1), 150.0)], axis=1)
-        return np.concatenate([points, *rings, np.unique(edge, axis=0)])
-
-    def draw(self, points: np.ndarray, mouth: np.ndarray) -> np.ndarray:
-        """Draw the face with moved landmarks.
-
-        Args:
-            points: (478, 3) landmarks [px].
-            mouth: (3,) colour of what opening lips show.
-
-        Returns:
-            (S, S, 3) uint8 BGR.
-        """
-        place = self._extend(points, self._points)
-        # Sample (i, j) of the rasteriser lies at (j + 0.5, i + 0.5); pixel centres here at (j, i).
-        screen = np.ascontiguousarray(place[:, :2] + 0.5, np.float32)
-        depth = (1 / (1000 + place[:, 2])).astype(np.float32)
-        both = np.ones(len(self._triangles), np.bool_)
-        ids, _ = rasterise(screen, depth, self._triangles, both, self._bias, CANVAS_PX, CANVAS_PX)
-        source = interpolate_corners(ids, screen, self._triangles, self._corners)
-        image = cv2.remap(
-            self._image, source[..., 0], source[..., 1], cv2.INTER_CUBIC, None,
-            cv2.BORDER_REPLICATE,
-        )  # fmt: skip
-        return self._open_mouth(image, points, mouth)
-
-    def _open_mouth(self, image: np.ndarray, points: np.ndarray, mouth: np.ndarray) -> np.ndarray:
-        """Lips that part stretch the line between them; paint the inside of the mouth there."""
-        more = lip_gap(points) - self._gap
-        # Lips that are parted in the photograph have something between them already.
-        closed = np.clip(1 - self._gap / 0.04, 0, 1)
-        strength = float(closed * np.clip((more - 0.01) / 0.06, 0, 1))
-        if strength <= 0:
-            return image
-        mask = np.zeros(image.shape[:2], np.uint8)
-        outline = np.round(points[INNER_LIPS, :2] * 16).astype(np.int32)
-        cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, shift=4)
-        alpha = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None].astype(np.float32) / 255 * strength
-        return (image * (1 - alpha) + mouth * alpha).astype(np.uint8)
-
-
-def lip_gap(points: np.ndarray) -> float:
-    """Return the distance between the inner lips of (478, 3) points, in eye distances."""
-    return float(np.linalg.norm(points[13] - points[14])) / eye_distance(points)
 
 
 def sequences(
@@ -357,6 +246,7 @@ def main() -> None:
         '--model', type=Path, default=Path('../shared/models/face_landmarker.task')
     )
     parser.add_argument('--out', type=Path, default=Path('data/animated'))
+    parser.add_argument('--sheet', type=Path, help='only draw some sequences to this picture')
     parser.add_argument('--sequences', type=int, default=250)
     parser.add_argument('--seed', type=int, default=1, help='also names the shard')
     arguments = parser.parse_args()
@@ -369,6 +259,11 @@ def main() -> None:
             with np.load(file) as data:
                 clips.append((data['landmarks_q'].astype(np.float32) / 16, labels))
     print(f'{len(faces)} faces, {len(clips)} clips', flush=True)
+    if arguments.sheet:
+        drawn = sequences(faces, clips, arguments.seed)
+        rows = [np.hstack(next(drawn)[::3]) for _ in range(8)]
+        cv2.imwrite(str(arguments.sheet), np.vstack(rows))
+        return
     teacher = Teacher(arguments.model)
     frames, rows, begin = [], [], time.monotonic()
     source = sequences(faces, clips, arguments.seed)
