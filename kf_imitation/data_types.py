@@ -4,7 +4,7 @@ Left and right are the person's own. Images are BGR, uint8, rows first. Stamps a
 nanoseconds, so that they survive ROS messages and bags unchanged.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,9 @@ class Keyframe:
         threshold: what the prominence or the accumulated change had to pass.
         committed_stamp_ns: capture stamp of the frame that let the detector decide.
         mode: 'peak', 'settle' or 'travel'.
+        score_before: of the frame before it; None where that has no score.
+        score_after: of the frame after it as far as it was known at commitment; None where
+            nothing was known.
     """
 
     index: int
@@ -117,6 +120,9 @@ class Keyframe:
     threshold: float
     committed_stamp_ns: int
     mode: str
+    # Neighbours explain a keyframe, they do not make it another one.
+    score_before: float | None = field(default=None, compare=False)
+    score_after: float | None = field(default=None, compare=False)
 
     @property
     def commit_delay_s(self) -> float:

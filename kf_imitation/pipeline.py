@@ -5,7 +5,7 @@ Both are deterministic: no wall clock, only the stamps of the frames.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from kf_imitation.data_types import (
     Expression,
     FaceImage,
     FaceRegion,
+    FloatArray,
     Frame,
     FrameScore,
     HeadPose,
@@ -28,8 +29,10 @@ from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.face.face_tracker import FaceSettings, FaceTracker
 from kf_imitation.keyframe.change_scorer import ChangeScorer
 from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.explanation import Explanation, explain_pair
 from kf_imitation.keyframe.score_smoother import Smoothing
 from kf_imitation.keyframe.selector import KeyframeSelector, Selection
+from kf_imitation.keyframe.streaming_model import ScoredPair
 from kf_imitation.landmarks.head_pose import solve_head_pose
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.onnx_model import OnnxModel
@@ -54,10 +57,20 @@ class FrameScorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ChosenFrame:
-    """A keyframe and the face in it."""
+    """A keyframe and the face in it.
+
+    Attributes:
+        keyframe: which frame, and why it passed.
+        face: cut out of it.
+        pair: what the network compared, for `FacePipeline.explain`; None where the scorer keeps
+            nothing of the kind.
+        change: (54,) smoothed change vector that the score was made from, or None.
+    """
 
     keyframe: Keyframe
     face: FaceImage
+    pair: ScoredPair | None = None
+    change: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +109,7 @@ class FacePipeline:
         self._selector = selector
         self._crop_px = crop_px
         self._ledger = ledger
-        self._crops: deque[tuple[int, FaceImage]] = deque()
+        self._crops: deque[tuple[int, FaceImage, ScoredPair | None]] = deque()
 
     @property
     def settings(self) -> DetectorSettings:
@@ -149,22 +162,45 @@ class FacePipeline:
         """Change the tracker's settings while it runs."""
         self._tracker.set_settings(settings)
 
+    def explain(self, chosen: ChosenFrame) -> Explanation | None:
+        """Say why a frame was chosen; costs up to three runs of the score model.
+
+        May be called from another thread while frames are pushed.
+
+        Args:
+            chosen: of this pipeline.
+
+        Returns:
+            None where the scorer's answer cannot be taken apart (baselines).
+        """
+        if not isinstance(self._scorer, ChangeScorer):
+            return None
+        if chosen.pair is None or chosen.change is None:
+            return None
+        with self._ledger.timed('explain'):
+            return explain_pair(self._scorer.model, chosen.pair, chosen.change)
+
     def _finish(self, selection: Selection) -> FaceStep:
-        chosen = self._choose(selection.keyframes)
+        chosen = self._choose(selection)
         return FaceStep(None, self._tracker.state, tuple(selection.scores), tuple(chosen))
 
-    def _choose(self, keyframes: Sequence[Keyframe]) -> list[ChosenFrame]:
-        self._ledger.add('keyframes', len(keyframes))
-        if not keyframes:
+    def _choose(self, selection: Selection) -> list[ChosenFrame]:
+        self._ledger.add('keyframes', len(selection.keyframes))
+        if not selection.keyframes:
             return []  # most frames
-        crops = dict(self._crops)
-        for keyframe in keyframes:
+        kept = {index: (face, pair) for index, face, pair in self._crops}
+        changes = {score.index: score.change for score in selection.scores}
+        for keyframe in selection.keyframes:
             self._ledger.observe('commit delay', keyframe.commit_delay_s)
-        return [ChosenFrame(keyframe, crops[keyframe.index]) for keyframe in keyframes]
+        return [
+            ChosenFrame(keyframe, *kept[keyframe.index], changes.get(keyframe.index))
+            for keyframe in selection.keyframes
+        ]
 
     def _keep_crop(self, frame: Frame, region: FaceRegion | None) -> None:
         if region is not None:
-            self._crops.append((frame.index, cut_face(frame, region, self._crop_px)))
+            pair = self._scorer.pair if isinstance(self._scorer, ChangeScorer) else None
+            self._crops.append((frame.index, cut_face(frame, region, self._crop_px), pair))
         oldest_ns = frame.stamp_ns - round((self.settings.commit_delay_s + _CROP_MARGIN_S) * 1e9)
         while self._crops and self._crops[0][1].stamp_ns < oldest_ns:
             self._crops.popleft()

@@ -5,7 +5,7 @@ from math import inf
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector import make_detector
-from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.detector_settings import CAUSAL, DetectorSettings
 from kf_imitation.keyframe.score_smoother import Estimate, ScoreSmoother, Smoothing
 
 
@@ -26,8 +26,8 @@ class KeyframeSelector:
     """Smooths the scores and finds keyframes among them; one for nodes and offline use alike.
 
     A score is final, and its frame is judged, as late as the commit delay allows: with more
-    frames after it there is less noise, and fewer higher peaks are missed. The mode `travel` does
-    not look ahead; its keyframes have no delay.
+    frames after it there is less noise, and fewer higher peaks are missed. The modes
+    `travel` and `combined` do not look ahead; their keyframes have no delay.
     """
 
     def __init__(self, settings: DetectorSettings, smoothing: Smoothing | None = None) -> None:
@@ -43,7 +43,7 @@ class KeyframeSelector:
 
     @property
     def smoothing(self) -> Smoothing:
-        """How the scores are smoothed; `travel` carries the newest change on instead."""
+        """How the scores are smoothed; `travel` and `combined` carry the newest change on."""
         return self._smoothing
 
     def configure(self, settings: DetectorSettings) -> Selection:
@@ -64,13 +64,14 @@ class KeyframeSelector:
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another source."""
-        if self._settings.mode == 'travel':
+        if self._settings.mode in CAUSAL:
             # Nothing is waited for, and a movement is taken to go on.
             smoothing = replace(self._smoothing, forecast_s=inf)
             self._smoother = ScoreSmoother(0.0, smoothing, wait_for_next=False)
         else:
             self._smoother = ScoreSmoother(self._settings.commit_delay_s, self._smoothing)
         self._detector = make_detector(self._settings)
+        self._last_score: float | None = None
 
     def push(self, score: FrameScore) -> Selection:
         """Take the raw score of the newest frame."""
@@ -84,8 +85,18 @@ class KeyframeSelector:
         return rest
 
     def _select(self, estimates: list[Estimate]) -> Selection:
-        judged = (self._detector.push(e.score, e.ahead) for e in estimates)
-        return Selection(
-            [estimate.score for estimate in estimates],
-            [replace(k, committed_stamp_ns=self._newest_ns) for k in judged if k is not None],
-        )
+        keyframes = []
+        for estimate in estimates:
+            score, ahead = estimate.score, estimate.ahead
+            keyframe = self._detector.push(score, ahead)
+            if keyframe is not None:
+                keyframes.append(
+                    replace(
+                        keyframe,
+                        committed_stamp_ns=self._newest_ns,
+                        score_before=self._last_score,
+                        score_after=ahead[0].score if ahead else None,
+                    )
+                )
+            self._last_score = score.score
+        return Selection([estimate.score for estimate in estimates], keyframes)

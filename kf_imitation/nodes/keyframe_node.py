@@ -1,23 +1,23 @@
 """Keyframe node: every frame's score, and the face crops of the keyframes."""
 
-import math
 import sys
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
-import cv2
 from geometry_msgs.msg import PolygonStamped
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
 
-from kf_imitation.data_types import Frame, FrameScore
+from kf_imitation.data_types import Frame
 from kf_imitation.errors import SourceError
 from kf_imitation.nodes import qos
-from kf_imitation.nodes.conversions import from_image, header, to_image, to_ns, to_scalars
+from kf_imitation.nodes.conversions import from_image, header, to_image, to_ns
+from kf_imitation.nodes.explainer import Explainer
 from kf_imitation.nodes.face_messages import to_region
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
+from kf_imitation.overlay.live_overlay import LiveOverlay
 from kf_imitation.params import Value
 from kf_imitation.pipeline import (
     ChosenFrame,
@@ -37,7 +37,8 @@ class KeyframeNode(KfNode):
 
     Every frame is answered at once by face/region with the frame's stamp (no points: no face),
     and later, when its score is final, by one keyframe/explanation with is_keyframe 0. A keyframe
-    is one more explanation with is_keyframe 1, and its crop on keyframe/image.
+    is one more explanation with is_keyframe 1, and its crop on keyframe/image. Explanations of a
+    live camera and keyframe/annotated are made while somebody subscribes.
     """
 
     def __init__(
@@ -70,11 +71,12 @@ class KeyframeNode(KfNode):
         per_frame, few = qos.per_frame_publisher(), qos.keyframe_topics()
         self._regions = self.create_publisher(PolygonStamped, 'face/region', per_frame)
         self._scores = self.create_publisher(Float32, 'keyframe/score', per_frame)
-        self._explanations = self.create_publisher(JointState, 'keyframe/explanation', per_frame)
+        self._overlay = LiveOverlay()
+        self._explainer = Explainer(self, self._pipeline, lossless, self._overlay.tell)
         self._crop_infos = self.create_publisher(CameraInfo, 'keyframe/camera_info', few)
         self._crops = self.create_publisher(Image, 'keyframe/image', few)
         self._annotated = self.create_publisher(Image, 'keyframe/annotated', 2)
-        self.create_timer(0.1, self._flush_if_idle)
+        self.steady_timer(0.1, self._flush_if_idle)
         profile = qos.frame_subscription(lossless)
         self.create_subscription(CameraInfo, 'camera_info', self._on_info, profile)
         self.create_subscription(Image, 'image_raw', self._on_image, profile)
@@ -90,6 +92,15 @@ class KeyframeNode(KfNode):
         self._publish(self._pipeline.configure(detector_settings(self.settings)))
         self._pipeline.configure_face(face_settings(self.settings))
 
+    @property
+    def quiet(self) -> bool:
+        """Whether every keyframe is explained."""
+        return self._explainer.idle
+
+    def close(self) -> None:
+        """End the explainer's thread."""
+        self._explainer.close()
+
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
@@ -99,6 +110,8 @@ class KeyframeNode(KfNode):
         if stamp_ns <= self._last_ns:
             # A bag that starts again, or a clock that was set back.
             self._pipeline.reset()
+            self._overlay.reset()
+            self._explainer.reset()
         try:
             frame = Frame(self._index, stamp_ns, from_image(message))
         except SourceError as fault:
@@ -110,7 +123,8 @@ class KeyframeNode(KfNode):
         self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))
         self._publish(step)
         if self._annotated.get_subscription_count():
-            self._annotated.publish(annotated(frame, step, self._frame_id))
+            drawn = self._overlay.draw(frame, step.region, step.state)
+            self._annotated.publish(to_image(drawn, stamp_ns, self._frame_id))
         self._last_done_s = monotonic()
 
     def _flush_if_idle(self) -> None:
@@ -122,20 +136,13 @@ class KeyframeNode(KfNode):
         for score in step.scores:
             if score.score is not None:
                 self._scores.publish(Float32(data=float(score.score)))
-            self._explanations.publish(self._explain(score))
+            self._explainer.frame(score, self._frame_id)
         for chosen in step.chosen:
             self._publish_keyframe(chosen)
-
-    def _explain(self, score: FrameScore) -> JointState:
-        return self._scalars(
-            score.stamp_ns,
-            score=math.nan if score.score is None else score.score,
-            flow_px=score.flow_px,
-            face=score.region is not None,
-        )
+        self._overlay.add(step.scores, [chosen.keyframe for chosen in step.chosen])
 
     def _publish_keyframe(self, chosen: ChosenFrame) -> None:
-        keyframe, face = chosen.keyframe, chosen.face
+        face = chosen.face
         info = CameraInfo(
             header=header(face.stamp_ns, self._frame_id),
             height=self._info.height,
@@ -150,44 +157,8 @@ class KeyframeNode(KfNode):
         info.roi.width, info.roi.height = face.width, face.height
         self._crop_infos.publish(info)
         self._crops.publish(to_image(face.bgr, face.stamp_ns, self._frame_id))
-        self._explanations.publish(
-            self._scalars(
-                keyframe.stamp_ns,
-                score=keyframe.score,
-                face=True,
-                prominence=keyframe.prominence,
-                threshold=keyframe.threshold,
-                is_keyframe=True,
-                commit_delay_s=keyframe.commit_delay_s,
-            )
-        )
-
-    def _scalars(self, stamp_ns: int, **known: float) -> JointState:
-        """Return an explanation: always the same names, so that plots have no gaps."""
-        values: dict[str, float] = {
-            'score': math.nan,
-            'threshold': self._pipeline.settings.prominence,
-            'prominence': 0.0,
-            'flow_px': 0.0,
-            'face': 0.0,
-            'is_keyframe': 0.0,
-            'commit_delay_s': 0.0,
-            'latency_ms': (self.get_clock().now().nanoseconds - stamp_ns) * 1e-6,
-        }
-        return to_scalars(stamp_ns, {**values, **known}, self._frame_id)
-
-
-def annotated(frame: Frame, step: FaceStep, frame_id: str) -> Image:
-    """Draw face region, newest score and keyframes into a copy of the frame."""
-    picture = frame.bgr.copy()
-    colour = (0, 0, 255) if step.chosen else (0, 200, 0)
-    if step.region is not None:
-        left, top, size = int(step.region.x), int(step.region.y), int(step.region.size)
-        cv2.rectangle(picture, (left, top), (left + size, top + size), colour, 2)
-    score = step.scores[-1].score if step.scores else None
-    text = step.state if score is None else f'score {score:.2f}'
-    cv2.putText(picture, text, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
-    return to_image(picture, frame.stamp_ns, frame_id)
+        watched = bool(self._annotated.get_subscription_count())
+        self._explainer.keyframe(chosen, self._frame_id, watched)
 
 
 def main(args: list[str] | None = None) -> int:

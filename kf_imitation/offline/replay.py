@@ -30,7 +30,7 @@ from kf_imitation.offline.output import OutputError, check_free, new_file, new_f
 from kf_imitation.offline.run_bag import RunBag
 from kf_imitation.offline.run_facts import write_crops, write_facts
 from kf_imitation.offline.run_record import PosedKeyframe, RadArray, RunRecord
-from kf_imitation.offline.run_video import write_video
+from kf_imitation.offline.run_video import VideoRun, write_video
 from kf_imitation.offline.simulation import VirtualHead
 from kf_imitation.offline.summary import write_summary
 from kf_imitation.offline.video_writer import check_suffix
@@ -244,7 +244,7 @@ def run(args: argparse.Namespace) -> int:
             source.close()
             source.open()
             with _progress(source, 'video') as advance:
-                write_video(video, source, record, channels_of, advance)
+                write_video(video, source, VideoRun.of_replay(record), channels_of, advance)
     Console(width=None if sys.stdout.isatty() else 100).print(
         run_table(_figures(record, stages.ledger, elapsed_s))
     )
@@ -283,6 +283,8 @@ def _pose(chosen: ChosenFrame, stages: Stages, camera: CameraModel) -> PosedKeyf
         reading.pose,
         reading.expression,
         goal_rad,
+        chosen.change,
+        stages.face.explain(chosen),
     )
 
 

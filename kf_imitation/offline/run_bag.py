@@ -1,11 +1,12 @@
 """The bag of an offline run: the topics of the nodes, in the order of virtual time."""
 
-import math
+from math import nan
 from pathlib import Path
 from types import TracebackType
 
 from kf_imitation.data_types import CameraModel, Frame, FrameScore
 from kf_imitation.graph import RECORDED
+from kf_imitation.keyframe.explanation_values import frame_values, keyframe_values
 from kf_imitation.offline.bag_messages import BagTopics
 from kf_imitation.offline.bag_writer import BagWriter
 from kf_imitation.offline.run_record import PosedKeyframe
@@ -37,6 +38,7 @@ class RunBag:
         self._topics = BagTopics(self._writer)
         self._threshold = threshold
         self._region_ns = -1
+        self._last: int | None = None  # stamp of the newest keyframe
         for topic, message_type in RECORDED.items():
             if topic not in _LIVE_ONLY:
                 self._writer.declare(topic, message_type)
@@ -53,16 +55,16 @@ class RunBag:
         """Write a keyframe and what was read from it."""
         keyframe, face = posed.keyframe, posed.face
         known_ns = keyframe.committed_stamp_ns
-        self._explain(
-            keyframe.stamp_ns,
-            known_ns,
-            score=keyframe.score,
-            face=1.0,
-            prominence=keyframe.prominence,
-            threshold=keyframe.threshold,
-            is_keyframe=1.0,
-            commit_delay_s=keyframe.commit_delay_s,
+        since_s = nan if self._last is None else (keyframe.stamp_ns - self._last) * 1e-9
+        self._last = keyframe.stamp_ns
+        values = keyframe_values(
+            keyframe,
+            (known_ns - keyframe.stamp_ns) * 1e-6,
+            posed.change,
+            posed.explanation,
+            since_s,
         )
+        self._topics.scalars('keyframe/explanation', values, keyframe.stamp_ns, known_ns)
         roi = face.x, face.y, face.width, face.height
         self._topics.camera_info(camera, face.stamp_ns, 'keyframe/camera_info', roi, known_ns)
         self._topics.landmarks(posed.landmarks, known_ns)
@@ -97,23 +99,5 @@ class RunBag:
     def _score(self, score: FrameScore, known_ns: int) -> None:
         if score.score is not None:
             self._topics.score(score.score, known_ns)
-        self._explain(
-            score.stamp_ns,
-            known_ns,
-            score=math.nan if score.score is None else score.score,
-            flow_px=score.flow_px,
-            face=float(score.region is not None),
-        )
-
-    def _explain(self, stamp_ns: int, known_ns: int, **known: float) -> None:
-        values = {
-            'score': math.nan,
-            'threshold': self._threshold,
-            'prominence': 0.0,
-            'flow_px': 0.0,
-            'face': 0.0,
-            'is_keyframe': 0.0,
-            'commit_delay_s': 0.0,
-            'latency_ms': (known_ns - stamp_ns) * 1e-6,
-        }
-        self._topics.scalars('keyframe/explanation', {**values, **known}, stamp_ns, known_ns)
+        values = frame_values(score, self._threshold, (known_ns - score.stamp_ns) * 1e-6)
+        self._topics.scalars('keyframe/explanation', values, score.stamp_ns, known_ns)

@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from kf_imitation.data_types import (
     Expression,
     FaceImage,
+    FloatArray,
     FrameScore,
     HeadPose,
     Keyframe,
     Landmarks,
 )
+from kf_imitation.keyframe.explanation import Explanation
 
 RadArray = NDArray[np.float64]
 
@@ -29,6 +31,8 @@ class PosedKeyframe:
         pose: of the head.
         expression: channel values.
         goal_rad: (J,) joint goals that the robot was given at the commitment.
+        change: (54,) smoothed change vector that the score was made from, or None.
+        explanation: what the network saw it by; None where the scorer cannot tell.
     """
 
     keyframe: Keyframe
@@ -37,6 +41,8 @@ class PosedKeyframe:
     pose: HeadPose
     expression: Expression
     goal_rad: RadArray
+    change: FloatArray | None = None
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)

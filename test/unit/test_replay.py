@@ -85,6 +85,9 @@ class Face:
         rest, self.waiting = self.waiting, []
         return FaceStep(None, '', (), tuple(self.choose(f) for f in rest))
 
+    def explain(self, chosen):
+        return None
+
     def choose(self, frame):
         now = self.last.stamp_ns if hasattr(self, 'last') else frame.stamp_ns
         now = max(now, frame.stamp_ns + DELAY * FRAME_NS) if self.waiting else now
