@@ -71,6 +71,11 @@ class SimulatorProcess:
             code = self._process.wait(START_TIMEOUT_S)
             raise PortError(f'the simulated bus did not start (exit code {code})')
 
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
     def command(self, text: str) -> None:
         """Send a fault command."""
         assert self._process.stdin is not None
