@@ -45,6 +45,14 @@ RECORDED_IMAGES = {
     'image_raw': 'sensor_msgs/msg/Image',
     'keyframe/image': 'sensor_msgs/msg/Image',
 }
+# What is made only while somebody looks on.
+VIEWED = {
+    'keyframe/annotated': 'sensor_msgs/msg/Image',
+    'face/markers': 'visualization_msgs/msg/MarkerArray',
+    'avatar/image': 'sensor_msgs/msg/Image',
+}
+# Every topic of the graph that a view may show, by message type.
+TOPICS = {**RECORDED, **RECORDED_IMAGES, **VIEWED}
 # Results of every frame: kept by their publisher for a recorder that matches a moment late.
 PER_FRAME = ('face/region', 'keyframe/score', 'keyframe/explanation')
 
@@ -62,6 +70,7 @@ class RunOptions:
         realtime: play files at their own pace.
         params: file whose values lie above those of config/kf_imitation.yaml.
         namespace: of all nodes and relative topics.
+        avatar: draw the robot's face, as an image topic and on a page.
     """
 
     source: str = ''
@@ -72,6 +81,7 @@ class RunOptions:
     realtime: bool = True
     params: str = ''
     namespace: str = ''
+    avatar: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +150,9 @@ def build_graph(options: RunOptions) -> Graph:
         names.append('recorder')
     if lossless:
         camera['wait_for'] = ' '.join(names)
+    if options.avatar:
+        values['avatar']['robot'] = servo['robot']
+        names.append('avatar')
     nodes = tuple(NodeSpec(name, values[name]) for name in (*names, 'camera'))
     return Graph(nodes, options.namespace.strip('/'), lossless, options)
 

@@ -52,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--params', default='', metavar='FILE', help='parameters above config/kf_imitation.yaml'
     )
+    parser.add_argument(
+        '--avatar',
+        action='store_true',
+        help="draw the robot's face; the address of the page that shows it is printed",
+    )
     parser.add_argument('--namespace', default='', metavar='NAME', help='of nodes and topics')
 
 

@@ -247,6 +247,19 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
             'autostart', True, 'configure and activate at start; false waits for lifecycle calls'
         ),
     ),
+    'avatar': (
+        Parameter('robot', 'sim_face', 'name in config/robots, or a file'),
+        Parameter('size_px', 480, 'edge of the picture', 'px', 96, 1024),
+        Parameter('rate_hz', 15.0, 'most pictures per second', 'Hz', 0.5, 60, live=True),
+        Parameter(
+            'page_port',
+            8042,
+            'port of the page with the face, for browsers of this machine; 0: no page',
+            '',
+            0,
+            65535,
+        ),
+    ),
     'recorder': (
         Parameter('directory', '', 'bag folder to make; must not exist'),
         Parameter('images', False, 'record images too (they show people)'),

@@ -29,6 +29,7 @@ ARGUMENTS = (
     ('robot', '', 'name in config/robots, or a file; empty takes the parameter file'),
     ('port', '', 'serial device, simulated, or none; empty takes the robot file'),
     ('rviz', 'false', 'also start RViz with config/mimic.rviz (true or false)'),
+    ('avatar', 'false', "draw the robot's face on avatar/image and on a page (true or false)"),
     ('record', '', 'bag folder to make; empty records nothing'),
     ('record_images', 'false', 'record images too, which show people (true or false)'),
     ('namespace', '', 'of all nodes and relative topics'),
@@ -46,7 +47,7 @@ EYES = (
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the processes; a faulty argument raises before any of them starts."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    for name in ('rviz', 'record_images', 'realtime'):
+    for name in ('rviz', 'avatar', 'record_images', 'realtime'):
         given[name] = given[name].lower() in ('true', '1', 'yes')
     rviz = given.pop('rviz')
     graph = build_graph(RunOptions(**given))

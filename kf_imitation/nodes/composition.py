@@ -18,7 +18,7 @@ from kf_imitation.stats import Ledger
 # Python hands its lock over after at most this long; the default of 5 ms is half a bus cycle.
 _SWITCH_INTERVAL_S = 0.001
 # The source stops first, the servos rest while the recorder still listens.
-_CLOSING_ORDER = ('camera', 'keyframe', 'landmarks', 'servo', 'recorder')
+_CLOSING_ORDER = ('camera', 'keyframe', 'landmarks', 'servo', 'avatar', 'recorder')
 
 
 class Composition:

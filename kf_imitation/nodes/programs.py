@@ -28,6 +28,11 @@ def recorder_node() -> int:
     return _run('recorder_node')
 
 
+def avatar_node() -> int:
+    """Run the avatar node."""
+    return _run('avatar_node')
+
+
 def _run(name: str) -> int:
     # Loading takes a second or two, in which the node does not catch signals yet.
     try:

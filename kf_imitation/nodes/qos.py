@@ -58,6 +58,11 @@ def joint_topics() -> QoSProfile:
     return _profile(50)
 
 
+def newest() -> QoSProfile:
+    """A topic whose last message alone matters to whoever looks on."""
+    return _profile(1, ReliabilityPolicy.BEST_EFFORT)
+
+
 def record(transient_local: bool) -> QoSProfile:
     """Everything a recorder takes.
 
