@@ -92,7 +92,8 @@ class FacePage:
         seen = -1
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._number != seen, _AGAIN_S)
+                if not self._closed and self._number == seen:
+                    self._changed.wait(_AGAIN_S)
                 if self._closed:
                     return
                 seen, picture = self._number, self._picture
