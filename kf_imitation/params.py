@@ -162,9 +162,9 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
         ),
         Parameter(
             'detector.mode',
-            'peak',
-            'which frame is imitated (docs/architecture.md)',
-            one_of=('peak', 'settle', 'travel'),
+            'travel',
+            'which frame is imitated (docs/keyframes.md)',
+            one_of=('peak', 'settle', 'travel', 'combined'),
             live=True,
         ),
         Parameter(
@@ -235,6 +235,16 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
             's',
             0.1,
             3600,
+            live=True,
+        ),
+        Parameter(
+            'pose_patience_s',
+            0.15,
+            'longest that a joint on its way is kept from turning back, so that it reaches what '
+            'it was sent to; 0 lets every pose through at once',
+            's',
+            0,
+            1,
             live=True,
         ),
         Parameter(

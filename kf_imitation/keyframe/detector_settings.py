@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-MODES = ('peak', 'settle', 'travel')
+MODES = ('peak', 'settle', 'travel', 'combined')
+CAUSAL = ('travel', 'combined')  # modes without look-ahead and commit delay
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,12 +13,12 @@ class DetectorSettings:
     """Settings of every mode; docs/keyframes.md defines what they do.
 
     Attributes:
-        mode: 'peak', 'settle' or 'travel'.
+        mode: one of MODES.
         prominence: height of a peak over the valleys beside it, 0..1.
         threshold: peaks below do not count; 0 leaves it to the prominence.
         spacing_s: minimum time between keyframes [s], rounded to whole frames.
         commit_delay_s: latest commitment after the keyframe [s], smoothing included.
-        travel_quantum: raw change between two keyframes of `travel`.
+        travel_quantum: raw change between two keyframes of `travel` and `combined`.
     """
 
     mode: str = 'peak'

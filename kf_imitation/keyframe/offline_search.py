@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.detector_settings import DetectorSettings
+from kf_imitation.keyframe.detector_settings import CAUSAL, DetectorSettings
 from kf_imitation.keyframe.peak_detector import RIGHT_SHARE
 from kf_imitation.keyframe.score_scale import REFERENCE_S, raw_of_score
 from kf_imitation.keyframe.score_smoother import TOLERANCE_NS, Smoothing, smoothed
 from kf_imitation.keyframe.settle_detector import LEVEL_SHARE
 from kf_imitation.keyframe.spacing import Spacing
-from kf_imitation.keyframe.travel_detector import STILL_SHARE
+from kf_imitation.keyframe.travel_detector import STILL_SHARE, needed
 
 _Floats = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ def find_keyframes(
     Returns:
         What KeyframeSelector returns after all frames and a flush.
     """
-    search = {'peak': _peaks, 'settle': _settles, 'travel': _travels}[settings.mode]
+    search = _SEARCHES[settings.mode]
     keyframes: list[Keyframe] = []
     for part, closed_ns in _split(raw):
         segment = _estimate(part, closed_ns, settings, smoothing or Smoothing())
@@ -70,8 +70,8 @@ def find_keyframes(
                     stamp_ns=part[place].stamp_ns,
                     score=float(segment.heights[place]),
                     prominence=prominence,
-                    threshold=settings.travel_quantum
-                    if settings.mode == 'travel'
+                    threshold=needed(settings, float(segment.heights[place]))
+                    if settings.mode in CAUSAL
                     else settings.prominence,
                     committed_stamp_ns=segment.decided_ns[place],
                     mode=settings.mode,
@@ -91,14 +91,14 @@ def _split(raw: Sequence[FrameScore]) -> Iterator[tuple[Sequence[FrameScore], in
 def _estimate(
     part: Sequence[FrameScore], closed_ns: int, settings: DetectorSettings, smoothing: Smoothing
 ) -> _Segment:
-    travel = settings.mode == 'travel'
-    if travel:
+    causal = settings.mode in CAUSAL
+    if causal:
         smoothing = replace(smoothing, forecast_s=inf)
-    reach_ns = TOLERANCE_NS + (0 if travel else round(settings.commit_delay_s * 1e9))
+    reach_ns = TOLERANCE_NS + (0 if causal else round(settings.commit_delay_s * 1e9))
     due = np.array([s.stamp_ns + round(s.dt_s * 1e9) for s in part])
     frames, ahead, decided_ns = [], [], []
     for c, frame in enumerate(part):
-        first = c if travel else c + 1
+        first = c if causal else c + 1
         in_time = np.flatnonzero(due[first:] > frame.stamp_ns + reach_ns)
         last = first + int(in_time[0]) if len(in_time) else len(part) - 1
         decided_ns.append(part[last].stamp_ns if len(in_time) else closed_ns)
@@ -200,11 +200,15 @@ def _travels(
 ) -> Iterator[tuple[int, float]]:
     steps = np.array([raw_of_score(s.score or 0.0) * s.dt_s / REFERENCE_S for s in segment.frames])
     steps[segment.heights < max(settings.threshold, STILL_SHARE * settings.prominence)] = 0
+    quanta = np.array([needed(settings, float(height)) for height in segment.heights])
     begin = 0
     while begin < len(steps):
-        passed = np.flatnonzero(np.cumsum(steps[begin:]) >= settings.travel_quantum) + begin
+        passed = np.flatnonzero(np.cumsum(steps[begin:]) >= quanta[begin:]) + begin
         far = [p for p in passed if not _too_close(keyframes, segment.frames, int(p), settings)]
         if not far:
             return
         yield int(far[0]), 0.0  # the caller adds it to the keyframes
         begin = int(far[0]) + 1
+
+
+_SEARCHES = {'peak': _peaks, 'settle': _settles, 'travel': _travels, 'combined': _travels}

@@ -9,6 +9,8 @@ from kf_imitation.keyframe.spacing import Spacing
 
 # A still face never scores exactly 0; changes below this part of the prominence are noise.
 STILL_SHARE = 0.5
+# `combined`: what is left of a movement counts as a pose of its own from this share of the quantum.
+REST_SHARE = 0.3
 
 
 class TravelDetector:
@@ -18,6 +20,10 @@ class TravelDetector:
     is below STILL_SHARE of the prominence or below the threshold. When the sum since the
     last keyframe reaches the quantum and the spacing allows it, the frame is a keyframe and the
     sum starts at 0. A frame without a score starts it at 0 too.
+
+    The mode `combined` adds the end of a movement: a frame whose score is below the prominence is
+    a keyframe already when the sum reaches REST_SHARE of the quantum, so that a face at rest is
+    not imitated with up to a quantum missing.
     """
 
     def __init__(self, settings: DetectorSettings) -> None:
@@ -36,7 +42,7 @@ class TravelDetector:
         self._last_ns = score.stamp_ns
         if score.score >= max(settings.threshold, STILL_SHARE * settings.prominence):
             self._travelled += raw_of_score(score.score) * score.dt_s / REFERENCE_S
-        if self._travelled < settings.travel_quantum or not self._spacing.allows(
+        if self._travelled < needed(settings, score.score) or not self._spacing.allows(
             score.stamp_ns, interval_ns, settings.spacing_s
         ):
             return None
@@ -47,7 +53,13 @@ class TravelDetector:
             stamp_ns=score.stamp_ns,
             score=score.score,
             prominence=0.0,
-            threshold=settings.travel_quantum,
+            threshold=needed(settings, score.score),
             committed_stamp_ns=(ahead[-1] if ahead else score).stamp_ns,
-            mode='travel',
+            mode=settings.mode,
         )
+
+
+def needed(settings: DetectorSettings, score: float) -> float:
+    """The accumulated change that makes a frame with this score a keyframe."""
+    ends = settings.mode == 'combined' and score < settings.prominence
+    return settings.travel_quantum * (REST_SHARE if ends else 1.0)

@@ -95,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     values = merged_parameters(args.params)['keyframe']
     names = [name for name in args.methods.split(',') if name]
-    methods = load_methods(names, detector_settings(values), args.threads)
+    settings = replace(detector_settings(values), mode='peak')  # what the measures are about
+    methods = load_methods(names, settings, args.threads)
     videos = find_clips(args.directory)
     for path in (args.json, args.dump):
         if path is not None:

@@ -4,7 +4,8 @@ The definitions are benchmark.md, section 3 (imitation_metrics.py). Every method
 frames, the same landmarks and the same simulated servos; they differ only in which frames become
 poses and when that is known:
 
-peak, settle, travel: the keyframe modes, with their commit delay.
+peak, settle, travel, combined: the keyframe modes, with their commit delay, through the pose
+    budget of the robot (servo/pose_budget.py).
 every_frame: each frame with a face, at once.
 uniform: as many frames as the default mode chose, evenly spaced, at once; uniform_<mode>: as many
 as that mode chose.
@@ -41,10 +42,12 @@ from kf_imitation.graph import merged_parameters
 from kf_imitation.keyframe.baselines import FrameDifferenceScorer
 from kf_imitation.keyframe.change_scorer import ChangeScorer
 from kf_imitation.keyframe.detector_settings import MODES, DetectorSettings
+from kf_imitation.keyframe.score_smoother import Smoothing
 from kf_imitation.keyframe.selector import KeyframeSelector
 from kf_imitation.offline import imitation_metrics as metrics
 from kf_imitation.offline.channel_labels import label_channels
 from kf_imitation.offline.labels import find_clips, load_labels
+from kf_imitation.offline.methods import load_methods
 from kf_imitation.offline.output import check_free, new_file
 from kf_imitation.offline.replay import open_file, source_settings
 from kf_imitation.offline.run_record import JointTrace
@@ -58,6 +61,7 @@ from kf_imitation.pipeline import (
 )
 from kf_imitation.robot_config import RobotConfig, load_robot
 from kf_imitation.servo.joint_mapping import JointMapping
+from kf_imitation.servo.pose_budget import PoseBudget
 from kf_imitation.stats import Ledger
 
 Rows = NDArray[np.float64]
@@ -90,6 +94,7 @@ class Clip:
         readings: landmarks and head pose of each frame, None without a face.
         scores: raw, of the keyframe model.
         differences: raw, of the frame difference.
+        smoothing: of the model's scores.
     """
 
     name: str
@@ -99,6 +104,7 @@ class Clip:
     readings: Sequence[tuple[Landmarks, HeadPose] | None]
     scores: Sequence[FrameScore]
     differences: Sequence[FrameScore]
+    smoothing: Smoothing = Smoothing()
 
     @property
     def duration_s(self) -> float:
@@ -119,6 +125,8 @@ class ImitationMetrics:
         commands_per_s: poses sent.
         poses: how many.
         arrived: share of the poses that the robot reached before the next.
+        on_time: share of the poses that the joints had the time for, by the budget; NaN without.
+        merged: poses of which a joint's part was merged into a later one.
     """
 
     cosine: float
@@ -129,6 +137,8 @@ class ImitationMetrics:
     commands_per_s: float
     poses: int
     arrived: float
+    on_time: float = float('nan')
+    merged: int = 0
 
 
 class Imitator:
@@ -168,9 +178,12 @@ class Imitator:
     def poses(self, clip: Clip, method: str) -> list[Pose]:
         """Return the frames that a method sends, in order of time."""
         if method in MODES:
-            return _selected(clip.scores, replace(self.settings, mode=method))
+            settings = replace(self.settings, mode=method)
+            return _selected(clip.scores, settings, clip.smoothing)
         if method == 'frame_difference':
-            return _selected(clip.differences, replace(self.settings, mode='peak'))
+            peak = replace(self.settings, mode='peak')
+            tuned = load_methods([method], peak, 1)[0]  # config/evaluate.yaml
+            return _selected(clip.differences, tuned.settings, tuned.smoothing)
         if method == 'every_frame':
             return [Pose(i, int(stamp)) for i, stamp in enumerate(clip.stamps_ns)]
         mode = method.removeprefix('uniform').strip('_') or self.settings.mode
@@ -185,14 +198,25 @@ class Imitator:
             channels: 'landmarks' (what the robot will have) or 'labels' (perfect channels: what
                 is left is the choice of frames and the servos).
         """
-        poses, joints = self.run(clip, method, channels)
-        return measure(clip, poses, joints, self.robot_channels(joints))
+        budget = self.budget(method)
+        poses, joints = self.run(clip, method, channels, budget)
+        measured = measure(clip, poses, joints, self.robot_channels(joints))
+        if budget is None:
+            return measured
+        count = budget.count()
+        return replace(measured, on_time=count.share, merged=count.merged)
 
-    def run(self, clip: Clip, method: str, channels: str) -> tuple[list[Pose], JointTrace]:
+    def budget(self, method: str) -> PoseBudget | None:
+        """Return a fresh budget for the methods that choose their frames, else None."""
+        patience_s = self._values['servo']['pose_patience_s']
+        return PoseBudget(self._robot, patience_s) if method in MODES else None
+
+    def run(
+        self, clip: Clip, method: str, channels: str, budget: PoseBudget | None = None
+    ) -> tuple[list[Pose], JointTrace]:
         """Move the head through a method's poses; poses without a face are left out."""
-        head = VirtualHead(
-            self._robot, self._values['servo']['rate_hz'], self._values['servo']['hold_s']
-        )
+        servo = self._values['servo']
+        head = VirtualHead(self._robot, servo['rate_hz'], servo['hold_s'], budget)
         estimator = ExpressionEstimator(
             self._calibration, self._values['landmarks']['minimum_confidence']
         )
@@ -270,6 +294,7 @@ class ClipReader:
             readings[:count],
             scores[:count],
             differences[:count],
+            Smoothing.of_model(self._model.entry),
         )
 
 
@@ -414,6 +439,7 @@ def results_table(
         'reversals_per_s': '{:.2f}'.format,
         'commands_per_s': '{:.2f}'.format,
         'arrived': '{:.0%}'.format,
+        'on_time': lambda share: '' if math.isnan(share) else f'{share:.0%}',
     }
     for name in columns:
         table.add_column(name.replace('_', ' '), justify='right')
@@ -423,8 +449,10 @@ def results_table(
     return table
 
 
-def _selected(scores: Sequence[FrameScore], settings: DetectorSettings) -> list[Pose]:
-    selector = KeyframeSelector(settings)
+def _selected(
+    scores: Sequence[FrameScore], settings: DetectorSettings, smoothing: Smoothing
+) -> list[Pose]:
+    selector = KeyframeSelector(settings, smoothing)
     keyframes = [k for score in scores for k in selector.push(score).keyframes]
     keyframes += selector.flush().keyframes
     first = scores[0].index

@@ -46,6 +46,7 @@ from kf_imitation.robot_config import load_robot
 from kf_imitation.run_report import RunFigures, run_table
 from kf_imitation.servo.cycle import ServoCycle
 from kf_imitation.servo.joint_mapping import JointMapping
+from kf_imitation.servo.pose_budget import PoseBudget
 from kf_imitation.stats import Ledger
 
 # The head goes on for so long after the last frame, so that the last move is seen to its end.
@@ -168,7 +169,12 @@ def build_stages(values: dict[str, dict[str, Any]], robot_name: str) -> Stages:
         build_face_pipeline(values['keyframe'], ledger),
         build_expression_pipeline(values['landmarks'], ledger),
         mapping.goals,
-        VirtualHead(robot, servo['rate_hz'], servo['hold_s']),
+        VirtualHead(
+            robot,
+            servo['rate_hz'],
+            servo['hold_s'],
+            PoseBudget(robot, servo['pose_patience_s']),
+        ),
         ledger,
     )
 

@@ -10,6 +10,7 @@ from kf_imitation.robot_config import RobotConfig
 from kf_imitation.servo.controller import ServoController
 from kf_imitation.servo.cycle import ServoCycle
 from kf_imitation.servo.direct_bus import DirectBus
+from kf_imitation.servo.pose_budget import PoseBudget
 from kf_imitation.servo.simulated_bus import simulated_servos
 
 
@@ -23,13 +24,23 @@ class VirtualHead:
         robot: the head.
         rate_hz: cycles per second.
         hold_s: time without goal and face after which it relaxes.
+        budget: merges poses that the joints cannot reach; None sends every pose at once.
 
     Attributes:
         on_cycle: called with each cycle.
         refused: goals that the controller refused, each with its reason.
+        budget: as given.
     """
 
-    def __init__(self, robot: RobotConfig, rate_hz: float, hold_s: float) -> None:
+    def __init__(
+        self,
+        robot: RobotConfig,
+        rate_hz: float,
+        hold_s: float,
+        budget: PoseBudget | None = None,
+    ) -> None:
+        self.budget = budget
+        self._expression_ns = 0
         self.on_cycle: Callable[[ServoCycle], None] | None = None
         self.refused: list[str] = []
         self._now_s = 0.0
@@ -64,9 +75,9 @@ class VirtualHead:
         """
         self.advance(stamp_ns)
         self._set_clock(stamp_ns)
-        refusal = self._controller.set_goal(goal_rad, expression_ns)
-        if refusal:
-            self.refused.append(refusal)
+        if self.budget is not None:
+            goal_rad = self.budget.push(goal_rad, self._now_s)
+        self._give(goal_rad, expression_ns)
 
     def see_face(self, stamp_ns: int) -> None:
         """Keep the pose alive: the person is there, even while no keyframe comes."""
@@ -79,6 +90,8 @@ class VirtualHead:
         assert self._start_ns is not None, 'start() comes first'
         while (due_ns := self._due_ns()) <= until_ns:
             self._set_clock(due_ns)
+            if self.budget is not None and (goal := self.budget.due(self._now_s)) is not None:
+                self._give(goal, self._expression_ns + 1)  # a later part of the newest pose
             cycle = replace(self._controller.step(self._now_s), stamp_ns=due_ns)
             self._cycles.append(cycle)
             if self.on_cycle is not None:
@@ -95,6 +108,12 @@ class VirtualHead:
             np.array([c.commanded_rad for c in self._cycles]).reshape(shape),
             np.array([c.present_rad for c in self._cycles]).reshape(shape),
         )
+
+    def _give(self, goal_rad: RadArray, expression_ns: int) -> None:
+        self._expression_ns = expression_ns
+        refusal = self._controller.set_goal(goal_rad, expression_ns)
+        if refusal:
+            self.refused.append(refusal)
 
     def _due_ns(self) -> int:
         # Counted from the start, so that rounding does not add up.

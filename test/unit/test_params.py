@@ -54,7 +54,7 @@ def test_a_whole_number_passes_for_a_float_but_not_the_other_way_round():
 
 def test_a_text_outside_the_choice_is_refused_with_the_choice():
     assert check('keyframe', {'detector.mode': 'top'}) == [
-        "keyframe.detector.mode = 'top' must be one of peak, settle, travel"
+        "keyframe.detector.mode = 'top' must be one of peak, settle, travel, combined"
     ]
 
 

@@ -265,3 +265,15 @@ def test_travel_is_the_same_at_any_frame_rate():
     for fps in (15, 25, 60):
         assert len(by_rate[fps]) == pytest.approx(len(by_rate[30]), abs=1)
         assert by_rate[fps][0] == pytest.approx(by_rate[30][0], abs=2.01 / 30)
+
+
+def test_combined_adds_the_end_of_a_movement_that_is_short_of_the_quantum():
+    moving = [score_of_raw(0.1)] * 5  # half a quantum in all
+    values = [*moving, *[0.0] * 20]
+    quantum = DetectorSettings(mode='travel', travel_quantum=1.0)
+    assert select(recording(values), quantum) == []
+    found = select(recording(values), DetectorSettings(mode='combined', travel_quantum=1.0))
+    assert len(found) == 1
+    assert found[0].mode == 'combined'
+    assert found[0].commit_delay_s == 0.0
+    assert found[0].index >= len(moving)
