@@ -63,7 +63,7 @@ def channel_groups(
         for name in members:
             if name not in names:
                 continue
-            line: dict[str, Any] = {'name': name.replace('_', ' ')}
+            line: dict[str, Any] = {'name': _short(name, title)}
             person = rounded(values[:, names.index(name)], 4)
             if robot is None:
                 line |= {'time_s': person_s, 'value': person}
@@ -73,13 +73,19 @@ def channel_groups(
                     'value': rounded(robot[:, CHANNELS.index(name)], 4),
                     'other': person,
                     'other_time_s': person_s,
-                    'other_name': 'person at keyframes',
+                    'other_name': 'person',
                     'other_mode': 'markers',
                 }
             lines.append(line)
         if lines:
             groups.append({'title': title, 'lines': lines})
     return groups
+
+
+def _short(channel: str, title: str) -> str:
+    """Return a channel's name without what the title of its group says already."""
+    common = {'mouth corners': 'mouth_', 'eyes': 'eye_', 'brows': 'brow_'}
+    return channel.removeprefix(common.get(title, f'{title}_')).replace('_', ' ')
 
 
 def joint_curves(bag: Path, held: Held, start_ns: int) -> list[dict[str, Any]]:

@@ -32,6 +32,8 @@ from kf_imitation.overlay.drawing import face_thumbnail
 
 _PICTURE_PX = 224
 _SCORE_DIGITS = 7
+# Of keyframe/explanation; bags of older versions lack them.
+_WHY = ('flow_share', 'appearance_share', 'still_share', 'head_share', 'score_without_head')
 
 
 @dataclass(slots=True)
@@ -165,7 +167,9 @@ def _read_explanations(
             frames[stamp_ns] = values['score']
             continue
         names = ('score', 'prominence', 'threshold', 'commit_delay_s')
-        keyframes.append({'stamp_ns': stamp_ns, **{n: values.get(n, 0.0) for n in names}})
+        known = {n: round(values[n], 4) for n in _WHY if math.isfinite(values.get(n, math.nan))}
+        passed = {n: values.get(n, 0.0) for n in names}
+        keyframes.append({'stamp_ns': stamp_ns, **passed, 'explanation': known})
     if not frames:
         raise BagError(f'bag {bag}: keyframe/explanation is empty, there is nothing to report')
     stamps = np.array(sorted(frames), np.int64)
@@ -187,9 +191,9 @@ def _add_facts(
         stamp_ns = keyframe.pop('stamp_ns')
         near = min(known, key=lambda s: abs(s - stamp_ns), default=None)
         fact = known[near] if near is not None and abs(near - stamp_ns) < 1_000_000 else {}
-        keyframe['explanation'] = fact.get('explanation') or {}
+        keyframe['explanation']['strongest'] = list(fact.get('changes', {}).items())
         keyframe['frame'] = fact.get('frame')
-        keyframe['rank'] = round(100 * float(np.mean(good < keyframe['score'])))
+        keyframe['rank'] = math.floor(100 * float(np.mean(good < keyframe['score'])))
         keyframe['_stamp_ns'] = stamp_ns
 
 

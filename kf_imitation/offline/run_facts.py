@@ -4,20 +4,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import cv2
-import numpy as np
 
 from kf_imitation.data_types import FloatArray
 from kf_imitation.keyframe.change_names import CHANGE_NAMES
 from kf_imitation.keyframe.detector_settings import DetectorSettings
-from kf_imitation.keyframe.score_scale import BLENDSHAPES, ROTATION_WEIGHT
+from kf_imitation.keyframe.explanation import split_change
 from kf_imitation.offline.output import OutputError
 from kf_imitation.offline.run_record import PosedKeyframe, RunRecord
 from kf_imitation.stats import Times
-
-_NAMED = 5
 
 
 def write_facts(
@@ -36,7 +32,6 @@ def write_facts(
         settings: of the detector.
         times: of the stages; the only part that differs from run to run.
     """
-    changes = {score.index: score.change for score in run.scores}
     document = {
         'source': run.source_name,
         'fps': run.fps,
@@ -47,8 +42,7 @@ def write_facts(
                 'frame': posed.keyframe.index,
                 'stamp_s': posed.keyframe.stamp_ns * 1e-9,
                 'prominence': round(posed.keyframe.prominence, 6),
-                'changes': strongest(changes.get(posed.keyframe.index)),
-                'shares': shares(changes.get(posed.keyframe.index)),
+                'changes': strongest(posed.change),
             }
             for posed in run.posed
         ],
@@ -78,21 +72,8 @@ def crop_name(posed: PosedKeyframe) -> str:
     return f'{posed.keyframe.index:06d}.jpg'
 
 
-def shares(change: FloatArray | None) -> dict[str, int]:
-    """Return how much of a score comes from expression and how much from head motion [%]."""
-    if change is None or len(change) != len(CHANGE_NAMES):
-        return {}
-    parts = {
-        'expression': float(np.linalg.norm(change[:BLENDSHAPES])),
-        'head': ROTATION_WEIGHT * float(np.linalg.norm(change[BLENDSHAPES:])),
-    }
-    total = sum(parts.values()) or 1.0
-    return {name: round(100 * part / total) for name, part in parts.items()}
-
-
-def strongest(change: FloatArray | None) -> dict[str, Any]:
+def strongest(change: FloatArray | None) -> dict[str, float]:
     """Return the largest entries of a change vector by name, strongest first."""
     if change is None or len(change) != len(CHANGE_NAMES):
         return {}
-    order = sorted(range(len(change)), key=lambda i: -abs(float(change[i])))[:_NAMED]
-    return {CHANGE_NAMES[i]: round(float(change[i]), 5) for i in order}
+    return {name: round(value, 5) for name, value in split_change(change).strongest}

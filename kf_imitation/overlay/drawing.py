@@ -86,6 +86,26 @@ def face_thumbnail(face: FaceImage, landmarks: Landmarks | None, size_px: int) -
     return picture
 
 
+def cut_thumbnail(
+    bgr: Image, region: FaceRegion, landmarks: Landmarks | None, size_px: int
+) -> Image:
+    """Return a square picture of the face in a frame, with its landmarks if given.
+
+    Args:
+        bgr: (H, W, 3) uint8, the full image.
+        region: of the face in it; may reach over the border.
+        landmarks: in pixels of the full image.
+        size_px: edge of the picture [px].
+    """
+    height, width = bgr.shape[:2]
+    left, top = min(max(0, round(region.x)), width - 1), min(max(0, round(region.y)), height - 1)
+    right = min(max(left + 1, round(region.x + region.size)), width)
+    bottom = min(max(top + 1, round(region.y + region.size)), height)
+    part = bgr[top:bottom, left:right]
+    face = FaceImage(0, part, left, top, right - left, bottom - top)
+    return face_thumbnail(face, landmarks, size_px)
+
+
 def label(
     bgr: Image, text: str, place: tuple[int, int], colour: Colour = TEXT, scale: float = 0.5
 ) -> None:

@@ -7,13 +7,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import FaceRegion, FrameScore, Image
-from kf_imitation.overlay.drawing import KEYFRAME, SCORE, TEXT, draw_region, label
+from kf_imitation.data_types import FaceRegion, FrameScore, Image, Landmarks
+from kf_imitation.overlay.drawing import (
+    KEYFRAME,
+    SCORE,
+    TEXT,
+    cut_thumbnail,
+    draw_points,
+    draw_region,
+    label,
+)
 
 _HEIGHT = 480
 _STRIP = 132
 _PADDING = 12
-_INSET = 132
+_INSET = 168
 _BACKGROUND = (34, 27, 22)
 _PANEL = (46, 38, 32)
 _GRID = (72, 62, 54)
@@ -36,18 +44,18 @@ class Mark:
         stamp_ns: when it happened.
         committed_stamp_ns: when it was known.
         score: 0..1.
-        inset: square picture of the face with landmarks.
+        landmarks: of the face, in pixels of the full image; None where nothing was read.
     """
 
     number: int
     stamp_ns: int
     committed_stamp_ns: int
     score: float
-    inset: Image
+    landmarks: Landmarks | None
 
 
 class SideBySide:
-    """Draws the moments of one run.
+    """Draws the moments of one run, in order: the insets are cut out of the frames passing by.
 
     Args:
         frame_size: width and height of the person's frames [px].
@@ -69,6 +77,7 @@ class SideBySide:
         self._stamps: NDArray[np.int64] = np.array([s.stamp_ns for s in scores], np.int64)
         self._values = np.array([np.nan if s.score is None else s.score for s in scores])
         self._marks = marks
+        self._insets: dict[int, Image] = {}
         self.size = self._person_width + _HEIGHT, _HEIGHT + _STRIP
 
     def draw(self, bgr: Image, stamp_ns: int, region: FaceRegion | None, robot: Image) -> Image:
@@ -96,6 +105,11 @@ class SideBySide:
         shown = panel[top : top + size[1], left : left + size[0]]
         shown[:] = cv2.resize(bgr, size, interpolation=method)
         happened = _latest(self._marks, stamp_ns, _FLASH_S, committed=False)
+        if happened and happened.stamp_ns == stamp_ns and region is not None:
+            picture = cut_thumbnail(bgr, region, happened.landmarks, _INSET)
+            self._insets[happened.number] = picture
+        if happened and happened.landmarks is not None:
+            self._points(shown, happened.landmarks, scale, stamp_ns - happened.stamp_ns)
         if region is not None:
             small = FaceRegion(
                 region.x * scale, region.y * scale, region.size * scale, region.track_id
@@ -110,14 +124,23 @@ class SideBySide:
         first = int(self._stamps[0]) if len(self._stamps) else stamp_ns
         label(panel, f'{(stamp_ns - first) * 1e-9:6.2f} s', (_PADDING, 30), TEXT, 0.6)
 
+    @staticmethod
+    def _points(shown: Image, landmarks: Landmarks, scale: float, age_ns: int) -> None:
+        """Landmarks hold for the keyframe alone, so they fade while the face moves on."""
+        drawn = shown.copy()
+        points = (landmarks.points_px + 0.5) * scale - 0.5
+        draw_points(drawn, points.astype(np.float32), max(1, shown.shape[1] // 400))
+        share = max(0.0, 1 - age_ns * 1e-9 / _FLASH_S)
+        cv2.addWeighted(drawn, share, shown, 1 - share, 0, shown)
+
     def _inset(self, panel: Image, stamp_ns: int) -> None:
         """The latest keyframe that the robot knows of."""
         mark = _latest(self._marks, stamp_ns, None, committed=True)
-        if mark is None:
+        if mark is None or mark.number not in self._insets:
             return
         top, left = panel.shape[0] - _INSET - _PADDING, panel.shape[1] - _INSET - _PADDING
         inset = panel[top : top + _INSET, left : left + _INSET]
-        inset[:] = cv2.resize(mark.inset, (_INSET, _INSET), interpolation=cv2.INTER_AREA)
+        inset[:] = self._insets[mark.number]
         _frame(inset, KEYFRAME, 2)
         label(inset, str(mark.number), (8, 22), (120, 180, 255), 0.55)
 

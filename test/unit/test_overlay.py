@@ -87,8 +87,9 @@ def test_drawing_outside_the_image_is_harmless():
 
 def side_by_side(count=30):
     scores = [FrameScore(i, i * 40_000_000, 0.3 if i else None) for i in range(count)]
-    inset = np.full((64, 64, 3), 200, np.uint8)
-    mark = Mark(1, 400_000_000, 560_000_000, 0.3, inset)
+    points = np.tile(np.float32([[60, 60]]), (98, 1))
+    landmarks = Landmarks(0, points, np.ones(98, np.float32))
+    mark = Mark(1, 400_000_000, 560_000_000, 0.3, landmarks)
     return SideBySide((320, 240), scores, [mark])
 
 
@@ -107,6 +108,24 @@ def test_a_keyframe_is_flagged_when_it_happens_and_again_when_the_robot_knows():
     assert borders(400_000_000) == (True, False)
     assert borders(560_000_000) == (True, True)
     assert borders(1_000_000_000) == (False, False)
+
+
+def test_landmarks_fade_after_their_keyframe_and_stay_in_the_inset():
+    picture = side_by_side()
+    frame = np.full((240, 320, 3), 90, np.uint8)
+    robot = np.zeros((480, 480, 3), np.uint8)
+
+    def shown(stamp_ns):
+        drawn = picture.draw(frame, stamp_ns, FaceRegion(10, 10, 100), robot)
+        inset = drawn[480 - 180 : 480 - 12, 640 - 180 : 640 - 12]
+        return int(np.abs(drawn[110:130, 110:130].astype(int) - 90).max()), int(np.ptp(inset))
+
+    (before, plain), (at, _), (later, framed), (long_after, _) = map(
+        shown, (360_000_000, 400_000_000, 560_000_000, 1_000_000_000)
+    )
+    assert before == 0 and long_after == 0
+    assert at > later > 10
+    assert plain == 0 and framed > 100
 
 
 @pytest.mark.parametrize('suffix', ['.mp4', '.avi'])
