@@ -1,30 +1,48 @@
 """Random keyframe streams through the safety and trajectory code: is a limit ever exceeded?
 
     python benchmark/streams.py [--streams 1000000] [--seed 0] [--workers 2]
+    python benchmark/streams.py --resume
 
-Every stream is a head of 1 to 6 joints with random limits and coupled limits, a random start
-(some outside the limits) and random goals at random times, extremes and wild ones among them;
-now and then the planner proposes nonsense. Commanded positions are judged by finite differences,
-independent of the code's own checks. A failing stream prints its seed and can be run alone:
---seed N --streams 1. The small run of the tests is test/unit/test_safety.py.
+Every stream is a head of 1 to 6 joints with random limits and coupled limits (ten streams share a
+head), a random start (some outside the limits), warm servos now and then, and random goals at
+random times, extremes and wild ones among them; now and then the planner proposes nonsense.
+Commanded positions are judged by finite differences, independent of the code's own checks.
+
+Progress is kept in a file after every chunk; a run that was ended goes on with --resume, unless
+the code has changed. A failing stream prints its seed and can be run alone: --seed N --streams 1.
+The small run of the tests is test/unit/test_streams.py.
 """
 
 import argparse
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
 import multiprocessing
 import os
 import sys
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
 from kf_imitation.robot_config import CoupledLimit, JointConfig, RobotConfig, ThermalLimits
+from kf_imitation.servo import brake, guarded_motion, guards, safety, trajectory
 from kf_imitation.servo.brake import Motion
 from kf_imitation.servo.guarded_motion import GuardedMotion
 from kf_imitation.servo.joint_bus import empty_state
 
 PERIOD_S = 0.01
 TOLERANCE = 1e-6  # of a limit
+SLACK = 1e-9  # rad, of a difference of positions
 CHUNK = 200
+STREAMS_OF_A_HEAD = 10
+GOALS = 5  # at most
+MEAN_CYCLES = 8.0  # between two goals; exponential, so some are long
+LONGEST_CYCLES = 150
+CODE = (brake, guarded_motion, guards, safety, trajectory, sys.modules[__name__])
 
 
 def random_robot(rng: np.random.Generator) -> RobotConfig:
@@ -71,112 +89,207 @@ def random_robot(rng: np.random.Generator) -> RobotConfig:
     )
 
 
-def check_stream(seed: int) -> tuple[str, int, int]:
-    """Run one stream.
+class Head:
+    """A random head with the code under test.
 
-    Returns:
-        What was exceeded ('' for nothing), cycles, and proposals that the limiter replaced.
+    Attributes:
+        low, high: (J,) limits.
+        motion: limiter, planner and guards.
     """
+
+    def __init__(self, seed: int) -> None:
+        robot = random_robot(np.random.default_rng([1, seed // STREAMS_OF_A_HEAD]))
+        joints = robot.joints
+        self.low, self.high = np.array([joint.limits_rad for joint in joints]).T
+        self.motion = GuardedMotion(robot, PERIOD_S)
+        self._coupled = [
+            (limit, np.array([limit.terms.get(name, 0.0) for name in robot.names]))
+            for limit in robot.coupled_limits
+        ]
+        self._rates = [
+            ('velocity', np.array([joint.max_velocity_rad_s for joint in joints])),
+            ('acceleration', np.array([joint.max_acceleration_rad_s2 for joint in joints])),
+            ('jerk', np.array([joint.max_jerk_rad_s3 for joint in joints])),
+        ]
+
+    def exceeded(self, positions: np.ndarray) -> str:
+        """Return what a stream of commanded positions (K, J) exceeds, '' for nothing.
+
+        A start outside a limit widens it to where the stream is, inwards only.
+        """
+        over = np.maximum(positions - self.high, 0.0) + np.maximum(self.low - positions, 0.0)
+        if (np.diff(over, axis=0) > 1e-9).any():
+            return f'position by {np.diff(over, axis=0).max():.2e} rad'
+        for limit, factors in self._coupled:
+            beyond = np.maximum(positions @ factors - limit.maximum_rad, 0.0)
+            if (np.diff(beyond) > 1e-7).any():
+                return f'{limit.name} by {np.diff(beyond).max():.2e} rad'
+        change = positions
+        for order, (name, bound) in enumerate(self._rates, 1):
+            change = np.diff(change, axis=0)
+            top = (bound * (1.0 + TOLERANCE)) * PERIOD_S**order + SLACK
+            if (np.abs(change) > top).any():
+                share = (np.abs(change) / PERIOD_S**order / bound).max()
+                return f'{name} by a factor of {share:.6f}'
+        return ''
+
+
+def run_stream(head: Head, seed: int) -> np.ndarray:
+    """Return the positions (K, J) that one stream commands."""
     rng = np.random.default_rng(seed)
-    robot = random_robot(rng)
-    low, high = np.array([joint.limits_rad for joint in robot.joints]).T
-    motion = GuardedMotion(robot, PERIOD_S)
-    width = high - low
-    start = rng.uniform(low, high)
+    low, high, motion = head.low, head.high, head.motion
+    width, joints = high - low, len(low)
     if rng.random() < 0.1:
         start = rng.uniform(low - 0.3 * width, high + 0.3 * width)
     else:
-        start = motion.limiter.allowed_goal(start)
+        start = motion.limiter.allowed_goal(rng.uniform(low, high))
     motion.begin(start)
-    present = empty_state(len(robot.joints))
-    unknown = np.full(len(robot.joints), np.nan)
+    present = empty_state(joints)
+    warm = rng.random() < 0.1
+    temperature = rng.uniform(20.0, 70.0, joints) if warm else np.full(joints, np.nan)
     positions = [start]
     now = 0.0
-    for _ in range(int(rng.integers(1, 6))):
+    for _ in range(int(rng.integers(1, GOALS + 1))):
         goal = rng.uniform(low - 0.1 * width, high + 0.1 * width)
         if rng.random() < 0.3:
-            goal = np.where(rng.random(len(low)) < 0.5, low, high)
-        for _ in range(int(rng.integers(1, 25))):
+            goal = np.where(rng.random(joints) < 0.5, low, high)
+        cycles = min(LONGEST_CYCLES, 1 + int(rng.exponential(MEAN_CYCLES)))
+        for nonsense in (rng.random(cycles) < 0.02).tolist():
             now += PERIOD_S
             present.position_rad[:] = motion.limiter.state.position
-            if rng.random() < 0.02:
-                noise = [rng.normal(0.0, 10.0 ** rng.integers(-5, 2), len(low)) for _ in range(3)]
+            if nonsense:
+                noise = [rng.normal(0.0, 10.0 ** rng.integers(-5, 2), joints) for _ in range(3)]
                 motion.limiter.step(Motion(*noise))
                 motion.forget_plan()
             else:
-                motion.advance(now, goal, present, unknown)
+                motion.advance(now, goal, present, temperature)
             positions.append(motion.limiter.state.position)
-    fault = exceeded(np.array(positions), robot)
-    return fault, len(positions) - 1, motion.limiter.rejected
+    return np.array(positions)
 
 
-def exceeded(positions: np.ndarray, robot: RobotConfig) -> str:
-    """Return what a stream of commanded positions (K, J) exceeds, '' for nothing.
+def check_stream(seed: int) -> str:
+    """Run one stream; returns what was exceeded, '' for nothing."""
+    head = Head(seed)
+    return head.exceeded(run_stream(head, seed))
 
-    A start outside a limit widens it to where the stream is, inwards only.
+
+@dataclasses.dataclass
+class Progress:
+    """What was done so far; what --resume goes on with.
+
+    Attributes:
+        first: seed of the first stream.
+        done: streams, from there on without gaps.
+        cycles: of the bus.
+        replaced: proposals that the limiter replaced by a stop.
+        processor_s: time all workers spent.
+        failures: seed and what was exceeded.
+        code: digest of the code that was run.
     """
-    low, high = np.array([joint.limits_rad for joint in robot.joints]).T
-    over = np.maximum(positions - high, 0.0) + np.maximum(low - positions, 0.0)
-    if (np.diff(over, axis=0) > 1e-9).any():
-        return f'position by {np.diff(over, axis=0).max():.2e} rad'
-    for limit in robot.coupled_limits:
-        factors = np.array([limit.terms.get(name, 0.0) for name in robot.names])
-        beyond = np.maximum(positions @ factors - limit.maximum_rad, 0.0)
-        if (np.diff(beyond) > 1e-7).any():
-            return f'{limit.name} by {np.diff(beyond).max():.2e} rad'
-    for order, name in enumerate(('velocity', 'acceleration', 'jerk'), 1):
-        bound = np.array([getattr(joint, f'max_{name}_{UNITS[order]}') for joint in robot.joints])
-        rate = np.abs(np.diff(positions, order, axis=0)) / PERIOD_S**order
-        if (rate > bound * (1.0 + TOLERANCE) + SLACK / PERIOD_S**order).any():
-            return f'{name} by a factor of {(rate / bound).max():.6f}'
-    return ''
+
+    first: int = 0
+    done: int = 0
+    cycles: int = 0
+    replaced: int = 0
+    processor_s: float = 0.0
+    failures: list[tuple[int, str]] = dataclasses.field(default_factory=list)
+    code: str = ''
+
+    def add(self, other: 'Progress') -> None:
+        """Take in the chunk that follows."""
+        self.done += other.done
+        self.cycles += other.cycles
+        self.replaced += other.replaced
+        self.processor_s += other.processor_s
+        self.failures += other.failures
+
+    def save(self, path: Path) -> None:
+        """Write it whole or not at all."""
+        draft = path.with_suffix('.new')
+        draft.write_text(json.dumps(dataclasses.asdict(self)), encoding='utf-8')
+        draft.replace(path)
+
+    def __str__(self) -> str:
+        rate = self.done / max(self.processor_s, 1e-9)
+        return (
+            f'{self.done} streams, {self.cycles} cycles, {self.replaced} proposals replaced, '
+            f'{len(self.failures)} limits exceeded, {rate:.0f} streams per processor second'
+        )
 
 
-UNITS = {1: 'rad_s', 2: 'rad_s2', 3: 'rad_s3'}
-SLACK = 1e-9  # rad, of a difference of positions
+def run_chunk(first: int, count: int) -> Progress:
+    """Run some streams."""
+    chunk = Progress(first, count)
+    begin = time.process_time()
+    for number, seeds in itertools.groupby(
+        range(first, first + count), lambda seed: seed // STREAMS_OF_A_HEAD
+    ):
+        head = Head(number * STREAMS_OF_A_HEAD)
+        for seed in seeds:
+            positions = run_stream(head, seed)
+            chunk.cycles += len(positions) - 1
+            if fault := head.exceeded(positions):
+                chunk.failures.append((seed, fault))
+        chunk.replaced += head.motion.limiter.rejected
+    chunk.processor_s = time.process_time() - begin
+    return chunk
 
 
-def run_chunk(first: int) -> tuple[int, int, list[tuple[int, str]]]:
-    """Run CHUNK streams; returns cycles, replaced proposals and failures."""
-    cycles = replaced = 0
-    failures = []
-    for seed in range(first, first + CHUNK):
-        fault, count, rejected = check_stream(seed)
-        cycles += count
-        replaced += rejected
-        if fault:
-            failures.append((seed, fault))
-    return cycles, replaced, failures
+def digest() -> str:
+    """Return the identity of the code that decides the result."""
+    files = [Path(module.__file__ or '').read_bytes() for module in CODE]
+    return hashlib.sha256(b''.join(files)).hexdigest()[:16]
 
 
-def main() -> int:
+def run(progress: Progress, chunks: Iterable[int], workers: int, path: Path) -> None:
+    """Run chunks in order, print and keep the progress."""
+    for seed, fault in progress.failures:
+        print(f'seed {seed}: {fault} (before)', flush=True)
+    with multiprocessing.Pool(workers) as pool:
+        for number, chunk in enumerate(
+            pool.imap(functools.partial(run_chunk, count=CHUNK), chunks)
+        ):
+            progress.add(chunk)
+            progress.save(path)
+            for seed, fault in chunk.failures:
+                print(f'seed {seed}: {fault}', flush=True)
+            if number % 25 == 0:
+                print(progress, flush=True)
+    print(progress, flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Run the streams; exit code 1 when a limit was exceeded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--streams', type=int, default=1_000_000)
+    parser.add_argument('--streams', type=int, default=1_000_000, help='in all')
     parser.add_argument('--seed', type=int, default=0, help='of the first stream')
     parser.add_argument('--workers', type=int, default=max(1, (os.cpu_count() or 2) - 1))
-    args = parser.parse_args()
+    parser.add_argument('--progress', type=Path, default=Path('streams.json'), help='the file')
+    parser.add_argument('--resume', action='store_true', help='go on where the file ends')
+    args = parser.parse_args(arguments)
     if args.streams < CHUNK:
-        for seed in range(args.seed, args.seed + args.streams):
-            print(f'seed {seed}: {check_stream(seed)[0] or "within all limits"}')
-        return 0
-    begin = time.monotonic()
-    cycles = replaced = done = bad = 0
-    chunks = range(args.seed, args.seed + args.streams, CHUNK)
-    with multiprocessing.Pool(args.workers) as pool:
-        for number, result in enumerate(pool.imap_unordered(run_chunk, chunks), 1):
-            cycles, replaced, done = cycles + result[0], replaced + result[1], done + CHUNK
-            for seed, fault in result[2]:
-                bad += 1
-                print(f'seed {seed}: {fault}', flush=True)
-            if number % 5 == 0 or done >= args.streams:
-                rate = done / (time.monotonic() - begin)
-                print(
-                    f'{done} streams, {cycles} cycles, {replaced} proposals replaced, {bad} '
-                    f'limits exceeded, {rate:.0f} streams/s',
-                    flush=True,
-                )
-    return 1 if bad else 0
+        faults = [check_stream(seed) for seed in range(args.seed, args.seed + args.streams)]
+        for seed, fault in enumerate(faults, args.seed):
+            print(f'seed {seed}: {fault or "within all limits"}')
+        return 1 if any(faults) else 0
+    progress = Progress(args.seed, code=digest())
+    if args.resume:
+        try:
+            progress = Progress(**json.loads(args.progress.read_text(encoding='utf-8')))
+        except (OSError, ValueError, TypeError) as error:
+            print(f'{args.progress}: {error}; begin without --resume', file=sys.stderr)
+            return 2
+        if progress.code != digest():
+            print(f'{args.progress} is of other code; begin without --resume', file=sys.stderr)
+            return 2
+    first = progress.first
+    run(
+        progress,
+        range(first + progress.done, first + args.streams, CHUNK),
+        args.workers,
+        args.progress,
+    )
+    return 1 if progress.failures else 0
 
 
 if __name__ == '__main__':

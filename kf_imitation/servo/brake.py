@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+TINY = 1e-300  # keeps 0 / 0 at 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,25 @@ class Brake:
     def duration_s(self) -> float:
         """Until the last joint stands."""
         return float(self.end_s.max(initial=0.0))
+
+    def region(self) -> tuple[Array, Array]:
+        """Return (high, low), each (J,): positions that the stop never leaves; never too small.
+
+        A joint that brakes the other way first is given more than it takes: its speed then times
+        the whole first ramp.
+        """
+        v, a, j = self.start.velocity, self.start.acceleration, self.jerk
+        first, hold, last = self.first_s, self.hold_s - self.first_s, self.end_s - self.hold_s
+        pushed = a + first * j
+        reached = v + first * (a + first * j / 2.0)
+        way = (
+            first * (v + first * (a / 2.0 + first * j / 6.0))
+            + hold * (reached + hold * pushed / 2.0)
+            - last * last * last * j / 6.0  # backwards in time from standstill
+        )
+        wrong = np.abs(v) * first * (v * j > 0.0)
+        start = self.start.position
+        return start + np.maximum(way, 0.0) + wrong, start + np.minimum(way, 0.0) - wrong
 
     def at(self, time_s: NDArray[np.float64] | float) -> Motion:
         """Return the state at a time, or at (K, 1) times as (K, J) arrays."""
@@ -77,6 +97,7 @@ def plan_brake(start: Motion, max_acceleration: Array, max_jerk: Array) -> Brake
     energy = np.maximum(0.0, v + a * a / (2.0 * max_jerk))  # speed left once a is ramped to 0
     peak = np.minimum(np.maximum(max_acceleration, -a), np.sqrt(max_jerk * energy))
     first = np.maximum(0.0, (a + peak) / max_jerk)
-    hold = np.where(peak > 0.0, energy / np.where(peak > 0.0, peak, 1.0) - peak / max_jerk, 0.0)
+    # Without a peak there is no energy either, and nothing to hold.
+    hold = energy / np.maximum(peak, TINY) - peak / max_jerk
     hold_end = first + np.maximum(0.0, hold)
     return Brake(start, -side * max_jerk, first, hold_end, hold_end + peak / max_jerk)

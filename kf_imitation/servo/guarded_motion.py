@@ -117,7 +117,8 @@ class GuardedMotion:
         """Plan where something changed; joints with a waypoint and the others apart."""
         state, goal, gently = self.limiter.state, self.goal_rad, speed * self._caution
         free = self._all if waypoint is None else np.setdiff1d(self._all, waypoint.joints)
-        if not _same(self._planned, plan := (free, goal[free], speed[free])):
+        some = slice(None) if waypoint is None else free
+        if not _same(self._planned, plan := (free, goal[some], speed[some])):
             self._planned = plan
             if free.size:
                 self.planner.plan(state, goal, gently, free)
@@ -149,4 +150,7 @@ class GuardedMotion:
 
 
 def _same(one: Plan | None, other: Plan) -> bool:
-    return one is not None and all(map(np.array_equal, one, other))
+    return one is not None and all(
+        a is b or (a.shape == b.shape and bool((a == b).all()))
+        for a, b in zip(one, other, strict=True)
+    )

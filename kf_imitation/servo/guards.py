@@ -33,6 +33,7 @@ class StallGuard:
         self.resting: NDArray[np.bool_] = np.zeros(joints, np.bool_)
         self.held_rad = np.zeros(joints)
         self.count = 0
+        self._calm = True  # nobody pushes, rests or has rested lately
 
     def update(
         self, now_s: float, dt_s: float, commanded_rad: Array, present_rad: Array, current_a: Array
@@ -44,6 +45,8 @@ class StallGuard:
         """
         error = np.abs(commanded_rad - present_rad)
         pushing = (error > STALL_ERROR_RAD) & (np.abs(current_a) >= self._current)
+        if self._calm and not pushing.any():
+            return False
         self._pushing_s = np.where(pushing, self._pushing_s + dt_s, 0.0)
         stalled = (self._pushing_s > STALL_TIME_S) & ~self.resting
         ended = self.resting & (now_s >= self._until_s)
@@ -55,6 +58,8 @@ class StallGuard:
         self._pushing_s[stalled] = 0.0
         self.resting = (self.resting | stalled) & ~ended
         self.count += int(stalled.sum())
+        waiting = pushing.any() or self.resting.any()
+        self._calm = not waiting and bool((self._rest_s == STALL_REST_S).all())
         return bool(stalled.any() or ended.any())
 
 
@@ -64,6 +69,8 @@ def thermal_share(temperature_c: Array, limits: ThermalLimits) -> Array:
     1 up to derate_above_c, falling in a straight line to 0 at rest_above_c, in steps of 0.05 so
     that a flickering degree does not start a new plan every time.
     """
+    if not (temperature_c > limits.derate_above_c).any():
+        return np.ones(len(temperature_c))
     width = limits.rest_above_c - limits.derate_above_c
     share = np.clip((limits.rest_above_c - temperature_c) / width, 0.0, 1.0)
     stepped: Array = np.where(np.isnan(share), 1.0, np.round(share * 20.0) / 20.0)

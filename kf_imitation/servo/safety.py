@@ -27,6 +27,8 @@ class SafetyLimiter:
 
     Attributes:
         state: what is commanded now.
+        outside: (J,) bool, joints that still are on their way back into their limits.
+        speed_share: (J,) share of the velocity limit that a plan may use; small while outside.
         rejected: proposals refused so far.
         refused: commands refused so far.
     """
@@ -46,6 +48,21 @@ class SafetyLimiter:
             for name, factor in limit.terms.items():
                 self._matrix[row, self._names.index(name)] = factor
         self._bound = np.array([limit.maximum_rad for limit in robot.coupled_limits])
+        self._goal_bound = np.maximum(self._bound - GOAL_MARGIN, self._matrix @ self._neutral)
+        # Each row of sides @ position stays below its edge: limits of joints and coupled ones.
+        single = np.eye(len(joints))
+        self._sides = np.vstack([single, -single, self._matrix])
+        self._edges = np.concatenate([self._high, -self._low, self._bound + TOLERANCE])
+        # The same for a region of positions, from its (high, low) corners (2J,).
+        nothing = np.zeros_like(single)
+        ends = (np.maximum(self._matrix, 0.0), np.minimum(self._matrix, 0.0))
+        self._corners = np.block([[single, nothing], [nothing, -single], [*ends]])
+        self._corner_edges = np.concatenate([self._high, -self._low, self._bound]) + TOLERANCE
+        self._steps = _steps(period_s)
+        self._step_bounds = self._bounds_of_steps(self._velocity)
+        self._everywhere = np.zeros(len(joints), np.bool_), np.ones(len(joints))
+        for shared in self._everywhere:
+            shared.setflags(write=False)
         self._last_stamp_ns: int | None = None
         self.rejected = 0
         self.refused = 0
@@ -54,38 +71,35 @@ class SafetyLimiter:
     def reset(self, position_rad: Array) -> None:
         """Start at rest from a measured pose, which may lie outside the limits."""
         zero = np.zeros(len(self._names))
-        self.state = Motion(position_rad.astype(np.float64), zero, zero.copy())
-        self._history = [self.state.position] * 3
+        self._before = [position_rad.astype(np.float64)] * 2
+        self._become(Motion(self._before[0], zero, zero.copy()))
         self._brake: Brake | None = None
         self._brake_s = 0.0
 
     def reset_joints(self, indices: Sequence[int], position_rad: Array) -> None:
         """Start some joints again at rest from their measured angle, (J,); others go on."""
-        parts = [self.state.position.copy(), self.state.velocity.copy()]
-        parts.append(self.state.acceleration.copy())
+        old = self.state
+        position, velocity = old.position.copy(), old.velocity.copy()
+        acceleration = old.acceleration.copy()
         at = list(indices)
-        self._history = [old.copy() for old in self._history]
-        for old in (*self._history, parts[0]):
-            old[at] = position_rad[at]
-        parts[1][at] = 0.0
-        parts[2][at] = 0.0
-        self.state = Motion(parts[0], parts[1], parts[2])
+        self._before = [before.copy() for before in self._before]
+        for angles in (*self._before, position):
+            angles[at] = position_rad[at]
+        velocity[at] = 0.0
+        acceleration[at] = 0.0
+        self._become(Motion(position, velocity, acceleration))
         self._brake = None
 
-    @property
-    def outside(self) -> NDArray[np.bool_]:
-        """(J,) joints that still are on their way back into their limits."""
-        position = self.state.position
-        outside: NDArray[np.bool_] = (position < self._low) | (position > self._high)
-        broken = self._matrix @ position > self._bound + TOLERANCE
-        outside |= np.any(self._matrix[broken] != 0.0, axis=0)
-        return outside
-
-    @property
-    def speed_share(self) -> Array:
-        """(J,) share of the velocity limit that a plan may use now; small while outside."""
-        share: Array = np.where(self.outside, np.minimum(1.0, CREEP_RAD_S / self._velocity), 1.0)
-        return share
+    def _become(self, state: Motion) -> None:
+        """Take a state, and note which joints are on their way back into their limits."""
+        self.state = state
+        self.outside, self.speed_share = self._everywhere
+        over = self._sides @ state.position > self._edges
+        self._inside = not over.any()
+        if not self._inside:
+            self.outside = np.any(self._sides[over] != 0.0, axis=0)
+            creep = np.minimum(1.0, CREEP_RAD_S / self._velocity)
+            self.speed_share = np.where(self.outside, creep, 1.0)
 
     def fault(self, position_rad: Array, stamp_ns: int) -> str:
         """Check a command and note its stamp; a refused one changes nothing.
@@ -124,11 +138,11 @@ class SafetyLimiter:
 
     def allowed_goal(self, position_rad: Array) -> Array:
         """Return the goal (J,) inside all limits that is near to a finite one."""
-        goal: Array = np.clip(position_rad, self._low, self._high)
-        bound = np.maximum(self._bound - GOAL_MARGIN, self._matrix @ self._neutral)
+        goal: Array = np.minimum(np.maximum(position_rad, self._low), self._high)
+        bound = self._goal_bound
         for _ in range(PROJECTIONS):
             over = self._matrix @ goal - bound
-            if not np.any(over > 0.0):
+            if not (over > 0.0).any():
                 return goal
             row = self._matrix[int(np.argmax(over))]
             goal = goal - row * over.max() / (row @ row)
@@ -151,15 +165,16 @@ class SafetyLimiter:
             brake = plan_brake(proposal, self._acceleration, self._jerk)
             taken = self._stays_inside(brake)
         if taken and proposal is not None:
-            self._brake, self._brake_s, self.state = brake, 0.0, proposal
+            self._brake, self._brake_s, state = brake, 0.0, proposal
         else:
             self.rejected += proposal is not None
             if self._brake is None:
                 self._brake = plan_brake(self.state, self._acceleration, self._jerk)
                 self._brake_s = 0.0
             self._brake_s += self._period_s
-            self.state = self._brake.at(self._brake_s)
-        self._history = [*self._history[1:], self.state.position]
+            state = self._brake.at(self._brake_s)
+        self._before = [self._before[1], self.state.position]
+        self._become(state)
         return taken
 
     @property
@@ -170,32 +185,41 @@ class SafetyLimiter:
 
     def _reachable(self, new: Motion) -> bool:
         """Whether limits on derivatives allow the step from the present state to `new`."""
-        dt, old, jerk = self._period_s, self.state, self._jerk
-        if not all(np.isfinite(x).all() for x in (new.position, new.velocity, new.acceleration)):
+        old = self.state
+        parts = (new.position, new.velocity, new.acceleration)
+        states = np.array([*parts, old.position, old.velocity, old.acceleration, *self._before])
+        if not np.isfinite(states).all():
             return False
-        drift = new.position - old.position - dt * (old.velocity + dt / 2.0 * old.acceleration)
-        gain = new.velocity - old.velocity - dt * old.acceleration
-        before, last = self._history[-2], self._history[-1]
-        second = new.position - 2.0 * last + before
-        third = new.position - 3.0 * last + 3.0 * before - self._history[-3]
-        top = np.where(self.outside, np.minimum(self._velocity, CREEP_RAD_S), self._velocity)
-        pairs = (
-            (new.velocity, top, TOLERANCE / dt),
-            (new.position - last, top * dt, TOLERANCE),
-            (new.acceleration, self._acceleration, TOLERANCE / dt**2),
-            (second, self._acceleration * dt**2, TOLERANCE),
-            (new.acceleration - old.acceleration, jerk * dt, TOLERANCE / dt**2),
-            (gain, jerk * dt**2 / 2.0, TOLERANCE / dt),
-            (drift, jerk * dt**3 / 6.0, TOLERANCE),
-            (third, jerk * dt**3, TOLERANCE),
+        bounds = self._step_bounds
+        if not self._inside:
+            bounds = self._bounds_of_steps(self._velocity * self.speed_share)
+        return bool((np.abs(self._steps @ states) <= bounds).all())
+
+    def _bounds_of_steps(self, velocity: Array) -> Array:
+        """Return (8, J) what each row of _steps() @ states may be at most."""
+        dt, jerk, acceleration = self._period_s, self._jerk, self._acceleration
+        return np.array(
+            [
+                velocity + TOLERANCE / dt,
+                velocity * dt + TOLERANCE,
+                acceleration + TOLERANCE / dt**2,
+                acceleration * dt**2 + TOLERANCE,
+                jerk * dt + TOLERANCE / dt**2,
+                jerk * dt**2 / 2.0 + TOLERANCE / dt,
+                jerk * dt**3 / 6.0 + TOLERANCE,
+                jerk * dt**3 + TOLERANCE,
+            ]
         )
-        return all(bool(np.all(np.abs(x) <= bound + slack)) for x, bound, slack in pairs)
 
     def _stays_inside(self, brake: Brake) -> bool:
         """Whether every commanded point of a stop is inside the limits.
 
         A start outside is allowed for, as long as the way beyond a limit never grows again.
         """
+        if self._inside:  # cheap and enough for most: the region that the stop does not leave
+            region = np.concatenate(brake.region())
+            if (self._corners @ region <= self._corner_edges).all():
+                return True
         count = int(np.ceil(brake.duration_s / self._period_s)) + 1
         times: Array = self._period_s * np.arange(count, dtype=np.float64)[:, None]
         path = np.vstack([self.state.position, brake.at(times).position])
@@ -205,6 +229,27 @@ class SafetyLimiter:
             and _only_inwards(-path, -self._low)
             and _only_inwards(coupled, self._bound)
         )
+
+
+def _steps(dt: float) -> Array:
+    """Return (8, 8): what a step changes, from the states that _reachable() lists.
+
+    Rows: velocity, its difference of positions, acceleration, its difference, change of
+    acceleration, what velocity and position gain beyond the motion before, third difference.
+    """
+    return np.array(
+        [
+            [0, 1, 0, 0, 0, 0, 0, 0],
+            [1, 0, 0, -1, 0, 0, 0, 0],
+            [0, 0, 1, 0, 0, 0, 0, 0],
+            [1, 0, 0, -2, 0, 0, 0, 1],
+            [0, 0, 1, 0, 0, -1, 0, 0],
+            [0, 1, 0, 0, -1, -dt, 0, 0],
+            [1, 0, 0, -1, -dt, -dt * dt / 2.0, 0, 0],
+            [1, 0, 0, -3, 0, 0, -1, 3],
+        ],
+        np.float64,
+    )
 
 
 def _only_inwards(path: Array, bound: Array) -> bool:
