@@ -28,7 +28,7 @@ class Provisional:
     Attributes:
         ahead: N entries: None without a score, else the estimates of the frame's score when 0, 1,
             2 … frames after it are known; the last one stands for all that follow.
-        at_once: N estimates of the mode `travel`, which waits for nothing.
+        at_once: N estimates for the modes that wait for nothing.
     """
 
     ahead: list[list[float] | None]

@@ -27,6 +27,7 @@ _STAGES = {
     'commit delay': 'commit delay (keyframes)',
     'capture to command': 'capture to servo command',
     'camera late': 'frames behind real time',
+    'explain': 'explain (keyframes)',
 }
 
 

@@ -152,7 +152,9 @@ def guessed_settings(keyframes: Sequence[Mapping[str, Any]]) -> DetectorSettings
         return DetectorSettings('peak', prominence=passed)
     if delay_s > 0:
         return DetectorSettings('settle', prominence=passed)
-    return DetectorSettings('travel', travel_quantum=passed)
+    quanta = [float(k['threshold']) for k in keyframes]
+    mode = 'travel' if min(quanta) == max(quanta) else 'combined'
+    return DetectorSettings(mode, travel_quantum=max(quanta))
 
 
 def _read_explanations(

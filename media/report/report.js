@@ -2,7 +2,9 @@
 'use strict';
 
 const FIELDS = ['prominence', 'threshold', 'spacing_s', 'commit_delay_s', 'travel_quantum'];
-const UNUSED = { peak: ['travel_quantum'], settle: ['travel_quantum'], travel: ['commit_delay_s'] };
+const UNUSED = {
+  peak: ['travel_quantum'], settle: ['travel_quantum'], travel: ['commit_delay_s'], combined: ['commit_delay_s'],
+};
 const byId = (id) => document.getElementById(id);
 const percent = (share) => `${Math.round(100 * share)} %`;
 const signed = (value, digits) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(digits)}`;
@@ -77,7 +79,7 @@ function explainKeyframe(data, state, keyframe) {
     ['frames around it', around(data.run, state.result.scores, frame)],
     ['in the run', keyframe.prominence > 0
       ? `prominence ${keyframe.prominence.toFixed(3)}, needed ${keyframe.threshold.toFixed(3)}; known ${keyframe.commit_delay_s.toFixed(2)} s later`
-      : `known ${keyframe.commit_delay_s.toFixed(2)} s later`],
+      : `known ${keyframe.commit_delay_s > 0 ? `${keyframe.commit_delay_s.toFixed(2)} s later` : 'at once'}`],
     ['neighbours', neighbours(data, keyframe)],
   ];
   if (e.score_without_head !== undefined) {

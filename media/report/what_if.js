@@ -8,6 +8,8 @@ const SPACING_TOLERANCE_NS = 1000;
 const RIGHT_SHARE = 0.5;
 const LEVEL_SHARE = 0.2;
 const STILL_SHARE = 0.5;
+const REST_SHARE = 0.3;
+const CAUSAL = ['travel', 'combined']; // modes that wait for nothing
 const SOFTNESS = 0.2;
 const PAIR_S = 0.2; // docs/keyframes.md, Measures
 
@@ -21,7 +23,7 @@ function estimate(run, frame, newest) {
 // and the newest frame at that time. The selector and its smoother, over a whole run.
 function judged(run, settings) {
   const count = run.stamp_ns.length;
-  if (settings.mode === 'travel') {
+  if (CAUSAL.includes(settings.mode)) {
     return run.at_once.map((score, frame) => ({ frame, score, ahead: [], newest: frame }));
   }
   const limit = Math.round(settings.commit_delay_s * 1e9) + TOLERANCE_NS;
@@ -187,10 +189,12 @@ function detectTravels(run, settings, stream, tell) {
       const raw = -SOFTNESS * Math.log1p(-Math.min(score, 1 - 1e-6));
       travelled += raw * run.dt_ns[item.frame] * 1e-9 * 30;
     }
-    if (travelled < settings.travel_quantum) { tell(item, ['travelled', travelled]); continue; }
+    const ends = settings.mode === 'combined' && score < settings.prominence;
+    const needed = settings.travel_quantum * (ends ? REST_SHARE : 1);
+    if (travelled < needed) { tell(item, ['travelled', travelled, needed]); continue; }
     const refusal = spacing.refusal(item.frame, interval);
     if (refusal) { tell(item, refusal); continue; }
-    tell(item, ['arrived', travelled]);
+    tell(item, ['arrived', travelled, needed]);
     travelled = 0;
     spacing.take(item.frame);
     found.push({ ...item, prominence: 0 });
@@ -198,7 +202,9 @@ function detectTravels(run, settings, stream, tell) {
   return found;
 }
 
-const DETECTORS = { peak: detectPeaks, settle: detectSettles, travel: detectTravels };
+const DETECTORS = {
+  peak: detectPeaks, settle: detectSettles, travel: detectTravels, combined: detectTravels,
+};
 
 // Search a run. Returns found (frame, score, prominence, newest: the frame that decided), the
 // final score of every frame, and by frame the reason code with its numbers.
@@ -238,8 +244,8 @@ function sentence(run, settings, result, frame) {
     resting: () => `At rest: ${n(Math.max(0, a))} over the quietest moment, a movement ${need}.`,
     lower: () => `The movement still calms down: ${n(b)} is expected at ${at(a)}.`,
     settled: () => 'The movement ends here: nothing lower follows within the commit delay.',
-    travelled: () => `On the way: ${a.toFixed(2)} of ${settings.travel_quantum.toFixed(2)} travelled since the last keyframe.`,
-    arrived: () => `The way since the last keyframe is ${a.toFixed(2)}, the quantum is ${settings.travel_quantum.toFixed(2)}.`,
+    travelled: () => `On the way: ${a.toFixed(2)} of ${b.toFixed(2)} travelled since the last keyframe.`,
+    arrived: () => `Far enough: ${a.toFixed(2)} travelled since the last keyframe, needs ${b.toFixed(2)}${b < settings.travel_quantum ? ' where a movement ends' : ''}.`,
   };
   return words[code]();
 }
