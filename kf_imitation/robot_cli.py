@@ -3,6 +3,9 @@
 import argparse
 
 from kf_imitation.robot_config import RobotConfig, load_robot, robot_names
+from kf_imitation.servo.wire_time import budget_text
+
+RATE_HZ = 100.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summary(robot: RobotConfig) -> str:
-    """Return the robot in a few lines: name, bus, joints with id, model, limits and channels."""
+    """Return the robot in a few lines: name, bus, joints, and what a bus cycle costs."""
     lines = [
         f'{robot.name}: {len(robot.joints)} joints on {robot.port} at {robot.baud} baud, no faults'
     ]
@@ -38,4 +41,5 @@ def summary(robot: RobotConfig) -> str:
             f'  {joint.name:{width}}  id {joint.id:3}  {joint.model:12}'
             f'  {low:+.2f} … {high:+.2f} rad  {", ".join(joint.channels) or "no channels"}'
         )
+    lines.append(f'  {budget_text(robot, RATE_HZ)}')
     return '\n'.join(lines)

@@ -13,6 +13,7 @@ from kf_imitation.robot_config import JointConfig, RobotConfig
 from kf_imitation.servo import control_table as ct
 from kf_imitation.servo import units
 from kf_imitation.servo.bus import NoReplyError, ServoBus
+from kf_imitation.servo.usb_latency import GOOD_MS, latency_ms, latency_remedy
 
 Array = NDArray[np.float64]
 REBOOT_TIMEOUT_S = 2.0
@@ -133,6 +134,12 @@ class JointBus:
         self.verify()
         for index in range(len(self.robot.joints)):
             self.configure(index)
+        latency = latency_ms(self.bus.port)  # the bus asked for the shortest when it opened
+        if latency is not None and latency > GOOD_MS:
+            self.warnings.append(
+                f'the USB adapter keeps replies back for {latency} ms, which slows the bus down: '
+                f'{latency_remedy(self.bus.port)}'
+            )
         deaf = [j.name for j in self.robot.joints if not j.servo.watchdog_stops]
         if self.robot.watchdog_s and deaf:
             self.warnings.append(

@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 POINT_S = 0.05  # between two points handed out
 HORIZON_S = 2.0  # a plan that goes on for longer is handed out again half way
 FIRST_S = 2.0  # time for the way to neutral from a pose that nobody knows
-LISTEN_S = 1.0  # how long to wait for that pose
+LISTEN_S = 3.0  # how long to wait for that pose
 APART_RAD = 0.1  # a resting head that is further from its goal was moved by somebody else
 _DRIVER = 'port is none: torque and errors belong to the driver of the head'
 

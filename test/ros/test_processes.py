@@ -262,7 +262,7 @@ def test_stop_holds_until_reset(start_node, listener):
     listener.wait_for(opened)
     assert listener.call(Trigger, '/servo/neutral', Trigger.Request()).success
     listener.wait_for(lambda: jaw(states) < 0.02)
-    assert listener.call(SetBool, '/servo/enable', SetBool.Request(data=False)).success
+    assert listener.call(SetBool, '/servo/torque', SetBool.Request(data=False)).success
 
 
 @pytest.mark.parametrize('node', ['servo', 'keyframe'])

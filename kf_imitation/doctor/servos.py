@@ -1,0 +1,140 @@
+"""Checks of every servo against the robot file, over the bus; nothing is written."""
+
+from collections.abc import Iterator
+
+from kf_imitation.doctor.finding import BAD, GOOD, NOTE, Finding
+from kf_imitation.doctor.port import check_latency
+from kf_imitation.errors import BusError
+from kf_imitation.robot_config import JointConfig, RobotConfig
+from kf_imitation.servo import units
+from kf_imitation.servo.bus import PingReply, ServoBus
+from kf_imitation.servo.control_table import hardware_error_text, model_name
+from kf_imitation.servo.open_bus import SIMULATED, open_bus
+from kf_imitation.servo.wire_time import budget_text, cycle_budget
+
+RATE_HZ = 100.0
+
+
+def check_servos(robot: RobotConfig, port: str) -> Iterator[Finding]:
+    """Open the bus, ask everybody, close it again."""
+    fits = cycle_budget(len(robot.joints), robot.baud).rate_hz >= RATE_HZ
+    remedy = '' if fits else ': raise baud, of the servos first (kf_imitation servo set-baud)'
+    sentence = budget_text(robot, RATE_HZ)
+    yield Finding(GOOD if fits else NOTE, 'bus time', sentence + remedy)
+    bus = open_bus(robot, port)
+    try:
+        bus.open()
+        if port != SIMULATED:
+            yield from check_latency(port, opened=True)
+        yield from _ask(robot, bus)
+    except BusError as error:
+        yield Finding(BAD, f'bus on {port}', str(error))
+    finally:
+        bus.shutdown()
+
+
+def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
+    found = {reply.id: reply for reply in bus.scan()}
+    for joint in robot.joints:  # a broadcast may lose an answer
+        if joint.id not in found:
+            try:
+                found[joint.id] = bus.ping(joint.id)
+            except BusError:
+                continue
+    if not found:
+        yield Finding(
+            BAD,
+            'servos',
+            f'nobody answers at {robot.baud} bit/s: is the servo power on? Another speed? '
+            'kf_imitation servo scan --all-bauds',
+        )
+        return
+    slow: dict[str, float] = {}
+    for joint in robot.joints:
+        yield _check(bus, joint, found.get(joint.id), slow)
+    if slow:
+        yield Finding(
+            NOTE,
+            'return delay',
+            f'up to {1e6 * max(slow.values()):.0f} µs in {len(slow)} servos: every start of the '
+            'head sets it to 0 (factory value: 500 µs)',
+        )
+    deaf = [joint.name for joint in robot.joints if not joint.servo.watchdog_stops]
+    if robot.watchdog_s and deaf:
+        yield Finding(
+            NOTE,
+            'bus watchdog',
+            'if this computer dies, servos of the 330 size move on to their last goal before they '
+            f'rest (docs/safety.md): {", ".join(deaf)}',
+        )
+    strangers = sorted(set(found) - set(robot.ids))
+    if strangers:
+        told = ', '.join(f'{i} ({model_name(found[i].model_number)})' for i in strangers)
+        yield Finding(NOTE, 'servos', f'in no joint of {robot.name}: id {told}')
+
+
+def _check(
+    bus: ServoBus, joint: JointConfig, reply: PingReply | None, slow: dict[str, float]
+) -> Finding:
+    """Return one finding about a joint's servo; its return delay goes into `slow`."""
+    subject = f'servo {joint.id} ({joint.name})'
+    if reply is None:
+        return Finding(
+            BAD,
+            subject,
+            f'{joint.model} does not answer: check its cable, then kf_imitation servo '
+            'scan --all-bauds (new servos have id 1 at 57600 bit/s)',
+        )
+    if reply.model_number != joint.servo.number:
+        found = model_name(reply.model_number)
+        return Finding(
+            BAD, subject, f'is {found}, the robot file says {joint.model}: mend it there'
+        )
+    try:
+        bad, notes, figures = _read(bus, joint, slow)
+    except BusError as error:
+        return Finding(BAD, subject, f'answers a ping but no read: {error}')
+    told = f'{joint.model}, firmware {reply.firmware}, {figures}'
+    if bad:
+        return Finding(BAD, subject, '; '.join([told, *bad]))
+    return Finding(NOTE if notes else GOOD, subject, '; '.join([told, *notes]))
+
+
+def _read(
+    bus: ServoBus, joint: JointConfig, slow: dict[str, float]
+) -> tuple[list[str], list[str], str]:
+    """Return what is broken, what is worth knowing, and the figures."""
+    table = joint.servo.registers
+
+    def value(name: str) -> int:
+        register = table[name]
+        data = bus.read(joint.id, register.address, register.size)
+        return units.unpack(data, register.signed)
+
+    volts = value('present_input_voltage') * units.VOLTAGE_UNIT_V
+    celsius = value('present_temperature')
+    low = table['min_voltage_limit'].initial * units.VOLTAGE_UNIT_V
+    high = table['max_voltage_limit'].initial * units.VOLTAGE_UNIT_V
+    bad, notes = [], []
+    if not low <= volts <= high:
+        bad.append(f'{joint.model} needs {low:g} to {high:g} V: check the power supply')
+    elif abs(volts - joint.servo.nominal_voltage_v) > 0.2 * joint.servo.nominal_voltage_v:
+        notes.append(f'made for {joint.servo.nominal_voltage_v:g} V: speed and force will differ')
+    if error := value('hardware_error_status'):
+        bad.append(
+            f'hardware error: {hardware_error_text(error)}. Take the cause away, then '
+            'ros2 service call /servo/clear_error std_srvs/srv/Trigger, or power off and on'
+        )
+    delay_s = value('return_delay_time') * units.RETURN_DELAY_UNIT_S
+    if delay_s > 0.0:
+        slow[joint.name] = delay_s
+    ends = sorted(
+        units.position_rad(float(value(name)), float(joint.zero_tick), float(joint.direction))
+        for name in ('min_position_limit', 'max_position_limit')
+    )
+    if ends[0] > joint.limits_rad[0] + 0.002 or ends[1] < joint.limits_rad[1] - 0.002:
+        notes.append(
+            f'its own position limits [{ends[0]:.2f}, {ends[1]:.2f}] rad are narrower than '
+            'limits_rad: kf_imitation servo limits'
+        )
+    return bad, notes, f'{volts:.1f} V, {celsius} °C'
