@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from kf_imitation.data_types import CHANNELS
 from kf_imitation.errors import ConfigError
 
 Value = bool | int | float | str | list[str]
@@ -218,6 +219,30 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
             0,
             1,
             live=True,
+        ),
+        Parameter(
+            'filter.cutoff_hz',
+            0.0,
+            'One-Euro filter of the channels: cut-off at rest, lower is stiller; 0 does without',
+            'Hz',
+            0,
+            30,
+            live=True,
+        ),
+        Parameter(
+            'filter.speed_gain',
+            4.0,
+            'One-Euro filter: how much the cut-off rises with speed, higher lags less',
+            '',
+            0,
+            100,
+            live=True,
+        ),
+        *(
+            Parameter(
+                f'alpha.{channel}', 1.0, f'gain on {channel}; 0 keeps it neutral', '', 0, 3, live=True
+            )
+            for channel in CHANNELS
         ),
     ),
     'servo': (

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from kf_imitation.data_types import (
+    CHANNELS,
     CameraModel,
     Expression,
     FaceImage,
@@ -26,6 +27,7 @@ from kf_imitation.data_types import (
 )
 from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.estimator import ExpressionEstimator
+from kf_imitation.expression.settings import ExpressionSettings
 from kf_imitation.face.face_tracker import FaceSettings, FaceTracker
 from kf_imitation.keyframe.change_scorer import ChangeScorer
 from kf_imitation.keyframe.detector_settings import DetectorSettings
@@ -281,9 +283,9 @@ class ExpressionPipeline:
             expression = self._estimator.update(landmarks, pose)
         return FaceReading(landmarks, pose, expression)
 
-    def configure_confidence(self, minimum_confidence: float) -> None:
-        """Change from which confidence on a channel counts as seen, 0..1."""
-        self._estimator.minimum_confidence = minimum_confidence
+    def configure(self, settings: ExpressionSettings) -> None:
+        """Change confidence, filter and gains while it runs."""
+        self._estimator.configure(settings)
 
     def reset(self) -> None:
         """Forget the person."""
@@ -293,6 +295,15 @@ class ExpressionPipeline:
 def face_settings(values: Mapping[str, Any]) -> FaceSettings:
     """Return the tracker's settings from the keyframe node's parameters."""
     return FaceSettings(**_group(values, 'face.'))
+
+
+def expression_settings(values: Mapping[str, Any]) -> ExpressionSettings:
+    """Return the estimator's settings from the landmarks node's parameters."""
+    return ExpressionSettings(
+        values['minimum_confidence'],
+        tuple(values[f'alpha.{channel}'] for channel in CHANNELS),
+        **_group(values, 'filter.'),
+    )
 
 
 def detector_settings(values: Mapping[str, Any]) -> DetectorSettings:
@@ -325,9 +336,9 @@ def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> Expr
     """
     model = LandmarkModel(OnnxModel.load(values['model'], values['threads']))
     calibration = Calibration.load(values['calibration']) if values['calibration'] else None
-    return ExpressionPipeline(
-        model, ExpressionEstimator(calibration, values['minimum_confidence']), ledger
-    )
+    estimator = ExpressionEstimator(calibration)
+    estimator.configure(expression_settings(values))
+    return ExpressionPipeline(model, estimator, ledger)
 
 
 def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:

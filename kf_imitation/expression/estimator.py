@@ -2,10 +2,13 @@
 
 import numpy as np
 
-from kf_imitation.data_types import CHANNELS, Expression, HeadPose, Landmarks
+from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, HeadPose, Landmarks
 from kf_imitation.expression.calibration import AutoCalibration, Calibration
 from kf_imitation.expression.channels import channel_confidence, raw_channels
 from kf_imitation.expression.one_euro import OneEuroFilter, OneEuroSettings
+from kf_imitation.expression.settings import ExpressionSettings
+
+IS_UNIT = slice(0, len(UNIT_CHANNELS))
 
 
 class ExpressionEstimator:
@@ -42,9 +45,23 @@ class ExpressionEstimator:
         self._hold_s = hold_s
         self._relax_s = relax_s
         self._filter = OneEuroFilter(smoothing) if smoothing else None
+        self._alpha = np.ones(len(CHANNELS))
         self._values = np.zeros(len(CHANNELS))
         self._good_ns: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None
         self._last_ns = 0
+
+    def configure(self, settings: ExpressionSettings) -> None:
+        """Change confidence, gains and filter; values and calibration are kept."""
+        self.minimum_confidence = settings.minimum_confidence
+        self._alpha = np.array(settings.alpha, np.float64)
+        if settings.cutoff_hz == 0:
+            self._filter = None
+            return
+        smoothing = OneEuroSettings(settings.cutoff_hz, settings.speed_gain)
+        if self._filter is None:
+            self._filter = OneEuroFilter(smoothing)
+        else:
+            self._filter.settings = smoothing
 
     def update(self, landmarks: Landmarks, pose: HeadPose) -> Expression:
         """Read the next face.
@@ -75,6 +92,8 @@ class ExpressionEstimator:
         self._values = np.where(good, seen, relaxed)
         self._last_ns = stamp_ns
         values = self._filter.push(stamp_ns, self._values) if self._filter else self._values
+        values = self._alpha * values
+        values[IS_UNIT] = np.clip(values[IS_UNIT], 0.0, 1.0)
         return Expression(stamp_ns, values.astype(np.float32), confidence)
 
     def reset(self) -> None:

@@ -24,10 +24,14 @@ class OneEuroSettings:
 
 
 class OneEuroFilter:
-    """Filters a vector sampled at irregular times."""
+    """Filters a vector sampled at irregular times.
+
+    Attributes:
+        settings: may be changed while it runs.
+    """
 
     def __init__(self, settings: OneEuroSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._last: tuple[int, Values, Values] | None = None
 
     def push(self, stamp_ns: int, values: Values) -> Values:
@@ -47,8 +51,8 @@ class OneEuroFilter:
         dt = (stamp_ns - before_ns) * 1e-9
         if dt <= 0:
             return before
-        speed = _blend(speed_before, (values - before) / dt, self._settings.speed_cutoff_hz, dt)
-        cutoff = self._settings.cutoff_hz + self._settings.speed_gain * np.abs(speed)
+        speed = _blend(speed_before, (values - before) / dt, self.settings.speed_cutoff_hz, dt)
+        cutoff = self.settings.cutoff_hz + self.settings.speed_gain * np.abs(speed)
         smooth = _blend(before, values, cutoff, dt)
         self._last = stamp_ns, smooth, speed
         return smooth

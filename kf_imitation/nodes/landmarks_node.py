@@ -16,7 +16,12 @@ from kf_imitation.nodes.face_messages import to_expression, to_landmarks, to_pos
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.params import Value
-from kf_imitation.pipeline import ExpressionPipeline, FaceReading, build_expression_pipeline
+from kf_imitation.pipeline import (
+    ExpressionPipeline,
+    FaceReading,
+    build_expression_pipeline,
+    expression_settings,
+)
 
 # Halves of a keyframe (image, camera_info) kept until the other arrives; far above what is
 # under way at once.
@@ -62,8 +67,8 @@ class LandmarksNode(KfNode):
         return OK, self._state, {'keyframes [Hz]': round(self.rate_hz('read'), 1)}
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
-        """Apply a new confidence."""
-        self._pipeline.configure_confidence(self.setting('minimum_confidence', float))
+        """Apply confidence, filter and gains; they hold from the next keyframe on."""
+        self._pipeline.configure(expression_settings(self.settings))
 
     def _on_info(self, info: CameraInfo) -> None:
         self._join(to_ns(info.header.stamp), self._infos, info)
