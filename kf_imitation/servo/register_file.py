@@ -1,7 +1,9 @@
 """The memory of one simulated servo: bytes, access rules, indirect addresses."""
 
-from kf_imitation.servo.control_table import MODE_POSITION, Register, ServoModel
+from collections.abc import Iterable
+
 from kf_imitation.servo.packet import ACCESS_ERROR, LENGTH_ERROR, LIMIT_ERROR, RANGE_ERROR
+from kf_imitation.servo.servo_model import MODE_POSITION, Register, ServoModel
 from kf_imitation.servo.units import WATCHDOG_TRIPPED, pack, unpack
 
 SIZE = 1024
@@ -27,9 +29,11 @@ class RegisterFile:
         self.version = 0
         self._bytes = bytearray(SIZE)
         self._at = {register.address: register for register in model.registers.values()}
-        self._data = {r.address for n, r in model.registers.items() if 'indirect_data' in n}
-        self._first_data = min(self._data)
-        self._first_indirect = model.registers['indirect_address_1'].address
+        self._slots = {  # of indirect data: where its indirect address is
+            register.address: model.registers[name.replace('data', 'address')].address
+            for name, register in model.registers.items()
+            if name.startswith('indirect_data')
+        }
         self.reset(eeprom=True)
 
     def reset(self, eeprom: bool, keep: tuple[str, ...] = ()) -> None:
@@ -59,11 +63,15 @@ class RegisterFile:
         """Whether the model has this register."""
         return name in self.model.registers
 
+    def contents(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the values of several registers."""
+        return {name: self.get(name) for name in names}
+
     def read(self, address: int, length: int) -> bytes | None:
         """Return bytes as a READ gives them; None outside the memory."""
         if length == 0 or address + length > SIZE:
             return None
-        if address + length <= self._first_data or address not in self._data:
+        if address not in self._slots:
             return bytes(self._bytes[address : address + length])
         return bytes(self._bytes[self._resolve(a)] for a in range(address, address + length))
 
@@ -73,7 +81,7 @@ class RegisterFile:
         Returns:
             The result code (0 is good) and the names of the registers written.
         """
-        if address in self._data:
+        if address in self._slots:
             return self._write_indirect(address, data)
         return self._write_direct(address, data)
 
@@ -114,11 +122,11 @@ class RegisterFile:
 
     def _resolve(self, address: int) -> int:
         """Return where an indirect data byte really lives."""
-        if address not in self._data:
+        slot = self._slots.get(address)
+        if slot is None:
             return address
-        slot = self._first_indirect + 2 * (address - self._first_data)
         target = int.from_bytes(self._bytes[slot : slot + 2], 'little')
-        return target if target < SIZE and target not in self._data else address
+        return target if target < SIZE and target not in self._slots else address
 
     def _fault(self, register: Register, value: int) -> int:
         """Return the result code of writing a value to a register, 0 when allowed."""
@@ -128,6 +136,8 @@ class RegisterFile:
         if tripped and (register.name in _GOALS or (register.name == 'bus_watchdog' and value)):
             return RANGE_ERROR
         if not register.minimum <= value <= register.maximum:
+            return RANGE_ERROR
+        if register.name == 'operating_mode' and value not in self.model.modes:
             return RANGE_ERROR
         limit = _LIMITED_BY.get(register.name)
         if limit and abs(value) > self.get(limit):
