@@ -20,6 +20,7 @@ COMMANDS = {
     'evaluate': ('kf_imitation.offline.evaluate', 'measure keyframes and imitation on clips'),
     'calibrate': ('kf_imitation.offline.calibrate', "learn one person's neutral and extremes"),
     'doctor': ('kf_imitation.doctor', 'check what a run needs: ROS, models, robot, port, camera'),
+    'params': ('kf_imitation.params_cli', 'save what was tuned in a running graph'),
     'robot': ('kf_imitation.robot_cli', 'check a robot file, list the robots'),
     'servo': ('kf_imitation.servo_cli', 'scan, check and move servos'),
 }
