@@ -33,6 +33,7 @@ UNIT_CHANNELS = (
 # turns to the person's left, pitch > 0 looks down, roll > 0 tilts to the person's right.
 # gaze_yaw > 0 looks to the person's left, gaze_pitch > 0 looks up (eyeLookUp - eyeLookDown).
 ANGLE_CHANNELS = ('gaze_yaw', 'gaze_pitch', 'head_yaw', 'head_pitch', 'head_roll')
+HEAD_CHANNELS = ('head_yaw', 'head_pitch', 'head_roll')
 CHANNELS = UNIT_CHANNELS + ANGLE_CHANNELS
 
 WFLW_POINTS = 98
@@ -107,7 +108,7 @@ class Keyframe:
         prominence: height over the higher of the two neighbouring valleys (peak mode), else 0.
         threshold: what the prominence or the accumulated change had to pass.
         committed_stamp_ns: capture stamp of the frame that let the detector decide.
-        mode: 'peak', 'settle' or 'travel'.
+        mode: 'peak', 'settle', 'travel' or 'combined'.
         score_before: of the frame before it; None where that has no score.
         score_after: of the frame after it as far as it was known at commitment; None where
             nothing was known.
@@ -138,11 +139,15 @@ class Landmarks:
         stamp_ns: of the frame.
         points_px: (98, 2) float32, x and y in pixels of the full image.
         confidence: (98,) float32, 0..1.
+        readings: (19,) float32 in CHANNELS order, what the model read off the picture itself:
+            unit channels as logits, gaze [rad], head angles [rad] against the ray to the head;
+            NaN where it reads nothing, None for models that have points only.
     """
 
     stamp_ns: int
     points_px: FloatArray
     confidence: FloatArray
+    readings: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,6 +207,11 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
     ),
     'landmarks': (
         Parameter('model', 'landmarks_pfld', 'name of the landmark model in models/manifest.yaml'),
+        Parameter(
+            'eyes',
+            'landmarks_eyes',
+            'name of the model that looks at the eyes again, larger; empty does without',
+        ),
         _THREADS,
         Parameter(
             'calibration', '', 'calibration file of the person; empty calibrates automatically'

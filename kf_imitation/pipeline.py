@@ -35,6 +35,7 @@ from kf_imitation.keyframe.explanation import Explanation, explain_pair
 from kf_imitation.keyframe.score_smoother import Smoothing
 from kf_imitation.keyframe.selector import KeyframeSelector, Selection
 from kf_imitation.keyframe.streaming_model import ScoredPair
+from kf_imitation.landmarks.eyes import EyeModel
 from kf_imitation.landmarks.head_pose import solve_head_pose
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.onnx_model import OnnxModel
@@ -334,7 +335,8 @@ def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> Expr
         ModelError: the landmark model is missing or altered.
         ConfigError: the calibration file is missing or faulty.
     """
-    model = LandmarkModel(OnnxModel.load(values['model'], values['threads']))
+    eyes = EyeModel(OnnxModel.load(values['eyes'], values['threads'])) if values['eyes'] else None
+    model = LandmarkModel(OnnxModel.load(values['model'], values['threads']), eyes)
     calibration = Calibration.load(values['calibration']) if values['calibration'] else None
     estimator = ExpressionEstimator(calibration)
     estimator.configure(expression_settings(values))

@@ -1,15 +1,37 @@
-"""Channels before calibration: a fixed mapping of the measured geometry, and how sure it is."""
+"""Channels before calibration: a fixed mapping of the measured geometry, and how sure it is.
+
+A model that also reads the expression off the picture (Landmarks.readings) refines it.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation import wflw
-from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, HeadPose, Landmarks
+from kf_imitation.data_types import (
+    ANGLE_CHANNELS,
+    CHANNELS,
+    HEAD_CHANNELS,
+    HeadPose,
+    Landmarks,
+)
 from kf_imitation.expression import channel_weights as table
 from kf_imitation.expression.geometry import FEATURES, face_features
 
-HEAD = ('head_yaw', 'head_pitch', 'head_roll')
-
+# How far a model's own reading is believed beside the geometry of its points, chosen on held-out
+# training people (docs/landmarks.md). Models without readings have the geometry alone.
+READING_SHARE = {
+    'jaw_open': 0.5,
+    'mouth_smile': 0.5,
+    'mouth_frown': 0.5,
+    'mouth_pucker': 0.5,
+    'lip_press': 0.5,
+    'eye_close': 0.5,
+    'eye_wide': 0.5,
+    'brow_raise': 0.5,
+    'brow_lower': 0.5,
+    'gaze_yaw': 0.5,
+    'gaze_pitch': 0.5,
+}
 _LIPS = (*wflw.OUTER_LIP, *wflw.INNER_LIP)
 _LEFT_LOOK = (*wflw.LEFT_EYE, wflw.LEFT_PUPIL)
 _RIGHT_LOOK = (*wflw.RIGHT_EYE, wflw.RIGHT_PUPIL)
@@ -53,7 +75,7 @@ def _weight_rows() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np
     right = np.zeros_like(left)
     bias = np.zeros(len(CHANNELS))
     for row, channel in enumerate(CHANNELS):
-        if channel in HEAD:
+        if channel in HEAD_CHANNELS:
             continue
         base, side = _side_of(channel)
         weights = np.zeros(len(FEATURES))
@@ -79,6 +101,7 @@ _LEFT, _RIGHT, _BIAS = _weight_rows()
 _POINT_SHARE = np.zeros((len(CHANNELS), 98))
 for _row, _channel in enumerate(CHANNELS):
     _POINT_SHARE[_row, list(SOURCES[_channel])] = 1 / len(SOURCES[_channel])
+_SHARE = np.array([READING_SHARE.get(_side_of(c)[0], 0.0) for c in CHANNELS])
 IS_ANGLE = np.array([c in ANGLE_CHANNELS for c in CHANNELS])
 
 
@@ -95,7 +118,14 @@ def raw_channels(landmarks: Landmarks, pose: HeadPose) -> NDArray[np.float64]:
     """
     left, right = face_features(landmarks, pose)
     raw = _LEFT @ left + _RIGHT @ right + _BIAS
-    raw[[CHANNELS.index(name) for name in HEAD]] = pose.yaw_rad, pose.pitch_rad, pose.roll_rad
+    if landmarks.readings is not None:
+        difference = landmarks.readings - raw
+        raw += _SHARE * np.where(np.isfinite(difference), difference, 0.0)
+    raw[[CHANNELS.index(name) for name in HEAD_CHANNELS]] = (
+        pose.yaw_rad,
+        pose.pitch_rad,
+        pose.roll_rad,
+    )
     return raw
 
 

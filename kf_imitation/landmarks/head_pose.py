@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation import wflw
-from kf_imitation.data_types import CameraModel, HeadPose, Landmarks
+from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, CameraModel, HeadPose, Landmarks
 from kf_imitation.landmarks.pose_weights import BIAS, OF_ANGLES, OF_POINTS
 from kf_imitation.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
 
@@ -26,6 +26,9 @@ _MINIMUM_CONFIDENCE = 0.25
 _MINIMUM_POINTS = 12
 # No face differs from the mean face by more than this turn.
 _LARGEST_CORRECTION_RAD = 0.25
+# How far the model's own reading of yaw, pitch and roll is believed; chosen on held-out training
+# people (docs/landmarks.md).
+READING_SHARE = np.array([0.5, 0.5, 0.5])
 
 
 def angles_of(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
@@ -95,6 +98,9 @@ def solve_head_pose(
     angles = np.array(angles_of(rotation))
     if corrected:
         angles += correction(landmarks.points_px, rotation, shift[:, 0])
+        seen_angles = angles_seen(landmarks, shift[:, 0])
+        if seen_angles is not None:
+            angles += READING_SHARE * (seen_angles - angles)
     yaw, pitch, roll = (float(angle) for angle in angles)
     return HeadPose(
         landmarks.stamp_ns,
@@ -130,6 +136,36 @@ def correction(
     angles = np.array(angles_of(rotation))
     turn = np.einsum('apc,pc->a', OF_POINTS, left_over) + OF_ANGLES @ angles + BIAS
     return np.asarray(np.clip(turn, -_LARGEST_CORRECTION_RAD, _LARGEST_CORRECTION_RAD))
+
+
+def angles_seen(
+    landmarks: Landmarks, translation_m: NDArray[np.floating]
+) -> NDArray[np.float64] | None:
+    """The head angles that the landmark model read off the picture, in camera axes.
+
+    A crop shows a head as it is turned against the ray to it; the place of the head says which.
+
+    Args:
+        landmarks: with readings or without.
+        translation_m: (3,) of the head.
+
+    Returns:
+        (3,) yaw, pitch, roll [rad], or None without a reading.
+    """
+    if landmarks.readings is None:
+        return None
+    facing = landmarks.readings[[CHANNELS.index(name) for name in HEAD_CHANNELS]]
+    if not np.isfinite(facing).all():
+        return None
+    ray = np.asarray(translation_m, np.float64)
+    ray = ray / max(float(np.linalg.norm(ray)), 1e-9)
+    # The shortest turn from straight ahead to the ray.
+    axis = np.array([-ray[1], ray[0], 0.0])
+    sine = float(np.linalg.norm(axis))
+    angle = float(np.arctan2(sine, ray[2]))
+    turn = cv2.Rodrigues(axis / sine * angle)[0] if sine > 1e-9 else np.eye(3)
+    yaw, pitch, roll = (float(value) for value in facing)
+    return np.array(angles_of(turn @ rotation_of(yaw, pitch, roll)))
 
 
 def _first_guess(

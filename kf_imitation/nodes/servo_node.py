@@ -15,6 +15,7 @@ from kf_imitation.nodes.cycle_publisher import CyclePublisher
 from kf_imitation.nodes.face_messages import expression_faults, from_expression
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.pose_pacer import PosePacer
 from kf_imitation.nodes.servo_heads import make_head
 from kf_imitation.nodes.servo_services import offer_services
 from kf_imitation.nodes.trajectory_messages import from_trajectory, start_delay_s
@@ -23,7 +24,6 @@ from kf_imitation.robot_config import load_robot
 from kf_imitation.run_report import BusFigures
 from kf_imitation.servo.controller import ServoController
 from kf_imitation.servo.head import Head
-from kf_imitation.servo.joint_mapping import JointMapping
 
 DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -72,7 +72,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             self._head, self._cycles = make_head(self, robot, self._cycles)
         except KfImitationError as fault:
             return self._refuse(fault)
-        self._mapping = JointMapping(robot)
+        self._robot = robot
         self._head.latched = self._latched
         return DONE
 
@@ -84,6 +84,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         except KfImitationError as fault:
             return self._refuse(fault)
         self._active = True
+        self._poses = PosePacer(self, self._head, self._robot)
         few = qos.keyframe_topics()
         self._listening = [
             self.create_subscription(JointState, 'face/expression', self._on_expression, few),
@@ -123,7 +124,11 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._head is None:
             return OK, 'not configured', {}
         status = self._head.status()
-        return bytes([status.level]), status.sentence, dict(status.values)
+        values: dict[str, object] = dict(status.values)
+        if self._active:
+            count = self._poses.count()
+            values |= {'poses on time': count.on_time, 'poses merged': count.merged}
+        return bytes([status.level]), status.sentence, values
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """Apply a new hold time."""
@@ -153,6 +158,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._listening = []
         if self._head is not None and self._active:
             self._active = False
+            self._poses.close()
             self._head.close()
 
     def _on_expression(self, message: JointState) -> None:
@@ -160,10 +166,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if fault := expression_faults(message):
             return self._tell(self._head.refuse(fault))
         expression = from_expression(message)
-        with self.ledger.timed('mapping'):
-            goal = self._mapping.goals(expression)
-            refusal = self._head.set_goal(goal, expression.stamp_ns)
-        if refusal:
+        if refusal := self._poses.show(expression):
             return self._tell(refusal)
         if isinstance(self._head, ServoController) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)

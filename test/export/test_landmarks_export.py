@@ -12,7 +12,7 @@ onnxruntime = pytest.importorskip('onnxruntime')
 from kf_imitation.landmarks.landmark_model import LandmarkModel  # noqa: E402
 from kf_imitation.mean_face import template  # noqa: E402
 from kf_imitation.onnx_model import OnnxModel  # noqa: E402
-from training.landmarks.export import TOLERANCE, Deployed, enter, export  # noqa: E402
+from training.landmarks.export import NAME, PFLD_ENTRY, TOLERANCE, Deployed, enter, export  # noqa: E402
 from training.landmarks.model import PFLD, PFLDConfig  # noqa: E402
 
 
@@ -25,8 +25,8 @@ def exported(tmp_path_factory):
         model.sure[2].weight.normal_(std=0.3)
     folder = tmp_path_factory.mktemp('models')
     file = folder / 'landmarks_pfld.onnx'
-    export(model.eval(), file)
-    enter(file, folder / 'manifest.yaml', {'measured': {'nme98': 1.0}})
+    export(Deployed(model), file, 'crop', (1, 112, 112, 3), ['points', 'confidence', 'readings'])
+    enter(file, folder / 'manifest.yaml', NAME, {**PFLD_ENTRY, 'measured': {'nme98': 1.0}})
     return model, file
 
 
@@ -37,11 +37,14 @@ def test_onnx_equals_torch(exported):
     answers = []
     for level in (40, 255):
         crop = rng.integers(0, level, (1, 112, 112, 3), dtype=np.uint8)
-        points, confidence = session.run(['points', 'confidence'], {'crop': crop})
+        names = ['points', 'confidence', 'readings']
+        points, confidence, readings = session.run(names, {'crop': crop})
         with torch.no_grad():
             wanted = Deployed(model).eval()(torch.from_numpy(crop))
         assert np.abs(points - wanted[0].numpy()).max() < TOLERANCE
         assert np.abs(confidence - wanted[1].numpy()).max() < TOLERANCE
+        assert readings.shape == (1, 54)
+        assert np.abs(readings - wanted[2].numpy()).max() < TOLERANCE
         assert ((confidence >= 0) & (confidence <= 1)).all()
         answers.append(points)
     assert np.abs(answers[0] - answers[1]).max() > 1e-3
@@ -61,6 +64,6 @@ def test_entering_a_model_leaves_the_others(tmp_path, exported):
     _, file = exported
     manifest = tmp_path / 'manifest.yaml'
     manifest.write_text('models:\n  other:\n    file: other.onnx\n', encoding='utf-8')
-    enter(file, manifest, {})
+    enter(file, manifest, NAME, PFLD_ENTRY)
     models = yaml.safe_load(manifest.read_text(encoding='utf-8'))['models']
     assert models['other'] == {'file': 'other.onnx'} and 'landmarks_pfld' in models

@@ -157,7 +157,7 @@ def training_crop(
     *,
     clean: bool = False,
     cover: float = 0.35,
-) -> tuple[Image, Points, bool, Points]:
+) -> tuple[Image, Points, bool, Points, float]:
     """Cut and disturb one crop.
 
     Args:
@@ -171,8 +171,9 @@ def training_crop(
         cover: how often something is put in front.
 
     Returns:
-        crop (112, 112, 3), points (98, 2) in crop edges, whether it was mirrored, and (98,):
-        1 where nothing was put over the point.
+        crop (112, 112, 3), points (98, 2) in crop edges, whether it was mirrored, (98,): 1 where
+        nothing was put over the point, and how far the crop was turned before it was mirrored
+        [rad], clockwise as seen.
     """
     matrix = region_matrix(rng, points, template, cached.shape[0], span)
     crop = cv2.warpAffine(
@@ -192,4 +193,5 @@ def training_crop(
             place = np.clip((labels * CROP_PX).astype(int), 0, CROP_PX - 1)
             visible[covered[place[:, 1], place[:, 0]]] = 0.0
         crop = photometric(rng, crop)
-    return crop, labels.astype(np.float32), mirrored, visible
+    turned = float(np.arctan2(matrix[1, 0], matrix[0, 0]))
+    return crop, labels.astype(np.float32), mirrored, visible, turned

@@ -1,4 +1,4 @@
-r"""Training data of the landmark model: crops of clips, face images and renders, in one cache.
+r"""Training data of the landmark model: crops of clips, face images and renders, in caches.
 
 The cache holds crops wider than the model's, so that region jitter and rotation are cut from it:
 `crops.npy` (n, 240, 240, 3) uint8 and `labels.npz`. Build it with
@@ -6,6 +6,8 @@ The cache holds crops wider than the model's, so that region jitter and rotation
     .venv/bin/python -m training.landmarks.data --shared ../shared/data --out data/landmarks
     .venv/bin/python -m training.landmarks.data --renders data/renders/stills \
         --out data/landmarks_renders
+    .venv/bin/python -m training.landmarks.data --animated data/animated \
+        --out data/landmarks_animated
 """
 
 import argparse
@@ -16,14 +18,17 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from kf_imitation.face.canonical import canonical_region
 from kf_imitation.landmarks.layouts import LAYOUTS
 from kf_imitation.offline.channel_labels import label_angles
+from training.synthetic.ground_truth import BLENDSHAPE_NAMES
 
 CACHE_PX = 240
 CACHE_SPAN = 1.8  # cached square over the canonical face region
 REGION_MARGIN = 1.25  # canonical region over the box of all mesh points
+BLENDSHAPES = BLENDSHAPE_NAMES[1:]  # without _neutral
 
 
 class Sample(NamedTuple):
@@ -34,6 +39,8 @@ class Sample(NamedTuple):
         points: (98, 2) in cache pixels.
         angles: (3,) yaw, pitch, roll [rad], signs as in data_types.
         state: (4,) eyeBlinkLeft, eyeBlinkRight, jawOpen, and 1 for footage, 0 for renders.
+        blendshapes: (51,) in BLENDSHAPES order.
+        rotation: (3, 3) of the head against the ray to it, axes as in channel_labels.
         group: person and source, for balance and hold-out.
     """
 
@@ -41,6 +48,8 @@ class Sample(NamedTuple):
     points: NDArray[np.float32]
     angles: NDArray[np.float32]
     state: NDArray[np.float32]
+    blendshapes: NDArray[np.float32]
+    rotation: NDArray[np.float32]
     group: str
 
 
@@ -106,6 +115,27 @@ def _state(labels: dict[str, NDArray[np.float32]], i: int) -> NDArray[np.float32
     return np.append(labels['blendshapes'][i][picked], 1.0).astype(np.float32)
 
 
+def _blendshapes(labels: dict[str, NDArray[np.float32]], i: int) -> NDArray[np.float32]:
+    assert [str(n) for n in labels['names'][1:]] == BLENDSHAPES
+    return labels['blendshapes'][i, 1:].astype(np.float32)
+
+
+def facing(head_pose: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Rotation of a head as a crop around it shows it: against the ray from the camera to it.
+
+    Args:
+        head_pose: (4, 4), x right, y up, z to the viewer; a head without a place is taken to be
+            in the middle of the image.
+    """
+    away = float(np.linalg.norm(head_pose[:3, 3]))
+    if away < 1e-6:
+        return np.asarray(head_pose[:3, :3], np.float32)
+    ray = head_pose[:3, 3] / away
+    ahead = np.array([0.0, 0.0, -1.0])
+    turn, _ = Rotation.align_vectors(ahead[None], ray[None])
+    return (turn.as_matrix() @ head_pose[:3, :3]).astype(np.float32)
+
+
 def clip_samples(clips: Path, stem: str, stride: int) -> list[Sample]:
     """Samples of one clip: every `stride`-th frame, and every frame with a rare state."""
     labels = dict(np.load(clips / f'{stem}.npz'))
@@ -123,7 +153,17 @@ def clip_samples(clips: Path, stem: str, stride: int) -> list[Sample]:
         mesh = labels['landmarks_q'][i, :, :2].astype(np.float32) / 16
         crop, matrix = cut(bgr, mesh)
         points = apply(matrix, mesh_to_wflw(mesh))
-        samples.append(Sample(crop, points, angles[i], state, f'clip:{stem}'))
+        samples.append(
+            Sample(
+                crop,
+                points,
+                angles[i],
+                state,
+                _blendshapes(labels, i),
+                facing(labels['head_pose'][i]),
+                f'clip:{stem}',
+            )
+        )
     return samples
 
 
@@ -138,7 +178,17 @@ def image_samples(faces: Path, split: str) -> list[Sample]:
         crop, matrix = cut(bgr, mesh)
         points = apply(matrix, mesh_to_wflw(mesh))
         group = f'face:{labels["person"][i]}'
-        samples.append(Sample(crop, points, angles[i], _state(labels, i), group))
+        samples.append(
+            Sample(
+                crop,
+                points,
+                angles[i],
+                _state(labels, i),
+                _blendshapes(labels, i),
+                facing(labels['head_pose'][i]),
+                group,
+            )
+        )
     return samples
 
 
@@ -159,7 +209,46 @@ def render_samples(shard: Path) -> list[Sample]:
         state = _state(labels, i)
         state[3] = 0.0
         group = f'render:{labels["actor"][i]}'
-        samples.append(Sample(crop, apply(matrix, points), angles[i], state, group))
+        samples.append(
+            Sample(
+                crop,
+                apply(matrix, points),
+                angles[i],
+                state,
+                _blendshapes(labels, i),
+                facing(labels['head_pose'][i]),
+                group,
+            )
+        )
+    return samples
+
+
+def animated_samples(file: Path, stride: int) -> list[Sample]:
+    """Samples of one file of animated photographs (training/data/animate.py), labelled anew."""
+    frames = np.load(file, mmap_mode='r')
+    labels = dict(np.load(file.with_suffix('.npz')))
+    angles = np.stack(label_angles(labels['head_pose'][:, :3, :3]), 1).astype(np.float32)
+    samples = []
+    for i, frame in enumerate(frames):
+        state = _state(labels, i)
+        rare = max(state[:2]) > 0.5 or state[2] > 0.35
+        if not labels['valid'][i] or (i % stride and not (rare and i % 2 == 0)):
+            continue
+        mesh = labels['landmarks_q'][i, :, :2].astype(np.float32) / 16
+        crop, matrix = cut(np.asarray(frame), mesh)
+        points = apply(matrix, mesh_to_wflw(mesh))
+        sequence = int(np.searchsorted(labels['starts'], i, side='right'))
+        samples.append(
+            Sample(
+                crop,
+                points,
+                angles[i],
+                state,
+                _blendshapes(labels, i),
+                facing(labels['head_pose'][i]),
+                f'animated:{file.stem}:{sequence}',
+            )
+        )
     return samples
 
 
@@ -185,6 +274,13 @@ def build_renders(shards: Path, out: Path) -> int:
     return write([s for f in files for s in render_samples(f)], out)
 
 
+def build_animated(folder: Path, out: Path, stride: int) -> int:
+    """Write the cache of animated photographs; returns the number of samples."""
+    out.mkdir(parents=True, exist_ok=True)
+    files = sorted(f for f in folder.glob('*.npy') if f.with_suffix('.npz').exists())
+    return write([s for f in files for s in animated_samples(f, stride)], out)
+
+
 def write(samples: list[Sample], out: Path) -> int:
     """Write a cache; returns the number of samples."""
     np.save(out / 'crops.npy', np.stack([s.crop for s in samples]))
@@ -193,6 +289,8 @@ def write(samples: list[Sample], out: Path) -> int:
         points=np.stack([s.points for s in samples]),
         angles=np.stack([s.angles for s in samples]),
         state=np.stack([s.state for s in samples]),
+        blendshapes=np.stack([s.blendshapes for s in samples]),
+        rotation=np.stack([s.rotation for s in samples]),
         group=np.array([s.group for s in samples]),
     )
     return len(samples)
@@ -204,9 +302,12 @@ def main() -> None:
     parser.add_argument('--shared', type=Path, default=Path('../shared/data'))
     parser.add_argument('--out', type=Path, default=Path('data/landmarks'))
     parser.add_argument('--renders', type=Path, help='cache these shards instead')
+    parser.add_argument('--animated', type=Path, help='cache these animated photographs instead')
     parser.add_argument('--stride', type=int, default=4)
     arguments = parser.parse_args()
-    if arguments.renders:
+    if arguments.animated:
+        print(build_animated(arguments.animated, arguments.out, arguments.stride), 'samples')
+    elif arguments.renders:
         print(build_renders(arguments.renders, arguments.out), 'samples')
     else:
         print(build(arguments.shared, arguments.out, arguments.stride), 'samples')

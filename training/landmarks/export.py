@@ -1,6 +1,7 @@
-"""Export PFLD to ONNX, check the file against torch, enter it in models/manifest.yaml.
+"""Export PFLD or the eye model to ONNX, check against torch, enter it in models/manifest.yaml.
 
-.venv/bin/python -m training.landmarks.export runs/landmarks/final.pt
+.venv/bin/python -m training.landmarks.export runs/landmarks/expression.pt
+.venv/bin/python -m training.landmarks.export runs/eyes/last.pt --eyes
 """
 
 import argparse
@@ -15,10 +16,13 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from kf_imitation.landmarks.eyes import PATCH_PX
+from training.landmarks.eye_model import Deployed as DeployedEyes
+from training.landmarks.eye_model import EyeNet
 from training.landmarks.model import CROP_PX, PFLD, PFLDConfig
 
 TOLERANCE = 2e-4  # crop edges, a fiftieth of a pixel
-NAME = 'landmarks_pfld'
+NAME, EYES = 'landmarks_pfld', 'landmarks_eyes'
 LOW, HIGH = 0.2, 0.8
 
 
@@ -33,11 +37,11 @@ class Deployed(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, crop: Tensor) -> tuple[Tensor, Tensor]:
-        """(1, 112, 112, 3) uint8 BGR to points (1, 98, 2) and confidence (1, 98)."""
+    def forward(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(1, 112, 112, 3) uint8 BGR to points, confidence (1, 98) and readings (1, 54)."""
         x = crop.permute(0, 3, 1, 2).float() / 127.5 - 1
-        points, logits, _ = self.model(x)
-        return points, ((torch.sigmoid(logits) - LOW) / (HIGH - LOW)).clamp(0, 1)
+        points, logits, _, readings = self.model(x)
+        return points, ((torch.sigmoid(logits) - LOW) / (HIGH - LOW)).clamp(0, 1), readings
 
 
 def load(checkpoint: Path) -> PFLD:
@@ -48,21 +52,38 @@ def load(checkpoint: Path) -> PFLD:
     return model.eval()
 
 
-def export(model: PFLD, file: Path) -> None:
+def load_eyes(checkpoint: Path) -> EyeNet:
+    """The averaged weights of the eye model, ready to run."""
+    saved = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    model = EyeNet()
+    model.load_state_dict(saved['average'])
+    return model.eval()
+
+
+def export(
+    deployed: nn.Module, file: Path, name: str, shape: tuple[int, ...], outputs: list[str]
+) -> None:
     """Write an ONNX file and check it.
+
+    Args:
+        deployed: takes uint8 pictures.
+        file: to write.
+        name: of the input.
+        shape: of the input.
+        outputs: names, in their order.
 
     Raises:
         AssertionError: onnxruntime and torch disagree by more than the tolerance.
     """
-    deployed = Deployed(model).eval()
-    example = torch.randint(0, 256, (1, CROP_PX, CROP_PX, 3), dtype=torch.uint8)
+    deployed.eval()
+    example = torch.randint(0, 256, shape, dtype=torch.uint8)
     with torch.no_grad():
         torch.onnx.export(
             deployed,
             (example,),
             str(file),
-            input_names=['crop'],
-            output_names=['points', 'confidence'],
+            input_names=[name],
+            output_names=outputs,
             opset_version=17,
             dynamo=False,
         )
@@ -71,64 +92,80 @@ def export(model: PFLD, file: Path) -> None:
     rng = np.random.default_rng(0)
     worst = 0.0
     for _ in range(8):
-        crop = rng.integers(0, 256, (1, CROP_PX, CROP_PX, 3), dtype=np.uint8)
-        crop = (crop * rng.uniform(0.2, 1)).astype(np.uint8)
-        got = session.run(None, {'crop': crop})
+        crop = (rng.integers(0, 256, shape) * rng.uniform(0.2, 1)).astype(np.uint8)
+        got = session.run(None, {name: crop})
         with torch.no_grad():
             wanted = deployed(torch.from_numpy(crop))
-        worst = max(
-            worst, *(float(np.abs(g - w.numpy()).max()) for g, w in zip(got, wanted, strict=True))
-        )
+        for g, w in zip(got, wanted, strict=True):
+            difference = np.abs(g - w.numpy()).max() / max(1.0, float(w.abs().max()))
+            worst = max(worst, float(difference))
     assert worst <= TOLERANCE, f'onnxruntime and torch differ by {worst:.1e}'
     print(f'onnxruntime and torch agree within {worst:.1e}')
 
 
-def enter(file: Path, manifest: Path, changes: dict[str, Any]) -> None:
-    """Set the entry of this model in the manifest, leaving the others as they are."""
+def enter(file: Path, manifest: Path, name: str, changes: dict[str, Any]) -> None:
+    """Set the entry of a model in the manifest, leaving the others as they are."""
     document = {}
     if manifest.exists():
         document = yaml.safe_load(manifest.read_text(encoding='utf-8')) or {}
     models = document.setdefault('models', {})
-    entry = models.setdefault(NAME, {})
-    entry.update(
-        {
-            'file': file.name,
-            'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
-            'task': '98 facial landmarks (WFLW order) with confidence of one face region',
-            'inputs': {'crop': f'uint8 (1, {CROP_PX}, {CROP_PX}, 3) BGR'},
-            'preprocessing': {
-                'crop_px': CROP_PX,
-                'looks': 2,
-                'note': 'normalisation is inside; the second look is on the upright crop',
-            },
-            'layout': 'wflw98',
-            'outputs': {
-                'points': 'float32 (1, 98, 2) x and y in crop edges',
-                'confidence': 'float32 (1, 98) 0..1',
-            },
-            **changes,
-        }
-    )
+    entry = models.setdefault(name, {})
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    entry.update({'file': file.name, 'sha256': digest, **changes})
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=98)
     manifest.write_text(text, encoding='utf-8')
+
+
+COMMON: dict[str, Any] = {
+    'training_data': 'open-licence face videos and face images with MediaPipe labels, animated '
+    'photographs and renders (models/landmarks_pfld.md)',
+    'licence': 'Apache-2.0; rights of the people in the training footage are not cleared',
+}
+PFLD_ENTRY: dict[str, Any] = {
+    'task': '98 facial landmarks (WFLW order) with confidence, and the expression, of one face',
+    'inputs': {'crop': f'uint8 (1, {CROP_PX}, {CROP_PX}, 3) BGR'},
+    'preprocessing': {
+        'crop_px': CROP_PX,
+        'looks': 2,
+        'note': 'normalisation is inside; the second look is on the upright crop',
+    },
+    'layout': 'wflw98',
+    'outputs': {
+        'points': 'float32 (1, 98, 2) x and y in crop edges',
+        'confidence': 'float32 (1, 98) 0..1',
+        'readings': 'float32 (1, 54) logits of 51 blendshapes, then yaw, pitch and roll [rad] of '
+        'the head as the crop shows it',
+    },
+}
+EYES_ENTRY: dict[str, Any] = {
+    'task': 'lids, pupils and gaze of both eyes, larger than the landmark model sees them',
+    'inputs': {'patches': f'uint8 (2, {PATCH_PX[1]}, {PATCH_PX[0]}, 3) BGR: right, mirrored left'},
+    'preprocessing': {'note': 'patches are cut by kf_imitation/landmarks/eyes.py'},
+    'outputs': {
+        'points': 'float32 (2, 9, 2) [patch px] eight lid points in WFLW order and the pupil',
+        'readings': 'float32 (2, 7) logits of blink, wide, squint, look up, down, in and out',
+    },
+}
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', type=Path)
-    parser.add_argument('--out', type=Path, default=Path('models/landmarks_pfld.onnx'))
+    parser.add_argument('--eyes', action='store_true', help='it is the eye model')
+    parser.add_argument('--out', type=Path, help='default: models/NAME.onnx')
     arguments = parser.parse_args()
-    export(load(arguments.checkpoint), arguments.out)
-    enter(
-        arguments.out,
-        arguments.out.parent / 'manifest.yaml',
-        {
-            'training_data': 'open-licence face videos and face images with MediaPipe labels '
-            '(models/landmarks_pfld.md)',
-            'licence': 'Apache-2.0; rights of the people in the training footage are not cleared',
-        },
-    )
+    name = EYES if arguments.eyes else NAME
+    out = arguments.out or Path(f'models/{name}.onnx')
+    if arguments.eyes:
+        eyes, shape = DeployedEyes(load_eyes(arguments.checkpoint)), (2, *PATCH_PX[::-1], 3)
+        export(eyes, out, 'patches', shape, ['points', 'readings'])
+    else:
+        model = Deployed(load(arguments.checkpoint))
+        shape = (1, CROP_PX, CROP_PX, 3)
+        export(model, out, 'crop', shape, ['points', 'confidence', 'readings'])
+    entry = EYES_ENTRY if arguments.eyes else PFLD_ENTRY
+    enter(out, out.parent / 'manifest.yaml', name, {**entry, **COMMON})
 
 
 if __name__ == '__main__':

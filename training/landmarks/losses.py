@@ -1,9 +1,10 @@
 """Losses of the landmark model: the paper's, and what measured better."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kf_imitation import wflw
+from training.landmarks.data import BLENDSHAPES
 
 # Pairs whose distance drives a channel, and how much each counts: a lid gap is a few pixels, yet
 # it says whether an eye is open.
@@ -14,6 +15,23 @@ _PUPILS = ((96, 60), (96, 64), (96, 62), (97, 68), (97, 72), (97, 70))
 _BROWS = ((34, 60), (36, 64), (39, 64), (45, 72), (43, 68), (49, 68))
 PAIRS = torch.tensor((*_INNER_LIPS, *_MOUTH, *_LIDS, *_PUPILS, *_BROWS))
 PAIR_WEIGHT = torch.tensor([3.0] * 3 + [1.5] * 3 + [5.0] * 6 + [3.0] * 6 + [1.0] * 6)
+
+# What a gap is a share of: the inner lips of the mouth, the lids of their own eye.
+APERTURES = torch.tensor((*_LIDS, *_INNER_LIPS))
+SPANS = torch.tensor([(60, 64)] * 3 + [(68, 72)] * 3 + [(88, 92)] * 3)
+
+
+def _read_weight() -> Tensor:
+    """Blendshapes that channels are made of count more; left and right are halves of one."""
+    weight = torch.full((len(BLENDSHAPES),), 0.3)
+    for name, value in (('eyeBlink', 3.0), ('jawOpen', 4.0), ('mouthSmile', 2.0), ('brow', 1.0),
+                        ('mouthPucker', 2.0), ('mouthFunnel', 2.0), ('mouthPress', 1.0),
+                        ('mouthFrown', 1.0), ('eyeLook', 1.0), ('eyeWide', 0.5)):  # fmt: skip
+        weight[[i for i, n in enumerate(BLENDSHAPES) if n.startswith(name)]] = value
+    return weight
+
+
+READ_WEIGHT = _read_weight()
 
 
 def _point_weight() -> Tensor:
@@ -124,3 +142,47 @@ def confidence_loss(logits: Tensor, points: Tensor, truth: Tensor, visible: Tens
     error = (points - truth).detach().norm(dim=-1) / inter_ocular(truth)[:, None]
     target = visible / (1 + (12 * error) ** 2)
     return torch.nn.functional.binary_cross_entropy_with_logits(logits, target)
+
+
+def aperture_loss(points: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
+    """Error of how far lids and inner lips are open, over the width of their eye or mouth.
+
+    A vector loss forgives a gap that is a little too wide; a channel does not.
+
+    Args:
+        points: (B, 98, 2).
+        truth: (B, 98, 2).
+        weight: (B,) of the samples.
+    """
+
+    def gaps(p: Tensor) -> Tensor:
+        opened = (p[:, APERTURES[:, 0]] - p[:, APERTURES[:, 1]] + 1e-6).norm(dim=-1)
+        width = (truth[:, SPANS[:, 0]] - truth[:, SPANS[:, 1]]).norm(dim=-1)
+        least = inter_ocular(truth)[:, None] * 0.2
+        return opened / torch.maximum(width, least)
+
+    error = (gaps(points) - gaps(truth)).abs()
+    return (weight * error.mean(1)).mean()
+
+
+def reading_loss(readings: Tensor, blendshapes: Tensor, angles: Tensor, state: Tensor) -> Tensor:
+    """Loss of the expression head.
+
+    Cross entropy against the labels as soft targets, less the entropy of the labels themselves
+    (so that 0 is perfect), and the absolute error of the angles. Renders count a quarter: their
+    coefficients are those of another face model.
+
+    Args:
+        readings: (B, 54) logits and angles [rad].
+        blendshapes: (B, 51) labels, 0..1.
+        angles: (B, 3) [rad] of the head as the crop shows it.
+        state: (B, 4) eyeBlinkLeft, eyeBlinkRight, jawOpen, 1 for footage.
+    """
+    target = blendshapes.clamp(1e-4, 1 - 1e-4)
+    logits = readings[:, :-3]
+    cross = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
+    entropy = -(target * target.log() + (1 - target) * (1 - target).log())
+    counts = 0.25 + 0.75 * (state[:, 3] > 0.5)
+    shape = (counts * ((cross - entropy) * READ_WEIGHT).mean(1)).mean()
+    turn = (counts * (readings[:, -3:] - angles).abs().sum(1)).mean()
+    return shape + turn

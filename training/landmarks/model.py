@@ -2,8 +2,10 @@
 
 A backbone of inverted residuals (MobileNetV2), a fully connected head that sees three scales, and
 an auxiliary branch that estimates the head pose from an early feature map while training. What we
-add is a confidence per point, read from the same features by a small head of its own that is
-trained afterwards (training/landmarks/train_confidence.py) and changes nothing about the points.
+add, from the same features: a confidence per point, read by a small head of its own that is
+trained afterwards (training/landmarks/train_confidence.py) and changes nothing about the points;
+and an expression head (51 blendshapes and the turn of the head), trained along with the points.
+Points say where a lip is; the expression head also sees teeth, folds and lids that touch.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,6 +15,8 @@ from torch import Tensor, nn
 
 CROP_PX = 112
 POINTS = 98
+BLENDSHAPES = 51
+READINGS = BLENDSHAPES + 3
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class InvertedResidual(nn.Module):
 
 
 class PFLD(nn.Module):
-    """98 points, their confidence, and the early features for the auxiliary branch."""
+    """98 points, their confidence, early features for the auxiliary branch, the expression."""
 
     def __init__(self, config: PFLDConfig | None = None, mean_shape: Tensor | None = None) -> None:
         super().__init__()
@@ -115,24 +119,30 @@ class PFLD(nn.Module):
         self.sure = nn.Sequential(
             nn.Linear(features, 64), nn.ReLU(inplace=True), nn.Linear(64, POINTS)
         )
+        self.read = nn.Sequential(
+            nn.Dropout(0.3), nn.Linear(features, 128), nn.ReLU(inplace=True),
+            nn.Dropout(0.2), nn.Linear(128, READINGS),
+        )  # fmt: skip
         if mean_shape is not None:
             nn.init.normal_(self.points.weight, std=1e-3)
             self.points.bias.data.copy_(mean_shape.flatten())
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Estimate the points of a crop.
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Estimate the points and the expression of a crop.
 
         Args:
             x: (B, 3, 112, 112) BGR scaled to -1..1.
 
         Returns:
             points (B, 98, 2) in crop edges (0..1 inside the crop), logits (B, 98) of their
-            confidence, early features (B, early, 28, 28).
+            confidence, early features (B, early, 28, 28), readings (B, 54): logits of the
+            blendshapes in the label order without _neutral, then yaw, pitch and roll [rad] of
+            the head as the crop shows it.
         """
         early = self.early(self.stem(x))
         features = self.features(early)
         points = self.points(features).view(-1, POINTS, 2)
-        return points, self.sure(features.detach()), early
+        return points, self.sure(features.detach()), early, self.read(features)
 
     def features(self, early: Tensor) -> Tensor:
         """The three scales side by side: (B, early, 28, 28) to (B, features)."""

@@ -2,8 +2,8 @@
 
     nice -n 5 .venv/bin/python -m training.landmarks.train --out runs/landmarks --minutes 60
 
-Writes last.pt (resumable with --resume), best.pt (least NME plus lid gap error on held-out
-training people) and log.csv into --out. `--loss paper` is the published loss.
+Writes last.pt (resumable with --resume), best.pt (least sum of the errors on held-out training
+people) and log.csv into --out. `--loss paper` is the published loss.
 """
 
 import argparse
@@ -21,14 +21,19 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from kf_imitation.mean_face import template
+from kf_imitation.offline.channel_labels import label_angles
 from training.landmarks import losses
 from training.landmarks.augment import training_crop
-from training.landmarks.data import CACHE_SPAN
+from training.landmarks.data import BLENDSHAPES, CACHE_SPAN
 from training.landmarks.model import PFLD, PFLDConfig, PoseBranch
 
 DEFAULT_CONFIG = PFLDConfig(16, 24, 3, 64, 6, 2, 3, 24, 48, 128)
 Array = NDArray[np.float32]
-Item = tuple[NDArray[np.uint8], Array, Array, Array, Array]
+MIRRORED = [
+    BLENDSHAPES.index(name.replace('Left', '*').replace('Right', 'Left').replace('*', 'Right'))
+    for name in BLENDSHAPES
+]
+Item = tuple[NDArray[np.uint8], Array, Array, Array, Array, Array]
 
 
 class Cache(Dataset[Item]):
@@ -37,9 +42,9 @@ class Cache(Dataset[Item]):
     def __init__(self, folders: list[Path]) -> None:
         self.crops = [np.load(f / 'crops.npy', mmap_mode='r') for f in folders]
         labels = [dict(np.load(f / 'labels.npz')) for f in folders]
-        self.points, self.angles, self.state, self.group = (
+        self.points, self.angles, self.state, self.blendshapes, self.rotation, self.group = (
             np.concatenate([part[key] for part in labels])
-            for key in ('points', 'angles', 'state', 'group')
+            for key in ('points', 'angles', 'state', 'blendshapes', 'rotation', 'group')
         )
         counts = [len(c) for c in self.crops]
         self.places = [(k, i) for k, count in enumerate(counts) for i in range(count)]
@@ -56,25 +61,31 @@ class Cache(Dataset[Item]):
         return len(self.places)
 
     def __getitem__(self, index: int) -> Item:
-        """Crop, points, angles, state, visible."""
+        """Crop, points, angles as the crop shows them, state, visible, blendshapes."""
         seed: int = index if self.clean else int(torch.randint(2**62, (1,)))
         rng = np.random.default_rng(seed)
         other = self.crop(int(rng.integers(len(self))))
-        crop, points, mirrored, visible = training_crop(
+        crop, points, mirrored, visible, turned = training_crop(
             rng, self.crop(index), self.points[index], self.template, CACHE_SPAN, other,
             clean=self.clean,
             cover=self.cover,
         )  # fmt: skip
-        angles, state = self.angles[index].copy(), self.state[index].copy()
+        state, blendshapes = self.state[index].copy(), self.blendshapes[index]
+        c, s = np.cos(turned), np.sin(turned)
+        rotation = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ self.rotation[index]
+        angles = np.array(label_angles(rotation), np.float32)
         if mirrored:
             angles[[0, 2]] *= -1
             state[[0, 1]] = state[[1, 0]]
-        return crop, points, angles, state, visible
+            blendshapes = blendshapes[MIRRORED]
+        return crop, points, angles, state, visible, blendshapes
 
     def held_out(self) -> NDArray[np.bool_]:
         """True for the people on whom weights are chosen: every tenth, by name."""
         names = sorted(set(self.group))
-        kept = {n for i, n in enumerate(names) if i % 10 == 3 and not n.startswith('render:')}
+        made = ('render:', 'animated:')
+        names = [n for n in names if not n.startswith(made)]
+        kept = {n for i, n in enumerate(names) if i % 10 == 3}
         return np.array([g in kept for g in self.group])
 
     def weights(self) -> NDArray[np.float64]:
@@ -84,7 +95,7 @@ class Cache(Dataset[Item]):
         rare = 1 + (blink > 0.25) + 2.0 * (blink > 0.5) + 1.5 * (state[:, 2] > 0.3)
         rare = rare + 2.0 * (np.abs(angles[:, 0]) > 0.35)
         kind = np.array([g.split(':')[0] for g in self.group])
-        share = {'clip': 0.48, 'face': 0.42, 'render': 0.10}
+        share = {'clip': 0.40, 'face': 0.24, 'animated': 0.28, 'render': 0.08}
         weight = np.zeros(len(self))
         for group in set(self.group):
             mine = self.group == group
@@ -115,16 +126,28 @@ def normalise(crops: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def evaluate(model: PFLD, data: Cache, indices: NDArray[np.int64]) -> tuple[float, float]:
-    """NME [%] and lid gap error [% of eye distance] on undisturbed crops."""
+def evaluate(
+    model: PFLD, data: Cache, indices: NDArray[np.int64]
+) -> tuple[float, float, float, float]:
+    """Measure on undisturbed crops.
+
+    Returns:
+        NME [%], lid gap error [% of eye distance], error of the blendshapes that make channels
+        [%], error of an angle [degrees].
+    """
     model.eval()
     data.clean = True
-    errors, gaps = [], []
+    errors, gaps, shapes, turns = [], [], [], []
+    weight = losses.READ_WEIGHT / losses.READ_WEIGHT.sum()
     for start in range(0, len(indices), 64):
         items = [data[int(i)] for i in indices[start : start + 64]]
         crops = torch.from_numpy(np.stack([i[0] for i in items]))
         truth = torch.from_numpy(np.stack([i[1] for i in items]))
-        points = model(normalise(crops))[0]
+        points, _, _, readings = model(normalise(crops))
+        blendshapes = torch.from_numpy(np.stack([i[5] for i in items]))
+        shapes.append(((readings[:, :-3].sigmoid() - blendshapes).abs() * weight).sum(1))
+        angles = torch.from_numpy(np.stack([i[2] for i in items]))
+        turns.append((readings[:, -3:] - angles).abs().mean(1))
         eyes = losses.inter_ocular(truth)
         errors.append((points - truth).norm(dim=-1).mean(1) / eyes)
         lid = [
@@ -133,7 +156,8 @@ def evaluate(model: PFLD, data: Cache, indices: NDArray[np.int64]) -> tuple[floa
         ]
         gaps.append(torch.stack(lid, 1).abs().mean(1) / eyes)
     data.clean = False
-    return 100 * float(torch.cat(errors).mean()), 100 * float(torch.cat(gaps).mean())
+    nme, gap, shape, turn = (float(torch.cat(p).mean()) for p in (errors, gaps, shapes, turns))
+    return 100 * nme, 100 * gap, 100 * shape, float(np.degrees(turn))
 
 
 def main() -> None:
@@ -150,6 +174,7 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--workers', type=int, default=1)
     parser.add_argument('--resume', action='store_true')
+    parser.add_argument('--start', type=Path, help='begin with the weights of this checkpoint')
     parser.add_argument('--forget-best', action='store_true', help='choose best.pt anew')
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -167,7 +192,13 @@ def main() -> None:
     optimiser = torch.optim.AdamW(parameters, lr=arguments.rate, weight_decay=1e-3)
     step, spent, best = 0, 0.0, float('inf')
     average = copy.deepcopy(model)
-    if arguments.resume:
+    if arguments.start:
+        saved = torch.load(arguments.start, weights_only=False)
+        missing = model.load_state_dict(saved['average'], strict=False).missing_keys
+        assert all(name.split('.')[0] in ('sure', 'read') for name in missing), missing
+        branch.load_state_dict(saved['branch'])
+        average = copy.deepcopy(model)
+    elif arguments.resume:
         saved = torch.load(arguments.out / 'last.pt', weights_only=False)
         model.load_state_dict(saved['model'])
         average.load_state_dict(saved['average'])
@@ -186,14 +217,14 @@ def main() -> None:
     budget = arguments.minutes * 60
     begun = time.monotonic()
     total = 0.0
-    for crops, truth, angles, state, _ in loader:
+    for crops, truth, angles, state, _, blendshapes in loader:
         done = min(1.0, (spent + time.monotonic() - begun) / budget)
         warm = min(1.0, (step + 1) / 200)
         rate = arguments.rate * warm * (0.5 * (1 + np.cos(np.pi * done)) + 0.005)
         for group in optimiser.param_groups:
             group['lr'] = rate
         model.train()
-        points, _, early = model(normalise(crops))
+        points, _, early, readings = model(normalise(crops))
         estimate = branch(early)
         weight = losses.class_weight(state, angles)
         if arguments.loss == 'paper':
@@ -206,7 +237,9 @@ def main() -> None:
         else:
             loss = loss_of[arguments.loss](points, truth, weight, of_point)
             loss = loss + losses.pair_loss(points, truth, weight, of_point)
+            loss = loss + 0.3 * losses.aperture_loss(points, truth, weight)
             loss = loss + 0.1 * (estimate - angles).abs().mean()
+        loss = loss + 0.4 * losses.reading_loss(readings, blendshapes, angles, state)
         total += float(loss.detach())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -222,9 +255,10 @@ def main() -> None:
                 else:
                     mine.copy_(theirs)
         if step % arguments.every == 0 or done >= 1:
-            nme, gap = evaluate(average, data, held_index)
+            nme, gap, shape, turn = evaluate(average, data, held_index)
             now = spent + time.monotonic() - begun
-            best = min(best, nme + gap)
+            value = nme + gap + shape + turn
+            best = min(best, value)
             saved = {
                 'model': model.state_dict(), 'average': average.state_dict(),
                 'branch': branch.state_dict(), 'optimiser': optimiser.state_dict(),
@@ -233,21 +267,15 @@ def main() -> None:
             }  # fmt: skip
             torch.save(saved, arguments.out / 'last.tmp')
             os.replace(arguments.out / 'last.tmp', arguments.out / 'last.pt')
-            if nme + gap == best:
+            if value == best:
                 torch.save(saved, arguments.out / 'best.tmp')
                 os.replace(arguments.out / 'best.tmp', arguments.out / 'best.pt')
             with (arguments.out / 'log.csv').open('a', newline='', encoding='utf-8') as file:
-                csv.writer(file).writerow(
-                    [
-                        step,
-                        round(now),
-                        f'{total / arguments.every:.4f}',
-                        f'{nme:.3f}',
-                        f'{gap:.3f}',
-                    ]
-                )
+                figures = (total / arguments.every, nme, gap, shape, turn)
+                csv.writer(file).writerow([step, round(now), *(f'{f:.4f}' for f in figures)])
             print(f'{step} {now:.0f} s loss {total / arguments.every:.4f} held-out NME {nme:.2f} %'
-                  f' lid gap {gap:.2f} % rate {rate:.1e}', flush=True)  # fmt: skip
+                  f' lid gap {gap:.2f} % blendshapes {shape:.2f} % angles {turn:.2f} deg'
+                  f' rate {rate:.1e}', flush=True)  # fmt: skip
             total = 0.0
             if done >= 1:
                 break

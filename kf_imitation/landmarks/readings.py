@@ -1,0 +1,97 @@
+"""What the models read off the picture beside points, as channels before calibration."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import CHANNELS, FloatArray
+from kf_imitation.landmarks.head_pose import angles_of, rotation_of
+
+Values = NDArray[np.float64]
+GAZE_RANGE_RAD = 0.5
+_LEAST = 1e-3  # readings closer to 0 or 1 say no more
+
+# The blendshapes of the expression head, in the order of the labels without _neutral.
+_NAMES = """
+browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff
+cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight
+eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight
+eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight
+mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
+mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
+mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
+mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
+"""
+BLENDSHAPES = tuple(_NAMES.split())
+_EYE = ('eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut')
+
+
+def channel_readings(
+    head: NDArray[np.floating] | None, eyes: NDArray[np.floating] | None, turned_rad: float
+) -> FloatArray | None:
+    """Turn readings into channels.
+
+    Args:
+        head: (54,) of the landmark model: logits of BLENDSHAPES, then yaw, pitch and roll [rad] of
+            the head as its crop shows it; None without.
+        eyes: (2, 7) of the eye model: logits, right eye first; they take the place of the
+            landmark model's for the eyes; None without.
+        turned_rad: how far the crop was turned against the image, clockwise as seen.
+
+    Returns:
+        (19,) as Landmarks.readings; None without any reading.
+    """
+    if head is None and eyes is None:
+        return None
+    shape: dict[str, float] = {}
+    if head is not None:
+        values = _sigmoid(np.asarray(head[: len(BLENDSHAPES)], np.float64))
+        shape.update(zip(BLENDSHAPES, values.tolist(), strict=True))
+    if eyes is not None:
+        for row, side in zip(
+            _sigmoid(np.asarray(eyes, np.float64)), ('Right', 'Left'), strict=True
+        ):
+            shape.update({name + side: float(v) for name, v in zip(_EYE, row, strict=True)})
+    found = np.full(len(CHANNELS), np.nan)
+
+    def put(channel: str, value: float) -> None:
+        found[CHANNELS.index(channel)] = _logit(value)
+
+    if head is not None:
+        put('jaw_open', shape['jawOpen'])
+        put('mouth_pucker', max(shape['mouthPucker'], shape['mouthFunnel']))
+        put('lip_press', (shape['mouthPressLeft'] + shape['mouthPressRight']) / 2)
+        put('brow_lower', (shape['browDownLeft'] + shape['browDownRight']) / 2)
+        for side in ('Left', 'Right'):
+            put(f'mouth_smile_{side.lower()}', shape[f'mouthSmile{side}'])
+            put(f'mouth_frown_{side.lower()}', shape[f'mouthFrown{side}'])
+            raised = max(shape['browInnerUp'], shape[f'browOuterUp{side}'])
+            put(f'brow_raise_{side.lower()}', raised)
+        angles = _turn_back(np.asarray(head[len(BLENDSHAPES) :], np.float64), turned_rad)
+        for name, angle in zip(('head_yaw', 'head_pitch', 'head_roll'), angles, strict=True):
+            found[CHANNELS.index(name)] = angle
+    for side in ('Left', 'Right'):
+        put(f'eye_close_{side.lower()}', shape[f'eyeBlink{side}'])
+        put(f'eye_wide_{side.lower()}', shape[f'eyeWide{side}'])
+    # In and out of an eye are towards and away from the nose; to the left is out for the left.
+    left = shape['eyeLookOutLeft'] - shape['eyeLookInLeft']
+    right = shape['eyeLookInRight'] - shape['eyeLookOutRight']
+    up = [shape[f'eyeLookUp{s}'] - shape[f'eyeLookDown{s}'] for s in ('Left', 'Right')]
+    found[CHANNELS.index('gaze_yaw')] = GAZE_RANGE_RAD * (left + right) / 2
+    found[CHANNELS.index('gaze_pitch')] = GAZE_RANGE_RAD * sum(up) / 2
+    return found.astype(np.float32)
+
+
+def _turn_back(angles: Values, turned_rad: float) -> Values:
+    """Angles in the image of a head seen with these in a crop that was turned by turned_rad."""
+    c, s = np.cos(turned_rad), np.sin(turned_rad)
+    back = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])  # axes x right, y down
+    return np.array(angles_of(back @ rotation_of(*(float(a) for a in angles))))
+
+
+def _sigmoid(x: Values) -> Values:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -40.0, 40.0))))
+
+
+def _logit(value: float) -> float:
+    value = min(max(value, _LEAST), 1 - _LEAST)
+    return float(np.log(value / (1 - value)))

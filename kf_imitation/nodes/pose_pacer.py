@@ -1,0 +1,54 @@
+"""Expressions on their way to the servos: mapped, through the pose budget, the rest by a timer."""
+
+from time import monotonic
+
+from kf_imitation.data_types import Expression
+from kf_imitation.nodes.node_base import KfNode
+from kf_imitation.robot_config import RobotConfig
+from kf_imitation.servo.head import Head
+from kf_imitation.servo.joint_mapping import JointMapping
+from kf_imitation.servo.pose_budget import BudgetCount, PoseBudget
+
+PERIOD_S = 0.02
+
+
+class PosePacer:
+    """Sends poses when the joints can follow (servo/pose_budget.py)."""
+
+    def __init__(self, node: KfNode, head: Head, robot: RobotConfig) -> None:
+        """Begin.
+
+        Args:
+            node: whose executor runs the timer and whose pose_patience_s counts.
+            head: gets the goals.
+            robot: whose mapping and speeds count.
+        """
+        self._node, self._head = node, head
+        self._mapping = JointMapping(robot)
+        self._budget = PoseBudget(robot)
+        self._stamp_ns = 0
+        self._timer = node.create_timer(PERIOD_S, self._on_timer)
+
+    def show(self, expression: Expression) -> str:
+        """Take an expression; returns '' or why it was refused."""
+        self._budget.patience_s = self._node.setting('pose_patience_s', float)
+        with self._node.ledger.timed('mapping'):
+            goal = self._budget.push(self._mapping.goals(expression), monotonic())
+            refusal = self._head.set_goal(goal, expression.stamp_ns)
+        if not refusal:
+            self._stamp_ns = expression.stamp_ns
+        return refusal
+
+    def count(self) -> BudgetCount:
+        """Poses so far: on time and merged."""
+        return self._budget.count()
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        self._node.destroy_timer(self._timer)
+
+    def _on_timer(self) -> None:
+        goal = self._budget.due(monotonic())
+        if goal is not None:  # a later part of the newest pose
+            self._stamp_ns += 1
+            self._head.set_goal(goal, self._stamp_ns)

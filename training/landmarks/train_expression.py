@@ -1,0 +1,118 @@
+"""Train the expression head of a trained PFLD; points and confidence stay as they are.
+
+    .venv/bin/python -m training.landmarks.train_expression runs/landmarks/final.pt
+
+The features of disturbed crops are computed once; the head (51 blendshapes, three angles) is then
+trained on them. How long is chosen on held-out training people, whose undisturbed crops are
+measured after every epoch. Writes --out, which training/landmarks/export.py takes.
+"""
+
+import argparse
+import copy
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Subset
+
+from training.landmarks import losses
+from training.landmarks.data import BLENDSHAPES
+from training.landmarks.model import PFLD, PFLDConfig
+from training.landmarks.train import Cache, Draws, normalise
+
+SHOWN = ('jawOpen', 'eyeBlinkLeft', 'mouthSmileLeft', 'mouthPucker', 'browInnerUp')
+
+
+@torch.no_grad()
+def features_of(model: PFLD, loader: DataLoader, most: int, minutes: float) -> list[Tensor]:  # type: ignore[type-arg]
+    """Features, blendshapes, angles and state of crops until there are enough."""
+    rows: list[tuple[Tensor, ...]] = []
+    begun = time.monotonic()
+    count = 0
+    for crops, _, angles, state, _, blendshapes in loader:
+        features = model.features(model.early(model.stem(normalise(crops))))
+        rows.append((features, blendshapes, angles, state))
+        count += len(crops)
+        if count >= most or time.monotonic() - begun > 60 * minutes:
+            break
+    return [torch.cat(part) for part in zip(*rows, strict=True)]
+
+
+def fit_of(readings: Tensor, blendshapes: Tensor, angles: Tensor) -> str:
+    """Correlation with the labels over all held-out faces, for people to read."""
+    seen = readings[:, :-3].sigmoid()
+    pairs = [(n, seen[:, BLENDSHAPES.index(n)], blendshapes[:, BLENDSHAPES.index(n)])
+             for n in SHOWN]  # fmt: skip
+    pairs += [
+        (n, readings[:, k - 3], angles[:, k]) for k, n in enumerate(('yaw', 'pitch', 'roll'))
+    ]
+    return ' '.join(f'{n} {np.corrcoef(a.numpy(), b.numpy())[0, 1]:.3f}' for n, a, b in pairs)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('checkpoint', type=Path)
+    parser.add_argument('--cache', type=Path, nargs='+', default=[Path('data/landmarks')])
+    parser.add_argument('--out', type=Path, default=Path('runs/landmarks/expression.pt'))
+    parser.add_argument('--samples', type=int, default=20000)
+    parser.add_argument('--minutes', type=float, default=30, help='most for the features')
+    parser.add_argument('--epochs', type=int, default=40)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    saved = torch.load(arguments.checkpoint, map_location='cpu', weights_only=False)
+    model = PFLD(PFLDConfig(**saved['config'])).to(memory_format=torch.channels_last).eval()
+    weights = {k: v for k, v in saved['average'].items() if not k.startswith(('scale.', 'read.'))}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected and all(name.split('.')[0] in ('read', 'sure') for name in missing)
+    data = Cache(arguments.cache)
+    data.cover = 0.15
+    held = data.held_out()
+    index = np.flatnonzero(~held)
+    loader = DataLoader(data, 64, sampler=Draws(index, data.weights()[index]), num_workers=1)
+    features, blendshapes, angles, state = features_of(
+        model, loader, arguments.samples, arguments.minutes
+    )
+    data.clean = True
+    aside = np.random.default_rng(0).permutation(np.flatnonzero(held))[:800]
+    quiet = DataLoader(Subset(data, aside.tolist()), 64)
+    kept = features_of(model, quiet, len(aside), arguments.minutes)
+    print(f'{len(features)} crops, {len(kept[0])} of held-out people', flush=True)
+    middle, spread = features.mean(0), features.std(0) + 1e-3
+    features, apart = (features - middle) / spread, (kept[0] - middle) / spread
+    head = model.read
+    optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.05)
+    best, best_state = float('inf'), copy.deepcopy(head.state_dict())
+    for epoch in range(arguments.epochs):
+        head.train()
+        for group in optimiser.param_groups:
+            group['lr'] = 1e-3 * 0.5 * (1 + np.cos(np.pi * epoch / arguments.epochs)) + 1e-5
+        for pick in torch.randperm(len(features)).split(256):
+            loss = losses.reading_loss(
+                head(features[pick]), blendshapes[pick], angles[pick], state[pick]
+            )
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+        head.eval()
+        with torch.no_grad():
+            readings = head(apart)
+            value = float(losses.reading_loss(readings, *kept[1:]))
+        print(f'epoch {epoch}: {value:.4f} {fit_of(readings, kept[1], kept[2])}', flush=True)
+        if value < best:
+            best, best_state = value, copy.deepcopy(head.state_dict())
+    head.load_state_dict(best_state)
+    with torch.no_grad():  # fold the scaling into the first layer
+        first = head[1]
+        first.bias -= first.weight @ (middle / spread)
+        first.weight /= spread
+    saved['average'] = model.state_dict()
+    torch.save(saved, arguments.out)
+
+
+if __name__ == '__main__':
+    main()
