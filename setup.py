@@ -9,7 +9,14 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'kf_imitation'
 MANIFEST = ET.parse(ROOT / 'package.xml').getroot()
-NODES = ('camera_node', 'keyframe_node', 'landmarks_node', 'servo_node', 'recorder_node')
+NODES = (
+    'camera_node',
+    'keyframe_node',
+    'landmarks_node',
+    'servo_node',
+    'recorder_node',
+    'player_node',
+)
 SHARED_FOLDERS = ('launch', 'config', 'models', 'urdf', 'media')
 
 # ROS 2 from wheels, for machines without a ROS installation (README, Install).

@@ -18,6 +18,7 @@ from kf_imitation.mcap_ending import FinishedView, is_unfinished
 RAW_IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 STORAGE_SUFFIXES = ('.mcap', '.db3')
+_OWN_IMAGES = ('/keyframe/image', '/keyframe/annotated')
 BAG_SUFFIXES = frozenset({*STORAGE_SUFFIXES, '.bag'})
 
 
@@ -126,8 +127,9 @@ def image_topic(path: Path, reader: AnyReader, wanted: str = '') -> str:
                 f'bag {path}: holds no image topic {wanted} (image topics: {", ".join(topics)})'
             )
         return name
-    # A topic that was announced and stayed empty is no choice.
+    # A topic that was announced and stayed empty is no choice, nor are crops that we made.
     filled = sorted({c.topic for c in images if c.msgcount}) or topics
+    filled = [topic for topic in filled if not topic.endswith(_OWN_IMAGES)] or filled
     if len(filled) > 1:
         raise BagError(f'bag {path}: holds several image topics, name one: {", ".join(filled)}')
     return str(filled[0])

@@ -1,10 +1,14 @@
 """The command line: `kf_imitation COMMAND …`; every command is imported when it is asked for."""
 
 import argparse
+import signal
 import sys
+import threading
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from types import FrameType
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.paths import share_path
@@ -16,6 +20,9 @@ COMMANDS = {
         'kf_imitation.offline.replay',
         'run a video or bag offline, write tables and plots',
     ),
+    'record': ('kf_imitation.record', 'record a running graph into a bag'),
+    'play': ('kf_imitation.play', 'play a bag to ROS topics'),
+    'bag': ('kf_imitation.bag_cli', 'list what a bag holds, close one whose recorder was killed'),
     'report': ('kf_imitation.offline.report', 'write a page about a bag or replay folder'),
     'evaluate': ('kf_imitation.offline.evaluate', 'measure keyframes and imitation on clips'),
     'calibrate': ('kf_imitation.offline.calibrate', "learn one person's neutral and extremes"),
@@ -45,18 +52,51 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+@contextmanager
+def unwound_by_signals() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP unwind the body, so that nothing half-written is left.
+
+    Only the first one does; a second must not interrupt the tidying up. Signals that were ignored
+    when the program started (nohup) stay so, and commands that run nodes take over from here.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+
+    def unwind(number: int, frame: FrameType | None) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    for number in before:
+        signal.signal(number, unwind)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
         Exit code: 0; 2 for what the user can mend, told in one clear message on stderr;
-        130 after Ctrl-C before the command took it over.
+        130 after Ctrl-C, 143 after SIGTERM, before the command took them over.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in given if not word.startswith('-')), None)
     args = build_parser(chosen).parse_args(given)
     try:
-        return int(args.run(args))
+        with unwound_by_signals():
+            return int(args.run(args))
     except KfImitationError as error:
         print(f'kf_imitation: {error}', file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from typing import Any
 
 from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import make_source
-from kf_imitation.errors import ConfigError
+from kf_imitation.offline.output import check_free
 from kf_imitation.params import SCHEMA, Value, load_file
 from kf_imitation.paths import share_path
 
@@ -130,7 +130,8 @@ def build_graph(options: RunOptions) -> Graph:
         options: of the user.
 
     Raises:
-        ConfigError: a parameter file is faulty, or the record folder exists.
+        ConfigError: a parameter file is faulty.
+        OutputError: the record folder exists or cannot be made.
         SourceError: the source does not exist.
     """
     values = merged_parameters(options.params)
@@ -146,7 +147,7 @@ def build_graph(options: RunOptions) -> Graph:
     camera['lossless'] = values['keyframe']['lossless'] = lossless
     names = ['keyframe', 'landmarks', 'servo']
     if recorder['directory']:
-        check_record_folder(Path(str(recorder['directory'])))
+        check_free(Path(str(recorder['directory'])))
         names.append('recorder')
     if lossless:
         camera['wait_for'] = ' '.join(names)
@@ -176,16 +177,3 @@ def merged_parameters(params: str = '') -> dict[str, dict[str, Any]]:
             if type(parameter.default) is float:
                 values[node][parameter.name] = float(values[node][parameter.name])
     return values
-
-
-def check_record_folder(folder: Path) -> None:
-    """Refuse a record folder that exists or cannot be made, before anything is written.
-
-    Raises:
-        ConfigError: naming the folder.
-    """
-    if folder.exists():
-        raise ConfigError(str(folder), ['exists already: name a new folder for the recording'])
-    parent = next(p for p in folder.absolute().parents if p.exists())
-    if not parent.is_dir():
-        raise ConfigError(str(folder), [f'{parent} is not a folder'])

@@ -245,7 +245,13 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
         ),
         *(
             Parameter(
-                f'alpha.{channel}', 1.0, f'gain on {channel}; 0 keeps it neutral', '', 0, 3, live=True
+                f'alpha.{channel}',
+                1.0,
+                f'gain on {channel}; 0 keeps it neutral',
+                '',
+                0,
+                3,
+                live=True,
             )
             for channel in CHANNELS
         ),
@@ -287,6 +293,19 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
             'autostart', True, 'configure and activate at start; false waits for lifecycle calls'
         ),
     ),
+    'player': (
+        Parameter('bag', '', 'bag folder or file to play'),
+        Parameter('rate', 1.0, 'bag seconds per second', '', 0.01, 100),
+        Parameter('loop', False, 'start again at the end'),
+        Parameter('start_offset_s', 0.0, 'what is left out at the beginning', 's', 0, 1e6),
+        Parameter('delay_s', 1.0, 'time for listeners to find the topics', 's', 0, 60),
+        Parameter('topics', '', 'topics to play, separated by spaces; empty: all'),
+        Parameter('image', '', 'topic that becomes image_raw, decoded; empty: none'),
+        Parameter('clock_hz', 0.0, 'rate of /clock; 0 publishes no time', 'Hz', 0, 1000),
+        Parameter('lossless', False, 'wait for the keyframe node instead of losing frames'),
+        Parameter('max_in_flight', 4, 'frames sent but not yet scored when lossless', '', 1, 100),
+        Parameter('wait_for', '', 'nodes, separated by spaces, that must listen before playing'),
+    ),
     'avatar': (
         Parameter('robot', 'sim_face', 'name in config/robots, or a file'),
         Parameter('size_px', 480, 'edge of the picture', 'px', 96, 1024),
@@ -302,8 +321,14 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
     ),
     'recorder': (
         Parameter('directory', '', 'bag folder to make; must not exist'),
+        Parameter(
+            'topics',
+            '',
+            'names or patterns (*) separated by spaces; empty: the results of the graph',
+        ),
         Parameter('images', False, 'record images too (they show people)'),
         Parameter('minimum_free_mb', 500, 'stop recording below this free disk', 'MB', 0, 1000000),
+        Parameter('maximum_mb', 0, 'close the bag at this size; 0: no limit', 'MB', 0, 10_000_000),
     ),
 }
 

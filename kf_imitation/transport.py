@@ -1,8 +1,10 @@
 """Environment of the ROS middleware, set unless the user has set it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from kf_imitation.errors import KfImitationError
 from kf_imitation.paths import share_path
 
 
@@ -29,3 +31,26 @@ def defaults(environment: Mapping[str, str], discovery: bool = True) -> dict[str
 def apply_defaults(discovery: bool = True) -> None:
     """Set them in this process and its children; before rclpy.init."""
     os.environ.update(defaults(os.environ, discovery))
+
+
+@contextmanager
+def ros_needed() -> Iterator[None]:
+    """Turn a missing ROS installation into one line; around the import of nodes.
+
+    Raises:
+        KfImitationError: rclpy or a message package is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or '').split('.')[0] == 'kf_imitation':
+            raise
+        raise KfImitationError(
+            f'ROS 2 is missing ({error.name}): source its setup file, or pip install ".[ros]"'
+        ) from error
+
+
+def quiet_logging() -> None:
+    """Let the log of a command go to stderr, in short lines, unless the user chose otherwise."""
+    os.environ.setdefault('RCUTILS_LOGGING_USE_STDOUT', '0')
+    os.environ.setdefault('RCUTILS_CONSOLE_OUTPUT_FORMAT', '{name}: {message}')

@@ -50,10 +50,10 @@ class CyclePublisher:
         self._wake.trigger()
 
     def _publish(self) -> None:
-        to_wall_ns = time.time_ns() - time.monotonic_ns()
+        to_ros_ns = self._clock.now().nanoseconds - time.monotonic_ns()
         while self._cycles:
             cycle = self._cycles.popleft()
-            stamp_ns = cycle.stamp_ns + to_wall_ns
+            stamp_ns = max(0, cycle.stamp_ns + to_ros_ns)  # ROS time is 0 until /clock comes
             if cycle.commanding:
                 self._commands.publish(to_joint_state(stamp_ns, cycle.names, cycle.commanded_rad))
             if cycle.fresh:

@@ -1,14 +1,16 @@
 """What every node shares: parameters from the schema, diagnostics, an orderly end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Event
 from time import monotonic
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
+from rclpy.timer import Timer
 
 from kf_imitation.errors import ConfigError, KfImitationError
 from kf_imitation.nodes.descriptors import descriptor, typed
@@ -47,13 +49,14 @@ class KfNode(Node):  # type: ignore[misc]
         self.finished = Event()
         self.fault: KfImitationError | None = None
         self._started = monotonic()
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._marks: dict[str, tuple[float, int]] = {}
         self._table = {parameter.name: parameter for parameter in SCHEMA[section]}
         self.settings = self._declare()
         self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._apply_change)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        self.create_timer(1.0, self.publish_diagnostics)
+        self.steady_timer(1.0, self.publish_diagnostics)
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return level, the state in one sentence and extra values, for /diagnostics."""
@@ -75,6 +78,10 @@ class KfNode(Node):  # type: ignore[misc]
         value = self.settings[name]
         assert isinstance(value, kind), name
         return value
+
+    def steady_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        """Return a timer that ticks by real time, also where ROS time is a bag's and stands."""
+        return self.create_timer(period_s, callback, clock=self._steady)
 
     def fail(self, fault: KfImitationError) -> None:
         """Give up with a message for the user."""

@@ -28,6 +28,11 @@ def recorder_node() -> int:
     return _run('recorder_node')
 
 
+def player_node() -> int:
+    """Run the player node."""
+    return _run('player_node')
+
+
 def avatar_node() -> int:
     """Run the avatar node."""
     return _run('avatar_node')

@@ -73,6 +73,25 @@ def record(transient_local: bool) -> QoSProfile:
     return _profile(_RECORD_DEPTH, durability=durability)
 
 
+def play(transient_local: bool) -> QoSProfile:
+    """A topic of a bag: any subscriber matches.
+
+    Args:
+        transient_local: late listeners get the last message, as when it was recorded.
+    """
+    durability = DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE
+    return _profile(_LOSSLESS_DEPTH, durability=durability)
+
+
+def record_as(reliable: bool, transient_local: bool, is_image: bool) -> QoSProfile:
+    """What a recorder asks of publishers that it found, so that all of them match."""
+    return _profile(
+        _LOSSLESS_DEPTH if is_image else _RECORD_DEPTH,
+        ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE,
+    )
+
+
 def record_frames() -> QoSProfile:
     """Images for a recorder: queued, but not by the thousand."""
     return _profile(_LOSSLESS_DEPTH)

@@ -1,19 +1,20 @@
-"""Recorder node: the topics of the graph into an MCAP bag, as they came over the wire."""
+"""Recorder node: topics into an MCAP bag, as they came over the wire."""
 
 import sys
-from collections import deque
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections import Counter, deque
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from kf_imitation.errors import BagError, ConfigError
-from kf_imitation.graph import INPUTS, PER_FRAME, RECORDED, RECORDED_IMAGES, check_record_folder
+from kf_imitation.graph import INPUTS, PER_FRAME, RECORDED, RECORDED_IMAGES
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.topic_follower import TopicFollower, is_name, topic_fault
 from kf_imitation.offline.bag_writer import BagWriter
+from kf_imitation.offline.output import check_free
 from kf_imitation.params import Value
 
 # Messages kept before the first frame: a minute and a half of an idle robot at 100 Hz.
@@ -22,106 +23,169 @@ _WAITING = 20_000
 QUIET_S = 0.3
 # A graph without one of the recorded nodes is recorded all the same, after this long.
 MATCH_TIMEOUT_S = 10.0
+# What a kill of this process may cost; half of what is promised.
+FLUSH_S = 0.4
+LOOK_S = 0.25
 
 
 class RecorderNode(KfNode):
     """Writes serialized messages, unparsed, with the time at which they arrived.
 
-    The bag is made when the first frame arrives, with what came before; a run whose camera never
-    opens leaves no folder behind.
+    In a graph the bag is made when the first frame arrives, with what came before; a run whose
+    camera never opens leaves no folder behind. Alone, the first message but diagnostics, which
+    this node sends itself, makes the bag.
     """
 
-    def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        overrides: Mapping[str, Value] | None = None,
+        alone: bool = False,
+        **options: Any,
+    ) -> None:
         """Subscribe to everything that is recorded.
 
         Args:
             overrides: parameter values above those of parameter files.
+            alone: nobody waits for this node, and at the size limit it has done its work.
             options: for rclpy.node.Node.
 
         Raises:
-            ConfigError: a parameter breaks its rule, no folder is named, or it exists.
+            ConfigError: a parameter breaks its rule, or no folder is named.
+            OutputError: the folder exists or cannot be made.
         """
         super().__init__('recorder', overrides, **options)
         if not self.setting('directory', str):
             raise ConfigError('recorder', ["directory = '' must name a new folder"])
         self._directory = Path(self.setting('directory', str))
-        check_record_folder(self._directory)
+        check_free(self._directory)
+        self._alone = alone
         self._writer: BagWriter | None = None
         self._waiting: deque[tuple[str, str, bytes, int]] = deque(maxlen=_WAITING)
-        self._closed = False
+        self._closed = ''
         self._last_s = monotonic()
-        images = RECORDED_IMAGES if self.setting('images', bool) else {}
-        self._expected = set(RECORDED) - {INPUTS['recorder']}
-        for topic in self._expected:
-            self._subscribe(topic, RECORDED[topic])
-        for topic, kind in images.items():
-            self._subscribe(topic, kind, is_image=True)
+        self.counts: Counter[str] = Counter()
+        self._follower = TopicFollower(self, self._take)
+        self._subscribe(alone)
         self._ready_by_s = monotonic() + MATCH_TIMEOUT_S
-        self._readiness = self.create_timer(0.05, self._become_ready)
+        if not alone:
+            self._readiness = self.steady_timer(0.05, self._become_ready)
+        self.steady_timer(LOOK_S, self._look)
+        self.steady_timer(FLUSH_S, self._flush)
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return how much was recorded."""
         if self._closed:
-            return OK, f'closed {self._directory}', {}
+            return OK, self._closed, {}
         if self._writer is None:
             return WARN, 'waiting for the first frame', {}
-        count = self._writer.message_count
-        return OK, f'recording to {self._directory}', {'messages': count}
+        values: dict[str, object] = {
+            'messages': self._writer.message_count,
+            'size [MB]': round(self._writer.byte_count / 1e6, 1),
+        }
+        return OK, f'recording to {self._directory}', values
 
     @property
     def quiet(self) -> bool:
         """Whether the last messages of the others are in."""
-        return self._closed or monotonic() - self._last_s > QUIET_S
+        silent = monotonic() - self._last_s > QUIET_S
+        return self._alone or bool(self._closed) or silent
+
+    @property
+    def outcome(self) -> str:
+        """What became of the bag, as a sentence; '' where there is none."""
+        return self._closed if self._writer is not None else ''
 
     def close(self) -> None:
         """Write index and metadata."""
-        self._closed = True
-        if self._writer is not None:
-            try:
-                self._writer.close()
-            except BagError as fault:
-                self.fail(fault)
+        self._finish(f'closed {self._directory}')
+
+    def _subscribe(self, alone: bool) -> None:
+        given = self.setting('topics', str).split()
+        images = self.setting('images', bool)
+        known = {**RECORDED, **RECORDED_IMAGES}
+        chosen = given or [*RECORDED, *(RECORDED_IMAGES if images else ())]
+        self._patterns = [topic for topic in chosen if topic not in known]
+        self._expected = [topic for topic in chosen if topic in known]
+        for topic in self._patterns:
+            if is_name(topic) and (fault := topic_fault(topic)):
+                raise ConfigError('recorder', [f'topics = {topic!r}: {fault}'])
+        self._begins_with_frame = not alone and 'camera_info' in chosen
+        self._only_diagnostics = set(chosen) == {'/diagnostics'}
+        for topic in self._expected:
+            # The camera node of a graph starts when the recorder listens to this one.
+            if alone or topic != INPUTS['recorder']:
+                self._follow(topic)
+
+    def _follow(self, topic: str) -> None:
+        kind = RECORDED.get(topic) or RECORDED_IMAGES[topic]
+        is_image = topic in RECORDED_IMAGES
+        profile = qos.record_frames() if is_image else qos.record(topic in PER_FRAME)
+        self._follower.follow(topic, kind, profile)
 
     def _become_ready(self) -> None:
         """Subscribe to the topic that says so, once every other topic has its publisher."""
-        matched = all(self.count_publishers(topic) for topic in self._expected)
+        waits_for = [t for t in self._expected if t in RECORDED and t != INPUTS['recorder']]
+        matched = all(self.count_publishers(topic) for topic in waits_for)
         if matched or monotonic() > self._ready_by_s:
             self._readiness.cancel()
-            topic = INPUTS['recorder']
-            self._subscribe(topic, RECORDED[topic])
+            self._follow(INPUTS['recorder'])
 
-    def _subscribe(self, topic: str, kind: str, is_image: bool = False) -> None:
-        package, _, name = kind.split('/')
-        message_class = getattr(import_module(f'{package}.msg'), name)
-        profile = qos.record_frames() if is_image else qos.record(topic in PER_FRAME)
-        self.create_subscription(
-            message_class, topic, self._callback(topic, kind), profile, raw=True
-        )
+    def _look(self) -> None:
+        self._follower.look(self._patterns, self.setting('images', bool))
 
-    def _callback(self, topic: str, kind: str) -> Callable[[bytes], None]:
-        name = self.resolve_topic_name(topic)
-        is_first_frame = topic == 'camera_info'
+    def _take(self, name: str, kind: str, data: bytes) -> None:
+        if self._closed:
+            return
+        self._last_s = monotonic()
+        self._waiting.append((name, kind, data, self.get_clock().now().nanoseconds))
+        if self._writer is not None or self._begins(name):
+            self._write()
 
-        def record(data: bytes) -> None:
-            if self._closed:
-                return
-            self._last_s = monotonic()
-            self._waiting.append((name, kind, data, self.get_clock().now().nanoseconds))
-            if is_first_frame or self._writer is not None:
-                self._write()
-
-        return record
+    def _begins(self, name: str) -> bool:
+        if self._begins_with_frame:
+            return name in map(self.resolve_topic_name, ('camera_info', 'face/region'))
+        return name != '/diagnostics' or self._only_diagnostics
 
     def _write(self) -> None:
+        limit_bytes = self.setting('maximum_mb', int) * 1e6
         try:
             if self._writer is None:
                 self._writer = BagWriter(self._directory, self.setting('minimum_free_mb', int))
-            while self._waiting:
+                self.get_logger().info(f'recording to {self._directory}')
+            while self._waiting and not self._closed:
+                row = self._waiting.popleft()
                 with self.ledger.timed('record'):
-                    self._writer.write_raw(*self._waiting.popleft())
+                    self._writer.write_raw(*row)
+                self.counts[row[0]] += 1
+                if 0 < limit_bytes <= self._writer.byte_count:
+                    size = f'{self.setting("maximum_mb", int)} MB (maximum_mb)'
+                    self._finish(f'closed {self._directory}, which has reached {size}')
         except BagError as fault:
-            self._closed = True
-            self.fail(fault)
+            self._give_up(fault)
+
+    def _flush(self) -> None:
+        try:
+            if self._writer is not None:
+                self._writer.flush()
+        except BagError as fault:
+            self._give_up(fault)
+
+    def _finish(self, sentence: str) -> None:
+        if self._closed:
+            return
+        self._closed = sentence
+        try:
+            if self._writer is not None:
+                self._writer.close()
+                self.get_logger().info(sentence)
+        except BagError as fault:
+            self._give_up(fault)
+        if self._alone:
+            self.finished.set()
+
+    def _give_up(self, fault: BagError) -> None:
+        self._closed = str(fault)
+        self.fail(fault)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -3,10 +3,11 @@
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rosbags.typesys import TypesysError, get_types_from_msg
+from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 # A field of another type: `geometry_msgs/Pose pose`, `Other[] others`.
 _FIELD = re.compile(r'^\s*([A-Z]\w*|\w+/(?:msg/)?[A-Z]\w*)(?:\[[^\]]*\])?\s+\w+', re.MULTILINE)
@@ -23,6 +24,8 @@ def define(store: Any, message_type: str) -> bool:
     Returns:
         Whether the store knows the type now.
     """
+    if message_type in store.types:
+        return True
     found: dict[str, Any] = {}
     if not _collect(store, message_type, found):
         return False
@@ -31,6 +34,16 @@ def define(store: Any, message_type: str) -> bool:
     except TypesysError:
         return False
     return message_type in store.types
+
+
+def is_defined(message_type: str) -> bool:
+    """Whether a type can be written to a bag, with its definition."""
+    return define(_known(), message_type)
+
+
+@cache
+def _known() -> Any:
+    return get_typestore(Stores.ROS2_KILTED)
 
 
 def _collect(store: Any, message_type: str, found: dict[str, Any]) -> bool:

@@ -60,14 +60,19 @@ def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
-def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse a place that is taken.
+def check_free(path: Path, overwrite: bool | None = None) -> None:
+    """Refuse a place that is taken or cannot be written, before any work.
+
+    Args:
+        path: to make.
+        overwrite: replace what is there; None where that is not on offer.
 
     Raises:
-        OutputError: something is there and must not be replaced.
+        OutputError: something is there and must not be replaced, or nothing can be made there.
     """
     if path.exists() and not overwrite:
-        raise OutputError(f'{path}: exists already; name another place or give --overwrite')
+        hint = '' if overwrite is None else ' or give --overwrite'
+        raise OutputError(f'{path}: exists already; name another place{hint}')
     parent = next(p for p in path.absolute().parents if p.exists())
     if not parent.is_dir():
         raise OutputError(f'{path}: cannot be made: {parent} is not a folder')

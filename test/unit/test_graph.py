@@ -2,8 +2,9 @@
 
 import pytest
 
-from kf_imitation.errors import ConfigError, SourceError
+from kf_imitation.errors import SourceError
 from kf_imitation.graph import INPUTS, PER_FRAME, RECORDED, RunOptions, build_graph
+from kf_imitation.offline.output import OutputError
 from kf_imitation.params import SCHEMA
 
 
@@ -16,7 +17,7 @@ def test_the_camera_starts_last_and_waits_for_all_others():
 
 def test_every_node_gets_every_parameter_of_the_schema(tmp_path):
     graph = build_graph(RunOptions(source='test-pattern', record=str(tmp_path / 'bag')))
-    assert {node.name for node in graph.nodes} == set(SCHEMA)
+    assert {node.name for node in graph.nodes} == set(SCHEMA) - {'player'}
     for node in graph.nodes:
         assert set(node.parameters) == {parameter.name for parameter in SCHEMA[node.name]}
 
@@ -61,13 +62,13 @@ def test_options_lie_above_the_file_and_the_file_above_the_defaults(tmp_path):
 
 
 def test_an_existing_record_folder_is_never_overwritten(tmp_path):
-    with pytest.raises(ConfigError, match='exists already'):
+    with pytest.raises(OutputError, match='exists already'):
         build_graph(RunOptions(source='test-pattern', record=str(tmp_path)))
 
 
 def test_a_record_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / 'file').write_text('', encoding='utf-8')
-    with pytest.raises(ConfigError, match='is not a folder'):
+    with pytest.raises(OutputError, match='is not a folder'):
         build_graph(RunOptions(source='test-pattern', record=str(tmp_path / 'file/bag')))
 
 
@@ -79,7 +80,7 @@ def test_without_a_source_the_demo_clip_plays(monkeypatch, tmp_path):
 
 
 def test_the_camera_can_wait_for_every_other_node():
-    assert set(INPUTS) == set(SCHEMA) - {'camera'}
+    assert set(INPUTS) == set(SCHEMA) - {'camera', 'player'}
 
 
 def test_results_per_frame_are_recorded():

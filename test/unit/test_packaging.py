@@ -14,7 +14,14 @@ from kf_imitation.nodes import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ('kf_imitation', 'resource', 'launch', 'config', 'models', 'urdf', 'media', 'training')
-NODES = ('camera_node', 'keyframe_node', 'landmarks_node', 'servo_node', 'recorder_node')
+NODES = (
+    'camera_node',
+    'keyframe_node',
+    'landmarks_node',
+    'servo_node',
+    'recorder_node',
+    'player_node',
+)
 
 
 @pytest.fixture(scope='module')

@@ -1,0 +1,198 @@
+"""Player node: the messages of a bag to their topics at their times, with /clock."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from geometry_msgs.msg import PolygonStamped
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+
+from kf_imitation.bag_files import open_reader
+from kf_imitation.errors import BagError, ConfigError, KfImitationError
+from kf_imitation.graph import INPUTS
+from kf_imitation.nodes import qos
+from kf_imitation.nodes.bag_images import ImagePublisher
+from kf_imitation.nodes.conversions import to_ns, to_time
+from kf_imitation.nodes.flow_control import FlowControl
+from kf_imitation.nodes.node_base import OK, KfNode
+from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.topic_follower import message_class
+from kf_imitation.offline.playback import BagPlay, PlayClock, header_stamp_ns
+from kf_imitation.params import Value
+
+CLOCK = '/clock'
+# After the last message time goes on, until the last keyframe is committed and reached.
+TAIL_S = 2.0
+
+
+class PlayerNode(KfNode):
+    """Reads a bag in a thread of its own and publishes serialized messages unparsed.
+
+    With `image`, that topic of the bag becomes image_raw, decoded where it is compressed, with a
+    camera_info for every frame. With lossless, at most max_in_flight of these are under way, as
+    the camera node does; bag time waits meanwhile.
+    """
+
+    def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
+        """Open the bag, make the publishers and start.
+
+        Args:
+            overrides: parameter values above those of parameter files.
+            options: for rclpy.node.Node.
+
+        Raises:
+            ConfigError: a parameter breaks its rule, or no bag is named.
+            BagError: the bag cannot be read or has nothing to play.
+        """
+        super().__init__('player', overrides, **options)
+        path = self.setting('bag', str)
+        if not path:
+            raise ConfigError('player', ["bag = '' must name a bag"])
+        self._stop = Event()
+        self._flow = FlowControl(self.setting('max_in_flight', int), self._lost)
+        self._image = self.setting('image', str)
+        self._lossless = self.setting('lossless', bool) and bool(self._image)
+        self._state = 'starting'
+        self._reader = open_reader(Path(path))
+        try:
+            topics = self.setting('topics', str).split()
+            self._play = BagPlay(path, self._reader, topics, self.setting('start_offset_s', float))
+            self._outputs = self._make_outputs()
+        except BaseException:
+            self._reader.close()
+            self.destroy_node()
+            raise
+        self._time = PlayClock(self.setting('rate', float))
+        clock_hz = self.setting('clock_hz', float)
+        self._tick_s = 1 / clock_hz if clock_hz else 0.1
+        self._clocks = self.create_publisher(Clock, CLOCK, 10) if clock_hz else None
+        if self._lossless:
+            self._listen()
+        self._thread = Thread(target=self._run, name='player', daemon=True)
+        self._thread.start()
+
+    def status(self) -> tuple[bytes, str, dict[str, object]]:
+        """Return the state of the player."""
+        return OK, f'{self._state} {self.setting("bag", str)}', {}
+
+    def close(self) -> None:
+        """Stop playing and free the bag."""
+        self._stop.set()
+        self._flow.stop()
+        self._thread.join(timeout=5.0)
+        if self._reader.stack is not None:
+            self._reader.close()
+
+    def _make_outputs(self) -> dict[str, Callable[[bytes], None]]:
+        """A function that publishes, by topic of the bag."""
+        outputs: dict[str, Callable[[bytes], None]] = {}
+        left_out: dict[str, str] = {}
+        for topic, kind in self._play.kinds.items():
+            if topic == f'/{self._image.strip("/")}':
+                outputs[topic] = ImagePublisher(self, self._reader, topic, kind).publish
+                continue
+            made = message_class(kind)
+            if topic == CLOCK and self.setting('clock_hz', float):
+                left_out[topic] = 'this player gives the time'
+            elif made is None:
+                left_out[topic] = f'{kind} is not installed'
+            else:
+                profile = qos.play(self._play.kept(topic))
+                outputs[topic] = self.create_publisher(made, topic, profile).publish
+        for topic, why in left_out.items():
+            self.get_logger().warning(f'{topic} is left out: {why}')
+        if not outputs:
+            raise BagError(f'bag {self.setting("bag", str)}: has no topic that can be played')
+        self._play.drop(left_out)
+        return outputs
+
+    def _run(self) -> None:
+        try:
+            self._wait_for_listeners()
+            self._state = 'playing'
+            again = True
+            while again and not self._stop.is_set():
+                self._play_once()
+                again = self.setting('loop', bool)
+            self._state = 'at the end of'
+            if self._lossless and not self._stop.is_set():
+                self._flow.wait_until_through()
+            self._let_time_pass(self._play.end_ns + round(TAIL_S * self._rate() * 1e9))
+        except KfImitationError as fault:
+            self.fail(fault)
+        finally:
+            self.finished.set()
+
+    def _play_once(self) -> None:
+        self._time.start(self._play.start_ns)
+        self._tell_time(self._play.start_ns)
+        for message in self._play.messages():
+            self._let_time_pass(message.stamp_ns)
+            if self._stop.is_set():
+                return
+            is_frame = self._lossless and message.topic == f'/{self._image.strip("/")}'
+            if is_frame:
+                if not self._flow.admit(header_stamp_ns(message.data)):
+                    return
+                if self._time.wait_s(message.stamp_ns) < -0.05:
+                    self._time.start(message.stamp_ns)  # the graph was slower than the bag
+            elif (late_s := -self._time.wait_s(message.stamp_ns)) > 0.01:
+                self.ledger.observe('late', late_s)
+            self._outputs[message.topic](message.data)
+            self.ledger.add('messages')
+
+    def _rate(self) -> float:
+        return float(self.setting('rate', float))
+
+    def _let_time_pass(self, until_ns: int) -> None:
+        """Wait until it is that time in the bag, and tell the time meanwhile."""
+        while (wait_s := self._time.wait_s(until_ns)) > 0:
+            if self._stop.wait(min(wait_s, self._tick_s)):
+                return
+            self._tell_time(min(self._time.now_ns(), until_ns))
+
+    def _tell_time(self, stamp_ns: int) -> None:
+        if self._clocks is not None:
+            self._clocks.publish(Clock(clock=to_time(stamp_ns)))
+
+    def _listen(self) -> None:
+        profile = qos.per_frame_subscription()
+        self.create_subscription(
+            PolygonStamped,
+            'face/region',
+            lambda message: self._flow.taken_in(to_ns(message.header.stamp)),
+            profile,
+        )
+        self.create_subscription(
+            JointState,
+            'keyframe/explanation',
+            lambda message: self._flow.explained(to_ns(message.header.stamp)),
+            profile,
+        )
+
+    def _lost(self, count: int) -> None:
+        self.ledger.add('frames lost on the way', count)
+        self.get_logger().warning(f'{count} frames are not answered; the keyframe node is gone')
+
+    def _wait_for_listeners(self) -> None:
+        self._state = 'waiting for listeners before playing'
+        self._stop.wait(self.setting('delay_s', float))
+        wanted = {name: INPUTS[name] for name in self.setting('wait_for', str).split()}
+        while wanted and not self._stop.wait(0.05):
+            self._tell_time(self._play.start_ns)
+            for name, topic in list(wanted.items()):
+                listeners = self.get_subscriptions_info_by_topic(self.resolve_topic_name(topic))
+                if any(listener.node_name == name for listener in listeners):
+                    del wanted[name]
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node as a process of its own."""
+    return run_node(PlayerNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
