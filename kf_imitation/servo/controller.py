@@ -270,7 +270,8 @@ class ServoController(BusCycle):
             outside=self._motion.limiter.outside,
             relaxed=self._requests.relaxed,
             scripted=self._requests.running is not None,
-            refusal=self._refusal[1] if self._clock() - self._refusal[0] < TELL_S else '',
+            refusal=self._refusal[1],
+            refused_just_now=self._clock() - self._refusal[0] < TELL_S,
         )
         return describe(situation, self._watch, self.statistics())
 

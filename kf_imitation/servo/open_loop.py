@@ -84,6 +84,7 @@ class OpenLoopHead:
         self._listening_until_s: float | None = None
         self._active = False
         self._sent = self._refused = 0
+        self._refusal = 'none'
 
     @property
     def hold_s(self) -> float:
@@ -149,6 +150,7 @@ class OpenLoopHead:
     def refuse(self, reason: str) -> str:
         """Count a refused command; returns the reason."""
         self._refused += 1
+        self._refusal = reason
         return reason
 
     def keep_alive(self) -> None:
@@ -206,6 +208,7 @@ class OpenLoopHead:
         values = {
             'trajectories published': str(self._sent),
             'refused commands': str(self._refused),
+            'last refused command': self._refusal,
         }
         if self.latched:
             return ServoStatus(WARN, 'stopped; waiting for reset', values)

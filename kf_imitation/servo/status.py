@@ -23,7 +23,8 @@ class Situation:
         resting, outside: (J,) bool.
         relaxed: no command, neutral.
         scripted: a trajectory runs.
-        refusal: why a command was refused just now; '' if none was.
+        refusal: why the last refused command was; '' if none was.
+        refused_just_now: it was a moment ago.
     """
 
     state: str
@@ -37,6 +38,7 @@ class Situation:
     relaxed: bool
     scripted: bool
     refusal: str
+    refused_just_now: bool
 
 
 def describe(now: Situation, watch: JointWatch, figures: BusStatistics) -> ServoStatus:
@@ -50,6 +52,7 @@ def describe(now: Situation, watch: JointWatch, figures: BusStatistics) -> Servo
         'failed exchanges': str(figures.errors),
         'outages': str(figures.outages),
         'refused commands': str(figures.refused),
+        'last refused command': now.refusal or 'none',
         'waypoints missed': str(figures.missed),
         'stalls': str(figures.stalls),
         'plans without synchronisation': str(figures.unsynchronised),
@@ -87,7 +90,7 @@ def _sentence(now: Situation, watch: JointWatch) -> tuple[int, str]:
     if warm.any():
         names = names_of(np.flatnonzero(warm).tolist(), now.names)
         return WARN, f'{names} is warm and moves less'
-    if now.refusal:
+    if now.refused_just_now:
         return WARN, f'refused a command: {now.refusal}'
     if now.scripted:
         return OK, 'following a trajectory'

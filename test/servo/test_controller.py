@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from kf_imitation.errors import BusError, PortError, ServoSetupError
+from kf_imitation.servo import joint_bus
+from kf_imitation.servo.joint_bus import JointBus
 from kf_imitation.servo.units import RAD_PER_TICK
 
 HALF_A_DEGREE = np.deg2rad(0.5)
@@ -69,6 +71,54 @@ def test_goals_are_refused_with_a_reason_and_change_nothing(rig):
     seen = len(controller.cycles)
     rig.wait(lambda: len(controller.cycles) > seen + 5, 'cycle')
     assert controller.cycles[-1].goal_rad == pytest.approx([0.1, 0.1])
+
+
+def test_every_start_sets_what_the_bus_needs_and_reads_it_back(rig):
+    with rig.port.lock:
+        for servo in rig.line.servos:
+            assert servo.registers.get('return_delay_time') == 250  # from the factory: 0.5 ms
+    controller = rig.controller()
+    for servo, joint in zip(rig.line.servos, rig.robot.joints, strict=True):
+        with rig.port.lock:
+            assert servo.registers.get('return_delay_time') == 0
+            assert servo.registers.get('bus_watchdog') == round(rig.robot.watchdog_s / 0.02)
+            assert servo.registers.get('operating_mode') == 5, joint.name
+    assert len(controller.warnings) == 1  # the jaw is of the 330 size, the neck is not
+    assert 'keeps moving to its last goal: jaw' in controller.warnings[0]
+    assert 'last goal: jaw' in controller.status().values['warning 1']
+
+
+@pytest.mark.parametrize('name', ['bus_watchdog', 'return_delay_time'])
+def test_a_servo_that_does_not_keep_a_setting_keeps_the_head_limp(rig, monkeypatch, name):
+    write = JointBus.write_register
+
+    def lose(self, index, register, value):
+        if register != name:
+            write(self, index, register, value)
+
+    monkeypatch.setattr(JointBus, 'write_register', lose)
+    with pytest.raises(BusError, match='jaw'):
+        rig.controller()
+    assert rig.torques() == [False, False]
+
+
+def test_a_slow_usb_adapter_is_told_at_the_start(rig, monkeypatch):
+    monkeypatch.setattr(joint_bus, 'latency_ms', lambda port: 16)
+    controller = rig.controller()
+    assert any('keeps replies back for 16 ms' in warning for warning in controller.warnings)
+
+
+def test_commands_out_of_order_are_refused_and_change_nothing(rig):
+    controller = rig.controller(hold_s=60)
+    move(rig, controller, [0.2, 0.2], 1_000_000_000)
+    for late in (1_000_000_000, 400_000_000):
+        assert 'out of order' in controller.set_goal(np.array([0.0, 0.0]), late)
+    assert 'out of order' in controller.status().sentence
+    assert 'out of order: 0.600 s older' in controller.status().values['last refused command']
+    assert controller.statistics().refused == 2
+    seen = len(controller.cycles)
+    rig.wait(lambda: len(controller.cycles) > seen + 5, 'cycle')
+    assert controller.cycles[-1].goal_rad == pytest.approx([0.2, 0.2])
 
 
 def test_joints_can_be_moved_by_name(rig):
