@@ -56,6 +56,8 @@ $(VENV)/.installed: setup.py setup.cfg package.xml | $(VENV)/bin/python
 
 $(VENV)/.tested: $(VENV)/.installed
 	$(PIP) install --quiet --no-build-isolation --editable '.[ros,test]'
+	@$(PIP) install --quiet --no-build-isolation --editable '.[browser]' \
+	    || echo 'Playwright cannot be installed here: the browser tests will be skipped'
 	@touch $@
 
 $(VENV)/.trained: training/requirements.txt training/constraints.txt $(VENV)/.tested

@@ -101,6 +101,8 @@ setup(
             'mcap>=1.2',  # another reader and writer of bags
             'mcap-ros2-support>=0.5',
         ],
+        # Drives the Chromium of the machine in test/e2e; those tests skip without either.
+        'browser': ['playwright>=1.45'],
     },
     zip_safe=False,
     entry_points={
