@@ -50,10 +50,14 @@ class CyclePublisher:
         self._wake.trigger()
 
     def _publish(self) -> None:
-        to_ros_ns = self._clock.now().nanoseconds - time.monotonic_ns()
+        now_ns = self._clock.now().nanoseconds
+        if now_ns == 0:  # a bag's time that has not come yet
+            self._cycles.clear()
+            return
+        to_ros_ns = now_ns - time.monotonic_ns()
         while self._cycles:
             cycle = self._cycles.popleft()
-            stamp_ns = max(0, cycle.stamp_ns + to_ros_ns)  # ROS time is 0 until /clock comes
+            stamp_ns = cycle.stamp_ns + to_ros_ns
             if cycle.commanding:
                 self._commands.publish(to_joint_state(stamp_ns, cycle.names, cycle.commanded_rad))
             if cycle.fresh:

@@ -137,7 +137,10 @@ class RecorderNode(KfNode):
         if self._closed:
             return
         self._last_s = monotonic()
-        self._waiting.append((name, kind, data, self.get_clock().now().nanoseconds))
+        now_ns = self.get_clock().now().nanoseconds
+        if now_ns == 0:  # a bag's time that has not come yet
+            return
+        self._waiting.append((name, kind, data, now_ns))
         if self._writer is not None or self._begins(name):
             self._write()
 
