@@ -30,21 +30,43 @@ class Surroundings:
     blocked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Gains:
+    """Controller gains relative to the factory's.
+
+    Attributes:
+        stiffness: of position_p_gain; its root is the natural frequency.
+        damping: of position_d_gain.
+        integral: share of the stiffness that acts on the integral of the error [1/s].
+        velocity: of velocity_p_gain.
+        output: goal_pwm, bound of the output, 0..1.
+    """
+
+    stiffness: float = 1.0
+    damping: float = 1.0
+    integral: float = 0.0
+    velocity: float = 1.0
+    output: float = 1.0
+
+
+FACTORY = Gains()
+
+
 @dataclass(slots=True)
 class Drive:
     """What the firmware asks of the motor in this step.
 
     Attributes:
-        mode: 'off', 'position' or 'velocity'.
-        target_rad: of the position loop, after the profile.
-        target_rad_s: of the velocity loop.
+        mode: 'off', 'position', 'velocity', 'effort' (share of the stall torque) or 'duty'.
+        target: of that mode: rad after the profile, rad/s, or -1..1.
         current_limit_a: bound of the current.
+        gains: of the loops.
     """
 
     mode: str
-    target_rad: float
-    target_rad_s: float
+    target: float
     current_limit_a: float
+    gains: Gains = FACTORY
 
 
 class ServoPhysics:
@@ -77,6 +99,7 @@ class ServoPhysics:
         self.horn_rad = angle
         self.speed_rad_s = 0.0
         self.current_a = 0.0
+        self._integral_rad_s = 0.0
         self.temperature_c = self.surroundings.ambient_c
         self.voltage_v = nominal_v
 
@@ -92,15 +115,7 @@ class ServoPhysics:
         power = min(1.2, self.voltage_v / self.nominal_v)
         top_speed = self.no_load_speed_rad_s * power
         full = self.no_load_speed_rad_s / self.inertia_s  # rad/s² at the stall current
-        wanted = self._wanted_acceleration(drive, top_speed)
-        if drive.mode == 'off':
-            torque = 0.0
-        else:
-            # Back EMF leaves less current the faster the servo turns the same way.
-            spent = abs(self.speed_rad_s) / top_speed if top_speed else 1.0
-            left = power * (1.0 - spent) if self.speed_rad_s * wanted > 0.0 else power
-            limit = max(0.0, min(drive.current_limit_a / self.stall_current_a, left))
-            torque = max(-limit, min(limit, wanted / full + around.load))
+        torque = self._torque(drive, top_speed, power, full)
         self.current_a = torque * self.stall_current_a
         self._move((torque - around.load) * full, full, top_speed)
         self.temperature_c += STEP_S * (
@@ -108,15 +123,43 @@ class ServoPhysics:
             - (self.temperature_c - around.ambient_c) / self.cooling_s
         )
 
-    def _wanted_acceleration(self, drive: Drive, top_speed: float) -> float:
-        omega = 2.0 * math.pi * self.stiffness_hz
-        if drive.mode == 'position':
-            error = drive.target_rad - self.angle_rad
-            return omega * omega * error - 2.0 * self.damping * omega * self.speed_rad_s
+    def _torque(self, drive: Drive, top_speed: float, power: float, full: float) -> float:
+        """Return the motor's torque as a share of the stall torque."""
+        if drive.mode == 'off':
+            self._integral_rad_s = 0.0
+            return 0.0
+        if drive.mode == 'duty':  # voltage against back EMF, nothing else
+            return max(-1.0, min(1.0, drive.target * power - self._spent()))
+        if drive.mode == 'effort':
+            asked = wanted = drive.target
+        else:
+            wanted = self._wanted_acceleration(drive, top_speed, full)
+            asked = wanted / full + self.surroundings.load
+        # Back EMF leaves less current the faster the servo turns the same way.
+        spent = abs(self.speed_rad_s) / top_speed if top_speed else 1.0
+        left = drive.gains.output
+        left = power * (left - spent) if self.speed_rad_s * wanted > 0.0 else power * left
+        limit = max(0.0, min(drive.current_limit_a / self.stall_current_a, left))
+        return max(-limit, min(limit, asked))
+
+    def _spent(self) -> float:
+        """Return the back EMF as a share of the nominal voltage, signed."""
+        return self.speed_rad_s / self.no_load_speed_rad_s
+
+    def _wanted_acceleration(self, drive: Drive, top_speed: float, full: float) -> float:
+        omega, gains = 2.0 * math.pi * self.stiffness_hz, drive.gains
         if drive.mode == 'velocity':
-            target = max(-top_speed, min(top_speed, drive.target_rad_s))
-            return omega * (target - self.speed_rad_s)
-        return 0.0
+            target = max(-top_speed, min(top_speed, drive.target))
+            return omega * gains.velocity * (target - self.speed_rad_s)
+        error = drive.target - self.angle_rad
+        spring = omega * omega * gains.stiffness * error
+        if gains.integral:
+            share = omega * omega * gains.integral
+            most = full / share  # no more than the motor can give: no wind-up
+            integral = self._integral_rad_s + STEP_S * error
+            self._integral_rad_s = max(-most, min(most, integral))
+            spring += share * self._integral_rad_s
+        return spring - 2.0 * self.damping * gains.damping * omega * self.speed_rad_s
 
     def _move(self, acceleration: float, full: float, top_speed: float) -> None:
         if self.surroundings.blocked:

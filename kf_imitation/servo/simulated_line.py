@@ -276,6 +276,8 @@ def _execute(servo: SimulatedServo, packet: Packet) -> tuple[int, bytes]:
         ), b''
     if packet.instruction == p.CLEAR:
         return servo.clear(data), b''
+    if packet.instruction == p.BACKUP:
+        return servo.backup(data), b''
     return p.INSTRUCTION_ERROR, b''
 
 
