@@ -47,8 +47,9 @@ def descriptor(parameter: Parameter) -> ParameterDescriptor:
     if low is not None or high is not None:
         if type(parameter.default) is float:
             low, high = (
-                -float('inf') if low is None else low,
-                float('inf') if high is None else high,
+                # A whole number would go over the wire as another one.
+                -float('inf') if low is None else float(low),
+                float('inf') if high is None else float(high),
             )
             result.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
         else:
