@@ -7,6 +7,7 @@ from kf_imitation.servo.control_table import BAUD_RATES, ServoModel
 from kf_imitation.servo.packet import ALERT, RESULT_FAIL
 from kf_imitation.servo.servo_firmware import GAINS, PROFILE, ServoFirmware, WriteRecord
 from kf_imitation.servo.servo_settings import TORQUE_BY_GOAL
+from kf_imitation.servo.units import velocity_raw
 
 CLEAR_KEY = b'\x01DXL"'
 STORE_KEY, RESTORE_KEY = b'\x01CTRL', b'\x02CTRL'
@@ -106,9 +107,11 @@ class SimulatedServo(ServoFirmware):
 
     def clear(self, key: bytes) -> int:
         """Bring a multi-turn position back into one turn; refused while moving."""
-        if key != CLEAR_KEY or self.physics.speed_rad_s:
+        moving = abs(velocity_raw(self.physics.speed_rad_s)) > self.registers.get('moving_threshold')
+        if key != CLEAR_KEY or moving:
             return RESULT_FAIL
         self._to_one_turn()
+        self.registers.set('goal_position', self._present_tick())  # else it would turn back
         return 0
 
     def hear(self) -> None:

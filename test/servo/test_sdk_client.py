@@ -185,6 +185,14 @@ def test_clear_multi_turn(one):
     assert one.read(1, 'present_position') == pytest.approx(9000 - 2 * 4096, abs=5)
 
 
+def test_clear_with_torque_on_stays_where_it_is(one):
+    one.set(1, operating_mode=4, torque_enable=1, goal_position=9000)
+    one.wait(4.0)
+    assert one.sdk.clearMultiTurn(one.port, 1) == (COMM_SUCCESS, 0)
+    one.wait(1.0)
+    assert one.read(1, 'present_position') == pytest.approx(9000 - 2 * 4096, abs=5)
+
+
 def test_clear_is_refused_while_moving(one):
     one.set(1, operating_mode=1, torque_enable=1, goal_velocity=100)
     one.wait(0.5)
