@@ -20,6 +20,10 @@ class ChangeScorer(PairScorer):
     next frame, called `next_state_*` (in ONNX no output may be called like an input). The state
     depends on the crop alone. `flow` and `change` may be missing.
 
+    A regression sees a little change where nothing moves, always the same for a face in a place.
+    So each time a region begins, its first crop is also compared with itself, and that change is
+    taken from all that follow: a photograph has change 0.
+
     Attributes:
         model: the model.
         pair: what the model was given for the newest frame, and its answer, for an explanation;
@@ -53,6 +57,7 @@ class ChangeScorer(PairScorer):
                 )
             self._empty[name] = np.zeros(state_shape, np.float32)
         self._state = self._empty
+        self._still: Array | float = 0.0
 
     def reset(self) -> None:
         """Forget the previous frame and its state."""
@@ -66,7 +71,8 @@ class ChangeScorer(PairScorer):
         return super().score(frame, region)
 
     def _begin(self, image: Image) -> None:
-        self._step(image)
+        if 'change' in self._step(image):
+            self._still = self._step(image)['change']
 
     def _compare(self, image: Image) -> PairChange:
         before = self._state
@@ -76,7 +82,9 @@ class ChangeScorer(PairScorer):
         return PairChange(
             score=float(outputs['score'].reshape(-1)[0]),
             flow_px=0.0 if flow is None else _rms_length(flow),
-            change=None if change is None else change.reshape(-1).astype(np.float32),
+            change=None
+            if change is None
+            else (change - self._still).reshape(-1).astype(np.float32),
         )
 
     def _step(self, image: Image) -> dict[str, Array]:

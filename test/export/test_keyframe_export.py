@@ -6,10 +6,13 @@ import pytest
 torch = pytest.importorskip('torch')
 onnx = pytest.importorskip('onnx')
 
+import onnxruntime  # noqa: E402
 import yaml  # noqa: E402
 
 from kf_imitation.onnx_model import OnnxModel  # noqa: E402
 from training.keyframe import export as exporting  # noqa: E402
+from training.keyframe.fastflownet import FastFlowNet  # noqa: E402
+from training.keyframe.flow_graph import GraphFlow  # noqa: E402
 from training.keyframe.fusion import KeyframeNet, normalise  # noqa: E402
 
 
@@ -20,13 +23,13 @@ def lite(tmp_path_factory):
     torch.nn.init.normal_(net.change.weight, std=0.005)
     target = tmp_path_factory.mktemp('models') / 'keyframe_lite.onnx'
     difference = exporting.export(net, 128, target)
-    entry = exporting.manifest_entry(net, target, 128, {'difference': difference}, '')
+    entry = exporting.manifest_entry(net, target, 128, {'difference': difference.change}, '')
     exporting.write_manifest(target.parent / 'manifest.yaml', 'keyframe_lite', entry)
     return net, target, difference
 
 
 def test_stored_weights_change_results_little(lite):
-    assert lite[2] < exporting.STORED_TOLERANCE
+    assert lite[2].largest < exporting.STORED_TOLERANCE
 
 
 def test_the_runtime_loads_the_export_and_streams_what_two_frames_give(lite):
@@ -69,10 +72,55 @@ def test_another_entry_of_the_manifest_survives(lite, tmp_path):
 
 def test_an_export_that_computes_something_else_is_refused(lite, tmp_path, monkeypatch):
     net, _, _ = lite
-    monkeypatch.setattr(exporting, 'compare', lambda *_: 1.0)
+    monkeypatch.setattr(exporting, 'compare', lambda *_: exporting.Difference(1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match='differ'):
         exporting.export(net, 128, tmp_path / 'bad.onnx')
     assert not list(tmp_path.iterdir())
+
+
+def moving_crops(seed, count=4):
+    pattern = exporting.fixed_crops(128, 2 * count)
+    noise = np.random.default_rng(seed).integers(0, 25, (128, 128, 3))
+    return np.clip(pattern[seed % count :][:count].astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+def test_int8_computes_in_int8_and_nearly_the_same(lite, tmp_path):
+    net, _, _ = lite
+    calibration = [moving_crops(seed) for seed in range(4)]
+    target = tmp_path / 'small.onnx'
+    difference = exporting.export(net, 128, target, calibration=calibration)
+    assert 0 < difference.change <= exporting.INT8_CHANGE
+    session_options = onnxruntime.SessionOptions()
+    session_options.optimized_model_filepath = str(tmp_path / 'optimised.onnx')
+    onnxruntime.InferenceSession(str(target), session_options)
+    kinds = [node.op_type for node in onnx.load(tmp_path / 'optimised.onnx').graph.node]
+    assert kinds.count('QLinearConv') >= 5
+    assert list(tmp_path.glob('tmp*')) == []
+
+
+def test_int8_that_is_too_coarse_is_refused_and_the_old_file_stays(lite, tmp_path, monkeypatch):
+    net, _, _ = lite
+    monkeypatch.setattr(exporting, 'INT8_CHANGE', 1e-6)
+    target = tmp_path / 'old.onnx'
+    target.write_bytes(b'old')
+    with pytest.raises(ValueError, match='int8 changes the change vectors'):
+        exporting.export(net, 128, target, calibration=[moving_crops(0)])
+    assert target.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_graph_matches_as_fastflownet_does():
+    torch.manual_seed(1)
+    net = FastFlowNet().eval()
+    levels = zip((32, 64, 64, 64, 64), (32, 16, 8, 4, 2), strict=True)
+    now = [torch.randn(1, channels, side, side) for channels, side in levels]
+    before = [x + 0.3 * torch.randn_like(x) for x in now]
+    for decoder in net.decoders:  # flow of some pixels, over the border too
+        torch.nn.init.normal_(decoder.flow.bias, std=4.0)
+    with torch.no_grad():
+        wanted, found = net.match(now, before), GraphFlow(net).match(now, before)
+    for a, b in zip(wanted[0] + wanted[1], found[0] + found[1], strict=True):
+        assert torch.allclose(a, b, atol=1e-3)
 
 
 def test_packing_shrinks_large_weights_to_a_quarter_or_half(tmp_path):

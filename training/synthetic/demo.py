@@ -67,10 +67,12 @@ TURNS = (
 )  # fmt: skip
 
 
-def choreography(model: FaceModel) -> tuple[sequence.Timeline, list[tuple[str, float, float]]]:
-    """The clip's expressions and poses, and what happens when."""
-    frames = round(SECONDS * FPS)
-    t = np.arange(frames) / FPS
+def choreography(
+    model: FaceModel, fps: int = FPS
+) -> tuple[sequence.Timeline, list[tuple[str, float, float]]]:
+    """The clip's expressions and poses, and what happens when; the same motion at any rate."""
+    frames = round(SECONDS * fps)
+    t = np.arange(frames) / fps
     weights = np.zeros((frames, len(model.expression_names)))
     events = []
     for name, start, onset, hold, offset, named in EVENTS:
@@ -108,7 +110,7 @@ def choreography(model: FaceModel) -> tuple[sequence.Timeline, list[tuple[str, f
     events.append(('head', TURNS[0][0], TURNS[-1][0] + TURNS[-1][1]))
     sway = 0.0015 * np.sin(2 * np.pi * np.outer(t, [0.21, 0.17, 0.13]) + [0.3, 1.7, 2.9])
     poses = [Pose(*(float(v) for v in row), 0.0, -0.6, -DISTANCE_CM) for row in turn + sway]
-    return sequence.Timeline(FPS, sequence.limit(model, weights), poses), sorted(
+    return sequence.Timeline(fps, sequence.limit(model, weights), poses), sorted(
         events, key=lambda e: e[1]
     )
 
@@ -156,12 +158,12 @@ def room(size: int) -> NDArray[np.float32]:
     )
 
 
-def write(out: Path, model: FaceModel, size: int, seed: int, crf: int) -> None:
+def write(out: Path, model: FaceModel, size: int, seed: int, crf: int, fps: int = FPS) -> None:
     """Renders the clip and its labels; nothing is left behind when it fails."""
     import av
 
     actor = demo_actor(model, seed)
-    timeline, events = choreography(model)
+    timeline, events = choreography(model, fps)
     rng = np.random.default_rng([seed, 7])
     camera = Camera(size * 2.0, size / 2, size * 0.545, size, size)
     behind = room(size)
@@ -174,12 +176,12 @@ def write(out: Path, model: FaceModel, size: int, seed: int, crf: int) -> None:
         with av.open(str(temporary), 'w', options={'movflags': '+faststart'}) as container:
             stream = container.add_stream(
                 'libx264',
-                rate=FPS,
+                rate=fps,
                 options={'crf': str(crf), 'preset': 'slow', 'g': '60', 'threads': '1'},
             )
             stream.width = stream.height = size
             stream.pix_fmt = 'yuv420p'
-            stream.time_base = Fraction(1, FPS)
+            stream.time_base = Fraction(1, fps)
             for i, pose in enumerate(timeline.poses):
                 drawn = render(actor, timeline.weights[i], pose, camera, LIGHTS, behind, 0.92)
                 frame = av.VideoFrame.from_ndarray(sensor.apply(drawn.image, rng), format='bgr24')
@@ -188,7 +190,7 @@ def write(out: Path, model: FaceModel, size: int, seed: int, crf: int) -> None:
                 rows.append(drawn.landmarks)
                 seen.append(drawn.visible)
                 matrices.append(pose.matrix)
-                if (i + 1) % FPS == 0:
+                if (i + 1) % fps == 0:
                     print(f'\r{out}: {i + 1}/{len(timeline.poses)} frames', end='', flush=True)
             container.mux(stream.encode())
         temporary.replace(out)
@@ -205,7 +207,7 @@ def write(out: Path, model: FaceModel, size: int, seed: int, crf: int) -> None:
         landmarks98=np.stack(rows).round(2).astype(np.float32),
         visibility=np.stack(seen).astype(np.uint8),
         valid=np.ones(len(rows), bool),
-        fps=np.array(float(FPS)),
+        fps=np.array(float(fps)),
         size=np.array([size, size]),
         event_names=np.array([e[0] for e in events]),
         event_times=np.array([e[1:] for e in events], np.float32),
@@ -227,10 +229,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--size', type=int, default=480, help='picture side [px], even')
     parser.add_argument('--seed', type=int, default=3, help='who is shown')
     parser.add_argument('--crf', type=int, default=23, help='H.264 quality, smaller is better')
+    parser.add_argument('--fps', type=int, default=FPS, help='frames per second')
     options = parser.parse_args(arguments)
     try:
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        write(options.out, FaceModel.load(options.model), options.size, options.seed, options.crf)
+        model = FaceModel.load(options.model)
+        write(options.out, model, options.size, options.seed, options.crf, options.fps)
     except KfImitationError as error:
         print(error, file=sys.stderr)
         return 2
