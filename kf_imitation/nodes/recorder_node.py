@@ -78,10 +78,8 @@ class RecorderNode(KfNode):
             return OK, self._closed, {}
         if self._writer is None:
             return WARN, 'waiting for the first frame', {}
-        values: dict[str, object] = {
-            'messages': self._writer.message_count,
-            'size [MB]': round(self._writer.byte_count / 1e6, 1),
-        }
+        size_mb = round(self._writer.byte_count / 1e6, 1)
+        values: dict[str, object] = {'messages': sum(self.counts.values()), 'size [MB]': size_mb}
         return OK, f'recording to {self._directory}', values
 
     @property

@@ -3,9 +3,12 @@
 import csv
 import hashlib
 import json
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -195,6 +198,38 @@ def refused(capsys, *arguments):
     return message
 
 
+def started(*arguments, **options):
+    command = [sys.executable, '-m', 'kf_imitation.cli', 'replay', *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options)
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_replay_that_is_stopped_leaves_nothing(tmp_path, number):
+    process = started(CLIP, '--out', tmp_path / 'out', '--video', tmp_path / 'side.mp4')
+    end = time.monotonic() + 100
+    while not list(tmp_path.glob('.partial-*-out/bag/*.mcap')):
+        assert time.monotonic() < end and process.poll() is None
+    process.send_signal(number)
+    process.send_signal(number)  # impatient users do it twice
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == (130 if number == signal.SIGINT else 128 + number), err
+    assert 'Traceback' not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(clip, tmp_path):
+    limit = 60_000  # of every file, as if the disk had no more
+    process = started(
+        *(clip, '--out', tmp_path / 'out'),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    _, err = process.communicate(timeout=110)
+    assert process.returncode == 2, err
+    told = [line for line in err.splitlines() if line.startswith('kf_imitation: ')]
+    assert len(told) == 1 and 'File too large' in told[0] and 'Traceback' not in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_video_is_refused_in_one_line(tmp_path, capsys):
     message = refused(capsys, tmp_path / 'nothing.mp4', tmp_path / 'out')
     assert 'nothing.mp4' in message and message.count('\n') == 1
@@ -257,6 +292,36 @@ def test_a_faulty_parameter_file_is_refused(clip, tmp_path, capsys):
     params.write_text(json.dumps({'keyframe': section}))
     message = refused(capsys, clip, tmp_path / 'out', '--params', params)
     assert 'prominence' in message and 'mode' in message
+
+
+def test_bags_that_cannot_be_replayed_are_told_in_one_line(tmp_path, capsys):
+    def told(source, *options):
+        message = refused(capsys, source, tmp_path / 'out', *options)
+        assert message.count('\n') == 1 and not (tmp_path / 'out').exists()
+        return message
+
+    picture = np.full((48, 64, 3), 90, np.uint8)
+    with BagWriter(tmp_path / 'scores') as writer:
+        BagTopics(writer).score(0.5, 1)
+    assert 'holds no image topic (holds /keyframe/score)' in told(tmp_path / 'scores')
+    with BagWriter(tmp_path / 'two') as writer:
+        BagTopics(writer).image('/a', picture, 1)
+        BagTopics(writer).image('/b', picture, 1)
+    assert 'name one: /a, /b' in told(tmp_path / 'two')
+    assert 'no image topic /c (image topics: /a, /b)' in told(tmp_path / 'two', '--topic', '/c')
+    with BagWriter(tmp_path / 'odd') as writer:
+        types = writer.types
+        head = types['std_msgs/msg/Header'](types['builtin_interfaces/msg/Time'](1, 0), '')
+        kind = types['sensor_msgs/msg/Image']
+        writer.write('/a', kind(head, 2, 2, 'yuv999', 0, 4, np.zeros(8, np.uint8)), 1)
+    assert "/a, frame 0: image encoding 'yuv999' is not supported (one of:" in told(
+        tmp_path / 'odd'
+    )
+    file = tmp_path / 'two' / 'two.mcap'
+    file.write_bytes(file.read_bytes()[:-50])
+    assert 'two.mcap is cut off' in told(tmp_path / 'two')
+    (tmp_path / 'junk.mcap').write_bytes(b'junk' * 99)
+    assert 'junk.mcap: cannot be read' in told(tmp_path / 'junk.mcap')
 
 
 def test_a_bag_with_images_gives_the_scores_of_the_video(tmp_path):

@@ -1,6 +1,7 @@
 """The nodes with the shipped models on a real clip: live results equal those of the replay."""
 
 import csv
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from rosbags.highlevel import AnyReader
+
+from kf_imitation.data_types import Expression
+from kf_imitation.offline.bag_reader import header_stamp_ns, read_topic
+from kf_imitation.robot_config import load_robot
+from kf_imitation.servo.joint_mapping import JointMapping
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / 'media/demo.mp4'
@@ -77,6 +83,63 @@ def test_the_nodes_find_what_the_replay_finds(environment, clip, tmp_path):
     np.testing.assert_allclose(live_scores[1:], replayed[1:], atol=1e-4)
     assert live_keyframes == [i for i, row in enumerate(rows) if row['keyframe'] == '1']
     assert live_keyframes
+
+
+def command(environment, *arguments):
+    done = subprocess.run(
+        [sys.executable, '-m', 'kf_imitation.cli', *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def expressions(bag):
+    return [
+        Expression(
+            header_stamp_ns(message),
+            np.asarray(message.position, np.float32),
+            np.asarray(message.effort, np.float32),
+        )
+        for _, message in read_topic(bag, 'face/expression')
+    ]
+
+
+def test_a_recording_gives_offline_what_the_live_graph_published(environment, clip, tmp_path):
+    """Scores, keyframes, expressions and joint goals, for the frames that were recorded."""
+    live, out = tmp_path / 'live', tmp_path / 'out'
+    command(
+        environment,
+        *('mimic', '--source', clip, '--record', live, '--record-images', '--no-realtime'),
+    )
+    command(environment, 'replay', live, '--out', out)
+    offline = out / 'bag'
+    scores, keyframes = explained(live)
+    offline_scores, offline_keyframes = explained(offline)
+    assert len(scores) == FRAMES and len(keyframes) >= 2
+    assert keyframes == offline_keyframes
+    np.testing.assert_array_equal(scores, offline_scores)
+    published, computed = expressions(live), expressions(offline)
+    assert [e.stamp_ns for e in published] == [e.stamp_ns for e in computed]
+    for ours, theirs in zip(computed, published, strict=True):
+        np.testing.assert_array_equal(ours.values, theirs.values)
+        np.testing.assert_array_equal(ours.confidence, theirs.confidence)
+    # The goals that these expressions mean to the servos are those that the replay gave them.
+    robot = load_robot('sim_face')
+    with (out / 'joints.csv').open(newline='') as file:
+        rows = [
+            tuple(float(row[f'{joint.name}_goal_rad']) for joint in robot.joints)
+            for row in csv.DictReader(file)
+        ]
+    changes = [row for before, row in itertools.pairwise(rows) if row != before]
+    mapping = JointMapping(robot)
+    wanted = [mapping.goals(expression) for expression in published]
+    given = [row for row in changes if any(np.allclose(row, goal, atol=1e-5) for goal in wanted)]
+    assert len(given) >= len(wanted) - 1  # the first may be where the head is already
+    command(environment, 'report', live, '--out', tmp_path / 'report.html')
+    assert (tmp_path / 'report.html').stat().st_size > 100_000
 
 
 def test_an_unknown_model_is_refused_before_anything_is_written(start, tmp_path):
