@@ -102,12 +102,32 @@ def _environment() -> dict[str, str]:
     return {**os.environ, 'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else root}
 
 
+class _Lines:
+    """Fault commands from a file descriptor."""
+
+    def __init__(self, fd: int, port: SimulatedPort) -> None:
+        self._fd, self._port = fd, port
+        self._unread = b''
+
+    def take(self) -> bool:
+        """Carry out what arrived; false at the end of the input."""
+        data = os.read(self._fd, 4096)
+        *lines, self._unread = (self._unread + data).split(b'\n')
+        for line in lines:
+            try:
+                apply_fault(line.decode(errors='replace'), self._port)
+            except FaultCommandError as error:
+                sys.stderr.write(f'{error}\n')
+        return bool(data)
+
+
 def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> None:
     """Print the device path, then serve until standard input closes or Ctrl-C comes.
 
     Args:
         robot: whose servos to simulate.
-        until_input_ends: false goes on without input, for `servo simulate < /dev/null &`.
+        until_input_ends: false goes on without input, for `servo simulate < /dev/null &`, and
+            takes fault commands from a pipe, too, that it prints after the device.
         link: another path under which the device appears, for programs with a fixed one.
 
     Raises:
@@ -123,28 +143,25 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
         port.close()
         raise PortError(f'{link}: {error.strerror}') from error
     sys.stdout.write((link or port.device) + '\n')
+    inputs = {0: _Lines(0, port).take}
+    pipe = -1
+    if not until_input_ends:
+        os.mkfifo(port.faults, 0o600)
+        pipe = os.open(port.faults, os.O_RDWR | os.O_NONBLOCK)  # own writer: it never ends
+        inputs[pipe] = _Lines(pipe, port).take
+        sys.stdout.write(f'faults: {port.faults}\n')
     sys.stdout.flush()
-    unread = b''
-
-    def on_input() -> bool:
-        nonlocal unread
-        data = os.read(0, 4096)
-        *lines, unread = (unread + data).split(b'\n')
-        for line in lines:
-            try:
-                apply_fault(line.decode(errors='replace'), port)
-            except FaultCommandError as error:
-                sys.stderr.write(f'{error}\n')
-        return bool(data)
-
     signal.signal(signal.SIGTERM, lambda *_: port.stop())
     try:
-        port.run(0, on_input)
+        port.run(inputs)
         if not until_input_ends:
-            port.run()
+            del inputs[0]
+            port.run(inputs)
     except KeyboardInterrupt:
         pass
     finally:
+        if pipe >= 0:
+            os.close(pipe)
         if link:
             os.unlink(link)
         port.close()

@@ -14,7 +14,7 @@ import threading
 import time
 import tty
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -33,6 +33,7 @@ class SimulatedPort:
     Attributes:
         line: the servos.
         device: path to open.
+        faults: path beside it for a pipe that takes fault commands, if somebody makes one.
         lock: hold it to look at or change the line from another thread.
     """
 
@@ -42,6 +43,7 @@ class SimulatedPort:
         self._clock = clock
         self._folder = tempfile.TemporaryDirectory(prefix='dynamixel_')
         self.device = str(Path(self._folder.name) / 'bus')
+        self.faults = str(Path(self._folder.name) / 'faults')
         self._master = self._slave = -1
         self._pending: deque[tuple[float, bytes]] = deque()
         self._thread: threading.Thread | None = None
@@ -91,20 +93,25 @@ class SimulatedPort:
             self._pending.clear()
         self._wake()
 
-    def run(self, extra_fd: int = -1, on_extra: Callable[[], bool] | None = None) -> None:
-        """Serve until stop(); `on_extra` is called when extra_fd has input, false ends."""
+    def run(self, inputs: Mapping[int, Callable[[], bool]] | None = None) -> None:
+        """Serve until stop().
+
+        Args:
+            inputs: by file descriptor, what is called when it has something to read; false ends.
+        """
+        inputs = inputs or {}
         prefer_realtime()
         self._last = self._clock()
         while not self._stopping:
             watched = [self._wake_read, *([self._master] if self._master >= 0 else [])]
-            watched += [extra_fd] if extra_fd >= 0 else []
+            watched += inputs
             try:
                 ready, _, _ = select.select(watched, [], [], self._pause())
             except (OSError, ValueError):
                 continue  # unplugged meanwhile
             if self._wake_read in ready:
                 os.read(self._wake_read, 64)
-            if extra_fd in ready and on_extra is not None and not on_extra():
+            if not all(take() for fd, take in inputs.items() if fd in ready):
                 return
             with self.lock:
                 self._serve()

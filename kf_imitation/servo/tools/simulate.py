@@ -15,7 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--baud', type=int, choices=BAUDS, help="default: the robot file's")
     parser.add_argument('--link', default='', help='also offer the device under this path')
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = f'Commands on standard input while it runs:\n\n{HELP}'
+    parser.epilog = (
+        'Fault commands while it runs, typed here or from another terminal:\n'
+        "echo 'dead 4' > the pipe that it prints. Commands:\n\n"
+        f'{HELP}'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
