@@ -1,24 +1,54 @@
-"""A plain URDF of a robot file: boxes and balls where the joints of a face are, for RViz.
+"""A URDF of a robot file: a plain face whose parts move with the joints, for RViz.
 
 `python -m kf_imitation.robot_urdf NAME > urdf/NAME.urdf`. Frames follow REP-103: x forward,
-y left, z up. Joints whose place is not known by name stand in a row beside the head.
+y left, z up. Joints whose place is not known by name stand in a row beside the head. Where a
+robot lacks a joint, the part of the face stays, fixed to the head.
 """
 
 import sys
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from kf_imitation.paths import share_path
 from kf_imitation.robot_config import JointConfig, RobotConfig, load_robot
 
 Vector = tuple[float, float, float]
-SKIN, DARK, RED, WHITE, BLUE = (
-    '0.93 0.78 0.68 1',
-    '0.25 0.18 0.12 1',
-    '0.75 0.25 0.25 1',
+SKIN, DARK, RED, WHITE, BLUE, BLACK = (
+    '0.87 0.88 0.9 1',
+    '0.25 0.24 0.26 1',
+    '0.76 0.42 0.45 1',
     '1 1 1 1',
-    '0.2 0.4 0.8 1',
+    '0.15 0.45 0.66 1',
+    '0.14 0.1 0.12 1',
 )
 EFFORT_NM = '0.5'  # URDF asks for one; the force limit of the robot file is a current
+MESHES = 'package://kf_imitation/urdf/meshes'
+NONE: Vector = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A visible part.
+
+    Attributes:
+        kind: 'box', 'ball' (an ellipsoid) or 'cap' (half of one, its pole up).
+        size: edges of a box, half axes of the others [m].
+        centre: in the frame of the link [m].
+        colour: red, green, blue, alpha.
+        rpy: roll, pitch, yaw [rad].
+    """
+
+    kind: str
+    size: Vector
+    centre: Vector
+    colour: str
+    rpy: Vector = NONE
+
+    def mirrored(self) -> 'Shape':
+        """Return it on the other side of the face."""
+        (x, y, z), (roll, pitch, yaw) = self.centre, self.rpy
+        return replace(self, centre=(x, -y, z), rpy=(-roll, pitch, -yaw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,65 +58,121 @@ class Part:
     Attributes:
         origin: of the joint, in the parent's frame [m].
         axis: of rotation.
-        shape: 'box' or 'ball'.
-        size: edges of the box, or (radius, 0, 0) [m].
-        centre: of the shape in the joint's frame [m].
-        colour: red, green, blue, alpha.
+        shapes: what is seen, in the joint's frame.
     """
 
     origin: Vector
     axis: Vector
-    shape: str
-    size: Vector
-    centre: Vector
-    colour: str
+    shapes: tuple[Shape, ...]
+
+    def mirrored(self) -> 'Part':
+        """Return it on the other side of the face; the axis stays, so that signs agree."""
+        x, y, z = self.origin
+        return replace(self, origin=(x, -y, z), shapes=tuple(s.mirrored() for s in self.shapes))
 
 
 UP = (0.0, -1.0, 0.0)  # positive angles lift what is in front
 DOWN = (0.0, 1.0, 0.0)
 YAW = (0.0, 0.0, 1.0)
+EYE = (0.045, 0.03, 0.135)
+LID = (0.0195, 0.0195, 0.0195)
+# A lid's edge at rest, as seen from the middle of the eye: above and below the pupil.
+UPPER_EDGE, LOWER_EDGE = 0.44, 0.16
+HEAD = (
+    Shape('ball', (0.077, 0.068, 0.09), (-0.012, 0, 0.14), SKIN),
+    Shape('ball', (0.048, 0.056, 0.062), (0.018, 0, 0.092), SKIN),
+    Shape('ball', (0.03, 0.03, 0.035), (-0.01, 0, 0.03), DARK),
+    Shape('ball', (0.016, 0.022, 0.016), (0.0465, 0, 0.06), BLACK),  # the mouth when it is open
+    Shape('ball', (0.016, 0.01, 0.016), (-0.01, 0.072, 0.125), DARK),
+    Shape('ball', (0.016, 0.01, 0.016), (-0.01, -0.072, 0.125), DARK),
+)
+SHOULDERS = (Shape('ball', (0.05, 0.11, 0.045), (-0.01, 0, 0), DARK),)
+
+
+def _lip(y: float, z: float, half: float) -> Shape:
+    return Shape('ball', (0.006, half, 0.0045), (0.022, y, z), RED)
+
+
 # In the frame of the head; the left one of a pair, the right one is its mirror image.
 PARTS = {
-    'neck_yaw': Part((0, 0, 0.05), YAW, 'box', (0.06, 0.06, 0.03), (0, 0, 0), DARK),
-    'neck_pitch': Part((0, 0, 0.03), DOWN, 'box', (0.04, 0.06, 0.03), (0, 0, 0), DARK),
-    'neck_roll': Part(
-        (0, 0, 0.03), (1.0, 0.0, 0.0), 'box', (0.12, 0.14, 0.16), (-0.01, 0, 0.11), SKIN
+    'neck_yaw': Part((0, 0, 0.05), YAW, (Shape('ball', (0.032, 0.032, 0.025), NONE, DARK),)),
+    'neck_pitch': Part((0, 0, 0.03), DOWN, (Shape('ball', (0.03, 0.03, 0.025), NONE, DARK),)),
+    'neck_roll': Part((0, 0, 0.01), (1.0, 0.0, 0.0), HEAD),
+    'jaw': Part(
+        (0.0, 0, 0.085),
+        DOWN,
+        (
+            Shape('ball', (0.044, 0.044, 0.032), (0.023, 0, -0.032), SKIN),
+            Shape('ball', (0.006, 0.019, 0.0045), (0.064, 0, -0.0175), RED),
+        ),
     ),
-    'jaw': Part((0.0, 0, 0.065), DOWN, 'box', (0.07, 0.1, 0.03), (0.035, 0, -0.03), SKIN),
-    'mouth_corner': Part((0.03, 0.03, 0.075), UP, 'box', (0.012, 0.02, 0.01), (0.04, 0, 0), RED),
-    'upper_lip': Part((0.03, 0, 0.08), UP, 'box', (0.012, 0.03, 0.008), (0.042, 0, 0), RED),
-    'lower_lip': Part((0.03, 0, 0.07), DOWN, 'box', (0.012, 0.03, 0.008), (0.042, 0, 0), RED),
-    'lip_corner': Part((0.03, 0.025, 0.075), YAW, 'box', (0.012, 0.01, 0.01), (0.042, 0, 0), RED),
-    'cheek': Part((0.02, 0.045, 0.1), UP, 'box', (0.01, 0.03, 0.02), (0.035, 0, 0), SKIN),
-    'eyelid': Part(
-        (0.042, 0.032, 0.135), UP, 'box', (0.01, 0.032, 0.008), (0.019, 0, 0.013), SKIN
+    'mouth_corner': Part((0.043, 0.022, 0.073), UP, (_lip(-0.004, 0, 0.011),)),
+    'upper_lip': Part((0.045, 0, 0.076), UP, (_lip(0, 0, 0.018),)),
+    'lower_lip': Part((0.045, 0, 0.067), DOWN, (_lip(0, 0, 0.016),)),
+    'lip_corner': Part((0.042, 0.024, 0.072), YAW, (_lip(0, 0, 0.006),)),
+    'cheek': Part(
+        (0.02, 0.036, 0.1), UP, (Shape('ball', (0.007, 0.015, 0.01), (0.023, 0, 0), SKIN),)
     ),
-    'lower_lid': Part(
-        (0.042, 0.032, 0.135), UP, 'box', (0.01, 0.032, 0.006), (0.019, 0, -0.014), SKIN
+    'eyelid': Part(EYE, UP, (Shape('cap', LID, NONE, SKIN, (0, -UPPER_EDGE, 0)),)),
+    'lower_lid': Part(EYE, UP, (Shape('cap', LID, NONE, SKIN, (3.1416, LOWER_EDGE, 0)),)),
+    'brow': Part(
+        (0.02, 0.032, 0.166), UP, (Shape('ball', (0.006, 0.019, 0.004), (0.037, 0, 0), DARK),)
     ),
-    'brow': Part((0.02, 0.032, 0.165), UP, 'box', (0.012, 0.04, 0.008), (0.036, 0, 0), DARK),
-    'brow_inner': Part((0.02, 0.02, 0.165), UP, 'box', (0.012, 0.018, 0.008), (0.036, 0, 0), DARK),
-    'brow_outer': Part((0.02, 0.045, 0.165), UP, 'box', (0.012, 0.02, 0.008), (0.036, 0, 0), DARK),
-    'gaze_pitch': Part((0.042, 0.032, 0.135), UP, 'ball', (0.017, 0, 0), (0, 0, 0), WHITE),
-    'gaze_yaw': Part((0, 0, 0), YAW, 'ball', (0.007, 0, 0), (0.013, 0, 0), BLUE),
-    'nose': Part((0.05, 0, 0.11), UP, 'box', (0.02, 0.015, 0.02), (0.01, 0, 0), SKIN),
+    'brow_inner': Part(
+        (0.02, 0.022, 0.166), UP, (Shape('ball', (0.006, 0.011, 0.004), (0.039, 0, 0), DARK),)
+    ),
+    'brow_outer': Part(
+        (0.02, 0.041, 0.166), UP, (Shape('ball', (0.006, 0.011, 0.004), (0.033, 0, 0), DARK),)
+    ),
+    'gaze_pitch': Part(EYE, UP, (Shape('ball', (0.0168, 0.0168, 0.0168), NONE, WHITE),)),
+    'gaze_yaw': Part(
+        NONE,
+        YAW,
+        (
+            Shape('ball', (0.0092, 0.009, 0.009), (0.0085, 0, 0), BLUE),
+            Shape('ball', (0.0062, 0.0042, 0.0042), (0.0122, 0, 0), BLACK),
+        ),
+    ),
+    'nose': Part(
+        (0.05, 0, 0.11), UP, (Shape('ball', (0.014, 0.007, 0.014), (0.012, 0, 0), SKIN),)
+    ),
 }
+# Parts of a face that stay in place on a robot that has none of the joints named.
+FIXED = {
+    'nose': ('nose',),
+    'upper_lip': ('upper_lip',),
+    'lower_lid': ('lower_lid',),
+    'eyelid': ('eyelid',),
+    'brow': ('brow', 'brow_inner', 'brow_outer'),
+    'jaw': ('jaw',),
+}
+PAIRED = ('lower_lid', 'eyelid', 'brow')
 NECK = ('neck_yaw', 'neck_pitch', 'neck_roll')
+
+
+def description(robot: RobotConfig) -> str:
+    """Return the URDF that the robot file names, else one made for it."""
+    if robot.urdf:
+        return share_path(f'urdf/{robot.urdf}').read_text(encoding='utf-8')
+    return urdf(robot)
 
 
 def urdf(robot: RobotConfig) -> str:
     """Return the URDF; joint names and limits are those of the robot file."""
     root = ET.Element('robot', name=robot.name)
     root.append(ET.Comment(f' Made by: python -m kf_imitation.robot_urdf {robot.name} '))
-    ET.SubElement(root, 'link', name='base_link')
+    base = ET.SubElement(root, 'link', name='base_link')
+    for shape in SHOULDERS:
+        _visual(base, shape)
     joints = {joint.name: joint for joint in robot.joints}
     parent = 'base_link'
     for name in NECK:
         if name in joints:
             parent = _add(root, joints[name], parent, PARTS[name])
     head = parent
-    if parent == 'base_link':
-        head = _fixed_head(root)
+    if 'neck_roll' not in joints:
+        # The face is on the link of neck_roll; without that joint it stands on the last one.
+        head = _fixed(root, 'head', parent, replace(PARTS['neck_roll'], origin=_gap(parent)))
     unknown = 0
     for joint in robot.joints:
         if joint.name in NECK or joint.name.startswith('gaze_'):
@@ -94,10 +180,22 @@ def urdf(robot: RobotConfig) -> str:
         part = _part(joint.name)
         if part is None:
             unknown += 1
-            box = (0.01, 0.01, 0.01)
-            part = Part((0.0, -0.12, 0.05 + 0.02 * unknown), UP, 'box', box, (0.02, 0, 0), DARK)
-        _add(root, joint, head, part)
+            box = Shape('box', (0.01, 0.01, 0.01), (0.02, 0, 0), DARK)
+            part = Part((0.0, -0.12, 0.05 + 0.02 * unknown), UP, (box,))
+        if joint.name == 'jaw' and 'lower_lip' in joints:
+            part = replace(part, shapes=part.shapes[:1])  # its lip has a joint of its own
+        parent = head
+        if joint.name == 'lower_lip' and 'jaw' in joints:
+            parent, place, pivot = 'jaw_link', part.origin, PARTS['jaw'].origin
+            part = replace(part, origin=(place[0], 0.0, place[2] - pivot[2]))
+        _add(root, joint, parent, part)
     _add_eyes(root, joints, head)
+    for name, movers in FIXED.items():
+        if any(joint.startswith(movers) for joint in joints):
+            continue
+        sides = {'_left': PARTS[name], '_right': PARTS[name].mirrored()}
+        for side, part in sides.items() if name in PAIRED else [('', PARTS[name])]:
+            _fixed(root, f'{name}{side}_fixed', head, part)
     ET.indent(root)
     return f'<?xml version="1.0"?>\n{ET.tostring(root, encoding="unicode")}\n'
 
@@ -109,44 +207,53 @@ def _part(name: str) -> Part | None:
     stem, _, side = name.rpartition('_')
     if stem not in PARTS or side not in ('left', 'right'):
         return None
-    part = PARTS[stem]
-    if side == 'left':
-        return part
-    x, y, z = part.origin
-    return Part((x, -y, z), part.axis, part.shape, part.size, part.centre, part.colour)
+    return PARTS[stem] if side == 'left' else PARTS[stem].mirrored()
 
 
-def _add_eyes(root: ET.Element, joints: dict[str, JointConfig], head: str) -> None:
+def _add_eyes(root: ET.Element, joints: Mapping[str, JointConfig], head: str) -> None:
     """Add both eyeballs; the right one repeats the left one's joints unless it has its own."""
     own = {'left': '_left', 'right': '_right'} if 'gaze_yaw_left' in joints else {}
     for side in ('left', 'right'):
         parent = head
         for stem in ('gaze_pitch', 'gaze_yaw'):
             joint = joints.get(f'{stem}{own.get(side, "")}') or joints.get(stem)
+            part = PARTS[stem] if side == 'left' else PARTS[stem].mirrored()
             if joint is None:
+                if stem == 'gaze_pitch' or parent == head:
+                    part = replace(part, origin=EYE if side == 'left' else _other_side(EYE))
+                parent = _fixed(root, f'{stem}_{side}_fixed', parent, part)
                 continue
-            part = PARTS[stem]
-            if side == 'right':
-                x, y, z = part.origin
-                part = Part((x, -y, z), part.axis, part.shape, part.size, part.centre, part.colour)
             mimic = joint.name if side == 'right' and not joint.name.endswith('right') else ''
             parent = _add(root, joint, parent, part, mimic)
 
 
-def _fixed_head(root: ET.Element) -> str:
-    link = ET.SubElement(root, 'link', name='head')
-    _visual(link, PARTS['neck_roll'])
-    joint = ET.SubElement(root, 'joint', name='head_mount', type='fixed')
-    ET.SubElement(joint, 'parent', link='base_link')
-    ET.SubElement(joint, 'child', link='head')
-    return 'head'
+def _other_side(place: Vector) -> Vector:
+    return place[0], -place[1], place[2]
+
+
+def _gap(parent: str) -> Vector:
+    """Return the place of a head that no neck carries."""
+    return (0.0, 0.0, 0.09) if parent == 'base_link' else PARTS['neck_roll'].origin
+
+
+def _fixed(root: ET.Element, name: str, parent: str, part: Part) -> str:
+    """Add a link that does not move; returns its name."""
+    link = ET.SubElement(root, 'link', name=name)
+    for shape in part.shapes:
+        _visual(link, shape)
+    joint = ET.SubElement(root, 'joint', name=f'{name}_mount', type='fixed')
+    ET.SubElement(joint, 'parent', link=parent)
+    ET.SubElement(joint, 'child', link=name)
+    ET.SubElement(joint, 'origin', xyz=_text(part.origin), rpy='0 0 0')
+    return name
 
 
 def _add(root: ET.Element, config: JointConfig, parent: str, part: Part, mimic: str = '') -> str:
     """Add link and joint; returns the link's name."""
     name = f'{config.name}_mirror' if mimic else config.name
     link = ET.SubElement(root, 'link', name=f'{name}_link')
-    _visual(link, part)
+    for shape in part.shapes:
+        _visual(link, shape)
     joint = ET.SubElement(root, 'joint', name=name, type='revolute')
     ET.SubElement(joint, 'parent', link=parent)
     ET.SubElement(joint, 'child', link=f'{name}_link')
@@ -166,16 +273,18 @@ def _add(root: ET.Element, config: JointConfig, parent: str, part: Part, mimic: 
     return f'{name}_link'
 
 
-def _visual(link: ET.Element, part: Part) -> None:
+def _visual(link: ET.Element, shape: Shape) -> None:
     visual = ET.SubElement(link, 'visual')
-    ET.SubElement(visual, 'origin', xyz=_text(part.centre), rpy='0 0 0')
+    ET.SubElement(visual, 'origin', xyz=_text(shape.centre), rpy=_text(shape.rpy))
     geometry = ET.SubElement(visual, 'geometry')
-    if part.shape == 'box':
-        ET.SubElement(geometry, 'box', size=_text(part.size))
+    if shape.kind == 'box':
+        ET.SubElement(geometry, 'box', size=_text(shape.size))
     else:
-        ET.SubElement(geometry, 'sphere', radius=f'{part.size[0]:g}')
-    material = ET.SubElement(visual, 'material', name=f'colour_{part.colour.replace(" ", "_")}')
-    ET.SubElement(material, 'color', rgba=part.colour)
+        # A ball of radius 1, or its upper half, stretched.
+        file = f'{MESHES}/{shape.kind}.stl'
+        ET.SubElement(geometry, 'mesh', filename=file, scale=_text(shape.size))
+    material = ET.SubElement(visual, 'material', name=f'colour_{shape.colour.replace(" ", "_")}')
+    ET.SubElement(material, 'color', rgba=shape.colour)
 
 
 def _text(vector: Vector) -> str:
