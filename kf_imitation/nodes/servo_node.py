@@ -95,8 +95,6 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         ]
         for warning in self._head.warnings:
             self.get_logger().warning(warning)
-        if self._head.latched:
-            self.get_logger().warning('stopped before and not reset yet: torque stays off')
         return DONE
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

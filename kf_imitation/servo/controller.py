@@ -236,7 +236,8 @@ class ServoController(BusCycle):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What setup found noteworthy."""
-        return tuple(self._joints.warnings)
+        stopped = ('stopped before and not reset yet: torque stays off',) if self.latched else ()
+        return (*self._joints.warnings, *stopped)
 
     def statistics(self) -> BusStatistics:
         """Return the figures since start."""
