@@ -1,6 +1,6 @@
 """The fault matrix: every fault on the simulated bus, what the head did, in numbers.
 
-    python benchmark/faults.py [--only WORDS] [--markdown docs/safety.md]
+    python -m benchmark.faults [--only WORDS] [--markdown docs/safety.md]
 
 Each row is a fresh head (sim_face, real packets over a pseudo-terminal, 100 Hz) that follows
 random goals when the fault comes. Figures:
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.fault_rows import FAULTS, Fault
 from kf_imitation.robot_config import RobotConfig, load_robot
 from kf_imitation.servo.controller import ServoController
 from kf_imitation.servo.cycle import ServoCycle
@@ -41,110 +42,6 @@ WARM_UP_S = 1.5
 LONGEST_S = 20.0
 PERIOD_S = 0.01
 BEGIN, END = '<!-- fault matrix: begin -->', '<!-- fault matrix: end -->'
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One row.
-
-    Attributes:
-        name: for people.
-        start: fault commands.
-        end: fault commands that take the cause away.
-        last_s: how long the cause lasts.
-        reaction: what the head should do, for the table.
-        reboot: joint to reboot once the cause is gone, '' for none.
-        affected: joints that must not be moved; all of them when empty.
-        tolerated: the head may go on without complaint.
-        goal_cycles: cycles between two goals.
-    """
-
-    name: str
-    start: tuple[str, ...]
-    end: tuple[str, ...]
-    last_s: float
-    reaction: str
-    reboot: str = ''
-    affected: tuple[str, ...] = ()
-    tolerated: bool = False
-    goal_cycles: int = 25
-
-
-FAULTS = (
-    Fault('USB adapter unplugged', ('unplug',), ('plug',), 1.0, 'stops commanding, reopens'),
-    Fault('bus cable cut (no replies)', ('silence', 'deaf'), ('normal',), 1.0, 'as above'),
-    Fault('replies lost, commands arrive', ('silence',), ('normal',), 1.0, 'as above'),
-    Fault('every checksum wrong', ('crc 1',), ('normal',), 1.0, 'as above'),
-    Fault('5 % of the replies lost', ('lose 0.05',), ('normal',), 2.0, 'pauses', tolerated=True),
-    Fault('5 % wrong checksums', ('crc 0.05',), ('normal',), 2.0, 'pauses', tolerated=True),
-    Fault('noise before every reply', ('noise 1',), ('normal',), 2.0, 'goes on', tolerated=True),
-    Fault('replies 5 ms late', ('slow 0.005',), ('normal',), 2.0, 'slows down', tolerated=True),
-    Fault('replies 60 ms late', ('slow 0.06',), ('normal',), 1.0, 'stops commanding, reopens'),
-    Fault(
-        'one servo dead',
-        ('dead 10',),
-        ('alive 10',),
-        1.5,
-        'goes on without the joint',
-        affected=('neck_yaw',),
-    ),
-    Fault(
-        'one servo restarts',
-        ('reboot 10',),
-        (),
-        0.0,
-        'takes it in again from where it is',
-        affected=('neck_yaw',),
-    ),
-    Fault(
-        'overload shutdown',
-        ('overload 1',),
-        (),
-        1.0,
-        'goes on without the joint until its reboot is asked for',
-        'jaw',
-        ('jaw',),
-    ),
-    Fault(
-        'overheating shutdown',
-        ('heat 1 75',),
-        ('heat 1 30',),
-        1.0,
-        'as above',
-        'jaw',
-        ('jaw',),
-    ),
-    Fault(
-        'servo at 60 °C',
-        ('heat 1 60',),
-        ('heat 1 30',),
-        2.0,
-        'moves the joint half as far',
-        affected=(),
-        tolerated=True,
-    ),
-    Fault(
-        'jaw stuck',
-        ('block 1',),
-        ('free 1',),
-        2.0,
-        'lets the joint rest',
-        tolerated=True,
-        goal_cycles=100,
-    ),
-    Fault(
-        'brown-out of all servos', ('supply 2',), ('normal',), 1.0, 'stops, starts from present'
-    ),
-    Fault(
-        'voltage of one servo too low',
-        ('supply 9 10',),
-        ('normal',),
-        1.0,
-        'goes on and says so',
-        'neck_yaw',
-        tolerated=True,
-    ),
-)
 
 
 class Bench:
@@ -202,6 +99,7 @@ class Row:
     step_deg: float
     torque_left: int
     threads_left: int
+    holding: int = 0  # servos that nobody told to let go, because there was nobody left
 
     def faults(self) -> list[str]:
         """Return which promises were broken."""
@@ -302,38 +200,75 @@ sys.stdin.read()
 """
 
 
-def run_kill() -> Row:
-    """Kill the host with SIGKILL in mid-motion: only the servos' own watchdog is left."""
-    reaction = 'watchdogs trip: servos stop, 330-size ones at their last goal'
-    fault = Fault('host killed (kill -9)', (), (), 0.0, reaction)
-    robot = load_robot('sim_face')
-    bench = Bench(robot)
+@dataclass(frozen=True)
+class Aftermath:
+    """What the servos do without a host.
+
+    Attributes:
+        tripped_s: until all watchdogs have tripped.
+        still_s: until nothing moves any more.
+        holding: servos that keep torque on.
+        off_deg: largest distance between where a joint came to rest and its last goal, for the
+            servos whose watchdog does not stop them; the others stop before it.
+        beyond_deg: largest way of any joint beyond its last goal.
+    """
+
+    tripped_s: float
+    still_s: float
+    holding: int
+    off_deg: float
+    beyond_deg: float
+
+
+def kill_host(bench: Bench) -> Aftermath:
+    """Start a host on the bench, kill it in mid-motion and watch the servos for 2 s."""
     root = str(Path(__file__).resolve().parents[1])
+    host = subprocess.Popen(
+        [sys.executable, '-c', HOST, bench.port.device],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, 'PYTHONPATH': root},
+    )
+    assert host.stdout is not None and host.stdin is not None
+    host.stdout.readline()
+    bench.wait(lambda: False, 0.15)  # in mid-motion
+    host.send_signal(signal.SIGKILL)
+    host.wait()
+    begin = time.monotonic()
+    servos = bench.line.servos
+    tripped, still = math.nan, begin
+    last = {s.id: s.physics.angle_rad for s in servos}
+    from_rad = dict(last)
+    while time.monotonic() < begin + 2.0:
+        bench.wait(lambda: False, 0.005)
+        with bench.port.lock:
+            values = [s.registers.get('bus_watchdog') for s in servos]
+            now = {s.id: s.physics.angle_rad for s in servos}
+        if math.isnan(tripped) and all(value == 255 for value in values):
+            tripped = time.monotonic()
+        if any(abs(now[i] - last[i]) > RAD_PER_TICK for i in now):
+            still = time.monotonic()
+        last = now
+    goals = {s.id: s.registers.get('goal_position') * RAD_PER_TICK for s in servos}
+    off = [abs(last[s.id] - goals[s.id]) for s in servos if not s.model.watchdog_stops]
+    # Beyond: past the goal, seen from where the joint was when the host died.
+    beyond = [(last[i] - goals[i]) * math.copysign(1.0, goals[i] - from_rad[i]) for i in goals]
+    return Aftermath(
+        tripped - begin,
+        still - begin,
+        sum(s.torque for s in servos),
+        math.degrees(max(off)),
+        math.degrees(max(0.0, *beyond)),
+    )
+
+
+def run_kill() -> tuple[Row, Aftermath]:
+    """Kill the host with SIGKILL in mid-motion: only the servos' own watchdog is left."""
+    reaction = 'watchdogs trip: servos stop, 330-size ones at their last goal; all hold'
+    fault = Fault('host killed (kill -9)', (), (), 0.0, reaction)
+    bench = Bench(load_robot('sim_face'))
     with bench.port:
-        host = subprocess.Popen(
-            [sys.executable, '-c', HOST, bench.port.device],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, 'PYTHONPATH': root},
-        )
-        assert host.stdout is not None and host.stdin is not None
-        host.stdout.readline()
-        host.send_signal(signal.SIGKILL)
-        host.wait()
-        begin = time.monotonic()
-        tripped = math.nan
-        last = {s.id: s.physics.angle_rad for s in bench.line.servos}
-        still = begin
-        while time.monotonic() < begin + 2.0:
-            bench.wait(lambda: False, 0.005)
-            with bench.port.lock:
-                values = [s.registers.get('bus_watchdog') for s in bench.line.servos]
-                now = {s.id: s.physics.angle_rad for s in bench.line.servos}
-            if math.isnan(tripped) and all(value == 255 for value in values):
-                tripped = time.monotonic()
-            if any(abs(now[i] - last[i]) > RAD_PER_TICK for i in now):
-                still = time.monotonic()
-            last = now
+        after = kill_host(bench)
         # A new host takes over without a jump.
         again = time.monotonic()
         bench.controller.start()
@@ -343,7 +278,9 @@ def run_kill() -> Row:
         bench.controller.exit_policy = 'limp'
         bench.controller.close()
         torque = sum(servo.torque for servo in bench.line.servos)
-    return Row(fault, tripped - begin, still - begin, back, largest_step_deg(bench), torque, 0)
+    step = max(largest_step_deg(bench), after.beyond_deg)
+    row = Row(fault, after.tripped_s, after.still_s, back, step, torque, 0, after.holding)
+    return row, after
 
 
 def table(rows: list[Row]) -> str:
@@ -363,9 +300,14 @@ def table(rows: list[Row]) -> str:
             f'| {row.fault.name} | {row.fault.reaction} | '
             f'{"no alarm" if calm else figure(row.detected_s)} | '
             f'{"goes on" if row.fault.tolerated else figure(row.safe_s)} | '
-            f'{figure(row.back_s)} | {row.step_deg:.2f} | {row.torque_left or "none"} |'
+            f'{figure(row.back_s)} | {row.step_deg:.2f} | {_torque(row)} |'
         )
     return '\n'.join(lines)
+
+
+def _torque(row: Row) -> str:
+    left = str(row.torque_left) if row.torque_left else 'none'
+    return f'{row.holding} hold until a host comes; then {left}' if row.holding else left
 
 
 def main() -> int:
@@ -380,8 +322,13 @@ def main() -> int:
             rows.append(run(fault))
             broken += _report(rows[-1])
     if args.only in 'host killed':
-        rows.append(run_kill())
-        broken += _report(rows[-1])
+        row, after = run_kill()
+        rows.append(row)
+        broken += _report(row)
+        print(f'  {after}', flush=True)
+        if after.off_deg > 0.5 or after.still_s > 0.7:
+            broken += 1
+            print('  BROKEN: the servos did not end at their last goal')
     text = table(rows)
     if args.markdown:
         page = args.markdown.read_text(encoding='utf-8')
