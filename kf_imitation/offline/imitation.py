@@ -46,6 +46,7 @@ from kf_imitation.keyframe.score_smoother import Smoothing
 from kf_imitation.keyframe.selector import KeyframeSelector
 from kf_imitation.offline import imitation_metrics as metrics
 from kf_imitation.offline.channel_labels import label_channels
+from kf_imitation.offline.imitation_video import clip_video, video_run
 from kf_imitation.offline.labels import find_clips, load_labels
 from kf_imitation.offline.methods import load_methods
 from kf_imitation.offline.output import check_free, new_file
@@ -236,6 +237,14 @@ class Imitator:
         head.advance(int(clip.stamps_ns[-1]) + round(_TAIL_S * 1e9))
         return sent, head.trace()
 
+    def write_video(self, path: Path, video: Path, clip: Clip, method: str, channels: str) -> None:
+        """Write the side-by-side video of a method on a clip; see imitation_video.clip_video."""
+        poses, joints = self.run(clip, method, channels, self.budget(method))
+        sent = [(pose.frame, pose.sent_ns) for pose in poses]
+        settings = replace(self.settings, mode=method) if method in MODES else self.settings
+        run = video_run(clip.scores, clip.readings, sent, joints, settings, clip.smoothing)
+        clip_video(path, video, self._values, run, self._mapping.channels)
+
     def robot_channels(self, joints: JointTrace) -> Rows:
         """Return the channels (T, 19) that the present positions show."""
         return np.stack([self._mapping.channels(row) for row in joints.present_rad]).astype(
@@ -367,6 +376,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--imitation-methods', default='', metavar='A,B', help='only these; default: all'
     )
+    parser.add_argument(
+        '--video',
+        type=Path,
+        metavar='DIR',
+        help='imitation: side-by-side videos of the default mode, or of the first method named',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -383,6 +398,8 @@ def run(args: argparse.Namespace) -> int:
     if out is not None:
         out = Path(out)
         check_free(out, overwrite)
+    if args.video is not None:
+        check_free(args.video, overwrite)
     values = merged_parameters(getattr(args, 'params', '') or '')
     robot = load_robot(args.robot or str(values['servo']['robot']))
     clips = find_clips(Path(args.imitation))
@@ -394,6 +411,9 @@ def run(args: argparse.Namespace) -> int:
         clip = reader.read(path)
         for method, by_clip in results.items():
             by_clip[clip.name] = imitator.measure(clip, method, args.channels)
+        if args.video is not None:
+            shown = methods[0] if args.imitation_methods else imitator.settings.mode
+            imitator.write_video(args.video / f'{path.stem}.mp4', path, clip, shown, args.channels)
     Console(width=None if sys.stdout.isatty() else 110).print(
         results_table(results, robot.name, len(clips), args.channels)
     )
