@@ -63,7 +63,7 @@ def test_light_is_no_motion():
 def test_a_network_without_gradients_is_a_valid_start():
     torch.manual_seed(0)
     small = KeyframeNet('difference', use_places=False, dropout=0.0).eval()
-    large = KeyframeNet('difference', use_places=False, gradient=True, dropout=0.0).eval()
+    large = KeyframeNet('difference', use_places=False, gradient='full', dropout=0.0).eval()
     grow(large, small.state_dict())
     images = torch.randn(2, 3, 128, 128)
     with torch.no_grad():
@@ -73,4 +73,4 @@ def test_a_network_without_gradients_is_a_valid_start():
 
 def test_gradients_need_motion():
     with pytest.raises(ValueError, match='motion = none'):
-        KeyframeNet('none', gradient=True)
+        KeyframeNet('none', gradient='coarse')

@@ -78,7 +78,7 @@ class StreamingStep(nn.Module):
         unused = set()
         if net.motion == 'none':
             unused = {'state_stride4', 'state_stride8'}
-        if not net.gradient:
+        if net.gradient == 'none':
             unused.add('state_image')
         if not net.use_places:
             unused.add('state_expression')

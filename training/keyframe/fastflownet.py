@@ -7,6 +7,8 @@ and shuffle block decoders, coarse to fine from stride 64 to stride 4.
 Flow here is in pixels of the input image at every level, so that no level needs its own unit.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -166,23 +168,34 @@ class ShuffleDecoder(nn.Module):
 
 
 class FastFlowNet(nn.Module):
-    """Flow from the current frame to where each pixel was in the previous one."""
+    """Flow from the current frame to where each pixel was in the previous one.
 
-    def __init__(self) -> None:
+    Args:
+        finest_level: index into STRIDES where estimation ends; the paper's is 0.
+    """
+
+    def __init__(self, finest_level: int = 0) -> None:
         super().__init__()
+        self.finest_level = finest_level
         self.pyramid = Pyramid()
         self.correlation = CentreDenseCorrelation()
         widths = (32, 64, 64, 64, 64)
-        self.reduce = nn.ModuleList([conv(width, 32) for width in widths])
-        self.up = nn.ModuleList([nn.ConvTranspose2d(2, 2, 4, 2, 1) for _ in STRIDES[:-1]])
-        self.decoders = nn.ModuleList([ShuffleDecoder(TAPS + 32 + 2) for _ in STRIDES])
+
+        def levels(make: Callable[[int], nn.Module]) -> nn.ModuleList:
+            # Levels keep their number where finer ones are left out.
+            used = range(finest_level, len(STRIDES))
+            return nn.ModuleList([make(i) if i in used else nn.Identity() for i in range(5)])
+
+        self.reduce = levels(lambda i: conv(widths[i], 32))
+        self.up = levels(lambda i: nn.ConvTranspose2d(2, 2, 4, 2, 1))[:-1]
+        self.decoders = levels(lambda i: ShuffleDecoder(TAPS + 32 + 2))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.1)
                 nn.init.zeros_(module.bias)
-        for decoder in self.decoders:
+        for decoder in self.decoders[finest_level:]:
             nn.init.normal_(decoder.flow.weight, std=1e-3)
-        for layer in self.up:
+        for layer in self.up[finest_level:]:
             _start_bilinear(layer)
 
     def match(
@@ -201,7 +214,7 @@ class FastFlowNet(nn.Module):
         """
         flows: list[Tensor] = []
         features: list[Tensor] = []
-        for level in reversed(range(len(STRIDES))):
+        for level in reversed(range(self.finest_level, len(STRIDES))):
             here, there = current[level], previous[level]
             if flows:
                 guess = self.up[level](flows[-1])

@@ -22,8 +22,14 @@ HIDDEN = 512
 # Motion from gradients: sets of pyramid channels measured each for themselves, what that and the
 # image's own motion add to the levels, and the latter again on an 8 x 8 grid at three scales.
 GRADIENT_GROUPS = 4
-GRADIENT_CHANNELS = (18, 10, 10, 8, 0)
-GRADIENT_POOLED = 3 * 2 * 8 * 8
+GRADIENT_CHANNELS = {
+    'none': (0, 0, 0, 0, 0),
+    'coarse': (0, 2, 0, 0, 0),
+    'full': (18, 10, 10, 8, 0),
+}
+GRADIENT_POOLED = {'none': 0, 'coarse': 2 * 8 * 8, 'full': 3 * 2 * 8 * 8}
+# Head angles change by about this between two frames [rad].
+TURN_GAIN = 0.02
 # Flow of a few tenths of a pixel becomes about one.
 GRADIENT_GAIN = 2.0
 # Features of consecutive frames differ by a tenth of their size or less, coarse ones least;
@@ -65,7 +71,7 @@ class PairResult:
     Attributes:
         change: (B, 54) signed change of 51 blendshapes and 3 head angles [rad].
         score_logit: (B,) before the sigmoid.
-        flows: five of (B, 2, h, w), strides 4 to 64, pixels of the crop; empty without motion.
+        flows: (B, 2, h, w) from the finest stride to 64, pixels of the crop; empty without flow.
         features: (B, HIDDEN) what the answers are made from, for targets of training alone.
     """
 
@@ -93,7 +99,10 @@ class KeyframeNet(nn.Module):
         motion: 'flow' is FastFlowNet; 'difference' only its pyramid, whose features are
             subtracted (the lite network); 'none' is the paper's baseline, ResNet-50 alone.
         use_places: with ResNet-50.
-        gradient: with motion measured from gradients (gradient_flow.py) beside it.
+        gradient: motion measured from gradients (gradient_flow.py) beside it: 'none'; 'coarse',
+            that of the image at a quarter of its size, which costs little; or 'full', at four
+            sizes and of features.
+        flow_stride: of the finest flow, 4 as in FastFlowNet's paper or 8, which is cheaper.
         dropout: before the last layer.
     """
 
@@ -101,7 +110,8 @@ class KeyframeNet(nn.Module):
         self,
         motion: str = 'flow',
         use_places: bool = True,
-        gradient: bool = False,
+        gradient: str = 'none',
+        flow_stride: int = 4,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -109,11 +119,15 @@ class KeyframeNet(nn.Module):
             raise ValueError(f'motion = {motion!r} must be one of {", ".join(MOTIONS)}')
         if motion == 'none' and not use_places:
             raise ValueError('a keyframe network needs motion, places or both')
-        if gradient and motion == 'none':
+        if gradient not in GRADIENT_CHANNELS:
+            raise ValueError(
+                f'gradient = {gradient!r} must be one of {", ".join(GRADIENT_CHANNELS)}'
+            )
+        if gradient != 'none' and motion == 'none':
             raise ValueError('gradients measure motion: motion = none must go without')
         self.motion, self.use_places, self.gradient = motion, use_places, gradient
         if motion == 'flow':
-            self.flow_net = FastFlowNet()
+            self.flow_net = FastFlowNet(STRIDES.index(flow_stride))
         elif motion == 'difference':
             self.flow_net = PyramidOnly()
         if use_places:
@@ -126,24 +140,29 @@ class KeyframeNet(nn.Module):
             )
             # How far the difference of two single-frame guesses is trusted, per channel.
             self.trust = nn.Parameter(torch.zeros(CHANGE_SIZE))
-        if gradient:
+        if gradient == 'full':
             # Mixtures of features that can be followed; two to a set, which see two directions.
             self.trackable = nn.ModuleList(
                 [nn.Conv2d(c, 2 * GRADIENT_GROUPS, 1, bias=False) for c in PYRAMID_CHANNELS[:-1]]
             )
+        if gradient != 'none':
+            self.even = nn.BatchNorm1d(GRADIENT_POOLED[gradient])
+            # Turns of the head are a plain sum of the flow over the face.
+            self.turn = nn.Linear(GRADIENT_POOLED['coarse'], CHANGE_SIZE - BLENDSHAPES, bias=False)
+            nn.init.zeros_(self.turn.weight)
         fuse, before = [], 0
         for level, width in enumerate(FUSED_CHANNELS):
             inputs = before
             if motion != 'none':
-                inputs += 2 * PYRAMID_CHANNELS[level] + gradient * GRADIENT_CHANNELS[level]
-            if motion == 'flow':
+                inputs += 2 * PYRAMID_CHANNELS[level] + GRADIENT_CHANNELS[gradient][level]
+            if motion == 'flow' and level >= self.flow_net.finest_level:
                 inputs += FEATURE_CHANNELS + 2
             if use_places and level > 0:
                 inputs += PLACE_CHANNELS[level - 1]
             fuse.append(_fuse_block(inputs, width, level > 0) if inputs else nn.Identity())
             before = width if inputs else 0
         self.fuse = nn.ModuleList(fuse)
-        inputs = FUSED_CHANNELS[-1] * 4 + GRADIENT_POOLED * gradient + 2 * CHANGE_SIZE * use_places
+        inputs = FUSED_CHANNELS[-1] * 4 + GRADIENT_POOLED[gradient] + 2 * CHANGE_SIZE * use_places
         self.hidden = nn.Linear(inputs, HIDDEN)
         self.drop = nn.Dropout(dropout)
         self.change = nn.Linear(HIDDEN, CHANGE_SIZE)
@@ -176,7 +195,7 @@ class KeyframeNet(nn.Module):
                 features, expression = self.place_net(small)
                 places = [s(f) for s, f in zip(self.squeeze, features, strict=True)]
             expression = expression.float()
-        if self.gradient:
+        if self.gradient != 'none':
             grey = local_contrast(image.mean(dim=1, keepdim=True))
         else:
             grey = image.new_zeros(batch, 1, 1, 1)
@@ -200,12 +219,12 @@ class KeyframeNet(nn.Module):
             before = pool(previous.stride4, previous.stride8)
             for level, (a, b) in enumerate(zip(now, before, strict=True)):
                 parts[level] += [DIFFERENCE_GAINS[level] * (a - b), a]
-            if self.gradient:
+            if self.gradient != 'none':
                 pooled = self._measure(current, previous, now, before, parts)
             if self.motion == 'flow':
                 flows, features = self.flow_net.match(now, before, half)
-                for level, found in enumerate(flows):
-                    parts[level] += [features[level], found]
+                for level, found in enumerate(flows, self.flow_net.finest_level):
+                    parts[level] += [features[level - self.flow_net.finest_level], found]
         for level, place in enumerate(places, 1):
             parts[level].append(place)
         with torch.autocast(current.stride4.device.type, torch.bfloat16, enabled=half):
@@ -220,7 +239,7 @@ class KeyframeNet(nn.Module):
             raise ValueError('nothing to fuse')
 
         x = x.flatten(1).float()
-        if self.gradient:
+        if self.gradient != 'none':
             x = torch.cat([x, pooled], dim=1)
         if self.use_places:
             step = current.expression - previous.expression
@@ -229,6 +248,11 @@ class KeyframeNet(nn.Module):
         change = self.change(x)
         if self.use_places:
             change = change + self.trust * step
+        if self.gradient != 'none':
+            # The image at a quarter of its size is the second of three sizes, or the only one.
+            start = GRADIENT_POOLED['coarse'] if self.gradient == 'full' else 0
+            turn = TURN_GAIN * self.turn(pooled[:, start : start + GRADIENT_POOLED['coarse']])
+            change = torch.cat([change[:, :BLENDSHAPES], change[:, BLENDSHAPES:] + turn], dim=1)
         size = change_size(change)[:, None]
         logit = self.score(torch.cat([x, 4 * torch.log(size + 0.02)], dim=1))[:, 0]
         return PairResult(change, logit, flows, x)
@@ -244,20 +268,25 @@ class KeyframeNet(nn.Module):
         """Add gradient flow of images and features to the levels' inputs.
 
         Returns:
-            (B, GRADIENT_POOLED) image flow over the face, for a straight way to the answer.
+            (B, GRADIENT_POOLED[gradient]) image flow over the face, a straight way to the answer.
         """
-        fine, *coarse = image_motion(current.image, previous.image)
-        for level, found in zip((0, 0, 1, 2), (fine, *coarse), strict=True):
-            parts[level].append(GRADIENT_GAIN * found)
-        for level, (a, b) in enumerate(zip(now[:-1], before[:-1], strict=True)):
-            gain = GRADIENT_GAIN * STRIDES[level]
-            few = self.trackable[level]
-            parts[level].append(gain * small_motion(few(a), few(b), groups=GRADIENT_GROUPS))
-        side = coarse[-1].shape[-1]
+        if self.gradient == 'coarse':
+            coarse = image_motion(current.image, previous.image, scales=(4,))
+            parts[1].append(GRADIENT_GAIN * coarse[0])
+        else:
+            fine, *coarse = image_motion(current.image, previous.image)
+            parts[0].append(GRADIENT_GAIN * F.pixel_unshuffle(fine, 2))
+            for level, found in zip((0, 1, 2), coarse, strict=True):
+                parts[level].append(GRADIENT_GAIN * found)
+            for level, (a, b) in enumerate(zip(now[:-1], before[:-1], strict=True)):
+                gain = GRADIENT_GAIN * STRIDES[level]
+                few = self.trackable[level]
+                parts[level].append(gain * small_motion(few(a), few(b), groups=GRADIENT_GROUPS))
+        side = current.image.shape[-1] // 16
         pooled = [
             F.avg_pool2d(f, f.shape[-1] // side) if f.shape[-1] > side else f for f in coarse
         ]
-        return GRADIENT_GAIN * torch.cat(pooled, dim=1).flatten(1)
+        return self.even(torch.cat(pooled, dim=1).flatten(1))
 
     def forward(self, current: Tensor, previous: Tensor) -> PairResult:
         """Compare two (B, 3, S, S) images."""
@@ -277,7 +306,8 @@ def grow(net: nn.Module, weights: dict[str, Tensor]) -> None:
     """Start a network from the weights of a smaller one.
 
     Inputs that the smaller one lacks get zero weights, so the grown network begins with the
-    smaller one's results; layers it lacks stay as they are.
+    smaller one's results; layers it lacks stay as they are. Of a network that is no smaller, the
+    inputs are taken as far as they go.
 
     Args:
         net: to be changed.
@@ -291,8 +321,9 @@ def grow(net: nn.Module, weights: dict[str, Tensor]) -> None:
             if own.shape == given.shape:
                 own.copy_(given)
             else:
+                shared = min(own.shape[1], given.shape[1])
                 own.zero_()
-                own[:, : given.shape[1]] = given
+                own[:, :shared] = given[:, :shared]
 
 
 class PyramidOnly(nn.Module):

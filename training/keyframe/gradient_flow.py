@@ -6,11 +6,13 @@ of features show but do not measure: what moves a feature by (u, v) changes it b
 u * d/dx + v * d/dy, and a convolution cannot divide one by the other. This does.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Flow is cut off where one step cannot measure it any more [px of its own scale].
+# Flow approaches this where one step cannot measure it any more [px of its own scale].
 REACH_PX = 1.5
 # Pixels whose gradients are weaker than this part of the image's mean count as flat.
 FLATNESS = 0.1
@@ -31,24 +33,29 @@ def small_motion(now: Tensor, before: Tensor, groups: int = 1, pool: int = 1) ->
         frame before shows at (x + u, y + v) what the frame shows at (x, y).
     """
     batch, channels, height, width = now.shape
-    both = 0.5 * (now + before)
-    wide = F.pad(both, (1, 1, 1, 1), mode='replicate')
-    dx = 0.5 * (wide[:, :, 1:-1, 2:] - wide[:, :, 1:-1, :-2])
-    dy = 0.5 * (wide[:, :, 2:, 1:-1] - wide[:, :, :-2, 1:-1])
+    # Sums instead of means of the two frames and of the two neighbours: gradients are four times
+    # too large, which the end makes up for.
+    wide = F.pad(now + before, (1, 1, 1, 1), mode='replicate')
+    rows, columns = wide[:, :, 1:-1], wide[:, :, :, 1:-1]
+    dx = rows[..., 2:] - rows[..., :-2]
+    dy = columns[:, :, 2:] - columns[:, :, :-2]
     step = now - before
-
-    def gather(x: Tensor) -> Tensor:
-        # Sum over the channels of a group, mean over a window.
-        grouped = x.reshape(batch, groups, channels // groups, height, width).mean(dim=2)
-        small = F.avg_pool2d(grouped, pool) if pool > 1 else grouped
-        return F.avg_pool2d(F.pad(small, (1, 1, 1, 1), mode='replicate'), 3, 1)
-
-    xx, xy, yy, xt, yt = (gather(x) for x in (dx * dx, dx * dy, dy * dy, dx * step, dy * step))
-    floor = FLATNESS * (xx + yy).mean(dim=(2, 3), keepdim=True) + 1e-5
+    # All five products at once: few large operations are faster than many small ones.
+    products = torch.cat([dx * dx, dx * dy, dy * dy, dx * step, dy * step], dim=1)
+    if groups < channels:
+        products = products.reshape(batch, 5 * groups, channels // groups, height, width)
+        products = products.mean(dim=2)
+    if pool > 1:
+        products = F.avg_pool2d(products, pool)
+    sums = F.avg_pool2d(F.pad(products, (1, 1, 1, 1), mode='replicate'), 3, 1)
+    xx, xy, yy, xt, yt = sums.split(groups, dim=1)
+    floor = FLATNESS * (xx + yy).mean(dim=(2, 3), keepdim=True) + 16e-5
     xx, yy = xx + floor, yy + floor
-    scale = 1 / (xx * yy - xy * xy)
+    scale = 4 / (xx * yy - xy * xy)
     u, v = (yy * xt - xy * yt) * scale, (xx * yt - xy * xt) * scale
-    return torch.cat([u, v], dim=1).clamp(-REACH_PX, REACH_PX)
+    flow = torch.cat([u, v], dim=1)
+    # A soft limit: outliers of flat places must not speak louder than motion.
+    return flow / (1 + (flow / REACH_PX).square()).sqrt()
 
 
 def local_contrast(image: Tensor, cell: int = 8) -> Tensor:
@@ -66,16 +73,18 @@ def local_contrast(image: Tensor, cell: int = 8) -> Tensor:
     return centred / (mean(centred * centred) + 1e-2).sqrt()
 
 
-def image_motion(now: Tensor, before: Tensor) -> list[Tensor]:
-    """Measure the motion between two (B, 1, S, S) images of local contrast at four scales.
+def image_motion(
+    now: Tensor, before: Tensor, scales: Sequence[int] = IMAGE_SCALES
+) -> list[Tensor]:
+    """Measure the motion between two (B, 1, S, S) images of local contrast at several scales.
 
     Returns:
-        (B, 8, S/4, S/4): the finest flow, two by two, in channels; then (B, 2, S/4, S/4),
-        (B, 2, S/8, S/8) and (B, 2, S/16, S/16). All in pixels of the image.
+        (B, 2, S / (2 * scale), S / (2 * scale)) for each scale, in pixels of the image.
     """
-    flows = []
-    for scale in IMAGE_SCALES:
-        here, there = (F.avg_pool2d(x, scale) if scale > 1 else x for x in (now, before))
-        flows.append(scale * small_motion(here, there, pool=2))
-    flows[0] = F.pixel_unshuffle(flows[0], 2)
+    flows, current = [], 1
+    for scale in scales:
+        step, current = scale // current, scale
+        if step > 1:
+            now, before = F.avg_pool2d(now, step), F.avg_pool2d(before, step)
+        flows.append(scale * small_motion(now, before, pool=2))
     return flows

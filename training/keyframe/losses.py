@@ -75,16 +75,20 @@ def score_of(size: Tensor) -> Tensor:
     return 1 - torch.exp(-size / SCORE_SCALE)
 
 
-def vector_loss(predicted: Tensor, target: Tensor, knee: float = 0.3) -> Tensor:
+def vector_loss(
+    predicted: Tensor, target: Tensor, knee: float = 0.3, rotation: float = 4.0
+) -> Tensor:
     """Squared distance of change vectors that grows linearly beyond `knee`, mean over pairs.
 
     Args:
-        predicted: (..., 54); rotations count double, as in the score.
+        predicted: (..., 54).
         target: the same shape.
         knee: in units of the change's size.
+        rotation: weight of the head's angles. With 4 they count double, as in the score; but
+            there sizes are added and here squares are, where what is smaller counts for less.
     """
     weight = predicted.new_ones(predicted.shape[-1])
-    weight[-3:] = 4.0
+    weight[-3:] = rotation
     error = ((predicted - target).square() * weight).sum(-1)
     return (2 * knee**2 * ((1 + error / knee**2).sqrt() - 1)).mean()
 

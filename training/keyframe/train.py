@@ -146,7 +146,7 @@ class KeyframeTraining(pl.LightningModule):
         change = result.change.view(windows, frames - 1, -1)
         terms: dict[str, Tensor] = {}
         if weight['vector']:
-            terms['vector'] = vector_loss(change, truth)
+            terms['vector'] = vector_loss(change, truth, rotation=weight.get('rotation', 4.0))
         if weight['window']:
             kernel = time_kernel(frames - 1, batch['frame_s'], SIGMA_S, REACH_S)
             rate = (1 / (REFERENCE_FPS * batch['frame_s']))[:, None]
