@@ -8,11 +8,13 @@ from kf_imitation.errors import BusError
 from kf_imitation.robot_config import JointConfig, RobotConfig
 from kf_imitation.servo import units
 from kf_imitation.servo.bus import PingReply, ServoBus
-from kf_imitation.servo.control_table import hardware_error_text, model_name
-from kf_imitation.servo.open_bus import SIMULATED, open_bus
+from kf_imitation.servo.control_table import BAUD_RATES, hardware_error_text, model_name
+from kf_imitation.servo.dynamixel_bus import DynamixelBus
+from kf_imitation.servo.open_bus import SIMULATED, SimulatedBus, open_bus
 from kf_imitation.servo.wire_time import budget_text, cycle_budget
 
 RATE_HZ = 100.0
+SDK_FASTEST = 4_000_000  # the Dynamixel SDK opens no port beyond
 
 
 def check_servos(robot: RobotConfig, port: str) -> Iterator[Finding]:
@@ -41,17 +43,17 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
                 found[joint.id] = bus.ping(joint.id)
             except BusError:
                 continue
-    if not found:
-        yield Finding(
-            BAD,
-            'servos',
-            f'nobody answers at {robot.baud} bit/s: is the servo power on? Another speed? '
-            'kf_imitation servo scan --all-bauds',
-        )
+    missing = [joint for joint in robot.joints if joint.id not in found]
+    others = _at_other_speeds(robot, bus) if missing else {}
+    if not found and not others:
+        yield Finding(BAD, 'servos', 'nobody answers at any speed: is the servo power on?')
         return
     slow: dict[str, float] = {}
     for joint in robot.joints:
-        yield _check(bus, joint, found.get(joint.id), slow)
+        if joint in missing:
+            yield _missing(joint, robot.baud, others.get(joint.id))
+        else:
+            yield _check(bus, joint, found[joint.id], slow)
     if slow:
         yield Finding(
             NOTE,
@@ -73,18 +75,44 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
         yield Finding(NOTE, 'servos', f'in no joint of {robot.name}: id {told}')
 
 
-def _check(
-    bus: ServoBus, joint: JointConfig, reply: PingReply | None, slow: dict[str, float]
-) -> Finding:
-    """Return one finding about a joint's servo; its return delay goes into `slow`."""
+def _at_other_speeds(robot: RobotConfig, bus: ServoBus) -> dict[int, int]:
+    """Return at which other bit rates servos of the robot answer, by id; takes some seconds."""
+    found: dict[int, int] = {}
+    if isinstance(bus, DynamixelBus) and not isinstance(bus, SimulatedBus):
+        bus.close()
+        for rate in BAUD_RATES.values():
+            if rate == robot.baud or rate > SDK_FASTEST:
+                continue
+            other = DynamixelBus(bus.port, rate)
+            try:
+                other.open()
+                found |= {reply.id: rate for reply in other.scan()}
+            finally:
+                other.close()
+        bus.open()
+    return found
+
+
+def _missing(joint: JointConfig, baud: int, other: int | None) -> Finding:
     subject = f'servo {joint.id} ({joint.name})'
-    if reply is None:
+    if other is not None:
         return Finding(
             BAD,
             subject,
-            f'{joint.model} does not answer: check its cable, then kf_imitation servo '
-            'scan --all-bauds (new servos have id 1 at 57600 bit/s)',
+            f'answers at {other} bit/s, the robot file says {baud}: '
+            f'kf_imitation servo set-baud {joint.id} {baud} --baud {other} --yes',
         )
+    return Finding(
+        BAD,
+        subject,
+        f'{joint.model} does not answer: check its cable and its id (new servos have id 1 at '
+        '57600 bit/s: kf_imitation servo scan --all-bauds)',
+    )
+
+
+def _check(bus: ServoBus, joint: JointConfig, reply: PingReply, slow: dict[str, float]) -> Finding:
+    """Return one finding about a joint's servo; its return delay goes into `slow`."""
+    subject = f'servo {joint.id} ({joint.name})'
     if reply.model_number != joint.servo.number:
         found = model_name(reply.model_number)
         return Finding(

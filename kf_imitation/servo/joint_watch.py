@@ -68,9 +68,14 @@ class JointWatch:
 
     def sentences(self) -> list[str]:
         """Return one sentence per joint that is down or has an error."""
-        errors = {i: _error_text(bits) for i, bits in self.errors.items()}
-        both = {**errors, **self.reasons}
-        return [f'{self._names[i]}: {text}' for i, text in sorted(both.items())]
+        both = sorted({*self.errors, *self.reasons})
+        return [f'{self._names[i]}: {self.trouble(i)}' for i in both]
+
+    def trouble(self, index: int) -> str:
+        """Return why a joint is down, or its hardware error; '' if it is well."""
+        if index in self.reasons:
+            return self.reasons[index]
+        return _error_text(self.errors[index]) if index in self.errors else ''
 
     def look(self, now_s: float, present: JointState) -> list[int]:
         """Do this cycle's share of watching: about one exchange.

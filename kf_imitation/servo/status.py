@@ -60,8 +60,8 @@ def describe(now: Situation, watch: JointWatch, figures: BusStatistics) -> Servo
     }
     heat = unknown_as_text(watch.temperature_c, '°C')
     volts = unknown_as_text(watch.voltage_v, 'V')
-    for name, warm, supply in zip(now.names, heat, volts, strict=True):
-        values[name] = f'{warm}, {supply}'
+    for index, (name, warm, supply) in enumerate(zip(now.names, heat, volts, strict=True)):
+        values[name] = f'{warm}, {supply}, {watch.trouble(index) or "no error"}'
     for number, warning in enumerate(now.warnings, 1):
         values[f'warning {number}'] = warning
     return ServoStatus(level, sentence, values)

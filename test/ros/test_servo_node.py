@@ -175,7 +175,8 @@ def test_diagnostics_come_once_a_second_with_heat_voltage_rate_and_errors(
 
     listener.wait_for(lambda: all('?' not in values()[name] for name in ROBOT.names))
     for name in ROBOT.names:
-        heat, volts = values()[name].split(', ')
+        heat, volts, error = values()[name].split(', ')
+        assert error == 'no error'
         assert heat.endswith(' °C') and 15 < float(heat.split()[0]) < 60
         assert volts.endswith(' V') and 3 < float(volts.split()[0]) < 15
     assert float(values()['rate'].split()[0]) > 1
@@ -186,6 +187,7 @@ def test_diagnostics_come_once_a_second_with_heat_voltage_rate_and_errors(
     apply_fault('dead 10', port)
     listener.wait_for(lambda: 'neck_yaw: does not answer' in reports[-1].status[0].message)
     assert reports[-1].status[0].level == b'\x02'
+    assert values()['neck_yaw'].endswith('does not answer')
 
 
 def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, interrupt):

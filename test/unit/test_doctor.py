@@ -215,7 +215,7 @@ def test_every_servo_is_told_with_model_firmware_voltage_and_heat(robot, line):
         (('supply 3',), 'servo 1 (jaw)', BAD, 'check the power supply'),
         (('supply 6.5 1',), 'servo 1 (jaw)', NOTE, 'made for 5 V'),
         (('overload 1',), 'servo 1 (jaw)', BAD, 'overload. Take the cause away'),
-        (('silence',), 'servos', BAD, 'is the servo power on'),
+        (('silence',), 'servos', BAD, 'nobody answers at any speed: is the servo power on'),
     ],
 )
 def test_what_is_wrong_with_a_servo_says_what_to_do(robot, line, faults, subject, level, words):
@@ -236,6 +236,14 @@ def test_a_wrong_model_a_stranger_and_late_replies_are_told(robot, line):
     assert 'is XL330-M288, the robot file says XC330-T288' in found['servo 1 (jaw)'].sentence
     assert found['servos'].level == NOTE and 'XM430' in found['servos'].sentence
     assert 'up to 500 µs in 1 servos' in findings(robot, line)['return delay'].sentence
+
+
+def test_a_servo_at_another_speed_is_found_there(robot, line):
+    with line.lock:
+        line.line.servos[1].registers.set('baud_rate', 1)
+    finding = findings(robot, line)['servo 10 (neck_yaw)']
+    assert finding.level == BAD
+    assert 'answers at 57600 bit/s, the robot file says 1000000' in finding.sentence
 
 
 def test_narrow_limits_of_a_servo_are_noted(robot, line):
