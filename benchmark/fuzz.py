@@ -3,8 +3,8 @@
     python benchmark/fuzz.py [--seconds 60] [--seed 0]
 
 After every sequence of bursts and a pause on the line, the next good packet must be answered. A
-crash, a hang (a sequence above 2 s) or silence ends it with exit code 1 and the seed. Seconds are of
-processor time, so that the figures do not depend on what else the machine does.
+crash, a hang (a sequence above 2 s) or silence ends it with exit code 1 and the seed. Seconds are
+of processor time, so that the figures do not depend on what else the machine does.
 """
 
 import argparse

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kf_imitation.servo.tools import (
     jog,
     limits,
+    off,
     ping,
     recording,
     scan,
@@ -32,6 +33,7 @@ ACTIONS = {
         'give a servo another speed', set_eeprom.add_baud_arguments, set_eeprom.run_baud
     ),
     'limits': Action('show or write position limits', limits.add_arguments, limits.run),
+    'off': Action('let all servos go limp', off.add_arguments, off.run),
     'jog': Action('move one joint slowly', jog.add_arguments, jog.run),
     'record': Action(
         'write down poses moved by hand', recording.add_record_arguments, recording.run_record

@@ -116,3 +116,25 @@ def test_the_selftest_of_one_joint_gives_speed_and_delay(tool, capsys):
     assert tool('selftest', '--joint', 'jaw', '--yes') == 0
     out = capsys.readouterr().out
     assert '1/1 jaw: ' in out and 'rad/s, delay 0.0' in out
+
+
+def test_off_lets_all_servos_go_and_names_those_that_do_not_answer(tool, rig, capsys):
+    with rig.port.lock:
+        for servo in rig.line.servos:
+            assert servo.write(64, b'\x01') == 0
+    assert tool('off') == 0
+    assert rig.torques() == [False, False]
+    assert '2 servos of sim_face are limp' in capsys.readouterr().out
+    rig.fault('dead 10')
+    assert tool('off') == 1
+    assert 'not confirmed by neck_yaw: cut their power' in capsys.readouterr().out
+
+
+def test_off_frees_servos_whose_watchdog_tripped(tool, rig):
+    """What a host that was killed leaves behind."""
+    with rig.port.lock:
+        for servo in rig.line.servos:
+            assert servo.write(64, b'\x01') == 0
+            servo.registers.set('bus_watchdog', 255)
+    assert tool('off') == 0
+    assert rig.torques() == [False, False]
