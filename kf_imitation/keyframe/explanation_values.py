@@ -90,7 +90,9 @@ def keyframe_values(
 
 def words(values: dict[str, float], explanation: Explanation | None) -> list[str]:
     """Return a keyframe's numbers in short lines for a picture."""
-    lines = [f'score {values["score"]:.2f}, prominence {values["prominence"]:.2f}']
+    lines = [f'score {values["score"]:.2f}']
+    if values['prominence'] > 0:  # mode peak
+        lines[0] += f', prominence {values["prominence"]:.2f}'
     if explanation is not None:
         lines.append(
             f'flow {values["flow_share"]:.0%}, appearance {values["appearance_share"]:.0%}'
