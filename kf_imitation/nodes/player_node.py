@@ -113,23 +113,27 @@ class PlayerNode(KfNode):
         try:
             self._wait_for_listeners()
             self._state = 'playing'
+            self._time.start(self._play.start_ns)
+            self._tell_time(self._play.start_ns)
+            later_ns = -self._play.period_ns
             again = True
             while again and not self._stop.is_set():
-                self._play_once()
+                later_ns += self._play.period_ns
+                self._play_once(later_ns)
                 again = self.setting('loop', bool)
             self._state = 'at the end of'
             if self._lossless and not self._stop.is_set():
                 self._flow.wait_until_through()
-            self._let_time_pass(self._play.end_ns + round(TAIL_S * self._rate() * 1e9))
+            tail_ns = round(TAIL_S * self.setting('rate', float) * 1e9)
+            self._let_time_pass(self._play.end_ns + later_ns + tail_ns)
         except KfImitationError as fault:
             self.fail(fault)
         finally:
             self.finished.set()
 
-    def _play_once(self) -> None:
-        self._time.start(self._play.start_ns)
-        self._tell_time(self._play.start_ns)
-        for message in self._play.messages():
+    def _play_once(self, later_ns: int) -> None:
+        self._let_time_pass(self._play.start_ns + later_ns)
+        for message in self._play.messages(later_ns):
             self._let_time_pass(message.stamp_ns)
             if self._stop.is_set():
                 return
@@ -143,9 +147,6 @@ class PlayerNode(KfNode):
                 self.ledger.observe('late', late_s)
             self._outputs[message.topic](message.data)
             self.ledger.add('messages')
-
-    def _rate(self) -> float:
-        return float(self.setting('rate', float))
 
     def _let_time_pass(self, until_ns: int) -> None:
         """Wait until it is that time in the bag, and tell the time meanwhile."""

@@ -1,5 +1,6 @@
 """Which message of a bag is due when: rate, loop, start; no ROS in it."""
 
+import struct
 import time
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
@@ -8,6 +9,11 @@ from rosbags.highlevel import AnyReader
 
 from kf_imitation.bag_files import READ_ERRORS, held_topics, reason
 from kf_imitation.errors import BagError
+
+# Between two rounds of a loop: enough for the last keyframes of the first to be committed.
+LOOP_GAP_NS = 1_000_000_000
+# sec and nanosec of a CDR message; the second byte says whether it is little-endian.
+_STAMP = ('>iI', '<iI')
 
 
 class Played(NamedTuple):
@@ -98,7 +104,7 @@ class BagPlay:
         if self.start_ns > self.end_ns:
             length_s = (self.end_ns - int(reader.start_time)) * 1e-9
             raise BagError(
-                f'bag {name}: is {length_s:.1f} s long, start offset {start_offset_s:g} s is beyond'
+                f'bag {name}: {length_s:.1f} s long, start offset {start_offset_s:g} s is beyond'
             )
 
     def kept(self, topic: str) -> bool:
@@ -116,23 +122,48 @@ class BagPlay:
         self._connections = [c for c in self._connections if c.topic not in topics]
         self.kinds = {c.topic: str(c.msgtype) for c in self._connections}
 
-    def messages(self) -> Iterator[Played]:
+    @property
+    def period_ns(self) -> int:
+        """From the start of one round of a loop to that of the next."""
+        return self.end_ns - self.start_ns + LOOP_GAP_NS
+
+    def messages(self, later_ns: int = 0) -> Iterator[Played]:
         """From the start to the end, in the order of their times.
+
+        Args:
+            later_ns: added to the times, and to the stamp of every message that begins with a
+                header: in a loop time goes on, since nodes take older stamps for a mistake.
 
         Raises:
             BagError: the bag is damaged from here on.
         """
+        stamped = {kind for kind in self.kinds.values() if later_ns and self._has_header(kind)}
         try:
-            for connection, stamp_ns, data in self._reader.messages(
+            for connection, stamp_ns, raw in self._reader.messages(
                 connections=self._connections, start=self.start_ns
             ):
-                yield Played(connection.topic, str(connection.msgtype), stamp_ns, bytes(data))
+                kind, data = str(connection.msgtype), bytes(raw)
+                if kind in stamped:
+                    data = shifted(data, later_ns)
+                yield Played(connection.topic, kind, stamp_ns + later_ns, data)
         except READ_ERRORS as error:
             raise BagError(f'bag {self._name}: is damaged: {reason(error)}') from error
+
+    def _has_header(self, kind: str) -> bool:
+        fields = self._reader.typestore.fielddefs.get(kind, ((), ()))[1]
+        return bool(fields) and fields[0][1][1] == 'std_msgs/msg/Header'
+
+
+def shifted(data: bytes, later_ns: int) -> bytes:
+    """Move the stamp of a serialized message whose first field is a header; 0 stays 0."""
+    stamp_ns = header_stamp_ns(data)
+    if stamp_ns == 0:
+        return data
+    stamp = struct.pack(_STAMP[data[1] & 1], *divmod(stamp_ns + later_ns, 1_000_000_000))
+    return data[:4] + stamp + data[12:]
 
 
 def header_stamp_ns(data: bytes) -> int:
     """Stamp of a serialized message whose first field is a header [ns]."""
-    order = 'little' if data[1] & 1 else 'big'
-    seconds = int.from_bytes(data[4:8], order, signed=True)  # type: ignore[arg-type]
-    return seconds * 1_000_000_000 + int.from_bytes(data[8:12], order)  # type: ignore[arg-type]
+    seconds, nanoseconds = struct.unpack_from(_STAMP[data[1] & 1], data, 4)
+    return int(seconds) * 1_000_000_000 + int(nanoseconds)
