@@ -7,16 +7,21 @@ when a file has been played, when any node ends, or with Ctrl-C.
 """
 
 import os
-from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+    Shutdown,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from kf_imitation.graph import PACKAGE, RunOptions, build_graph
 from kf_imitation.paths import share_path
-from kf_imitation.robot_config import load_robot
 from kf_imitation.transport import defaults
 
 ARGUMENTS = (
@@ -35,12 +40,6 @@ ARGUMENTS = (
     ('namespace', '', 'of all nodes and relative topics'),
     ('realtime', 'true', 'play files at their own pace; false: as fast as the graph goes'),
     ('params', '', 'parameter file above config/kf_imitation.yaml'),
-)
-
-# The camera is where the robot's own eyes would be; z looks out of the face.
-EYES = (
-    '--frame-id base_link --child-frame-id camera_optical '
-    '--x 0.1 --z 0.1 --roll -1.5708 --yaw -1.5708'
 )
 
 
@@ -68,39 +67,20 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         for node in graph.nodes
     ]
-    return actions + (viewers(graph) if rviz else [])
+    # A view that is not installed is told before a node starts.
+    return (viewers(graph) if rviz else []) + actions
 
 
 def viewers(graph) -> list[LaunchDescriptionEntity]:
-    """RViz, the place of the camera and, where the robot has a URDF, its links."""
-    robot = load_robot(graph.node('servo').parameters['robot'])
-    layout = str(share_path('config/mimic.rviz'))
-    actions = [
-        Node(
-            package='rviz2',
-            executable='rviz2',
-            namespace=graph.namespace,
-            arguments=['-d', layout],
-            output='screen',
-        ),
-        Node(
-            package='tf2_ros',
-            executable='static_transform_publisher',
-            arguments=EYES.split(),
-        ),
-    ]
-    if robot.urdf:
-        urdf = Path(share_path(f'urdf/{robot.urdf}')).read_text(encoding='utf-8')
-        actions.append(
-            Node(
-                package='robot_state_publisher',
-                executable='robot_state_publisher',
-                namespace=graph.namespace,
-                parameters=[{'robot_description': urdf}],
-                output='screen',
-            )
-        )
-    return actions
+    """RViz, the place of the camera and the links of the robot, by inspect.launch.py."""
+    arguments = {
+        'robot': graph.node('servo').parameters['robot'],
+        'namespace': graph.namespace,
+        'rviz': 'true',
+        'avatar': 'false',
+    }
+    source = PythonLaunchDescriptionSource(str(share_path('launch/inspect.launch.py')))
+    return [IncludeLaunchDescription(source, launch_arguments=arguments.items())]
 
 
 def generate_launch_description() -> LaunchDescription:
