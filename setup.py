@@ -15,6 +15,7 @@ NODES = (
     'landmarks_node',
     'servo_node',
     'recorder_node',
+    'avatar_node',
     'player_node',
 )
 SHARED_FOLDERS = ('launch', 'config', 'models', 'urdf', 'media')

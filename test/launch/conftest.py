@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SMALL_PROGRAM = ROOT / 'test/ros/small_program.py'
 PACKAGE = 'kf_imitation'
-NODES = ('camera', 'keyframe', 'landmarks', 'servo', 'recorder', 'player')
+NODES = ('camera', 'keyframe', 'landmarks', 'servo', 'recorder', 'player', 'avatar')
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ NODES = (
     'landmarks_node',
     'servo_node',
     'recorder_node',
+    'avatar_node',
     'player_node',
 )
 
