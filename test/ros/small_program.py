@@ -39,14 +39,18 @@ class MiddleTracker:
 class BrightMouth:
     def __init__(self, ledger):
         self.ledger = ledger
+        self.gain = 1.0
 
     def reset(self):
         pass
 
+    def configure(self, settings):
+        self.gain = settings.alpha[CHANNELS.index('jaw_open')]
+
     def run(self, face, camera):
         with self.ledger.timed('landmarks'):
             values = np.zeros(len(CHANNELS), np.float32)
-            values[CHANNELS.index('jaw_open')] = face.bgr.mean() / 255
+            values[CHANNELS.index('jaw_open')] = self.gain * face.bgr.mean() / 255
         ones = np.ones(98, np.float32)
         points = np.random.default_rng(0).random((98, 2), np.float32) * face.width
         pose = HeadPose(
