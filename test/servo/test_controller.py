@@ -51,6 +51,18 @@ def test_torque_on_moves_nothing(rig):
     assert first == pytest.approx(before[1] - 2048 * RAD_PER_TICK, abs=0.005)
 
 
+def test_torque_goes_on_only_after_the_goal_is_the_present_position(rig):
+    rig.servo('neck_yaw').physics.angle_rad += 0.3
+    rig.controller()
+    for servo in rig.line.servos:
+        with rig.port.lock:
+            writes = [record for record in rig.log if record.id == servo.id]
+        on = [(record.register, record.value) for record in writes].index(('torque_enable', 1))
+        before = writes[:on]
+        goals = [record for record in before if record.register == 'goal_position']
+        assert goals and abs(goals[-1].value - goals[-1].present) <= 1
+
+
 def test_goals_are_refused_with_a_reason_and_change_nothing(rig):
     controller = rig.controller(hold_s=60)
     move(rig, controller, [0.1, 0.1], 10)
