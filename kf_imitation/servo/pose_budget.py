@@ -118,7 +118,7 @@ class PoseBudget:
             self._missed.add(self._newest - 1)
         self._waiting = np.where(hold, goal_rad, np.nan)
         self._go(~hold, goal_rad, position, now_s, moving & back)
-        return self._goal.copy()
+        return np.array(self._goal)
 
     def due(self, now_s: float) -> Array | None:
         """Let the joints go on that have reached their peak.
@@ -133,7 +133,7 @@ class PoseBudget:
         cut = now_s < self._there
         goal, self._waiting = self._waiting.copy(), np.where(free, np.nan, self._waiting)
         self._go(free, goal, self._position(now_s), now_s, cut)
-        return self._goal.copy()
+        return np.array(self._goal)
 
     def count(self) -> BudgetCount:
         """What became of the poses so far."""
@@ -141,7 +141,12 @@ class PoseBudget:
         return BudgetCount(self._poses, self._poses - merged, merged)
 
     def _go(
-        self, joints: NDArray[np.bool_], goal: Array, position: Array, now_s: float, cut: Array
+        self,
+        joints: NDArray[np.bool_],
+        goal: Array,
+        position: Array,
+        now_s: float,
+        cut: NDArray[np.bool_],
     ) -> None:
         """Send some joints on; `cut` says which of them leave a peak they have not reached."""
         lost = joints & cut & (np.abs(goal - self._goal) > SMALL_RAD)
