@@ -9,20 +9,15 @@ joint mapping. What a robot cannot move stays neutral in the picture.
 """
 
 from collections.abc import Callable
-from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS, FloatArray, Image
-
-Points = NDArray[np.float64]
-Colour = tuple[int, int, int]
+from kf_imitation.overlay.canvas import Canvas, Colour, Points, ellipse, inset, smooth
 
 # BGR.
-_BACKGROUND_TOP: Colour = (58, 48, 40)
-_BACKGROUND_BOTTOM: Colour = (34, 27, 22)
 _SHELL: Colour = (226, 230, 234)
 _SHELL_DARK: Colour = (158, 164, 172)
 _JAW: Colour = (208, 213, 219)
@@ -50,7 +45,6 @@ _EYE_X = 0.25
 _EYE_Y = -0.09
 _EYE_RADIUS = 0.122
 _MOUTH_Y = 0.34
-_SHIFT_BITS = 4
 
 
 def draw_face(values: FloatArray, size_px: int = 480) -> Image:
@@ -85,18 +79,17 @@ class Avatar:
         return draw_face(self._channels_of(position_rad), self._size_px)
 
 
-class _Face:
+class _Face(Canvas):
     """One picture in the making; coordinates are in half picture heights, y down."""
 
     def __init__(self, values: FloatArray, size_px: int) -> None:
         given = dict(zip(CHANNELS, (float(v) for v in values), strict=True))
         self._unit = {name: min(max(value, 0.0), 1.0) for name, value in given.items()}
         self._angle = {name: min(max(value, -1.0), 1.0) for name, value in given.items()}
-        self._size = size_px
+        super().__init__(size_px)
         self._rotation = _rotation(
             self._angle['head_yaw'], self._angle['head_pitch'], self._angle['head_roll']
         )
-        self._image: Image = _background(size_px).copy()
 
     def draw(self) -> Image:
         self._neck()
@@ -107,19 +100,19 @@ class _Face:
             self._brow(side, sign)
         self._nose()
         self._mouth()
-        return self._image
+        return self.image
 
     def _neck(self) -> None:
         lean = self._rotation @ np.array([0.0, 0.5, 0.0])
         top = _CENTRE + lean[:2]
         shoulders = np.array([[-0.72, 1.2], [-0.60, 0.92], [-0.2, 0.83]])
         shoulders = np.vstack([shoulders, (shoulders * [-1, 1])[::-1]])
-        self._fill(_smooth(shoulders, closed=False), _METAL_DARK)
+        self.fill(smooth(shoulders, closed=False), _METAL_DARK)
         for share in np.linspace(1.0, 0.0, 6):
             middle = top * (1 - share) + np.array([0.0, 0.86]) * share
             width = 0.20 + 0.04 * share
-            ring = _ellipse(middle, (width, 0.075), 60)
-            self._fill(ring, _METAL if round(share * 5) % 2 else _METAL_DARK)
+            ring = ellipse(middle, (width, 0.075), 60)
+            self.fill(ring, _METAL if round(share * 5) % 2 else _METAL_DARK)
 
     def _ears(self) -> None:
         angle = np.linspace(0, 2 * np.pi, 40)
@@ -135,7 +128,7 @@ class _Face:
                     for share in (0.8, depth)
                 ]
                 both = self._project(np.vstack(ends)).astype(np.float32)
-                self._fill(cv2.convexHull(both)[:, 0].astype(np.float64), colour)
+                self.fill(cv2.convexHull(both)[:, 0].astype(np.float64), colour)
 
     def _shell(self) -> None:
         drop = 0.20 * self._unit['jaw_open']
@@ -153,13 +146,13 @@ class _Face:
         outline[:, 0] *= 1 - 0.16 * np.clip(outline[:, 1] / _RADII[1], 0, 1) ** 1.5
         outline[:, 0] *= 1 + 0.03 * np.clip(-outline[:, 1] / _RADII[1], 0, 1)
         jaw = outline[outline[:, 1] > 0.20] * [0.94 - 0.6 * drop, 1.0] + [0.0, drop]
-        self._fill(self._flat(jaw), _SHELL_DARK)
-        self._shade(self._flat(_inset(jaw, 0.985)), _JAW, 0.90)
+        self.fill(self._flat(jaw), _SHELL_DARK)
+        self.shade(self._flat(inset(jaw, 0.985)), _JAW, 0.90, _CENTRE, _RADII)
         skull = outline.copy()
         cut = outline[:, 1] > 0.30
         skull[cut, 1] = 0.30 + (outline[cut, 1] - 0.30) * 0.80
-        self._fill(self._flat(skull), _SHELL_DARK)
-        self._shade(self._flat(_inset(skull, 0.985)), _SHELL, 0.86)
+        self.fill(self._flat(skull), _SHELL_DARK)
+        self.shade(self._flat(inset(skull, 0.985)), _SHELL, 0.86, _CENTRE, _RADII)
         # Face plate: the seam around eyes and mouth, drawn on the curved surface.
         plate = np.stack(
             [
@@ -171,19 +164,19 @@ class _Face:
         plate[:, 0] *= 1 - 0.12 * np.clip(plate[:, 1] / 0.5, 0, 1)
         low = plate[:, 1] > 0.3
         plate[low, 1] += drop * (plate[low, 1] - 0.3) / 0.26
-        self._line(self._surface(plate), _LID, 0.010, closed=True)
-        mark = _ellipse(np.array([0.0, -0.55]), (0.05, 0.018), 24)
-        self._fill(self._surface(mark), _ACCENT)
+        self.line(self._surface(plate), _LID, 0.010, closed=True)
+        mark = ellipse(np.array([0.0, -0.55]), (0.05, 0.018), 24)
+        self.fill(self._surface(mark), _ACCENT)
 
     def _eye(self, side: str, sign: float) -> None:
         centre = np.array([sign * _EYE_X, _EYE_Y])
         closing, wide = self._unit[f'eye_close_{side}'], self._unit[f'eye_wide_{side}']
         smile = self._unit[f'mouth_smile_{side}']
-        self._fill(
-            self._surface(_ellipse(centre, (_EYE_RADIUS * 1.38, _EYE_RADIUS * 1.28), 48)), _SOCKET
+        self.fill(
+            self._surface(ellipse(centre, (_EYE_RADIUS * 1.38, _EYE_RADIUS * 1.28), 48)), _SOCKET
         )
-        self._fill(
-            self._surface(_ellipse(centre, (_EYE_RADIUS * 1.28, _EYE_RADIUS * 1.18), 48)), _LID
+        self.fill(
+            self._surface(ellipse(centre, (_EYE_RADIUS * 1.28, _EYE_RADIUS * 1.18), 48)), _LID
         )
         # A smile lifts the lower lid; closing brings the upper lid down to it.
         lower = 0.72 - 0.30 * smile - 0.12 * closing
@@ -195,24 +188,24 @@ class _Face:
         top = np.stack([span * width, upper * arch * _EYE_RADIUS], axis=1) + centre
         bottom = np.stack([span * width, lower * arch * _EYE_RADIUS], axis=1) + centre
         opening = self._surface(np.vstack([top, bottom[::-1]]))
-        self._inside(opening, lambda: self._eyeball(centre))
-        self._line(self._surface(top), _METAL_DARK, 0.020)
-        self._line(self._surface(bottom), _SOCKET, 0.008)
+        self.inside(opening, lambda: self._eyeball(centre))
+        self.line(self._surface(top), _METAL_DARK, 0.020)
+        self.line(self._surface(bottom), _SOCKET, 0.008)
 
     def _eyeball(self, centre: Points) -> None:
-        self._fill(
-            self._surface(_ellipse(centre, (_EYE_RADIUS * 1.5, _EYE_RADIUS * 1.5), 40)), _EYEBALL
+        self.fill(
+            self._surface(ellipse(centre, (_EYE_RADIUS * 1.5, _EYE_RADIUS * 1.5), 40)), _EYEBALL
         )
         gaze = np.array([np.sin(self._angle['gaze_yaw']), -np.sin(self._angle['gaze_pitch'])])
         iris = centre + gaze * _EYE_RADIUS * 1.15
         for radius, colour in ((0.60, _IRIS_RIM), (0.52, _IRIS), (0.26, _PUPIL)):
-            self._fill(
-                self._surface(_ellipse(iris, (radius * _EYE_RADIUS, radius * _EYE_RADIUS), 36)),
+            self.fill(
+                self._surface(ellipse(iris, (radius * _EYE_RADIUS, radius * _EYE_RADIUS), 36)),
                 colour,
             )
         glint = iris + np.array([0.20, -0.22]) * _EYE_RADIUS
-        self._fill(
-            self._surface(_ellipse(glint, (0.13 * _EYE_RADIUS, 0.13 * _EYE_RADIUS), 20)), _EYEBALL
+        self.fill(
+            self._surface(ellipse(glint, (0.13 * _EYE_RADIUS, 0.13 * _EYE_RADIUS), 20)), _EYEBALL
         )
 
     def _brow(self, side: str, sign: float) -> None:
@@ -227,15 +220,15 @@ class _Face:
         thickness = 0.030 * (1 - 0.45 * span) + 0.008
         upper = np.stack([sign * x, y - thickness], axis=1)
         lower = np.stack([sign * x, y + thickness], axis=1)
-        self._fill(self._surface(np.vstack([upper, lower[::-1]])), _BROW)
+        self.fill(self._surface(np.vstack([upper, lower[::-1]])), _BROW)
 
     def _nose(self) -> None:
         bridge = np.array([[0.0, -0.06], [0.022, 0.08], [0.055, 0.165], [0.0, 0.195]])
         outline = np.vstack([bridge, (bridge * [-1, 1])[::-1]])
-        points = self._surface(_smooth(outline, closed=True), lift=1.10)
-        self._fill(points, _LID)
+        points = self._surface(smooth(outline, closed=True), lift=1.10)
+        self.fill(points, _LID)
         ridge = np.array([[0.0, -0.04], [0.0, 0.14]])
-        self._line(self._surface(ridge, lift=1.12), _SHELL, 0.022)
+        self.line(self._surface(ridge, lift=1.12), _SHELL, 0.022)
 
     def _mouth(self) -> None:
         value = self._unit
@@ -263,24 +256,24 @@ class _Face:
         inner_low = np.stack([x, y + gap_down], axis=1)
         lip_low = np.stack([x, y + gap_down + 1.25 * fullness * arch], axis=1)
         lift = 1.0 + 0.06 * pucker
-        self._fill(self._surface(np.vstack([lip_top, inner_top[::-1]]), lift), _LIP_DARK)
-        self._fill(self._surface(np.vstack([inner_low, lip_low[::-1]]), lift), _LIP)
+        self.fill(self._surface(np.vstack([lip_top, inner_top[::-1]]), lift), _LIP_DARK)
+        self.fill(self._surface(np.vstack([inner_low, lip_low[::-1]]), lift), _LIP)
         inside = self._surface(np.vstack([inner_top, inner_low[::-1]]), lift)
         if drop > 0.004:
-            self._inside(inside, lambda: self._mouth_inside(middle, drop, float(reach.mean())))
-        self._line(self._surface(inner_top, lift), _LIP_DARK, 0.007)
+            self.inside(inside, lambda: self._mouth_inside(middle, drop, float(reach.mean())))
+        self.line(self._surface(inner_top, lift), _LIP_DARK, 0.007)
         for sign in (1, -1):
             end = self._surface(np.array([[x[-1 if sign > 0 else 0], y[-1 if sign > 0 else 0]]]))
-            self._fill(_ellipse(end[0], (0.014, 0.014), 16), _LIP_DARK)
+            self.fill(ellipse(end[0], (0.014, 0.014), 16), _LIP_DARK)
 
     def _mouth_inside(self, middle: float, drop: float, reach: float) -> None:
-        whole = _ellipse(np.array([0.0, middle]), (0.4, 0.5), 30)
-        self._fill(self._surface(whole), _MOUTH)
+        whole = ellipse(np.array([0.0, middle]), (0.4, 0.5), 30)
+        self.fill(self._surface(whole), _MOUTH)
         teeth = np.array([[-reach, -0.09], [reach, -0.09], [reach, 0.012], [-reach, 0.012]])
         teeth = teeth * [0.86, 1.0] + [0.0, middle]
-        self._fill(self._surface(teeth), _TEETH)
-        tongue = _ellipse(np.array([0.0, middle + drop * 1.05]), (reach * 0.62, drop * 0.42), 30)
-        self._fill(self._surface(tongue), _TONGUE)
+        self.fill(self._surface(teeth), _TEETH)
+        tongue = ellipse(np.array([0.0, middle + drop * 1.05]), (reach * 0.62, drop * 0.42), 30)
+        self.fill(self._surface(tongue), _TONGUE)
 
     # Geometry: flat coordinates to the head's surface to the picture.
 
@@ -306,78 +299,6 @@ class _Face:
         moved: Points = points @ turn.T + _CENTRE + shift
         return moved
 
-    # Painting.
-
-    def _pixels(self, points: Points) -> NDArray[np.int32]:
-        scaled = (points + 1.0) * (self._size / 2) * (1 << _SHIFT_BITS)
-        return np.round(scaled).astype(np.int32)
-
-    def _fill(self, points: Points, colour: Colour) -> None:
-        cv2.fillPoly(
-            self._image, [self._pixels(points)], colour, lineType=cv2.LINE_AA, shift=_SHIFT_BITS
-        )
-
-    def _line(self, points: Points, colour: Colour, width: float, closed: bool = False) -> None:
-        thickness = max(1, round(width * self._size / 2))
-        cv2.polylines(
-            self._image,
-            [self._pixels(points)],
-            closed,
-            colour,
-            thickness,
-            lineType=cv2.LINE_AA,
-            shift=_SHIFT_BITS,
-        )
-
-    def _inside(self, outline: Points, paint: Callable[[], None]) -> None:
-        """Paint inside an outline only."""
-        x, y, width, height = self._box(outline)
-        if not width or not height:
-            return
-        before = self._image[y : y + height, x : x + width].copy()
-        paint()
-        mask = np.zeros((height, width), np.uint8)
-        pixels = self._pixels(outline) - np.array([x, y], np.int32) * (1 << _SHIFT_BITS)
-        cv2.fillPoly(mask, [pixels], 255, lineType=cv2.LINE_AA, shift=_SHIFT_BITS)
-        share = mask[:, :, None].astype(np.float32) / 255
-        part = self._image[y : y + height, x : x + width]
-        part[:] = np.round(part * share + before * (1 - share)).astype(np.uint8)
-
-    def _box(self, points: Points) -> tuple[int, int, int, int]:
-        """The painted neighbourhood of an outline; wide enough for what `_inside` paints."""
-        pixels = self._pixels(points) >> _SHIFT_BITS
-        margin = int(0.3 * self._size)
-        low = np.clip(pixels.min(axis=0) - margin, 0, self._size)
-        high = np.clip(pixels.max(axis=0) + margin, 0, self._size)
-        return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
-
-    def _shade(self, points: Points, colour: Colour, darkest: float) -> None:
-        """Fill with light from above."""
-        x, y, width, height = self._box(points)
-        part = self._image[y : y + height, x : x + width]
-        pixels = self._pixels(points)
-        mask = np.zeros((height, width), np.uint8)
-        moved = pixels - np.array([x, y], np.int32) * (1 << _SHIFT_BITS)
-        cv2.fillPoly(mask, [moved], 255, lineType=cv2.LINE_AA, shift=_SHIFT_BITS)
-        rows = (np.arange(y, y + height) / self._size * 2 - 1 - _CENTRE[1]) / _RADII[1]
-        columns = (np.arange(x, x + width) / self._size * 2 - 1 - _CENTRE[0]) / _RADII[0]
-        light = 1 - (1 - darkest) * np.clip((rows[:, None] + 0.7) / 1.7, 0, 1)
-        light = light * (1 - 0.16 * np.clip(np.abs(columns[None, :]), 0, 1.1) ** 3)
-        share = mask.astype(np.float32) / 255
-        tone = np.array(colour, np.float32) * light[:, :, None].astype(np.float32)
-        part[:] = np.round(part * (1 - share[:, :, None]) + tone * share[:, :, None]).astype(
-            np.uint8
-        )
-
-
-@lru_cache(maxsize=4)
-def _background(size_px: int) -> Image:
-    share = np.linspace(0, 1, size_px, dtype=np.float32)[:, None, None]
-    top, bottom = np.array(_BACKGROUND_TOP), np.array(_BACKGROUND_BOTTOM)
-    column = top * (1 - share) + bottom * share
-    picture: Image = np.repeat(np.round(column).astype(np.uint8), size_px, axis=1)
-    return picture
-
 
 def _rotation(yaw: float, pitch: float, roll: float) -> Points:
     """Head angles to picture axes (x right, y down, z away from the viewer).
@@ -393,29 +314,3 @@ def _rotation(yaw: float, pitch: float, roll: float) -> Points:
     about_z = np.array([[cr, sr, 0], [-sr, cr, 0], [0, 0, 1]])
     rotation: Points = about_z @ about_y @ about_x
     return rotation
-
-
-def _ellipse(centre: Points, radii: tuple[float, float], count: int) -> Points:
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    points: Points = np.stack(
-        [centre[0] + radii[0] * np.cos(angle), centre[1] + radii[1] * np.sin(angle)], axis=1
-    )
-    return points
-
-
-def _inset(points: Points, share: float) -> Points:
-    middle = points.mean(axis=0)
-    inset: Points = (points - middle) * share + middle
-    return inset
-
-
-def _smooth(points: Points, closed: bool, rounds: int = 3) -> Points:
-    """Chaikin's corner cutting."""
-    for _ in range(rounds):
-        following = np.roll(points, -1, axis=0)
-        cut = np.stack([0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], 1)
-        if closed:
-            points = cut.reshape(-1, 2)
-        else:
-            points = np.vstack([points[:1], cut[:-1].reshape(-1, 2), points[-1:]])
-    return points
