@@ -99,6 +99,7 @@ setup(
             'mypy>=1.18',
             'onnx>=1.16',
             'types-PyYAML',
+            'yourdfpy>=0.0.56',  # reads our URDFs as other programs do
             'mcap>=1.2',  # another reader and writer of bags
             'mcap-ros2-support>=0.5',
         ],
