@@ -1,6 +1,6 @@
 """Raw scores of labelled clips: decoding, face tracking and scorers, as the runtime does it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
@@ -67,17 +67,19 @@ def score_clips(
     threads: int,
     jobs: int,
     on_clip: Callable[[str], None] = lambda name: None,
+    labels: Mapping[Path, Path] | None = None,
 ) -> list[ScoredClip]:
     """Score clips, several at once when asked.
 
     Args:
         directory: that the clips' names are relative to.
-        videos: with labels beside them.
+        videos: with labels beside them, or in `labels`.
         methods: names of methods.
         face: of the face tracker.
         threads: of each model's runtime.
         jobs: processes; 1 works in this one.
         on_clip: told of each finished clip.
+        labels: label files by video, where they are not beside it.
 
     Returns:
         In the order of `videos`.
@@ -85,7 +87,18 @@ def score_clips(
     Raises:
         SourceError: a clip cannot be read, or its labels do not fit.
     """
-    tasks = [(directory, video, tuple(methods), face, threads) for video in videos]
+    places = labels or {}
+    tasks = [
+        (
+            directory,
+            video,
+            places.get(video, video.with_suffix('.npz')),
+            tuple(methods),
+            face,
+            threads,
+        )
+        for video in videos
+    ]
     results: dict[str, ScoredClip] = {}
     for clip in _run(tasks, jobs):
         results[clip.name] = clip
@@ -121,7 +134,7 @@ def measure(
     )
 
 
-_Task = tuple[Path, Path, tuple[str, ...], FaceSettings, int]
+_Task = tuple[Path, Path, Path, tuple[str, ...], FaceSettings, int]
 
 
 def _run(tasks: Sequence[_Task], jobs: int) -> Iterator[ScoredClip]:
@@ -139,8 +152,8 @@ def _run(tasks: Sequence[_Task], jobs: int) -> Iterator[ScoredClip]:
 
 
 def _score_clip(task: _Task) -> ScoredClip:
-    directory, video, methods, face, threads = task
-    target = label_target(load_labels(video.with_suffix('.npz')))
+    directory, video, labels, methods, face, threads = task
+    target = label_target(load_labels(labels))
     raw = score_frames(video, _scorers(methods, threads), face)
     for scores in raw.values():
         if len(scores) != len(target.scores):

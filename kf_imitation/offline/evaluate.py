@@ -18,10 +18,9 @@ from rich.table import Table
 
 from kf_imitation.errors import ConfigError
 from kf_imitation.graph import merged_parameters
-from kf_imitation.offline import imitation
+from kf_imitation.offline import imitation, layouts
 from kf_imitation.offline.clip_scores import ScoredClip, measure, score_clips, select
 from kf_imitation.offline.csv_writer import write_scores
-from kf_imitation.offline.labels import find_clips
 from kf_imitation.offline.methods import Method, load_methods
 from kf_imitation.offline.metrics import ClipMetrics, mean_metrics
 from kf_imitation.offline.output import check_free, new_file, new_folder
@@ -55,13 +54,20 @@ class MethodResult:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
-        'directory', nargs='?', type=Path, metavar='DIR', help='folder of labelled clips'
+        'directory',
+        nargs='?',
+        type=Path,
+        metavar='DIR',
+        help='labelled clips: a folder, VoxCeleb, 300VW, CAER',
     )
     parser.add_argument(
         '--methods',
         default=_DEFAULT_METHODS,
         metavar='A,B',
         help=f'what to compare, of config/evaluate.yaml (default: {_DEFAULT_METHODS})',
+    )
+    parser.add_argument(
+        '--labels', type=Path, metavar='DIR', help='label files, mirroring the folder of clips'
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
     parser.add_argument(
@@ -97,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
     names = [name for name in args.methods.split(',') if name]
     settings = replace(detector_settings(values), mode='peak')  # what the measures are about
     methods = load_methods(names, settings, args.threads)
-    videos = find_clips(args.directory)
+    found = layouts.find(args.directory, args.labels, labelled=True)
+    videos = [clip.video for clip in found]
     for path in (args.json, args.dump):
         if path is not None:
             check_free(path, args.overwrite)
@@ -112,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
             args.threads,
             args.jobs,
             lambda name: progress.update(task, advance=1, description=name),
+            {clip.video: clip.labels for clip in found},
         )
     if args.tune:
         for method in methods:

@@ -1,167 +1,96 @@
-"""Ready-made views: every topic and type that they name is in the graph."""
+"""The layouts of VoxCeleb, 300VW and CAER, on small trees."""
 
-import ast
-import json
-import re
-import xml.etree.ElementTree as ET
-from pathlib import Path
-
+import numpy as np
 import pytest
-import yaml
 
-from kf_imitation.data_types import CHANNELS
-from kf_imitation.graph import TOPICS
-from kf_imitation.keyframe.explanation_values import NAMES
-from kf_imitation.params import SCHEMA
-from kf_imitation.robot_config import load_robot
-
-CONFIG = Path(__file__).resolve().parents[2] / 'config'
-IMAGE = 'sensor_msgs/msg/Image'
-JOINTS = 'sensor_msgs/msg/JointState'
-ROBOT = load_robot('sim_face')
-# From robot_state_publisher, which inspect.launch.py starts.
-DESCRIPTION = 'robot_description'
-# What the names of a JointState may be, by topic.
-NAMED = {
-    'keyframe/explanation': NAMES,
-    'face/expression': CHANNELS,
-    'joint_states': ROBOT.names,
-    'servo/joint_commands': ROBOT.names,
-}
-RVIZ_TYPES = {
-    'rviz_default_plugins/Image': IMAGE,
-    'rviz_default_plugins/MarkerArray': 'visualization_msgs/msg/MarkerArray',
-    'rviz_default_plugins/Pose': 'geometry_msgs/msg/PoseStamped',
-}
+from kf_imitation.errors import SourceError
+from kf_imitation.offline import layouts
 
 
-def kind(topic: str) -> str:
-    """Return the type of a topic that a view names."""
-    known = topic if topic in TOPICS else topic.removeprefix('/')
-    assert known in TOPICS, f'{topic} is not in the graph'
-    return TOPICS[known]
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
 
 
-def value_type(topic: str, fields: list[str]) -> str:
-    """Return the type of the number that a plot shows; JointState is by name."""
-    if kind(topic) == 'std_msgs/msg/Float32':
-        assert fields == ['data']
-    else:
-        assert kind(topic) == JOINTS
-        name, field = fields
-        assert field in ('position', 'velocity', 'effort')
-        assert name in NAMED[topic.removeprefix('/')], f'{topic} has no {name}'
-    return 'number'
+def write_pts(path, points, head='version: 1\nn_points: 68'):
+    rows = '\n'.join(f'{x + 1:.3f} {y + 1:.3f}' for x, y in points)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'{head}\n{{\n{rows}\n}}\n')
 
 
-def split_curve(curve: str) -> tuple[str, list[str]]:
-    """Split a PlotJuggler or rqt_plot name into topic and fields."""
-    parts = curve.strip('/').split('/')
-    for end in range(len(parts) - 1, 0, -1):
-        if (topic := '/'.join(parts[:end])) in TOPICS:
-            return topic, parts[end:]
-    raise AssertionError(f'{curve} belongs to no topic of the graph')
+def facts(clips):
+    return [(c.name, c.layout, c.split, c.person) for c in clips]
 
 
-def test_rviz_shows_topics_of_the_graph_with_displays_of_their_type():
-    layout = yaml.safe_load((CONFIG / 'mimic.rviz').read_text(encoding='utf-8'))
-    shown = set()
-    for display in layout['Visualization Manager']['Displays']:
-        if 'Topic' in display:
-            topic = display['Topic']['Value']
-            assert kind(topic) == RVIZ_TYPES[display['Class']], display['Name']
-            shown.add(topic)
-        if 'Description Topic' in display:
-            assert display['Description Topic']['Value'] == DESCRIPTION
-    assert {'keyframe/image', 'keyframe/annotated', 'face/markers', 'avatar/image'} <= shown
+def test_voxceleb_names_the_person_in_the_second_folder(tmp_path):
+    touch(tmp_path, 'dev/id10001/v1/00001.mp4', 'test/mp4/id10002/v1/00001.mp4')
+    assert facts(layouts.find(tmp_path)) == [
+        ('dev/id10001/v1/00001', 'voxceleb', 'dev', 'id10001'),
+        ('test/mp4/id10002/v1/00001', 'voxceleb', 'test', 'id10002'),
+    ]
+    (part,) = layouts.find(tmp_path / 'dev')
+    assert (part.name, part.person, part.split) == ('id10001/v1/00001', 'id10001', 'dev')
+    (person,) = layouts.find(tmp_path / 'dev/id10001')
+    assert person.person == 'id10001'
 
 
-def perspective():
-    text = (CONFIG / 'mimic.perspective').read_text(encoding='utf-8')
-    manager = json.loads(text)['groups']['pluginmanager']
-
-    def value(entry):
-        assert entry['type'] == 'repr'
-        return ast.literal_eval(entry['repr'])
-
-    running = value(manager['keys']['running-plugins'])
-    groups = {
-        name: {key: value(entry) for key, entry in group['groups']['plugin']['keys'].items()}
-        for name, group in manager['groups'].items()
-    }
-    return running, groups
+def test_caer_knows_its_splits_and_no_people(tmp_path):
+    touch(tmp_path, 'train/Anger/0001.avi', 'validation/Happy/0001.avi', 'test/Sad/0001.avi')
+    clips = layouts.find(tmp_path)
+    assert [(c.layout, c.split) for c in clips] == [
+        ('caer', 'test'), ('caer', 'train'), ('caer', 'validation'),
+    ]  # fmt: skip
+    assert len({c.person for c in clips}) == 3
+    assert layouts.find(tmp_path / 'test')[0].layout == 'caer'
 
 
-def test_every_plugin_of_the_rqt_perspective_has_its_settings_and_runs():
-    running, groups = perspective()
-    instances = {
-        f'plugin__{name.replace("/", "__")}__{number}'
-        for name, numbers in running.items()
-        for number in numbers
-    }
-    assert instances == set(groups)
+def test_300vw_gives_the_points_of_every_frame_from_zero(tmp_path):
+    points = np.arange(136, dtype=np.float32).reshape(68, 2)
+    touch(tmp_path, '001/vid.avi', '002/vid.avi')
+    write_pts(tmp_path / '001/annot/000001.pts', points)
+    write_pts(tmp_path / '001/annot/000003.pts', points + 5)
+    first = layouts.find(tmp_path)[0]
+    assert facts([first]) == [('001/vid', '300vw', '', '001')]
+    found, known = layouts.read_points(first.points, 4)
+    assert known.tolist() == [True, False, True, False]
+    np.testing.assert_allclose(found[0], points, atol=1e-3)
+    np.testing.assert_allclose(found[2], points + 5, atol=1e-3)
 
 
-def test_rqt_shows_topics_of_the_graph_and_nodes_with_live_parameters():
-    _, groups = perspective()
-    for name, keys in groups.items():
-        if 'ImageView' in name:
-            assert kind(keys['topic']) == IMAGE
-        if 'Plot' in name:
-            assert keys['topics']
-            for curve in keys['topics']:
-                value_type(*split_curve(curve))
-        if 'Param' in name:
-            nodes = [node.removeprefix('/') for node in keys['selected_nodes']]
-            assert all(any(p.live for p in SCHEMA[node]) for node in nodes)
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('n_points: 68\n{ 1 2 }', 'must be "version: 1"'),
+        ('version: 1\nn_points: 68\n{\n1 2\n}', '2 numbers'),
+        ('version: 1\nn_points: 68\n{\n' + '1 x\n' * 68 + '}', "'x'"),
+        ('version: 1\nn_points: 68\n{\n' + '1 nan\n' * 68 + '}', 'finite'),
+    ],
+)
+def test_broken_points_are_named(tmp_path, text, message):
+    file = tmp_path / '000001.pts'
+    file.write_text(text)
+    with pytest.raises(SourceError, match=message) as error:
+        layouts.read_pts(file)
+    assert '000001.pts' in str(error.value)
 
 
-def test_plotjuggler_plots_numbers_of_the_graph_and_subscribes_to_their_topics():
-    root = ET.parse(CONFIG / 'plotjuggler.xml').getroot()
-    curves = [curve.get('name') for curve in root.iter('curve')]
-    assert len(curves) > 20
-    topics = set()
-    for curve in curves:
-        topic, fields = split_curve(curve)
-        value_type(topic, fields)
-        topics.add(f'/{topic}')
-    plugin = root.find("Plugins/plugin[@ID='ROS2 Topic Subscriber']")
-    assert set(plugin.find('selected_topics').get('value').split(';')) == topics
-    for splitter in root.iter('DockSplitter'):
-        assert int(splitter.get('count')) == len(splitter)
+def test_a_flat_folder_takes_people_from_clips_csv(tmp_path):
+    touch(tmp_path, 'train/a.mp4', 'train/b.mp4')
+    (tmp_path / 'clips.csv').write_text('stem,person\na,Ann\n')
+    clips = layouts.find(tmp_path / 'train')
+    assert [(c.layout, c.person, c.key) for c in clips] == [
+        ('folder', 'Ann', 'a'), ('folder', 'b', 'b'),
+    ]  # fmt: skip
 
 
-def foxglove():
-    return json.loads((CONFIG / 'foxglove.json').read_text(encoding='utf-8'))
-
-
-def test_every_panel_of_the_foxglove_layout_is_placed_once():
-    layout = foxglove()
-
-    def leaves(tree):
-        if isinstance(tree, str):
-            return [tree]
-        assert tree['direction'] in ('row', 'column')
-        return leaves(tree['first']) + leaves(tree['second'])
-
-    assert sorted(leaves(layout['layout'])) == sorted(layout['configById'])
-
-
-@pytest.mark.parametrize('panel', sorted(foxglove()['configById']))
-def test_foxglove_panels_show_topics_of_the_graph(panel):
-    config = foxglove()['configById'][panel]
-    if panel.startswith('Image!'):
-        assert kind(config['imageMode']['imageTopic']) == IMAGE
-    for path in config.get('paths', ()):
-        topic, index = re.fullmatch(r'(/[a-z_/]+)\.position\[(\d+)\]', path['value']).groups()
-        assert kind(topic) == JOINTS
-        names = NAMED[topic.removeprefix('/')]
-        assert int(index) < len(names)
-        of_a_robot = topic in ('/joint_states', '/servo/joint_commands')  # others have others
-        assert of_a_robot or path['label'] == names[int(index)]
-    for topic in config.get('topics', ()):
-        kind(topic)
-    for layer in config.get('layers', {}).values():
-        assert layer['topic'] == f'/{DESCRIPTION}'
-    if 'topicToRender' in config:
-        assert kind(config['topicToRender']) == 'diagnostic_msgs/msg/DiagnosticArray'
+def test_labels_may_mirror_the_clips_in_a_folder_of_their_own(tmp_path):
+    touch(tmp_path / 'clips', 'test/id1/v/1.mp4', 'test/id1/v/2.mp4')
+    touch(tmp_path / 'labels', 'test/id1/v/2.npz')
+    (clip,) = layouts.find(tmp_path / 'clips', tmp_path / 'labels', labelled=True)
+    assert clip.labels == tmp_path / 'labels/test/id1/v/2.npz'
+    assert clip.key == 'test__id1__v__2'
+    with pytest.raises(SourceError, match='no video with an'):
+        layouts.find(tmp_path / 'clips', labelled=True)
+    with pytest.raises(SourceError, match='neither a file nor'):
+        layouts.find(tmp_path / 'nowhere')
