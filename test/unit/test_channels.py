@@ -8,6 +8,7 @@ from kf_imitation.expression.calibration import REST, Calibration
 from kf_imitation.expression.channels import SOURCES, channel_confidence, raw_channels
 from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.expression.one_euro import OneEuroFilter, OneEuroSettings
+from kf_imitation.expression.settings import ExpressionSettings
 from kf_imitation.landmarks.head_pose import camera_matrix, rotation_of, solve_head_pose
 from kf_imitation.mean_face import MEAN_FACE_M
 from kf_imitation.offline.channel_labels import label_channels
@@ -222,3 +223,51 @@ def test_labels_become_channels_by_the_table():
 
 def test_rest_levels_are_before_the_sigmoid():
     assert (REST[UNIT] < 0).all()
+
+
+def open_mouth():
+    face = neutral_face()
+    face[[93, 94, 95], 1] += 0.025
+    face[8:25, 1] += 0.02
+    return face
+
+
+def jaw_over_time(estimator, shown, begin_ms=0):
+    pose = solve_head_pose(look(neutral_face()), CAMERA, corrected=False)
+    jaw = CHANNELS.index('jaw_open')
+    values = []
+    for i, face in enumerate(shown):
+        seen = look(face)
+        landmarks = Landmarks((begin_ms + 33 * i) * MS, seen.points_px, seen.confidence)
+        values.append(float(estimator.update(landmarks, pose).values[jaw]))
+    return values
+
+
+def test_gains_change_while_the_estimator_runs_and_end_at_one():
+    estimator = ExpressionEstimator(own_calibration())
+    (plain,) = jaw_over_time(estimator, [open_mouth()])
+    gains = dict.fromkeys(CHANNELS, 1.0)
+
+    def with_gain(gain, begin_ms):
+        alpha = tuple({**gains, 'jaw_open': gain}.values())
+        estimator.configure(ExpressionSettings(alpha=alpha))
+        return jaw_over_time(estimator, [open_mouth()], begin_ms)[0]
+
+    assert with_gain(0.5, 100) == pytest.approx(plain / 2)
+    assert with_gain(0.0, 200) == 0
+    assert with_gain(3.0, 300) == pytest.approx(min(1.0, 3 * plain))
+
+
+def test_the_filter_can_be_put_in_and_taken_out_while_the_estimator_runs():
+    estimator = ExpressionEstimator(own_calibration())
+    step = [neutral_face()] * 3 + [open_mouth()] * 2
+    plain = jaw_over_time(estimator, step)
+    assert plain[3] == pytest.approx(plain[4])
+    estimator.configure(ExpressionSettings(cutoff_hz=0.5, speed_gain=0.0))
+    slow = jaw_over_time(estimator, step, 1000)
+    assert slow[3] < 0.5 * plain[3] and slow[3] < slow[4] < plain[4]
+    estimator.configure(ExpressionSettings(cutoff_hz=5.0, speed_gain=0.0))
+    quicker = jaw_over_time(estimator, step, 2000)
+    assert slow[4] < quicker[4] < plain[4]
+    estimator.configure(ExpressionSettings())
+    assert jaw_over_time(estimator, step, 3000) == pytest.approx(plain, abs=1e-6)
