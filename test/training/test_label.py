@@ -1,0 +1,146 @@
+"""Labelling of videos by the teacher: views, files, resuming, bad videos, processes, Ray."""
+
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from kf_imitation.offline.labels import load_labels
+from training import label
+from training.label_jobs import run_local, run_ray
+from training.label_video import ALL_VIEWS, View, mean_pose, to_arrays
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT.parent / 'shared/models/face_landmarker.task'
+DEV = ROOT.parent / 'shared/data/clips/dev'
+DEMO = ROOT / 'media/demo.mp4'
+
+
+@pytest.fixture
+def teacher():
+    pytest.importorskip('mediapipe', reason='labelling needs pip install mediapipe')
+    if not MODEL.is_file():
+        pytest.skip('needs ../shared/models/face_landmarker.task')
+    return ['--model', str(MODEL), '--jobs', '1']
+
+
+def cut(target, frames=5, start=30):
+    """Write some frames of the rendered demo to a small video."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    reader = cv2.VideoCapture(str(DEMO))
+    reader.set(cv2.CAP_PROP_POS_FRAMES, start)
+    code = cv2.VideoWriter_fourcc(*('MJPG' if target.suffix == '.avi' else 'mp4v'))
+    images = [cv2.resize(reader.read()[1], (256, 256)) for _ in range(frames)]
+    writer = cv2.VideoWriter(str(target), code, 30, (256, 256))
+    for image in images:
+        writer.write(image)
+    writer.release()
+
+
+def test_poses_of_all_views_lead_back_to_the_frames():
+    pose = np.eye(4)
+    pose[:3, :3] = cv2.Rodrigues(np.array([0.1, 0.3, -0.2]))[0]
+    pose[:3, 3] = [3, -2, -40]
+    turned = np.eye(4)
+    turned[:3, :3] = cv2.Rodrigues(np.array([0, 0, np.deg2rad(6.0)]))[0]
+    far = pose.copy()
+    far[:3, 3] /= 0.9
+    flip = np.diag([-1.0, 1, 1, 1])
+    seen = [pose, flip @ pose @ flip, turned @ pose, far]
+    back = [view.undo_pose(p) for view, p in zip(ALL_VIEWS, seen, strict=True)]
+    np.testing.assert_allclose(back, [pose] * 4, atol=1e-6)
+    np.testing.assert_allclose(mean_pose(back), pose, atol=1e-5)
+
+
+def test_a_turned_view_turns_counter_clockwise_as_its_pose_does():
+    image = np.zeros((101, 101, 3), np.uint8)
+    image[48:53, 80:85] = 255  # right of the middle
+    shown = View(turn_deg=90.0).show(image)
+    assert shown[10:30, 40:61].max() == 255  # now above it
+
+
+def test_frames_without_a_face_repeat_the_nearest_and_are_not_valid():
+    row = {'blendshapes': np.ones(52), 'names': ['a'] * 52, 'head_pose': np.eye(4),
+           'landmarks': np.full((478, 3), 2.0)}  # fmt: skip
+    arrays = to_arrays([None, row, None], 30.0, (64, 48))
+    assert arrays['valid'].tolist() == [False, True, False]
+    assert (arrays['landmarks_q'] == 32).all() and arrays['landmarks_q'].dtype == np.int16
+    assert to_arrays([None, None], 30.0, (64, 48)) is None
+
+
+def test_failing_and_dying_pieces_of_work_do_not_stop_the_rest(tmp_path):
+    (tmp_path / 'a').write_text('abc')
+    tasks = [str(tmp_path / 'a'), str(tmp_path / 'missing')]
+    outcomes = {t: (r, e) for t, r, e in run_local(os.path.getsize, tasks, 2)}
+    assert outcomes[tasks[0]] == (3, None)
+    assert 'missing' in outcomes[tasks[1]][1]
+    (died,) = run_local(os._exit, [7], 1)
+    assert died == (7, None, 'its process died')
+
+
+def test_a_missing_model_is_named(tmp_path, capsys):
+    pytest.importorskip('mediapipe', reason='labelling needs pip install mediapipe')
+    assert label.main([str(DEMO), '--model', str(tmp_path / 'no.task')]) == 2
+    assert 'no.task is missing' in capsys.readouterr().err
+
+
+def test_a_missing_mediapipe_is_named_with_the_remedy(monkeypatch, capsys):
+    monkeypatch.setitem(__import__('sys').modules, 'mediapipe', None)
+    assert label.main([str(DEMO)]) == 2
+    assert 'pip install mediapipe' in capsys.readouterr().err
+
+
+@pytest.mark.timeout(400)
+def test_a_tree_is_labelled_bad_videos_are_listed_and_a_second_run_skips(
+    tmp_path, teacher, capsys
+):
+    cut(tmp_path / 'vox/test/id1/v/1.mp4')
+    shutil.copy(ROOT / 'README.md', tmp_path / 'vox/test/id1/v/2.mp4')
+    command = [str(tmp_path / 'vox'), '--labels', str(tmp_path / 'labels'), *teacher]
+    assert label.main(command) == 1
+    out, err = capsys.readouterr()
+    assert '1 videos labelled, 5 of 5 frames' in out and '2.mp4' in err
+    file = tmp_path / 'labels/test/id1/v/1.npz'
+    labels = load_labels(file)
+    assert labels.blendshapes.shape == (5, 52) and labels.names[0] == '_neutral'
+    assert labels.valid.all() and labels.fps == 30
+    assert [p.name for p in file.parent.iterdir()] == ['1.npz']
+    stamp = file.stat().st_mtime_ns
+    assert label.main(command) == 1
+    assert file.stat().st_mtime_ns == stamp
+    assert '1 were finished before' in capsys.readouterr().out
+
+
+@pytest.mark.timeout(400)
+def test_points_of_300vw_say_which_face_is_meant(tmp_path, teacher):
+    cut(tmp_path / '001/vid.avi', frames=3)
+    annotation = tmp_path / '001/annot'
+    annotation.mkdir()
+    corner = '\n'.join(f'{1 + i % 8} {1 + i // 8}' for i in range(68))
+    for number in (1, 2, 3):
+        (annotation / f'{number:06d}.pts').write_text(
+            f'version: 1\nn_points: 68\n{{\n{corner}\n}}\n'
+        )
+    # The points lie in a corner where no face is.
+    assert label.main([str(tmp_path), '--views', '1', *teacher]) == 1
+    assert not (tmp_path / '001/vid.npz').exists()
+
+
+@pytest.mark.timeout(500)
+def test_a_local_ray_does_the_same_work(tmp_path, teacher, capsys):
+    pytest.importorskip('ray', reason='needs pip install ray')
+    cut(tmp_path / 'a.mp4', frames=3)
+    (tmp_path / 'bad.mp4').write_text('no video')
+    command = [str(tmp_path), '--views', '1', '--ray', '--model', str(MODEL)]
+    assert label.main(command) == 1
+    assert '1 videos labelled, 3 of 3' in capsys.readouterr().out
+    assert load_labels(tmp_path / 'a.npz').valid.all()
+
+
+def test_ray_missing_is_named_with_the_remedy(monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'ray', None)
+    with pytest.raises(label.KfImitationError, match='pip install ray'):
+        list(run_ray(os.path.getsize, ['x'], 'local'))
