@@ -16,7 +16,6 @@ random, the time does not depend on them).
 
 import argparse
 import os
-import resource
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -146,7 +145,9 @@ def peak_mb(name: str, threads: int, landmarker: Path, manifest: Path | None, vi
     for frame in read_frames(video, WARM_UP + 5):
         subject.step(frame)
     subject.close()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not ru_maxrss, which a new process inherits from the one that started it.
+    status = Path('/proc/self/status').read_text()
+    return int(status.split('VmHWM:')[1].split()[0]) / 1024
 
 
 def landmarker_subject(task_file: Path) -> Subject:
