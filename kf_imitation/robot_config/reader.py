@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kf_imitation.data_types import CHANNELS
+from kf_imitation.robot_config.alphas import read_alphas
 from kf_imitation.robot_config.model import (
     EXIT_POLICIES,
     STOP_ACTIONS,
@@ -70,8 +71,7 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
     if type(direction) is not int or direction not in (1, -1):
         section.fault('direction', direction, 'must be 1 or -1')
         direction = 1
-    alphas = Section(section.mapping('channels'), f'{prefix}channels.', faults)
-    channels = {str(key): alphas.number(str(key), -6.3, 6.3) for key in alphas.values}
+    channels = read_alphas(section, prefix, faults)
     for key in channels:
         if key not in CHANNELS:
             near = difflib.get_close_matches(key, CHANNELS, 1)

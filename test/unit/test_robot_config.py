@@ -135,3 +135,31 @@ def test_faults_between_keys_are_listed_beside_those_of_single_keys():
     assert any('is used by joints[0], joints[1]' in fault for fault in faults), faults
     assert any('neutral_rad = 3 must be inside' in fault for fault in faults), faults
     assert any(fault.startswith('exit') for fault in faults), faults
+
+
+def with_channels(channels, limits=(-0.2, 0.5), neutral=0.1):
+    document = copy.deepcopy(GOOD)
+    joint = document['joints'][0]
+    joint.update(channels=channels, limits_rad=list(limits), neutral_rad=neutral)
+    document['coupled_limits'] = []
+    return parse_robot(document, 'test.yaml').joints[0].channels
+
+
+def test_a_channel_with_a_direction_only_uses_the_limits():
+    assert with_channels({'jaw_open': 'up'}) == pytest.approx({'jaw_open': 0.4})
+    assert with_channels({'jaw_open': 'down'}) == pytest.approx({'jaw_open': -0.3})
+    both = with_channels({'mouth_smile_left': 'up', 'mouth_frown_left': 'down'})
+    assert both == pytest.approx({'mouth_smile_left': 0.4, 'mouth_frown_left': -0.3})
+
+
+def test_an_angle_is_shown_one_to_one_where_the_joint_has_room():
+    assert with_channels({'head_yaw': 'up'}, (-0.9, 0.9), 0.0) == {'head_yaw': 1.0}
+    narrow = with_channels({'gaze_yaw': 'down'}, (-0.25, 0.3), 0.0)
+    assert narrow == pytest.approx({'gaze_yaw': -0.5})
+
+
+def test_a_direction_that_is_none_is_a_fault():
+    def change(document):
+        document['joints'][0]['channels'] = {'jaw_open': 'left'}
+
+    assert any('must be a number, up or down' in fault for fault in faults_of(change))
