@@ -86,6 +86,7 @@ class BagWriter:
                 directory.rmdir()  # made, but no file could be
             raise BagError(f'bag {directory}: cannot be made: {_reason(error)}') from error
         self._writer = writer
+        self.flush()  # the head of the file: killed from now on, it is a bag
 
     @property
     def types(self) -> Any:

@@ -260,6 +260,15 @@ def test_messages_out_of_order_in_a_killed_recording_are_read_in_order(tmp_path)
     assert read_scores(tmp_path / 'killed')[1].tolist() == [1, 2, 3]
 
 
+def test_a_recording_that_was_killed_at_once_is_an_empty_bag(tmp_path):
+    writer = BagWriter(tmp_path / 'bag')
+    shutil.copytree(tmp_path / 'bag', tmp_path / 'killed')
+    writer.close()
+    assert topics(tmp_path / 'killed') == {}
+    assert repair_bag(tmp_path / 'killed') == 0
+    assert topics(tmp_path / 'killed') == {}
+
+
 def test_a_flush_without_news_writes_nothing(tmp_path):
     with BagWriter(tmp_path / 'bag') as writer:
         BagTopics(writer).score(0.5, 1)
