@@ -328,15 +328,24 @@ def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeli
     )
 
 
+def build_landmark_model(values: Mapping[str, Any]) -> LandmarkModel:
+    """Build the landmark model and its eyes from the landmarks node's parameters.
+
+    Raises:
+        ModelError: one of them is missing or altered.
+    """
+    eyes = EyeModel(OnnxModel.load(values['eyes'], values['threads'])) if values['eyes'] else None
+    return LandmarkModel(OnnxModel.load(values['model'], values['threads']), eyes)
+
+
 def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> ExpressionPipeline:
     """Build the second half from the landmarks node's parameters (params.SCHEMA).
 
     Raises:
-        ModelError: the landmark model is missing or altered.
+        ModelError: the landmark or the eye model is missing or altered.
         ConfigError: the calibration file is missing or faulty.
     """
-    eyes = EyeModel(OnnxModel.load(values['eyes'], values['threads'])) if values['eyes'] else None
-    model = LandmarkModel(OnnxModel.load(values['model'], values['threads']), eyes)
+    model = build_landmark_model(values)
     calibration = Calibration.load(values['calibration']) if values['calibration'] else None
     estimator = ExpressionEstimator(calibration)
     estimator.configure(expression_settings(values))

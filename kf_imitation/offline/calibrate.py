@@ -18,10 +18,8 @@ from kf_imitation.expression.channels import raw_channels
 from kf_imitation.face.face_tracker import FaceTracker
 from kf_imitation.graph import merged_parameters
 from kf_imitation.landmarks.head_pose import solve_head_pose
-from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.offline.replay import source_settings
-from kf_imitation.onnx_model import OnnxModel
-from kf_imitation.pipeline import face_settings
+from kf_imitation.pipeline import build_landmark_model, face_settings
 
 Levels = NDArray[np.float64]
 REST = 'Look into the camera with a relaxed face and eyes open.'
@@ -85,8 +83,7 @@ class FaceReader:
         Raises:
             ModelError: it is missing or altered.
         """
-        settings = values['landmarks']
-        self._model = LandmarkModel(OnnxModel.load(settings['model'], settings['threads']))
+        self._model = build_landmark_model(values['landmarks'])
         self._tracker = FaceTracker(face_settings(values['keyframe']))
 
     def read(self, frame: Frame, camera: CameraModel) -> Levels | None:

@@ -1,7 +1,7 @@
 """Alphas by themselves: a channel needs a direction only, the joint's limits say how far.
 
 `channels: {jaw_open: up}` opens the jaw to its upper limit when the channel is 1, `down` goes to
-the lower one. Angles move one radian per radian as far as the joint can show the whole of what people
+the lower one. Angles move one radian per radian as far as the joint can show all of what people
 do, else less, so that a wide look is a look to the limit and not cut short before.
 """
 
