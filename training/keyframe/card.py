@@ -25,7 +25,7 @@ from kf_imitation.face.canonical import canonical_region
 from kf_imitation.offline.labels import Labels, load_labels
 from kf_imitation.offline.metrics import FEWEST_KEYFRAMES
 from kf_imitation.paths import share_path
-from training.keyframe.export import write_manifest
+from training.keyframe.manifest_file import write_manifest
 
 Metrics = Mapping[str, Any]
 WIDTH = 100

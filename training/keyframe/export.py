@@ -21,7 +21,6 @@ import argparse
 import copy
 import hashlib
 import json
-import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -34,12 +33,13 @@ import onnx
 import onnxruntime
 import torch
 import yaml
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from training.data.labels import CHANGE_SIZE
 from training.keyframe.flow_graph import GraphFlow
 from training.keyframe.fusion import STATE_NAMES, FrameState, KeyframeNet, normalise
+from training.keyframe.manifest_file import write_manifest
+from training.keyframe.pack import pack_weights
 from training.keyframe.quantise import calibration_crops, prepare, quantise
 
 OPSET = 17
@@ -51,7 +51,6 @@ STORED_TOLERANCE = 2e-2
 # mean difference of the scores (docs/training.md has what that does to the metrics).
 INT8_CHANGE = 0.10
 INT8_SCORE = 0.01
-SMALLEST_PACKED = 2048
 PRECISIONS = ('int8', 'float')
 
 
@@ -254,48 +253,6 @@ def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) ->
     )
 
 
-def pack_weights(model: onnx.ModelProto) -> None:
-    """Replace large float32 weights by int8 or float16 ones that are cast back on loading."""
-    graph = model.graph
-    outputs_first = set()
-    for node in graph.node:
-        transposed = any(a.name == 'transB' and a.i for a in node.attribute)
-        if node.op_type == 'Conv' or (node.op_type == 'Gemm' and transposed):
-            outputs_first.add(node.input[1])
-    kept, new, nodes = [], [], []
-    for weight in graph.initializer:
-        size = math.prod(weight.dims)
-        # What has one dimension are scales and biases: they stay exact.
-        small = size < SMALLEST_PACKED or len(weight.dims) < 2
-        if weight.data_type != TensorProto.FLOAT or small:
-            kept.append(weight)
-            continue
-        value, name = numpy_helper.to_array(weight), weight.name
-        if weight.name in outputs_first and _is_large(value):
-            scale = np.abs(value).reshape(len(value), -1).max(axis=1) / 127
-            scale = np.maximum(scale, 1e-12).reshape(-1, *[1] * (value.ndim - 1))
-            packed = np.rint(value / scale).astype(np.int8)
-            new.append(numpy_helper.from_array(packed, name + '_int8'))
-            new.append(numpy_helper.from_array(scale.astype(np.float32), name + '_scale'))
-            cast = helper.make_node(
-                'Cast', [name + '_int8'], [name + '_float'], to=TensorProto.FLOAT
-            )
-            nodes += [cast, helper.make_node('Mul', [name + '_float', name + '_scale'], [name])]
-        else:
-            new.append(numpy_helper.from_array(value.astype(np.float16), name + '_half'))
-            nodes.append(helper.make_node('Cast', [name + '_half'], [name], to=TensorProto.FLOAT))
-    everything = [*nodes, *graph.node]
-    del graph.node[:], graph.initializer[:]
-    graph.node.extend(everything)
-    graph.initializer.extend([*kept, *new])
-
-
-def _is_large(weight: np.ndarray) -> bool:
-    """Tell ResNet-50's many weights from the motion part's few, which stay finer."""
-    outputs, inputs = weight.shape[:2]
-    return outputs * inputs >= 64 * 256 or (outputs * inputs >= 64 * 64 and weight.ndim == 2)
-
-
 def manifest_entry(
     net: KeyframeNet, file: Path, crop_px: int, measured: dict[str, Any], note: str
 ) -> dict[str, Any]:
@@ -341,15 +298,6 @@ def manifest_entry(
         'note': note,
         'measured': measured,
     }
-
-
-def write_manifest(manifest: Path, name: str, entry: dict[str, Any]) -> None:
-    """Set one entry of the manifest; the others stay as they are."""
-    document = yaml.safe_load(manifest.read_text()) if manifest.exists() else None
-    document = document or {'models': {}}
-    document['models'][name] = entry
-    text = yaml.safe_dump(document, sort_keys=False, width=99, allow_unicode=True)
-    manifest.write_text(text, encoding='utf-8')
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
