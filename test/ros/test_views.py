@@ -188,3 +188,26 @@ def test_every_live_parameter_has_a_range_for_sliders_or_a_choice(start_node, li
     for parameter, told in zip(live, answer.descriptors, strict=True):
         bounds = told.floating_point_range[0]
         assert (bounds.from_value, bounds.to_value) == (parameter.minimum, parameter.maximum)
+
+
+def test_the_table_of_topics_says_what_the_nodes_publish(start_node, listener):
+    from kf_imitation.graph import TOPICS
+
+    own = ('/rosout', '/parameter_events')
+    started = ('keyframe', 'landmarks', 'avatar')
+    for name in started:
+        changes = {'page_port': 0} if name == 'avatar' else {}
+        start_node(node_spec(name, avatar=True), **changes)
+    found = {}
+
+    def all_known():
+        for name, place in listener.node.get_node_names_and_namespaces():
+            if name in started:
+                told = listener.node.get_publisher_names_and_types_by_node(name, place)
+                found.update({topic: kinds for topic, kinds in told if topic not in own})
+        return {'/avatar/image', '/face/markers', '/keyframe/annotated'} <= set(found)
+
+    listener.wait_for(all_known)
+    for topic, kinds in found.items():
+        known = topic if topic in TOPICS else topic.removeprefix('/')
+        assert kinds == [TOPICS[known]], topic
