@@ -107,8 +107,8 @@ class SimulatedServo(ServoFirmware):
 
     def clear(self, key: bytes) -> int:
         """Bring a multi-turn position back into one turn; refused while moving."""
-        moving = abs(velocity_raw(self.physics.speed_rad_s)) > self.registers.get('moving_threshold')
-        if key != CLEAR_KEY or moving:
+        speed = abs(velocity_raw(self.physics.speed_rad_s))
+        if key != CLEAR_KEY or speed > self.registers.get('moving_threshold'):
             return RESULT_FAIL
         self._to_one_turn()
         self.registers.set('goal_position', self._present_tick())  # else it would turn back
