@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import yaml
 
@@ -54,7 +55,6 @@ def folder(tmp_path):
     for shared in ('config', 'models', 'training', 'docs'):
         (tmp_path / shared).symlink_to(ROOT / shared)
     (tmp_path / 'media').mkdir()
-    (tmp_path / 'media' / 'demo.npz').symlink_to(ROOT / 'media' / 'demo.npz')
     source = cv2.VideoCapture(str(ROOT / 'media' / 'demo.mp4'))
     size = int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT))
     clip, code = tmp_path / 'media' / 'demo.mp4', cv2.VideoWriter.fourcc(*'mp4v')
@@ -62,6 +62,10 @@ def folder(tmp_path):
     for _ in range(FRAMES):
         writer.write(source.read()[1])
     writer.release()
+    with np.load(ROOT / 'media' / 'demo.npz') as labels:
+        count = len(labels['valid'])
+        cut = {k: v[:FRAMES] if v.shape[:1] == (count,) else v for k, v in labels.items()}
+    np.savez(tmp_path / 'media' / 'demo.npz', **cut)
     programs = tmp_path / 'bin'
     programs.mkdir()
     python = shlex.quote(sys.executable)
@@ -110,7 +114,7 @@ ALL = [(path, words) for path in TUTORIALS for b in blocks(path) for words in co
 )
 def test_every_command_is_known(path, words):
     program, *rest = words
-    if program == 'kf_imitation':
+    if program == 'kf_imitation' and rest[-1] != '--help':
         build_parser(rest[0]).parse_args(rest)  # leaves with SystemExit at what it does not know
     elif program == 'make':
         targets = re.findall(r'^(\w+):', (ROOT / 'Makefile').read_text('utf-8'), re.MULTILINE)
@@ -120,7 +124,7 @@ def test_every_command_is_known(path, words):
         source = module.with_suffix('.py')
         source = source if source.is_file() else module / '__main__.py'
         code = source.read_text('utf-8')
-        for option in (word for word in rest[2:] if word.startswith('--')):
+        for option in (word for word in rest[2:] if word.startswith('--') and word != '--help'):
             assert f"'{option}'" in code, f'{rest[1]} has no option {option}'
         for config in (word for word in rest if word.endswith('.yaml') and '/' in word):
             assert (ROOT / config).is_file(), config
@@ -133,7 +137,7 @@ def test_every_command_is_known(path, words):
     elif program == 'ros2':
         assert rest[0] == 'topic'
         assert rest[2].strip('/') in (ROOT / 'README.md').read_text('utf-8')
-    elif program != 'python':
+    elif program not in ('python', 'kf_imitation'):
         assert program in PLAIN, f'{program}: say here how it is checked'
 
 
