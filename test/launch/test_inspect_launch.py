@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -89,9 +90,16 @@ def test_views_that_are_asked_for_but_missing_are_all_named_and_nothing_starts(l
     assert 'process started' not in output
 
 
-def test_views_that_are_missing_are_told_and_the_face_is_drawn_all_the_same(launch):
-    process = launch('rviz:=auto')
-    output = read_until(process, 'the face of sim_face: http://127.0.0.1:')
+def free_port():
+    with socket.create_server(('127.0.0.1', 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_views_that_are_missing_are_told_and_the_face_is_drawn_all_the_same(launch, tmp_path):
+    port, params = free_port(), tmp_path / 'mine.yaml'
+    params.write_text(f'avatar: {{ros__parameters: {{page_port: {port}}}}}', encoding='utf-8')
+    process = launch('rviz:=auto', f'params:={params}')
+    output = read_until(process, f'the face of sim_face: http://127.0.0.1:{port}/')
     assert 'rviz: rviz2 is not installed' in output
     rest = interrupt(process)
     assert 'process has finished cleanly' in rest
