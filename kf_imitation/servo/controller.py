@@ -203,7 +203,7 @@ class ServoController(BusCycle):
 
         def check() -> Answer | None:
             if self.state not in (RUNNING, STOPPED):
-                return Answer(False, self.status().sentence)
+                return None  # the bus may come back in time
             alerts = np.flatnonzero(self._present.alert).tolist()
             return recovery.check(self.state == RUNNING, alerts)
 
