@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from kf_imitation.offline import layouts
+from kf_imitation.offline.layouts import Clip
 from training.data.labels import Labels, load_labels
 
 REGION_FACTOR = 1.25
@@ -52,20 +54,28 @@ def face_regions(points_px: np.ndarray) -> np.ndarray:
     return np.concatenate([(low + high) / 2, size[:, None]], axis=1).astype(np.float32)
 
 
-def build(video: Path, out: Path) -> Path:
+def build_clip(clip: Clip, out: Path) -> Path:
+    """Write the cache of a clip of one of the layouts; its name says where it lay."""
+    return build(clip.video, out, clip.key, clip.labels)
+
+
+def build(video: Path, out: Path, name: str = '', labels_file: Path | None = None) -> Path:
     """Write the cache of one clip unless it is there already.
 
     Args:
-        video: with its label file beside it.
+        video: the clip.
         out: folder of the cache.
+        name: of the cached clip; none: the stem.
+        labels_file: none: beside the video.
 
     Returns:
         The array file; the placement in the original frame is in the .json beside it.
     """
-    target = out / f'{video.stem}.npy'
+    target = out / f'{name or video.stem}.npy'
+    labels_file = labels_file or video.with_suffix('.npz')
     if target.exists():
         return target
-    labels = load_labels(video.with_suffix('.npz'))
+    labels = load_labels(labels_file)
     regions = face_regions(labels.points_px[labels.valid])
     reach = regions[:, 2:] * (0.5 + MARGIN)
     low = np.floor((regions[:, :2] - reach).min(axis=0)).astype(int)
@@ -85,9 +95,12 @@ def build(video: Path, out: Path) -> Path:
     if count < len(labels.valid):
         print(f'{video.name}: {len(frames)} frames, {len(labels.valid)} labels')
     out.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_suffix('.tmp.npy')
+    # Processes of one training may build the same clip at once.
+    temporary = target.with_suffix(f'.{os.getpid()}.tmp.npy')
     np.save(temporary, np.stack(frames[:count]))
     placement = {'left': int(left), 'top': int(top), 'scale': scale, 'video': str(video)}
+    if labels_file != video.with_suffix('.npz'):
+        placement['labels'] = str(labels_file)
     target.with_suffix('.json').write_text(json.dumps(placement))
     os.replace(temporary, target)
     return target
@@ -97,7 +110,7 @@ def load(array: Path) -> CachedClip:
     """Open a cached clip; labels are read from beside the video and moved into its pixels."""
     placement = json.loads(array.with_suffix('.json').read_text())
     frames = np.load(array, mmap_mode='r')
-    file = Path(placement['video']).with_suffix('.npz')
+    file = Path(placement.get('labels') or Path(placement['video']).with_suffix('.npz'))
     labels = load_labels(file)
     with np.load(file) as data:
         starts = tuple(int(i) for i in data['starts']) if 'starts' in data else (0,)
@@ -120,12 +133,13 @@ def main() -> None:
     """Build the cache of a folder of clips."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/train'))
+    parser.add_argument('--labels', type=Path, help='label files, mirroring the clips')
     parser.add_argument('--out', type=Path, default=Path('data/clips'))
     arguments = parser.parse_args()
-    videos = sorted(v for v in arguments.clips.glob('*.mp4') if v.with_suffix('.npz').exists())
-    for i, video in enumerate(videos, 1):
-        array = build(video, arguments.out)
-        print(f'{i}/{len(videos)} {array.name} {np.load(array, mmap_mode="r").shape}', flush=True)
+    clips = layouts.find(arguments.clips, arguments.labels, labelled=True)
+    for i, clip in enumerate(clips, 1):
+        array = build_clip(clip, arguments.out)
+        print(f'{i}/{len(clips)} {array.name} {np.load(array, mmap_mode="r").shape}', flush=True)
 
 
 if __name__ == '__main__':

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from training.data.labels import SCORE_SCALE
 from training.keyframe.fastflownet import warp
+from training.keyframe.flow_losses import masked_mean
 
 # Wang, Bovik, Sheikh, Simoncelli: "Image quality assessment: from error visibility to
 # structural similarity" (2004), C1 = (0.01 L)^2 and C2 = (0.03 L)^2, here for images of -2..2.
@@ -28,7 +29,9 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     return top / ((mean_a**2 + mean_b**2 + _C1) * (var_a + var_b + _C2))
 
 
-def photometric_loss(current: Tensor, previous: Tensor, flows: list[Tensor]) -> Tensor:
+def photometric_loss(
+    current: Tensor, previous: Tensor, flows: list[Tensor], seen: list[Tensor] | None = None
+) -> Tensor:
     """Sum over scales of 1 - SSIM between the warped previous frame and the current one.
 
     Formula of the paper: F_wrap(i, j) = F(t-1)(i + u, j + v), loss = sum (1 - SSIM(F_wrap, F(t))).
@@ -38,16 +41,18 @@ def photometric_loss(current: Tensor, previous: Tensor, flows: list[Tensor]) -> 
         current: (B, C, S, S).
         previous: (B, C, S, S).
         flows: (B, 2, S/4, S/4), (B, 2, S/8, S/8) ... in pixels of the images.
+        seen: of each flow, (B, 1, h, w), 0 where the previous frame hides the place.
 
     Returns:
         Scalar.
     """
     total = current.new_zeros(())
-    for flow in flows:
+    for level, flow in enumerate(flows):
         factor = current.shape[-1] // flow.shape[-1] // 2
         now, before = F.avg_pool2d(current, factor), F.avg_pool2d(previous, factor)
         fine = F.interpolate(flow, scale_factor=2, mode='bilinear', align_corners=False)
-        total = total + (1 - ssim(warp(before, fine / factor), now)).mean()
+        apart = 1 - ssim(warp(before, fine / factor), now)
+        total = total + masked_mean(apart, seen[level] if seen is not None else None)
     return total
 
 

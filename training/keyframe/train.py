@@ -21,16 +21,19 @@ import numpy as np
 import torch
 import yaml
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from kf_imitation.errors import KfImitationError
+from kf_imitation.offline import layouts
 from training.data import clip_cache
 from training.data.augment import AugmentSettings
 from training.data.face_mesh import MOTION_POINTS
 from training.data.labels import REFERENCE_FPS, target_score
 from training.data.windows import Batch, SampleSettings, SampleStream
 from training.keyframe.fastflownet import pool
+from training.keyframe.flow_losses import census_loss, smoothness_loss, visible
 from training.keyframe.fusion import HIDDEN, FrameState, KeyframeNet, change_size, grow, normalise
 from training.keyframe.losses import (
     endpoint_loss,
@@ -42,6 +45,7 @@ from training.keyframe.losses import (
 )
 from training.keyframe.measure import clip_changes, figures, mean_figures, smoothed_score
 
+OCCLUSION = ('none', 'forward_backward')
 SIGMA_S = 0.05
 REACH_S = 0.1
 
@@ -64,6 +68,9 @@ class TrainConfig:
         print_every: steps.
         half: convolutions in bfloat16 where precision allows it.
         seed: of weights and samples.
+        flow_scales: finest flows that the losses without truth look at (ssim, census, smoothness).
+        flow_every: they look at every so many pairs of a batch.
+        occlusion: none; or forward_backward, which leaves out what the previous frame hides.
     """
 
     network: dict[str, Any]
@@ -78,6 +85,13 @@ class TrainConfig:
     print_every: int = 50
     half: bool = True
     seed: int = 1
+    flow_scales: int = 3
+    flow_every: int = 2
+    occlusion: str = 'none'
+
+    def __post_init__(self) -> None:
+        if self.occlusion not in OCCLUSION:
+            raise ValueError(f'occlusion = {self.occlusion!r} must be one of {OCCLUSION}')
 
     @classmethod
     def load(cls, path: Path, overrides: list[str] = ()) -> 'TrainConfig':  # type: ignore[assignment]
@@ -159,11 +173,8 @@ class KeyframeTraining(pl.LightningModule):
         if weight['score']:
             wanted = score_of(change_size(truth)).view(-1)
             terms['score'] = (torch.sigmoid(result.score_logit) - wanted).square().mean()
-        if weight['ssim'] and result.flows:
-            some = slice(None, None, 2)
-            terms['ssim'] = photometric_loss(
-                image[now][some], image[now - 1][some], [f[some] for f in result.flows[:3]]
-            )
+        if result.flows:
+            terms |= self._flow_terms(image, now, state, result.flows)
         if weight['endpoint'] and result.flows and (stills or 'render_now' in batch):
             last = torch.arange(windows * frames, windows * frames + stills)
             terms['endpoint'] = self._endpoint(batch, state.select(last))
@@ -172,6 +183,32 @@ class KeyframeTraining(pl.LightningModule):
             if stills:
                 labels = torch.cat([labels, batch['still_state']])
             terms['expression'] = (state.expression - labels).square().sum(-1).mean()
+        return terms
+
+    def _flow_terms(
+        self, image: Tensor, now: Tensor, state: FrameState, flows: list[Tensor]
+    ) -> dict[str, Tensor]:
+        """Return the losses of flow that need no truth."""
+        weight, some = self.config.loss, slice(None, None, self.config.flow_every)
+        flows = [f[some] for f in flows[: self.config.flow_scales]]
+        current, previous = image[now][some], image[now - 1][some]
+        seen = None
+        if self.config.occlusion == 'forward_backward':
+            with torch.no_grad():
+                a, b = state.select(now[some]), state.select(now[some] - 1)
+                levels = pool(a.stride4, a.stride8), pool(b.stride4, b.stride8)
+                back, _ = self.net.flow_net.match(levels[1], levels[0], self.config.half)
+                seen = [
+                    visible(f, r, image.shape[-1] / f.shape[-1])
+                    for f, r in zip(flows, back, strict=False)
+                ]
+        terms: dict[str, Tensor] = {}
+        if weight.get('ssim'):
+            terms['ssim'] = photometric_loss(current, previous, flows, seen)
+        if weight.get('census'):
+            terms['census'] = census_loss(current, previous, flows, seen)
+        if weight.get('smoothness'):
+            terms['smoothness'] = smoothness_loss(current, flows)
         return terms
 
     def _endpoint(self, batch: Batch, stills: FrameState) -> Tensor:
@@ -206,7 +243,7 @@ class KeyframeTraining(pl.LightningModule):
                 f'step {self.global_step} {self.spent_s / 60:.1f} min rate {rate:.2e} {line}',
                 flush=True,
             )
-            self.log_dict({k: float(np.mean(v)) for k, v in self.terms.items()})
+            self._write({k: float(np.mean(v)) for k, v in self.terms.items()} | {'rate': rate})
             self.terms = {}
         total = [self.config.loss[name] * value for name, value in terms.items()]
         return torch.stack(total).sum()
@@ -244,6 +281,8 @@ class KeyframeTraining(pl.LightningModule):
         now = time.monotonic()
         self.spent_s += min(60.0, now - self._clock)
         self._clock = now
+        if self.trainer.world_size > 1:
+            self._agree()
         decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
         with torch.no_grad():
             mean = list(self.mean_net.parameters())
@@ -257,14 +296,37 @@ class KeyframeTraining(pl.LightningModule):
                 else:
                     a.copy_(b)
         if self.global_step and self.global_step % self.config.validate_every == 0:
-            self.validate()
+            # All processes have the same weights; one measures, the others wait for it.
+            if self.trainer.is_global_zero:
+                self.validate()
+            self.trainer.strategy.barrier()
+
+    def _agree(self) -> None:
+        """Give all processes the same batch statistics and the same clock.
+
+        Gradients are averaged by the launcher's strategy; what else steers a run, the averaged
+        weights and the moment it ends, would drift apart.
+        """
+        floats = [b for b in self.net.buffers() if b.is_floating_point()]
+        clock = torch.tensor([self.spent_s], dtype=torch.float32, device=self.device)
+        flat = torch.cat([*(b.flatten() for b in floats), clock])
+        flat = self.trainer.strategy.reduce(flat, reduce_op='mean')
+        self.spent_s = float(flat[-1])
+        parts = flat[:-1].split([b.numel() for b in floats])
+        for buffer, part in zip(floats, parts, strict=True):
+            buffer.copy_(part.view_as(buffer))
+
+    def _write(self, values: dict[str, float]) -> None:
+        """Add a point to the curves."""
+        for logger in self.loggers:
+            logger.log_metrics(values, self.global_step)
 
     def validate(self) -> dict[str, float]:
         """Measure the averaged weights on the held-out people."""
         start = time.monotonic()
         means = measure_net(self.mean_net, self.validation, self.config.samples().crop_px)
         if self.trainer.training:
-            self.log_dict({f'val_{k}': v for k, v in means.items()})
+            self._write({f'val_{k}': v for k, v in means.items()})
         line = ' '.join(f'{k} {v:.3f}' for k, v in means.items())
         print(f'VAL step {self.global_step} {line} ({time.monotonic() - start:.0f} s)', flush=True)
         self._clock = time.monotonic()
@@ -286,16 +348,17 @@ def measure_net(
     """Return the mean metrics of a network on clips, smoothed as at run time."""
     was_training = net.training
     net.eval()
+    device = next(net.parameters()).device
 
     @torch.no_grad()
     def scorer(crops: np.ndarray) -> np.ndarray:
         rows = []
         for start in range(0, max(1, len(crops) - 1), 40):
-            part = normalise(torch.from_numpy(crops[start : start + 41]))
+            part = normalise(torch.from_numpy(crops[start : start + 41]).to(device))
             state, places = net.see(part.contiguous(memory_format=torch.channels_last))
             now = torch.arange(1, len(part))
             pair = net.compare(state.select(now), [p[now] for p in places], state.select(now - 1))
-            rows.append(pair.change.numpy())
+            rows.append(pair.change.cpu().numpy())
         return np.concatenate(rows)
 
     found = []
@@ -318,6 +381,7 @@ def main() -> None:
         '--config', type=Path, default=Path('training/keyframe/configs/default.yaml')
     )
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/train'))
+    parser.add_argument('--labels', type=Path, help='label files, mirroring --clips')
     parser.add_argument('--faces', type=Path, default=Path('../shared/data/faces/train.npz'))
     parser.add_argument('--renders', type=Path, default=Path('data/renders/pairs'))
     parser.add_argument('--animated', type=Path, default=Path('data/animated'))
@@ -332,6 +396,8 @@ def main() -> None:
         default=[],
         help='checkpoints whose averaged weights to start from; where they overlap the last wins',
     )
+    parser.add_argument('--devices', default='auto', help='processes or GPUs, as in Lightning')
+    parser.add_argument('--accelerator', default='auto', help='cpu, gpu, as in Lightning')
     parser.add_argument(
         '--set', nargs='*', default=[], help='overrides, like optimiser.rate=0.001'
     )
@@ -342,9 +408,17 @@ def main() -> None:
     pl.seed_everything(config.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / 'config.json').write_text(json.dumps(config.__dict__, indent=1))
-    videos = sorted(v for v in arguments.clips.glob('*.mp4') if v.with_suffix('.npz').exists())
-    clips = [clip_cache.load(clip_cache.build(video, arguments.cache)) for video in videos]
-    train = [c for c in clips if c.stem not in config.hold_out]
+    try:
+        found = layouts.find(arguments.clips, arguments.labels, labelled=True)
+    except KfImitationError as error:
+        parser.exit(2, f'{error}\n')
+    clips = [clip_cache.load(clip_cache.build_clip(clip, arguments.cache)) for clip in found]
+    # Clips are named by stem (or key, in a data set's layout); a person is held out as a whole.
+    held = {c.person for c in found if c.key in config.hold_out or c.person in config.hold_out}
+    kept = {c.key for c in found if c.person not in held}
+    train = [c for c in clips if c.stem in kept]
+    if not train:
+        parser.exit(2, f'{arguments.clips}: hold_out leaves no clip to train on\n')
     samples = config.samples()
     pairs = sum(len(c.frames) - 1 for c in train)
     epoch = max(1, pairs // (samples.windows * (samples.frames - 1)))
@@ -356,32 +430,44 @@ def main() -> None:
     seed = config.seed + (int(resume.stat().st_mtime) if resume.exists() else 0)
     renders = arguments.renders if arguments.renders.exists() else None
     animated = [clip_cache.load(a) for a in sorted(arguments.animated.glob('animated_*.npy'))]
+    devices = arguments.devices if arguments.devices == 'auto' else int(arguments.devices)
+    if devices == 'auto' and not torch.cuda.is_available():
+        devices = 1
+    trainer = pl.Trainer(
+        max_steps=steps,
+        accelerator=arguments.accelerator,
+        devices=devices,
+        # Terms of weight 0 leave parts of the network without a gradient.
+        strategy='auto' if devices == 1 else 'ddp_find_unused_parameters_true',
+        gradient_clip_val=config.optimiser['clip'] or None,
+        callbacks=[
+            ModelCheckpoint(
+                dirpath=arguments.out, save_last=True, save_top_k=0, every_n_train_steps=100
+            )
+        ],
+        logger=[
+            CSVLogger(arguments.out, name='log'),
+            TensorBoardLogger(arguments.out, name='tensorboard'),
+        ],
+        enable_progress_bar=False,
+        log_every_n_steps=50,
+        use_distributed_sampler=False,
+    )
+    # Every process draws other samples.
+    seed += 1_000_003 * trainer.global_rank
     stream = SampleStream(train, faces, samples, seed, renders, animated)
     loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3)
     task = KeyframeTraining(config, steps, arguments.minutes)
-    task.validation = [c for c in clips if c.stem in config.hold_out]
+    task.validation = [c for c in clips if c.stem not in kept]
     for checkpoint in arguments.start:
         weights = torch.load(checkpoint, map_location='cpu', weights_only=False)['state_dict']
         grow(task.net, _under(weights, 'mean_net.'))
         grow(task.point_head, _under(weights, 'point_head.'))
         task.mean_net.load_state_dict(task.net.state_dict())
     print(f'{len(train)} clips, {pairs} pairs, {steps} steps of {epoch} an epoch', flush=True)
-    saver = ModelCheckpoint(
-        dirpath=arguments.out, save_last=True, save_top_k=0, every_n_train_steps=100
-    )
-    trainer = pl.Trainer(
-        max_steps=steps,
-        accelerator='auto',
-        gradient_clip_val=config.optimiser['clip'] or None,
-        callbacks=[saver],
-        logger=CSVLogger(arguments.out, name='log'),
-        enable_progress_bar=False,
-        log_every_n_steps=50,
-        use_distributed_sampler=False,
-    )
     trainer.fit(task, loader, ckpt_path=str(resume) if resume.exists() else None)
     trainer.save_checkpoint(resume)
-    if task.validation:
+    if task.validation and trainer.is_global_zero:
         task.validate()
 
 

@@ -1,0 +1,104 @@
+"""Two CPU processes train together; the run resumes and leaves TensorBoard curves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+pytest.importorskip('lightning')
+
+from fake_faces import fake_points  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+# What each process ends with is written by the process itself.
+PROGRAM = """
+import hashlib, json, sys
+from pathlib import Path
+import training.keyframe.train as train
+
+out = Path(sys.argv.pop(1))
+seen = []
+draw = train.KeyframeTraining.training_step
+def step(self, batch, index):
+    seen.append(hashlib.sha256(batch['crops'].numpy().tobytes()).hexdigest())
+    return draw(self, batch, index)
+train.KeyframeTraining.training_step = step
+def end(self):
+    def digest(net):
+        rows = b''.join(v.cpu().numpy().tobytes() for v in net.state_dict().values())
+        return hashlib.sha256(rows).hexdigest()
+    facts = {'rank': self.global_rank, 'step': self.global_step, 'seen': seen,
+             'mean': digest(self.mean_net), 'net': digest(self.net)}
+    (out / f'rank{self.global_rank}.json').write_text(json.dumps(facts))
+train.KeyframeTraining.on_train_end = end
+train.main()
+"""
+
+
+def write_tree(root):
+    """Small labelled clips of a moving square in VoxCeleb's layout."""
+    for person in ('id10001', 'id10002', 'id10003'):
+        video = root / 'dev' / person / 'v' / '00001.avi'
+        video.parent.mkdir(parents=True)
+        writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*'MJPG'), 30, (192, 192))
+        for i in range(16):
+            image = np.full((192, 192, 3), 60, np.uint8)
+            image[40 + i : 120 + i, 60:130] = 200
+            writer.write(image)
+        writer.release()
+        points = np.zeros((16, 478, 3), np.float32)
+        points[..., :2] = fake_points()
+        np.savez(
+            video.with_suffix('.npz'),
+            blendshapes=np.linspace(0, 1, 16)[:, None].repeat(52, 1).astype(np.float32),
+            names=np.array(['_neutral', *(f'shape{i}' for i in range(51))]),
+            head_pose=np.tile(np.eye(4, dtype=np.float32), (16, 1, 1)),
+            landmarks_q=(points * 16).astype(np.int16),
+            valid=np.ones(16, bool),
+            fps=30.0,
+            size=np.array([192, 192]),
+        )
+
+
+def train(tmp_path, steps, devices):
+    program = tmp_path / 'program.py'
+    program.write_text(PROGRAM)
+    command = [sys.executable, str(program), str(tmp_path)]
+    command += ['--config', 'training/keyframe/configs/lite.yaml', '--threads', '1']
+    command += ['--clips', str(tmp_path / 'clips'), '--cache', str(tmp_path / 'cache')]
+    command += ['--animated', str(tmp_path / 'none'), '--faces', str(tmp_path / 'none.npz')]
+    command += ['--out', str(tmp_path / 'run'), '--accelerator', 'cpu', '--devices', str(devices)]
+    command += ['--set', f'max_steps={steps}', 'data.windows=2', 'data.frames=2', 'half=false']
+    command += ['hold_out=[id10003]', 'data.crop_px=128', 'print_every=1']
+    environment = os.environ | {'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [json.loads(f.read_text()) for f in sorted(tmp_path.glob('rank*.json'))]
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_share_weights_and_not_samples_and_a_run_goes_on(tmp_path):
+    write_tree(tmp_path / 'clips')
+    first = train(tmp_path, 2, 2)
+    assert [r['rank'] for r in first] == [0, 1] and all(r['step'] == 2 for r in first)
+    assert first[0]['mean'] == first[1]['mean'] and first[0]['net'] == first[1]['net']
+    assert not set(first[0]['seen']) & set(first[1]['seen'])
+    second = train(tmp_path, 3, 2)
+    assert all(r['step'] == 3 and len(r['seen']) == 1 for r in second)
+    assert second[0]['mean'] == second[1]['mean'] != first[0]['mean']
+
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    curves = {}
+    for folder in sorted((tmp_path / 'run/tensorboard').iterdir()):
+        events = EventAccumulator(str(folder)).Reload()
+        for tag in events.Tags()['scalars']:
+            curves.setdefault(tag, []).extend(e.step for e in events.Scalars(tag))
+    assert curves['vector'] == [0, 1, 2] and 'rate' in curves
