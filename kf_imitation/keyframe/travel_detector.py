@@ -9,7 +9,7 @@ from kf_imitation.keyframe.spacing import Spacing
 
 # A still face never scores exactly 0; changes below this part of the prominence are noise.
 STILL_SHARE = 0.5
-# `combined`: what is left of a movement counts as a pose of its own from this share of the quantum.
+# `combined`: what is left of a movement is a pose of its own from this share of the quantum on.
 REST_SHARE = 0.3
 
 

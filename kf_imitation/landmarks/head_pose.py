@@ -27,7 +27,7 @@ _MINIMUM_POINTS = 12
 # No face differs from the mean face by more than this turn.
 _LARGEST_CORRECTION_RAD = 0.25
 # How far the model's own reading of yaw, pitch and roll is believed. The points were better on
-# held-out training people: the reading that comes along now counts for nothing (docs/landmarks.md).
+# held-out training people, so the reading counts for nothing as yet (docs/landmarks.md).
 READING_SHARE = np.array([0.0, 0.0, 0.0])
 
 

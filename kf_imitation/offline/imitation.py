@@ -17,7 +17,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +105,7 @@ class Clip:
     readings: Sequence[tuple[Landmarks, HeadPose] | None]
     scores: Sequence[FrameScore]
     differences: Sequence[FrameScore]
-    smoothing: Smoothing = Smoothing()
+    smoothing: Smoothing = field(default_factory=Smoothing)
 
     @property
     def duration_s(self) -> float:

@@ -1,13 +1,13 @@
 """Poses that the servos can reach: what comes too fast is merged, not cut short.
 
-A pose that arrives while a joint is still on its way can do one of two things to that joint. Where
-it leads on in the same direction, the joint goes there at once and the earlier pose is passed on the
-way. Where it turns the joint back, the joint first reaches the peak it was sent to, as far as its
-speed allows within `patience_s`, and turns back then; what came in between is merged into the
-newest pose. A blink between two looks is a blink, and not half of one.
+A pose that arrives while a joint is still on its way can do one of two things to that joint.
+Where it leads on in the same direction, the joint goes there at once and the earlier pose is
+passed on the way. Where it turns the joint back, the joint first reaches the peak it was sent to,
+as far as its speed allows within `patience_s`, and turns back then; what came in between is merged
+into the newest pose. A blink between two looks is a blink, and not half of one.
 
-Pure: the caller gives the time. How long a move takes is estimated from the joint's limits and from
-the speed and delay that `kf_imitation servo selftest` measured.
+Pure: the caller gives the time. How long a move takes is estimated from the joint's limits and
+from the speed and delay that `kf_imitation servo selftest` measured.
 """
 
 from dataclasses import dataclass
