@@ -157,7 +157,7 @@ def test_live_changes_are_checked_by_the_schema(start_node, listener):
     assert not bad.successful
     assert 'detector.prominence' in bad.reason and '3.0' in bad.reason and '1' in bad.reason
     unknown = set_parameter(listener, 'keyframe', text('detector.mode', 'top'))
-    assert unknown.reason == "detector.mode = 'top' must be one of peak, settle, travel"
+    assert unknown.reason == "detector.mode = 'top' must be one of peak, settle, travel, combined"
     fixed = set_parameter(listener, 'keyframe', text('model', 'other'))
     assert not fixed.successful and 'at start only' in fixed.reason
 
