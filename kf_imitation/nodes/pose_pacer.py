@@ -43,6 +43,10 @@ class PosePacer:
         """Poses so far: on time and merged."""
         return self._budget.count()
 
+    def forget(self) -> None:
+        """Hold back what is left of the last pose: a service or a trajectory has taken over."""
+        self._budget.forget()
+
     def close(self) -> None:
         """Send nothing any more."""
         self._node.destroy_timer(self._timer)

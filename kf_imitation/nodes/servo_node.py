@@ -54,7 +54,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._active = False
         self._latched = False
         self._listening: list[Any] = []
-        offer_services(self, lambda: self._head, lambda: self._active)
+        offer_services(self, lambda: self._head, lambda: self._active, self._take_over)
         if self.setting('autostart', bool):
             self.trigger_configure()
             if self.fault is None:
@@ -182,6 +182,13 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
         if refusal := self._head.set_trajectory(*from_trajectory(message), delay_s):
             self._tell(refusal)
+        else:
+            self._take_over()
+
+    def _take_over(self) -> None:
+        """Keep later parts of a pose from moving the head against a newer command."""
+        if self._active:
+            self._poses.forget()
 
     def _tell(self, refusal: str) -> None:
         """Put a refused command into the log; the head counts it and says so in /diagnostics."""

@@ -33,7 +33,10 @@ SERVICES: dict[str, tuple[Any, Act, bool]] = {
 
 
 def offer_services(
-    node: Node, head: Callable[[], Head | None], active: Callable[[], bool]
+    node: Node,
+    head: Callable[[], Head | None],
+    active: Callable[[], bool],
+    take_over: Callable[[], None],
 ) -> None:
     """Make ~/torque (SetBool) and ~/stop, reset, neutral, clear_error, reboot (Trigger).
 
@@ -41,6 +44,7 @@ def offer_services(
         node: that offers them; its executor goes on while an answer is awaited.
         head: returns the one in use; None while the node is not configured.
         active: whether the node is.
+        take_over: called before a service acts, to end what still moves the head.
     """
 
     def offer(name: str, kind: Any, act: Act, needs_active: bool) -> None:
@@ -51,6 +55,7 @@ def offer_services(
             elif needs_active and not active():
                 response.success, response.message = False, 'the servo node is not active'
             else:
+                take_over()
                 result = await _for_ros(act(current, request))
                 response.success, response.message = result.done, f'{name}: {result.sentence}'
                 if not result.done:

@@ -135,6 +135,12 @@ class PoseBudget:
         self._go(free, goal, self._position(now_s), now_s, cut)
         return np.array(self._goal)
 
+    def forget(self) -> None:
+        """Let go of what is waiting: something else than a pose moves the head now."""
+        if np.isfinite(self._waiting).any():
+            self._missed.add(self._newest)
+        self._waiting = np.full(len(self._from), np.nan)
+
     def count(self) -> BudgetCount:
         """What became of the poses so far."""
         merged = len(self._missed)

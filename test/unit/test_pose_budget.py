@@ -59,6 +59,15 @@ def test_what_comes_in_between_is_merged_into_the_newest_pose():
     assert count.share == pytest.approx(2 / 3)
 
 
+def test_a_command_of_another_kind_ends_what_was_waiting():
+    budget = PoseBudget(slow_robot(4.0), patience_s=0.3)
+    budget.push(pose(jaw=0.45), 0.0)
+    budget.push(pose(), 0.05)
+    budget.forget()
+    assert budget.due(1.0) is None
+    assert budget.count().merged == 1
+
+
 def test_the_same_direction_never_waits():
     budget = PoseBudget(slow_robot(1.0), patience_s=1.0)
     budget.push(pose(jaw=0.2), 0.0)
