@@ -1,0 +1,1 @@
+"""Commands that measure: speed, jitter, faults and what bounded delay costs."""
