@@ -27,10 +27,11 @@ VIEWERS = {
 }
 # Says how it was called and with which parameters, then waits for Ctrl-C.
 TELLING = """#!/bin/sh
-trap 'exit 0' INT TERM
+trap 'kill $waiting; exit 0' INT TERM
 for word in "$@"; do test -f "$word" && grep -h 'robot name\\|port:\\|address:' "$word"; done
 echo "called as $0 $@"
-while :; do sleep 0.1; done
+sleep 300 & waiting=$!
+wait $waiting
 """
 
 pytestmark = pytest.mark.timeout(240)
