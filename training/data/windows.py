@@ -110,17 +110,29 @@ class SampleStream(IterableDataset[Batch]):
         renders: Path | None = None,
         animated: Sequence[clip_cache.CachedClip] = (),
     ) -> None:
-        self._settings = settings
-        self._renders = _load_renders(renders) if renders is not None and settings.renders else {}
-        self._seed = seed
-        self._windows = [_prepare(clip, settings.label_sigma_s) for clip in clips]
-        self._animated = [_prepare(clip, settings.label_sigma_s) for clip in animated]
-        self._mirror = mirror_order(clips[0].labels.names)
+        self._windows = [prepare(clip, settings.label_sigma_s) for clip in clips]
+        self._animated = [prepare(clip, settings.label_sigma_s) for clip in animated]
         some = np.concatenate([c.labels.points_px[c.labels.valid][::10] for c in clips])
-        self._mirror_points = face_mesh.mirror_order(some, MOTION_POINTS)
+        order = face_mesh.mirror_order(some, MOTION_POINTS)
+        self._set_up(clips[0].labels.names, order, faces, settings, seed, renders)
         counts = np.array([len(w.state) for w in self._windows], float)
         # Long clips count more, but far less than by their length: people matter, not frames.
         self._chance = counts**0.4 / (counts**0.4).sum()
+
+    def _set_up(
+        self,
+        names: tuple[str, ...],
+        mirror_points: np.ndarray,
+        faces: Path | None,
+        settings: SampleSettings,
+        seed: int,
+        renders: Path | None,
+    ) -> None:
+        self._settings = settings
+        self._renders = _load_renders(renders) if renders is not None and settings.renders else {}
+        self._seed = seed
+        self._mirror = mirror_order(names)
+        self._mirror_points = mirror_points
         self._faces = faces
         if faces is not None and settings.stills:
             self._face_labels = load_labels(faces)
@@ -166,14 +178,17 @@ class SampleStream(IterableDataset[Batch]):
             batch['render_valid'] = torch.from_numpy(np.stack(valid))
         return batch
 
+    def _draw(self, rng: np.random.Generator) -> Window:
+        """Choose what the next window is cut from."""
+        if self._animated and rng.random() < self._settings.animated:
+            return self._animated[int(rng.integers(len(self._animated)))]
+        return self._windows[rng.choice(len(self._windows), p=self._chance)]
+
     def _window(
         self, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         s = self._settings
-        if self._animated and rng.random() < s.animated:
-            window = self._animated[int(rng.integers(len(self._animated)))]
-        else:
-            window = self._windows[rng.choice(len(self._windows), p=self._chance)]
+        window = self._draw(rng)
         gap = 1 + int(rng.choice(len(s.gaps), p=s.gaps))
         gap = max(1, min(gap, (window.longest - 1) // max(1, s.frames - 1)))
         while True:
@@ -243,7 +258,8 @@ class SampleStream(IterableDataset[Batch]):
         return np.concatenate([blendshapes, vectors], axis=1).astype(np.float32)
 
 
-def _prepare(clip: clip_cache.CachedClip, sigma_s: float) -> Window:
+def prepare(clip: clip_cache.CachedClip, sigma_s: float) -> Window:
+    """Smooth the labels of a clip, piece by piece."""
     labels = clip.labels
     count = len(labels.valid)
     points = labels.points_px[:, MOTION_POINTS].reshape(count, -1)
