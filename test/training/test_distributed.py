@@ -18,17 +18,19 @@ from fake_faces import fake_points  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 # What each process ends with is written by the process itself.
 PROGRAM = """
-import hashlib, json, sys
+import hashlib, json, os
 from pathlib import Path
 import training.keyframe.train as train
+from training.keyframe.task import KeyframeTraining
 
-out = Path(sys.argv.pop(1))
+# Not an argument: Lightning starts the other process with the arguments left in sys.argv.
+out = Path(os.environ['FACTS'])
 seen = []
-draw = train.KeyframeTraining.training_step
+draw = KeyframeTraining.training_step
 def step(self, batch, index):
     seen.append(hashlib.sha256(batch['crops'].numpy().tobytes()).hexdigest())
     return draw(self, batch, index)
-train.KeyframeTraining.training_step = step
+KeyframeTraining.training_step = step
 def end(self):
     def digest(net):
         rows = b''.join(v.cpu().numpy().tobytes() for v in net.state_dict().values())
@@ -36,7 +38,7 @@ def end(self):
     facts = {'rank': self.global_rank, 'step': self.global_step, 'seen': seen,
              'mean': digest(self.mean_net), 'net': digest(self.net)}
     (out / f'rank{self.global_rank}.json').write_text(json.dumps(facts))
-train.KeyframeTraining.on_train_end = end
+KeyframeTraining.on_train_end = end
 train.main()
 """
 
@@ -69,14 +71,14 @@ def write_tree(root):
 def train(tmp_path, steps, devices):
     program = tmp_path / 'program.py'
     program.write_text(PROGRAM)
-    command = [sys.executable, str(program), str(tmp_path)]
+    command = [sys.executable, str(program)]
     command += ['--config', 'training/keyframe/configs/lite.yaml', '--threads', '1']
     command += ['--clips', str(tmp_path / 'clips'), '--cache', str(tmp_path / 'cache')]
     command += ['--animated', str(tmp_path / 'none'), '--faces', str(tmp_path / 'none.npz')]
     command += ['--out', str(tmp_path / 'run'), '--accelerator', 'cpu', '--devices', str(devices)]
     command += ['--set', f'max_steps={steps}', 'data.windows=2', 'data.frames=2', 'half=false']
     command += ['hold_out=[id10003]', 'data.crop_px=128', 'print_every=1']
-    environment = os.environ | {'PYTHONPATH': str(ROOT)}
+    environment = os.environ | {'PYTHONPATH': str(ROOT), 'FACTS': str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads(f.read_text()) for f in sorted(tmp_path.glob('rank*.json'))]

@@ -10,9 +10,11 @@ pytest.importorskip('lightning')
 
 from fake_faces import fake_points  # noqa: E402
 
+from kf_imitation.errors import KfImitationError  # noqa: E402
 from training.data import clip_cache, labels  # noqa: E402
 from training.data.augment import OFF, random_flow  # noqa: E402
 from training.data.windows import SampleSettings, SampleStream  # noqa: E402
+from training.keyframe.config import TrainConfig  # noqa: E402
 from training.keyframe.fastflownet import warp  # noqa: E402
 from training.keyframe.losses import (  # noqa: E402
     endpoint_loss,
@@ -24,7 +26,7 @@ from training.keyframe.losses import (  # noqa: E402
     vector_loss,
 )
 from training.keyframe.measure import figures, hold_regions, smoothed_score  # noqa: E402
-from training.keyframe.train import KeyframeTraining, TrainConfig  # noqa: E402
+from training.keyframe.task import KeyframeTraining  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / 'training/keyframe/configs'
@@ -164,6 +166,45 @@ def test_training_on_one_batch_lowers_the_loss(name):
         optimiser.step()
         totals.append(float(total.detach()))
     assert totals[-1] < 0.8 * totals[0]
+
+
+@pytest.mark.timeout(600)
+def test_the_head_of_the_points_learns_where_their_loss_counts():
+    config = small_config('lite', stills=0, augment=OFF.__dict__)
+    config.loss = dict.fromkeys(config.loss, 0.0) | {'points': 1.0}
+    task = KeyframeTraining(config, steps=1)
+    batch = SampleStream([fake_clip(0)], None, config.samples(), 0).batch(np.random.default_rng(0))
+    optimiser = task.configure_optimizers()
+    before = task.point_head.weight.detach().clone()
+    task.losses(batch)['points'].backward()
+    optimiser.step()
+    assert not torch.equal(task.point_head.weight, before)
+
+    # A run without that loss leaves the head out; each resumes from the other's checkpoint.
+    config.loss['points'] = 0.0
+    bare = KeyframeTraining(config, steps=1)
+    bare_optimiser = bare.configure_optimizers()
+    assert not any(
+        p is bare.point_head.weight for g in bare_optimiser.param_groups for p in g['params']
+    )
+    saved = {'spent_s': 3.0, 'optimizer_states': [optimiser.state_dict()]}
+    bare.on_load_checkpoint(saved)
+    bare_optimiser.load_state_dict(saved['optimizer_states'][0])
+    assert bare.spent_s == 3
+    saved = {'spent_s': 3.0, 'optimizer_states': [bare_optimiser.state_dict()]}
+    config.loss['points'] = 1.0
+    task.on_load_checkpoint(saved)
+    optimiser.load_state_dict(saved['optimizer_states'][0])
+    task.losses(batch)['points'].backward()
+    optimiser.step()
+
+
+def test_a_checkpoint_of_another_network_is_refused_by_name():
+    task = KeyframeTraining(small_config('lite'), steps=1)
+    with pytest.raises(KfImitationError, match=r'network .*full.*name another --out'):
+        task.on_load_checkpoint(
+            {'spent_s': 0.0, 'network': task.config.network | {'gradient': 'full?'}}
+        )
 
 
 def test_the_papers_config_is_the_papers_recipe():
