@@ -160,7 +160,7 @@ def test_numbers_below_one_and_a_missing_folder_are_refused():
 
 def test_the_command_line_says_in_one_line_what_is_wrong(tmp_path, capsys):
     assert cli.main(['evaluate', str(tmp_path / 'none'), '--methods', 'dis']) == 2
-    assert 'is not a directory' in capsys.readouterr().err
+    assert 'is neither a file nor a directory' in capsys.readouterr().err
 
 
 def test_every_method_of_the_file_is_complete():
