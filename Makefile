@@ -3,7 +3,8 @@
 # make lint               ruff and mypy
 # make bench              time per frame, rate and jitter of the bus loop
 # make faults             the fault matrix of docs/safety.md
-# make train [CONFIG=…]   train the keyframe model (docs/training.md)
+# make train [CLIPS=DIR LABELS=DIR MINUTES=120 OUT=runs FACES=FILE|none INSTALL=1 ARGS=…]
+#                         train the keyframe models end to end (docs/training.md)
 # make clean              remove .venv and caches
 # Everything is installed into .venv once; a later run starts at once. PYTHON= chooses the
 # interpreter, VENV= the folder.
@@ -11,7 +12,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 TRAINING ?=
-CONFIG ?= training/keyframe/configs/default.yaml
+MINUTES ?= 120
+OUT ?= runs
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Child processes must find the share files of a pip installation (README, Install).
@@ -44,7 +46,9 @@ faults: $(VENV)/.tested
 	$(BIN)/python -m benchmark.faults --markdown docs/safety.md $(ARGS)
 
 train: $(VENV)/.trained
-	$(BIN)/python -m training.keyframe.train --config $(CONFIG) $(ARGS)
+	$(BIN)/python -m training.keyframe.recipe --minutes '$(MINUTES)' --out '$(OUT)' \
+	    $(if $(CLIPS),--clips '$(CLIPS)') $(if $(LABELS),--labels '$(LABELS)') \
+	    $(if $(FACES),--faces '$(FACES)') $(if $(filter 1,$(INSTALL)),--install) $(ARGS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
