@@ -2,6 +2,7 @@
 
 import json
 from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,12 +18,14 @@ from training.data import clip_cache, shards  # noqa: E402
 from training.data.augment import OFF  # noqa: E402
 from training.data.shard_stream import (  # noqa: E402
     ShardStream,
+    check,
     held_clips,
     load_index,
     read_samples,
 )
 from training.data.windows import SampleSettings, SampleStream, prepare  # noqa: E402
 
+CONFIG = Path(__file__).resolve().parents[2] / 'training/keyframe/configs/lite.yaml'
 SETTINGS = SampleSettings(crop_px=64, windows=2, frames=4, stills=0, augment=OFF)
 
 
@@ -104,7 +107,7 @@ def test_held_out_people_come_back_whole_and_are_in_no_training_shard(clips, tmp
     np.testing.assert_array_equal(held.labels.blendshapes, clip.labels.blendshapes)
     assert held.starts == clip.starts and not held.labels.valid[3]
     with pytest.raises(SourceError, match='trains on bert'):
-        ShardStream(tmp_path / 'out', None, SETTINGS, 0, hold_out=['bert'])
+        check(tmp_path / 'out', ['bert', 'carl'])
 
 
 def test_animated_pieces_are_samples_of_their_own(clips, tmp_path):
@@ -178,3 +181,23 @@ def test_the_command_packs_a_folder_and_names_what_is_wrong(tmp_path, capsys):
     with pytest.raises(SystemExit, match='2'):
         shards.main([*options, '--frames', '2', '--workers', '0'])
     assert '--workers 0' in capsys.readouterr().err
+
+
+@pytest.mark.timeout(600)  # starts a loader process, on a busy machine
+def test_a_training_reads_shards(clips, tmp_path, monkeypatch, capsys):
+    pytest.importorskip('lightning')
+    from training.keyframe import train
+
+    packed(clips, tmp_path / 'out')
+    words = ['train', '--config', str(CONFIG), '--shards', str(tmp_path / 'out')]
+    words += [f'--{k}={tmp_path / "none"}' for k in ('faces', 'renders', 'animated', 'clips')]
+    words += ['--out', str(tmp_path / 'run'), '--set', 'max_steps=2', 'data.windows=1']
+    monkeypatch.setattr('sys.argv', [*words, 'data.frames=3', 'half=false', 'hold_out=[carl]'])
+    train.main()
+    assert torch.load(tmp_path / 'run/last.ckpt', weights_only=False)['global_step'] == 2
+    # The held-out person's clip was measured.
+    assert 'VAL step 2' in capsys.readouterr().out
+    monkeypatch.setattr('sys.argv', [*words, 'hold_out=[anna]'])
+    with pytest.raises(SystemExit, match='2'):
+        train.main()
+    assert 'trains on anna' in capsys.readouterr().err

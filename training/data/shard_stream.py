@@ -111,6 +111,22 @@ def load_index(folder: Path) -> dict[str, Any]:
     return dict(index)
 
 
+def check(folder: Path, hold_out: Sequence[str]) -> int:
+    """Return about how many pairs there are to train on.
+
+    Raises:
+        SourceError: no finished set of shards, or one that trains on somebody of hold_out (clips
+            or people).
+    """
+    index = load_index(folder)
+    wrong = sorted({*index['people']['train'], *index['clips']['train']} & set(hold_out))
+    if wrong:
+        raise SourceError(
+            f'{folder} trains on {", ".join(wrong)}, which hold_out keeps back: pack again'
+        )
+    return int(index['frames']['train'])
+
+
 def read_samples(shards: Sequence[Path], names: tuple[str, ...]) -> Iterator[RunSample]:
     """Yield the samples of shards in their order."""
     if not shards:
@@ -166,13 +182,12 @@ class ShardStream(SampleStream):
     Args:
         folder: of training.data.shards.
         faces, settings, seed, renders: as in SampleStream; the seed is that of all processes.
-        hold_out: clips or people who must not be trained on.
         rank: of this process.
         world: number of processes.
         pool: samples in memory.
 
     Raises:
-        SourceError: the folder is no finished set of shards, or trains on somebody of hold_out.
+        SourceError: the folder is no finished set of shards.
     """
 
     def __init__(
@@ -182,28 +197,16 @@ class ShardStream(SampleStream):
         settings: SampleSettings,
         seed: int,
         renders: Path | None = None,
-        hold_out: Sequence[str] = (),
         rank: int = 0,
         world: int = 1,
         pool: int = POOL,
     ) -> None:
         self.index = load_index(folder)
-        seen = {*self.index['people']['train'], *self.index['clips']['train']}
-        if seen & set(hold_out):
-            raise SourceError(
-                f'{folder} trains on {", ".join(sorted(seen & set(hold_out)))}, which hold_out '
-                'keeps back: pack again'
-            )
         self._names = tuple(self.index['names'])
         order = np.array(self.index['mirror_points'])
         self._set_up(self._names, order, faces, settings, seed, renders)
         self._folder, self._rank, self._world, self._size = folder, rank, world, pool
         self._pools: dict[str, _Pool] = {}
-
-    @property
-    def pairs(self) -> int:
-        """Pairs of frames of the clips trained on, about."""
-        return int(self.index['frames']['train'])
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()

@@ -18,7 +18,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kf_imitation.errors import KfImitationError
+from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.offline import layouts
 from training.data import clip_cache
 from training.data.windows import SampleStream
@@ -29,6 +29,28 @@ from training.keyframe.task import KeyframeTraining
 
 def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
+Clips = list[clip_cache.CachedClip]
+
+
+def _data(arguments: argparse.Namespace, hold_out: list[str]) -> tuple[Clips, Clips, int]:
+    """Return the clips to train on (none with shards), those held out, and the pairs."""
+    if arguments.shards:
+        from training.data import shard_stream
+
+        pairs = shard_stream.check(arguments.shards, hold_out)
+        return [], shard_stream.held_clips(arguments.shards), pairs
+    found = layouts.find(arguments.clips, arguments.labels, labelled=True)
+    clips = [clip_cache.load(clip_cache.build_clip(clip, arguments.cache)) for clip in found]
+    # Clips are named by stem (or key, in a data set's layout); a person is held out as a whole.
+    held = {c.person for c in found if c.key in hold_out or c.person in hold_out}
+    kept = {c.key for c in found if c.person not in held}
+    train = [c for c in clips if c.stem in kept]
+    if not train:
+        raise SourceError(f'{arguments.clips}: hold_out leaves no clip to train on')
+    pairs = sum(len(c.frames) - 1 for c in train)
+    return train, [c for c in clips if c.stem not in kept], pairs
 
 
 def main() -> None:
@@ -43,6 +65,9 @@ def main() -> None:
     parser.add_argument('--renders', type=Path, default=Path('data/renders/pairs'))
     parser.add_argument('--animated', type=Path, default=Path('data/animated'))
     parser.add_argument('--cache', type=Path, default=Path('data/clips'))
+    parser.add_argument(
+        '--shards', type=Path, help='of training.data.shards, instead of clips and animated'
+    )
     parser.add_argument('--out', type=Path, default=Path('runs/keyframe_default'))
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--minutes', type=float, default=0.0, help='wall-clock budget of the run')
@@ -66,18 +91,10 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / 'config.json').write_text(json.dumps(config.__dict__, indent=1))
     try:
-        found = layouts.find(arguments.clips, arguments.labels, labelled=True)
+        train, validation, pairs = _data(arguments, config.hold_out)
     except KfImitationError as error:
         parser.exit(2, f'{error}\n')
-    clips = [clip_cache.load(clip_cache.build_clip(clip, arguments.cache)) for clip in found]
-    # Clips are named by stem (or key, in a data set's layout); a person is held out as a whole.
-    held = {c.person for c in found if c.key in config.hold_out or c.person in config.hold_out}
-    kept = {c.key for c in found if c.person not in held}
-    train = [c for c in clips if c.stem in kept]
-    if not train:
-        parser.exit(2, f'{arguments.clips}: hold_out leaves no clip to train on\n')
     samples = config.samples()
-    pairs = sum(len(c.frames) - 1 for c in train)
     epoch = max(1, pairs // (samples.windows * (samples.frames - 1)))
     steps = config.max_steps or epoch * (config.max_epochs or 1)
     faces = arguments.faces if arguments.faces.exists() else None
@@ -112,17 +129,26 @@ def main() -> None:
         use_distributed_sampler=False,
     )
     # Every process draws other samples.
-    seed += 1_000_003 * trainer.global_rank
-    stream = SampleStream(train, faces, samples, seed, renders, animated)
+    rank = trainer.global_rank
+    if arguments.shards:
+        from training.data.shard_stream import ShardStream
+
+        stream: SampleStream = ShardStream(
+            arguments.shards, faces, samples, seed, renders, rank, trainer.world_size
+        )
+    else:
+        seed += 1_000_003 * rank
+        stream = SampleStream(train, faces, samples, seed, renders, animated)
     loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3)
     task = KeyframeTraining(config, steps, arguments.minutes)
-    task.validation = [c for c in clips if c.stem not in kept]
+    task.validation = validation
     for checkpoint in arguments.start:
         weights = torch.load(checkpoint, map_location='cpu', weights_only=False)['state_dict']
         grow(task.net, _under(weights, 'mean_net.'))
         grow(task.point_head, _under(weights, 'point_head.'))
         task.mean_net.load_state_dict(task.net.state_dict())
-    print(f'{len(train)} clips, {pairs} pairs, {steps} steps of {epoch} an epoch', flush=True)
+    source = arguments.shards or f'{len(train)} clips'
+    print(f'{source}, {pairs} pairs, {steps} steps of {epoch} an epoch', flush=True)
     try:
         trainer.fit(task, loader, ckpt_path=str(resume) if resume.exists() else None)
     except KfImitationError as error:
