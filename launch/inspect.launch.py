@@ -177,6 +177,7 @@ def _model(urdf: str, namespace: str) -> list[LaunchDescriptionEntity]:
             package='tf2_ros',
             executable='static_transform_publisher',
             arguments=EYES.split(),
+            output='screen',
         ),
         Node(
             package='robot_state_publisher',
