@@ -120,7 +120,9 @@ def run_rows(
                 'held_out': held(checkpoint),
             }
             save_results(file, results)
-    for row in rows if dev is not None else ():
+    if dev is None:
+        return results
+    for row in rows:
         if 'dev' not in results['rows'][row]:
             results['rows'][row]['dev'] = dev(Path(results['rows'][row]['checkpoint']))
             save_results(file, results)
