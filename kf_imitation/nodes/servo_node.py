@@ -85,13 +85,11 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             return self._refuse(fault)
         self._active = True
         self._poses = PosePacer(self, self._head, self._robot)
-        few = qos.keyframe_topics()
+        few, listen = qos.keyframe_topics(), self.create_subscription
         self._listening = [
-            self.create_subscription(JointState, 'face/expression', self._on_expression, few),
-            self.create_subscription(PolygonStamped, 'face/region', self._on_region, 1),
-            self.create_subscription(
-                JointTrajectory, 'servo/joint_trajectory', self._on_trajectory, few
-            ),
+            listen(JointState, 'face/expression', self._on_expression, few),
+            listen(PolygonStamped, 'face/region', self._on_region, 1),
+            listen(JointTrajectory, 'servo/joint_trajectory', self._on_trajectory, few),
         ]
         for warning in self._head.warnings:
             self.get_logger().warning(warning)
@@ -137,10 +135,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         """Return the bus's figures for the table at the end; None without a bus."""
         if not isinstance(self._head, ServoController):
             return None
-        statistics = self._head.statistics()
-        return BusFigures(
-            statistics.rate_hz, statistics.jitter_p99_ms, statistics.overruns, statistics.errors
-        )
+        s = self._head.statistics()
+        return BusFigures(s.rate_hz, s.jitter_p99_ms, s.overruns, s.errors)
 
     def _refuse(self, fault: KfImitationError) -> TransitionCallbackReturn:
         """Without autostart the reason goes to the log and the node may be tried again."""
@@ -181,9 +177,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         assert self._head is not None
         delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
         if refusal := self._head.set_trajectory(*from_trajectory(message), delay_s):
-            self._tell(refusal)
-        else:
-            self._take_over()
+            return self._tell(refusal)
+        return self._take_over()
 
     def _take_over(self) -> None:
         """Keep later parts of a pose from moving the head against a newer command."""

@@ -11,7 +11,7 @@ from kf_imitation.offline.report_data import ReportData, final_run
 from kf_imitation.offline.report_health import Fault
 
 pytest.importorskip('plotly')
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(150)
 
 FPS, SECONDS = 30, 60
 # A grey square, 1 x 1 px.
@@ -72,7 +72,7 @@ def page_file(tmp_path_factory):
 def opened(browser, page_file):
     context = browser.new_context(offline=True)
     page = context.new_page()
-    page.set_default_timeout(300_000)  # for shared machines; the report aims at 3 s
+    page.set_default_timeout(60_000)  # for shared machines; the report aims at 3 s
     page.problems = []
     page.on('pageerror', lambda error: page.problems.append(str(error)))
     page.on('request', lambda r: page.problems.append(r.url) if 'file:' not in r.url else None)
@@ -282,6 +282,6 @@ def test_a_run_without_keyframes_and_scores_still_opens(browser, tmp_path):
     path.write_text(report.page(data), encoding='utf-8')
     page = browser.new_page()
     page.goto(path.as_uri())
-    page.wait_for_selector('body[data-ready=true]', timeout=300_000)
+    page.wait_for_selector('body[data-ready=true]', timeout=60_000)
     assert (text(page, '#found'), text(page, '#el')) == ('0', '–')
     page.close()
