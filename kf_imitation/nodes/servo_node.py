@@ -119,8 +119,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         """Return what the head says."""
         if self._head is None:
             return OK, 'not configured', {}
-        status = self._head.status()
-        values: dict[str, object] = dict(status.values)
+        values: dict[str, object] = dict((status := self._head.status()).values)
         if self._active:
             count = self._poses.count()
             values |= {'poses on time': count.on_time, 'poses merged': count.merged}
