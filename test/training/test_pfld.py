@@ -6,11 +6,13 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
+from scipy.spatial.transform import Rotation  # noqa: E402
+
 from kf_imitation.mean_face import template  # noqa: E402
 from kf_imitation.wflw import FLIP  # noqa: E402
 from training.landmarks import losses  # noqa: E402
 from training.landmarks.augment import region_matrix, similarity, training_crop  # noqa: E402
-from training.landmarks.data import CACHE_PX, CACHE_SPAN, apply, cut  # noqa: E402
+from training.landmarks.data import BLENDSHAPES, CACHE_PX, CACHE_SPAN, apply, cut  # noqa: E402
 from training.landmarks.model import PFLD, PFLDConfig, PoseBranch  # noqa: E402
 from training.landmarks.train import DEFAULT_CONFIG, Cache, normalise  # noqa: E402
 
@@ -28,18 +30,21 @@ def face_points(px=CACHE_PX, share=0.45):
 
 def test_shapes_and_the_mean_shape_to_start_from(tiny):
     model = PFLD(tiny, torch.from_numpy(template())).eval()
-    points, logits, early = model(torch.zeros(2, 3, 112, 112))
+    points, logits, early, readings = model(torch.zeros(2, 3, 112, 112))
     assert points.shape == (2, 98, 2) and logits.shape == (2, 98)
+    assert readings.shape == (2, 54)
     assert early.shape == (2, tiny.early, 28, 28)
     assert torch.allclose(points[0], torch.from_numpy(template()), atol=0.05)
     assert PoseBranch(tiny)(early).shape == (2, 3)
 
 
 def test_the_deployed_network_is_small_and_the_paper_is_a_flag_away():
-    def count(config):
-        return sum(p.numel() for p in PFLD(config).parameters())
+    def count(config, head=False):
+        named = PFLD(config).named_parameters()
+        return sum(p.numel() for name, p in named if name.startswith('read.') == head)
 
-    assert count(DEFAULT_CONFIG) < 1.5e6
+    # The head that reads the expression came later and has a bound of its own.
+    assert count(DEFAULT_CONFIG) < 1.5e6 and count(DEFAULT_CONFIG, head=True) < 0.5e6
     assert PFLDConfig.paper().early == 64 and count(PFLDConfig.paper()) > count(DEFAULT_CONFIG)
     assert PFLDConfig(**DEFAULT_CONFIG.as_dict()) == DEFAULT_CONFIG
 
@@ -127,7 +132,7 @@ def test_labels_move_with_the_picture():
     points = face_points()
     rng = np.random.default_rng(3)
     for _ in range(10):
-        crop, labels, mirrored, visible = training_crop(
+        crop, labels, mirrored, visible, _ = training_crop(
             rng, dotted(points), points, template(), CACHE_SPAN, dotted(points), clean=True
         )
         assert not mirrored and visible.all()
@@ -141,7 +146,7 @@ def test_disturbed_crops_are_valid_and_mirroring_uses_the_flip_table():
     seen = set()
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        crop, labels, mirrored, visible = training_crop(
+        crop, labels, mirrored, visible, _ = training_crop(
             rng, dotted(points), points, template(), CACHE_SPAN, dotted(points)
         )
         assert crop.shape == (112, 112, 3) and crop.dtype == np.uint8
@@ -168,11 +173,14 @@ def test_the_cached_square_holds_the_region_and_maps_points():
 def test_a_cache_gives_items_and_holds_people_out(tmp_path):
     count = 40
     points = np.repeat(face_points()[None], count, 0)
+    pose = Rotation.from_euler('YXZ', [0.3, 0.1, 0.2]).as_matrix().astype(np.float32)
     np.save(tmp_path / 'crops.npy', np.repeat(dotted(points[0])[None], count, 0))
     np.savez(
         tmp_path / 'labels.npz',
         points=points,
         angles=np.tile(np.float32([0.3, 0.1, 0.2]), (count, 1)),
+        rotation=np.repeat(pose[None], count, 0),
+        blendshapes=np.zeros((count, len(BLENDSHAPES)), np.float32),
         state=np.tile(np.float32([0.9, 0.1, 0.0, 1.0]), (count, 1)),
         group=np.array([f'face:{i // 2}' for i in range(count)]),
     )
@@ -184,10 +192,14 @@ def test_a_cache_gives_items_and_holds_people_out(tmp_path):
     assert data.weights().sum() > 0
     turned = set()
     for i in range(count):
-        crop, _, angles, state, _ = data[i]
+        crop, _, angles, state, _, _ = data[i]
         turned.add((bool(angles[0] < 0), bool(state[0] < state[1])))
-        assert angles[1] == np.float32(0.1)
+        # Turning the picture turns yaw into pitch, but not the face away from the viewer.
+        away = np.cos(angles[0]) * np.cos(angles[1])
+        assert away == pytest.approx(np.cos(0.3) * np.cos(0.1), abs=1e-5)
     assert turned == {(False, False), (True, True)}
+    data.clean = True
+    assert data[0][2] == pytest.approx([0.3, 0.1, 0.2], abs=0.05)
     scaled = normalise(torch.from_numpy(crop)[None])
     assert scaled.shape == (1, 3, 112, 112) and float(scaled.abs().max()) <= 1
 
@@ -200,7 +212,7 @@ def test_a_step_of_training_lowers_the_loss(tiny):
     crops = torch.rand(2, 3, 112, 112) * 2 - 1
     first = None
     for _ in range(12):
-        points, _, _ = model(crops)
+        points, _, _, _ = model(crops)
         loss = losses.wing_loss(points, truth.expand(2, -1, -1), torch.ones(2), torch.ones(2, 98))
         first = first or float(loss.detach())
         optimiser.zero_grad()
