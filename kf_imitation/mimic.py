@@ -1,7 +1,6 @@
 """`kf_imitation mimic`: the whole graph in one process, with progress and a table at the end."""
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping
 from threading import Event
@@ -12,10 +11,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from kf_imitation.errors import KfImitationError
 from kf_imitation.graph import RunOptions, build_graph
 from kf_imitation.run_report import BusFigures, RunFigures, run_table
-from kf_imitation.transport import apply_defaults
+from kf_imitation.transport import apply_defaults, quiet_logging, ros_needed
 
 if TYPE_CHECKING:
     from kf_imitation.nodes.composition import Composition
@@ -73,17 +71,10 @@ def run(args: argparse.Namespace) -> int:
     options = RunOptions(**{name: getattr(args, name) for name in names})
     graph = build_graph(options)
     apply_defaults()
-    os.environ.setdefault('RCUTILS_LOGGING_USE_STDOUT', '0')
-    os.environ.setdefault('RCUTILS_CONSOLE_OUTPUT_FORMAT', '{name}: {message}')
-    try:
+    quiet_logging()
+    with ros_needed():
         from kf_imitation.nodes.composition import Composition
         from kf_imitation.nodes.node_main import catch_stop_signals
-    except ModuleNotFoundError as error:
-        if (error.name or '').split('.')[0] == 'kf_imitation':
-            raise
-        raise KfImitationError(
-            f'ROS 2 is missing ({error.name}): source its setup file, or pip install ".[ros]"'
-        ) from error
     stop = Event()
     catch_stop_signals(stop)
     with Composition(graph) as composition:

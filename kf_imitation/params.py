@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kf_imitation.data_types import CHANNELS
 from kf_imitation.errors import ConfigError
+from kf_imitation.yaml_file import read_yaml
 
 Value = bool | int | float | str | list[str]
 
@@ -357,12 +356,7 @@ def load_file(path: Path) -> dict[str, dict[str, Any]]:
     Raises:
         ConfigError: with every fault of the file.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ConfigError(str(path), [f'cannot be read: {error.strerror}']) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f'is not YAML: {error}']) from error
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(str(path), ['must be a mapping of node names'])
     faults: list[str] = []

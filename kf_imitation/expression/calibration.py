@@ -13,6 +13,7 @@ from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
 from kf_imitation.expression import channel_weights as table
 from kf_imitation.expression.channels import IS_ANGLE, per_channel
+from kf_imitation.yaml_file import read_yaml
 
 Levels = NDArray[np.float64]
 
@@ -128,12 +129,7 @@ class Calibration:
         Raises:
             ConfigError: with every fault: key, value, rule.
         """
-        try:
-            document = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-        except OSError as error:
-            raise ConfigError(str(path), [f'cannot be read: {error.strerror}']) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ConfigError(str(path), [f'is not YAML: {error}']) from error
+        document = read_yaml(Path(path))
         faults, neutral, extreme, person = _check(document)
         if faults:
             raise ConfigError(str(path), faults)

@@ -6,8 +6,7 @@ from dataclasses import replace
 from threading import Event, Thread
 from typing import Any
 
-from geometry_msgs.msg import PolygonStamped
-from sensor_msgs.msg import CameraInfo, Image, JointState
+from sensor_msgs.msg import CameraInfo, Image
 
 from kf_imitation.camera.frame_source import FrameSource, SourceSettings
 from kf_imitation.camera.sources import open_source
@@ -15,8 +14,8 @@ from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError
 from kf_imitation.graph import INPUTS
 from kf_imitation.nodes import qos
-from kf_imitation.nodes.conversions import to_camera_info, to_image, to_ns
-from kf_imitation.nodes.flow_control import FlowControl
+from kf_imitation.nodes.conversions import to_camera_info, to_image
+from kf_imitation.nodes.frame_flow import follow_frames, frame_flow
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.params import Value
@@ -56,13 +55,13 @@ class CameraNode(KfNode):
         self._realtime = self.setting('realtime', bool)
         self._frame_id = self.setting('frame_id', str)
         self._stop = Event()
-        self._flow = FlowControl(self.setting('max_in_flight', int), self._lost)
+        self._flow = frame_flow(self)
         self._state = 'starting'
         profile = qos.frame_publisher(self._lossless)
         self._images = self.create_publisher(Image, 'image_raw', profile)
         self._infos = self.create_publisher(CameraInfo, 'camera_info', profile)
         if self._lossless:
-            self._listen()
+            follow_frames(self, self._flow)
         self._source = source or open_source(source_spec(self.setting('source', str)), self._ask())
         self._base_ns: int | None = None
         self._thread = Thread(target=self._capture, name='capture', daemon=True)
@@ -133,26 +132,6 @@ class CameraNode(KfNode):
             else:
                 self.ledger.observe('camera late', (now_ns - due_ns) * 1e-9)
         return replace(frame, stamp_ns=due_ns)
-
-    def _listen(self) -> None:
-        """Follow what becomes of the frames."""
-        profile = qos.per_frame_subscription()
-        self.create_subscription(
-            PolygonStamped,
-            'face/region',
-            lambda message: self._flow.taken_in(to_ns(message.header.stamp)),
-            profile,
-        )
-        self.create_subscription(
-            JointState,
-            'keyframe/explanation',
-            lambda message: self._flow.explained(to_ns(message.header.stamp)),
-            profile,
-        )
-
-    def _lost(self, count: int) -> None:
-        self.ledger.add('frames lost on the way', count)
-        self.get_logger().warning(f'{count} frames are not answered; the keyframe node is gone')
 
     def _publish(self, frame: Frame) -> None:
         with self.ledger.timed('camera publish'):

@@ -6,17 +6,15 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-from geometry_msgs.msg import PolygonStamped
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import JointState
 
 from kf_imitation.bag_files import open_reader
 from kf_imitation.errors import BagError, ConfigError, KfImitationError
 from kf_imitation.graph import INPUTS
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.bag_images import ImagePublisher
-from kf_imitation.nodes.conversions import to_ns, to_time
-from kf_imitation.nodes.flow_control import FlowControl
+from kf_imitation.nodes.conversions import to_time
+from kf_imitation.nodes.frame_flow import follow_frames, frame_flow
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import message_class
@@ -52,7 +50,7 @@ class PlayerNode(KfNode):
         if not path:
             raise ConfigError('player', ["bag = '' must name a bag"])
         self._stop = Event()
-        self._flow = FlowControl(self.setting('max_in_flight', int), self._lost)
+        self._flow = frame_flow(self)
         self._image = self.setting('image', str)
         self._lossless = self.setting('lossless', bool) and bool(self._image)
         self._state = 'starting'
@@ -70,7 +68,7 @@ class PlayerNode(KfNode):
         self._tick_s = 1 / clock_hz if clock_hz else 0.1
         self._clocks = self.create_publisher(Clock, CLOCK, 10) if clock_hz else None
         if self._lossless:
-            self._listen()
+            follow_frames(self, self._flow)
         self._thread = Thread(target=self._run, name='player', daemon=True)
         self._thread.start()
 
@@ -158,25 +156,6 @@ class PlayerNode(KfNode):
     def _tell_time(self, stamp_ns: int) -> None:
         if self._clocks is not None:
             self._clocks.publish(Clock(clock=to_time(stamp_ns)))
-
-    def _listen(self) -> None:
-        profile = qos.per_frame_subscription()
-        self.create_subscription(
-            PolygonStamped,
-            'face/region',
-            lambda message: self._flow.taken_in(to_ns(message.header.stamp)),
-            profile,
-        )
-        self.create_subscription(
-            JointState,
-            'keyframe/explanation',
-            lambda message: self._flow.explained(to_ns(message.header.stamp)),
-            profile,
-        )
-
-    def _lost(self, count: int) -> None:
-        self.ledger.add('frames lost on the way', count)
-        self.get_logger().warning(f'{count} frames are not answered; the keyframe node is gone')
 
     def _wait_for_listeners(self) -> None:
         self._state = 'waiting for listeners before playing'

@@ -3,14 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from kf_imitation.errors import ConfigError
 from kf_imitation.paths import share_path
 from kf_imitation.robot_config.checks import cross_faults, duplicates
 from kf_imitation.robot_config.model import RobotConfig
 from kf_imitation.robot_config.reader import read_robot
 from kf_imitation.robot_config.section import Section
+from kf_imitation.yaml_file import read_yaml
 
 
 def load_robot(name_or_path: str) -> RobotConfig:
@@ -28,13 +27,7 @@ def load_robot(name_or_path: str) -> RobotConfig:
         if not path.is_file():
             known = ', '.join(robot_names())
             raise ConfigError(f'robot {name_or_path}', [f'no such robot (known: {known})'])
-    try:
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ConfigError(str(path), [f'cannot be read: {error.strerror}']) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), [f'is not YAML: {error}']) from error
-    return parse_robot(document, str(path))
+    return parse_robot(read_yaml(path), str(path))
 
 
 def robot_names() -> list[str]:
