@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.offline import layouts
@@ -21,7 +20,7 @@ from training.data import clip_cache
 from training.data.clip_cache import CachedClip
 from training.data.labels import smooth, target_score
 from training.keyframe.export import held_out, load_network
-from training.keyframe.fusion import KeyframeNet, normalise
+from training.keyframe.held_out import net_scorer
 from training.keyframe.measure import (
     OnnxScorer,
     PairScorer,
@@ -34,24 +33,6 @@ from training.keyframe.measure import (
 CROP_PX = 128
 # The smoothing of the labels that networks are trained towards [s].
 LABEL_SIGMA_S = 0.03
-
-
-def net_scorer(net: KeyframeNet, batch: int = 40) -> PairScorer:
-    """Return a network as PairScorer."""
-    net.eval()
-
-    @torch.no_grad()
-    def scorer(crops: np.ndarray) -> np.ndarray:
-        rows = [np.zeros((0, 54), np.float32)]
-        for start in range(0, len(crops) - 1, batch):
-            part = normalise(torch.from_numpy(crops[start : start + batch + 1]))
-            state, places = net.see(part.contiguous(memory_format=torch.channels_last))
-            now = torch.arange(1, len(part))
-            pair = net.compare(state.select(now), [p[now] for p in places], state.select(now - 1))
-            rows.append(pair.change.numpy())
-        return np.concatenate(rows)
-
-    return scorer
 
 
 def relative_error(changes: np.ndarray, clip: CachedClip) -> float:

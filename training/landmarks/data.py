@@ -76,27 +76,22 @@ def cut(
         ],
         np.float32,
     )
+    return warp(bgr, matrix, (CACHE_PX, CACHE_PX)), matrix
+
+
+def warp(
+    bgr: NDArray[np.uint8], matrix: NDArray[np.floating], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    """Sample a (H, W, 3) image by the (2, 3) matrix from its pixels to those of the result."""
+    scale = float(np.hypot(*matrix[:, 0]))
     if scale < 0.5:  # area sampling first: plain bilinear would alias
-        factor = 1 / int(1 / scale)
-        bgr = cv2.resize(bgr, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        fine = matrix.copy()
-        fine[:, :2] /= factor
-        crop = cv2.warpAffine(
-            bgr,
-            fine,
-            (CACHE_PX, CACHE_PX),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    else:
-        crop = cv2.warpAffine(
-            bgr,
-            matrix,
-            (CACHE_PX, CACHE_PX),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    return crop, matrix
+        shrink = 1 / int(1 / scale)
+        bgr = cv2.resize(bgr, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        matrix = matrix.copy()
+        matrix[:, :2] /= shrink
+    return cv2.warpAffine(
+        bgr, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def apply(matrix: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -136,6 +131,22 @@ def facing(head_pose: NDArray[np.floating]) -> NDArray[np.float32]:
     return (turn.as_matrix() @ head_pose[:3, :3]).astype(np.float32)
 
 
+def _sample(
+    labels: dict[str, NDArray[np.float32]],
+    i: int,
+    bgr: NDArray[np.uint8],
+    angles: NDArray[np.float32],
+    state: NDArray[np.float32],
+    group: str,
+) -> Sample:
+    """Cut out the face that the mesh of row i lies on."""
+    mesh = labels['landmarks_q'][i, :, :2].astype(np.float32) / 16
+    crop, matrix = cut(bgr, mesh)
+    points = apply(matrix, mesh_to_wflw(mesh))
+    pose = facing(labels['head_pose'][i])
+    return Sample(crop, points, angles, state, _blendshapes(labels, i), pose, group)
+
+
 def clip_samples(clips: Path, stem: str, stride: int) -> list[Sample]:
     """Samples of one clip: every `stride`-th frame, and every frame with a rare state."""
     labels = dict(np.load(clips / f'{stem}.npz'))
@@ -150,20 +161,7 @@ def clip_samples(clips: Path, stem: str, stride: int) -> list[Sample]:
         rare = max(state[:2]) > 0.3 or state[2] > 0.35 or abs(angles[i, 0]) > 0.45
         if not labels['valid'][i] or (i % stride and not (rare and i % 2 == 0)):
             continue
-        mesh = labels['landmarks_q'][i, :, :2].astype(np.float32) / 16
-        crop, matrix = cut(bgr, mesh)
-        points = apply(matrix, mesh_to_wflw(mesh))
-        samples.append(
-            Sample(
-                crop,
-                points,
-                angles[i],
-                state,
-                _blendshapes(labels, i),
-                facing(labels['head_pose'][i]),
-                f'clip:{stem}',
-            )
-        )
+        samples.append(_sample(labels, i, bgr, angles[i], state, f'clip:{stem}'))
     return samples
 
 
@@ -174,21 +172,8 @@ def image_samples(faces: Path, split: str) -> list[Sample]:
     samples = []
     for i, name in enumerate(labels['name']):
         bgr = cv2.imread(str(faces / split / str(name)))
-        mesh = labels['landmarks_q'][i, :, :2].astype(np.float32) / 16
-        crop, matrix = cut(bgr, mesh)
-        points = apply(matrix, mesh_to_wflw(mesh))
         group = f'face:{labels["person"][i]}'
-        samples.append(
-            Sample(
-                crop,
-                points,
-                angles[i],
-                _state(labels, i),
-                _blendshapes(labels, i),
-                facing(labels['head_pose'][i]),
-                group,
-            )
-        )
+        samples.append(_sample(labels, i, bgr, angles[i], _state(labels, i), group))
     return samples
 
 
@@ -234,21 +219,9 @@ def animated_samples(file: Path, stride: int) -> list[Sample]:
         rare = max(state[:2]) > 0.5 or state[2] > 0.35
         if not labels['valid'][i] or (i % stride and not (rare and i % 2 == 0)):
             continue
-        mesh = labels['landmarks_q'][i, :, :2].astype(np.float32) / 16
-        crop, matrix = cut(np.asarray(frame), mesh)
-        points = apply(matrix, mesh_to_wflw(mesh))
         sequence = int(np.searchsorted(labels['starts'], i, side='right'))
-        samples.append(
-            Sample(
-                crop,
-                points,
-                angles[i],
-                state,
-                _blendshapes(labels, i),
-                facing(labels['head_pose'][i]),
-                f'animated:{file.stem}:{sequence}',
-            )
-        )
+        group = f'animated:{file.stem}:{sequence}'
+        samples.append(_sample(labels, i, np.asarray(frame), angles[i], state, group))
     return samples
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.landmarks.eyes import EYE_POINTS, eye_matrix, mirrored_points
-from training.landmarks.data import apply, mesh_to_wflw
+from training.landmarks.data import apply, mesh_to_wflw, warp
 
 ROOM_PX = (112, 72)  # cached patch, width and height; the model sees the middle of it
 # Own side of each reading; In is towards the nose.
@@ -59,18 +59,7 @@ class Patches:
         for side, flip in (('Right', False), ('Left', True)):
             points = picture.points
             matrix = eye_matrix(points, 'left' if flip else 'right', ROOM_PX)
-            bgr = picture.bgr
-            scale = float(np.hypot(*matrix[:, 0]))
-            if scale < 0.5:  # area sampling first: plain bilinear would alias
-                shrink = 1 / int(1 / scale)
-                bgr = cv2.resize(bgr, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-                matrix = matrix.copy()
-                matrix[:, :2] /= shrink
-            patch = cv2.warpAffine(
-                bgr, matrix, ROOM_PX, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-            if scale < 0.5:
-                matrix[:, :2] *= shrink
+            patch = warp(picture.bgr, matrix, ROOM_PX)
             found = apply(matrix, points[list(EYE_POINTS['left' if flip else 'right'])])
             if flip:
                 patch = np.ascontiguousarray(patch[:, ::-1])

@@ -11,20 +11,20 @@ import copy
 import csv
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from kf_imitation.mean_face import template
 from kf_imitation.offline.channel_labels import label_angles
 from training.landmarks import losses
 from training.landmarks.augment import training_crop
 from training.landmarks.data import BLENDSHAPES, CACHE_SPAN
+from training.landmarks.loop import Draws, average_into
 from training.landmarks.model import PFLD, PFLDConfig, PoseBranch
 
 DEFAULT_CONFIG = PFLDConfig(16, 24, 3, 64, 6, 2, 3, 24, 48, 128)
@@ -105,18 +105,6 @@ class Cache(Dataset[Item]):
             if mine.any():
                 weight[mine] *= part / weight[mine].sum()
         return weight
-
-
-class Draws(Sampler[int]):
-    """Endless draws by weight."""
-
-    def __init__(self, indices: NDArray[np.int64], weight: NDArray[np.float64]) -> None:
-        self.indices, self.share = indices, weight / weight.sum()
-
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng(time.time_ns())
-        while True:
-            yield from self.indices[rng.choice(len(self.indices), 4096, p=self.share)].tolist()
 
 
 def normalise(crops: torch.Tensor) -> torch.Tensor:
@@ -246,14 +234,7 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimiser.step()
         step += 1
-        with torch.no_grad():
-            keep = min(0.998, step / (step + 20))
-            for mine, theirs in zip(average.state_dict().values(), model.state_dict().values(),
-                                    strict=True):  # fmt: skip
-                if mine.dtype.is_floating_point:
-                    mine.lerp_(theirs, 1 - keep)
-                else:
-                    mine.copy_(theirs)
+        average_into(average, model, step)
         if step % arguments.every == 0 or done >= 1:
             nme, gap, shape, turn = evaluate(average, data, held_index)
             now = spent + time.monotonic() - begun

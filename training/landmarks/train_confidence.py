@@ -9,7 +9,6 @@ training/landmarks/export.py takes.
 
 import argparse
 import copy
-import time
 from pathlib import Path
 
 import cv2
@@ -18,8 +17,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from training.landmarks import losses
-from training.landmarks.model import PFLD, PFLDConfig
-from training.landmarks.train import Cache, Draws, normalise
+from training.landmarks.heads import features_of, fold_scaling, open_trained
+from training.landmarks.loop import Draws
+from training.landmarks.train import Cache
+
+# Points and what is seen of them in an item of the cache.
+LABELS = (1, 4)
 
 
 def main() -> None:
@@ -35,29 +38,16 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    saved = torch.load(arguments.checkpoint, map_location='cpu', weights_only=False)
-    model = PFLD(PFLDConfig(**saved['config'])).to(memory_format=torch.channels_last).eval()
-    weights = {k: v for k, v in saved['average'].items() if not k.startswith('scale.')}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected and all(name.startswith('sure.') for name in missing)
+    saved, model = open_trained(arguments.checkpoint, 'sure')
     data = Cache(arguments.cache)
     data.cover = 0.6
     index = np.flatnonzero(~data.held_out())
     loader = DataLoader(
         data, arguments.batch, sampler=Draws(index, data.weights()[index]), num_workers=1
     )
-    begun = time.monotonic()
-    rows: list[tuple[torch.Tensor, ...]] = []
-    with torch.no_grad():
-        for crops, truth, _, _, visible in loader:
-            features = model.features(model.early(model.stem(normalise(crops))))
-            rows.append((features, truth, visible))
-            if (
-                len(rows) * arguments.batch >= arguments.samples
-                or time.monotonic() - begun > 60 * arguments.minutes
-            ):
-                break
-    features, truth, visible = (torch.cat(part) for part in zip(*rows, strict=True))
+    features, truth, visible = features_of(
+        model, loader, LABELS, arguments.samples, arguments.minutes
+    )
     with torch.no_grad():
         points = model.points(features).view(-1, 98, 2)
     kept = len(features) // 10
@@ -89,10 +79,7 @@ def main() -> None:
         if value < best:
             best, best_state = value, copy.deepcopy(head.state_dict())
     head.load_state_dict(best_state)
-    with torch.no_grad():  # fold the scaling into the first layer
-        first = head[0]
-        first.bias -= first.weight @ (middle / spread)
-        first.weight /= spread
+    fold_scaling(head[0], middle, spread)
     saved['average'] = model.state_dict()
     torch.save(saved, arguments.out)
 

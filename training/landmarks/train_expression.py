@@ -9,7 +9,6 @@ measured after every epoch. Writes --out, which training/landmarks/export.py tak
 
 import argparse
 import copy
-import time
 from pathlib import Path
 
 import cv2
@@ -20,25 +19,13 @@ from torch.utils.data import DataLoader, Subset
 
 from training.landmarks import losses
 from training.landmarks.data import BLENDSHAPES
-from training.landmarks.model import PFLD, PFLDConfig
-from training.landmarks.train import Cache, Draws, normalise
+from training.landmarks.heads import features_of, fold_scaling, open_trained
+from training.landmarks.loop import Draws
+from training.landmarks.train import Cache
 
+# Blendshapes, angles and state in an item of the cache.
+LABELS = (5, 2, 3)
 SHOWN = ('jawOpen', 'eyeBlinkLeft', 'mouthSmileLeft', 'mouthPucker', 'browInnerUp')
-
-
-@torch.no_grad()
-def features_of(model: PFLD, loader: DataLoader, most: int, minutes: float) -> list[Tensor]:  # type: ignore[type-arg]
-    """Features, blendshapes, angles and state of crops until there are enough."""
-    rows: list[tuple[Tensor, ...]] = []
-    begun = time.monotonic()
-    count = 0
-    for crops, _, angles, state, _, blendshapes in loader:
-        features = model.features(model.early(model.stem(normalise(crops))))
-        rows.append((features, blendshapes, angles, state))
-        count += len(crops)
-        if count >= most or time.monotonic() - begun > 60 * minutes:
-            break
-    return [torch.cat(part) for part in zip(*rows, strict=True)]
 
 
 def fit_of(readings: Tensor, blendshapes: Tensor, angles: Tensor) -> str:
@@ -64,23 +51,19 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    saved = torch.load(arguments.checkpoint, map_location='cpu', weights_only=False)
-    model = PFLD(PFLDConfig(**saved['config'])).to(memory_format=torch.channels_last).eval()
-    weights = {k: v for k, v in saved['average'].items() if not k.startswith(('scale.', 'read.'))}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    assert not unexpected and all(name.split('.')[0] in ('read', 'sure') for name in missing)
+    saved, model = open_trained(arguments.checkpoint, 'read', 'sure', without=('read',))
     data = Cache(arguments.cache)
     data.cover = 0.15
     held = data.held_out()
     index = np.flatnonzero(~held)
     loader = DataLoader(data, 64, sampler=Draws(index, data.weights()[index]), num_workers=1)
     features, blendshapes, angles, state = features_of(
-        model, loader, arguments.samples, arguments.minutes
+        model, loader, LABELS, arguments.samples, arguments.minutes
     )
     data.clean = True
     aside = np.random.default_rng(0).permutation(np.flatnonzero(held))[:800]
     quiet = DataLoader(Subset(data, aside.tolist()), 64)
-    kept = features_of(model, quiet, len(aside), arguments.minutes)
+    kept = features_of(model, quiet, LABELS, len(aside), arguments.minutes)
     print(f'{len(features)} crops, {len(kept[0])} of held-out people', flush=True)
     middle, spread = features.mean(0), features.std(0) + 1e-3
     features, apart = (features - middle) / spread, (kept[0] - middle) / spread
@@ -106,10 +89,7 @@ def main() -> None:
         if value < best:
             best, best_state = value, copy.deepcopy(head.state_dict())
     head.load_state_dict(best_state)
-    with torch.no_grad():  # fold the scaling into the first layer
-        first = head[1]
-        first.bias -= first.weight @ (middle / spread)
-        first.weight /= spread
+    fold_scaling(head[1], middle, spread)
     saved['average'] = model.state_dict()
     torch.save(saved, arguments.out)
 

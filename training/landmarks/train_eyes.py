@@ -9,7 +9,6 @@ import argparse
 import copy
 import csv
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -23,6 +22,7 @@ from kf_imitation.landmarks.eyes import PATCH_PX
 from training.landmarks.data import apply
 from training.landmarks.eye_data import READINGS, ROOM_PX
 from training.landmarks.eye_model import EyeNet, normalise
+from training.landmarks.loop import Draws, average_into
 
 Array = NDArray[np.float32]
 Item = tuple[NDArray[np.uint8], Array, Array, Array]
@@ -114,18 +114,6 @@ def disturb(rng: np.random.Generator, patch: NDArray[np.uint8]) -> NDArray[np.ui
     return patch
 
 
-class Draws(torch.utils.data.Sampler[int]):
-    """Endless draws by weight."""
-
-    def __init__(self, indices: NDArray[np.int64], weight: NDArray[np.float64]) -> None:
-        self.indices, self.share = indices, weight / weight.sum()
-
-    def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng(time.time_ns())
-        while True:
-            yield from self.indices[rng.choice(len(self.indices), 4096, p=self.share)].tolist()
-
-
 def eye_loss(
     points: Tensor, readings: Tensor, truth: Tensor, wanted: Tensor, footage: Tensor
 ) -> Tensor:
@@ -213,14 +201,7 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         total += float(loss.detach())
-        keep = min(0.998, step / (step + 20))
-        with torch.no_grad():
-            for mine, theirs in zip(average.state_dict().values(), model.state_dict().values(),
-                                    strict=True):  # fmt: skip
-                if mine.dtype.is_floating_point:
-                    mine.lerp_(theirs, 1 - keep)
-                else:
-                    mine.copy_(theirs)
+        average_into(average, model, step)
         if step % arguments.every == 0 or done >= 1:
             figures = evaluate(average, data, held_index)
             row = [step, round(time.monotonic() - begun), f'{total / arguments.every:.4f}']

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.landmarks.readings import BLENDSHAPES
 from training.synthetic.appearance import Atlas, Style, unroll
 from training.synthetic.face_model import FaceModel
 
@@ -26,17 +27,7 @@ MIRROR98 = np.array(
     ]
 )
 # The 52 names of the real clips' labels, in their order.
-_NAMES = """
-_neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff
-cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight
-eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight
-eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight
-mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
-mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
-mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
-mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
-"""
-BLENDSHAPE_NAMES = _NAMES.split()
+BLENDSHAPE_NAMES = ['_neutral', *BLENDSHAPES]
 
 
 def to_blendshapes(weights: F32, model: FaceModel) -> F32:
