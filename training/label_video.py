@@ -97,7 +97,7 @@ class Teacher:
 
     Args:
         model: face_landmarker.task.
-        views: 1 or 4.
+        views: the first of ALL_VIEWS; videos are labelled with 1 or 4.
         candidates: faces found in the frame as it is.
     """
 
@@ -125,7 +125,11 @@ class Teacher:
             tracker.close()
 
     def label(
-        self, bgr: np.ndarray, stamp_ms: int, points: np.ndarray | None = None
+        self,
+        bgr: np.ndarray,
+        stamp_ms: int,
+        points: np.ndarray | None = None,
+        every_view: bool = False,
     ) -> dict[str, Any] | None:
         """Label the next frame.
 
@@ -133,6 +137,7 @@ class Teacher:
             bgr: (H, W, 3) uint8.
             stamp_ms: later than the frame before.
             points: (68, 2) of the face that is meant [px]; None: the teacher's first.
+            every_view: a face must be seen in all views, not only in the frame as it is.
 
         Returns:
             blendshapes (52,), names, head_pose (4, 4), landmarks (478, 3) [px]; None: no face.
@@ -153,7 +158,7 @@ class Teacher:
             if points is not None and places:
                 which = _meant(places, _shown(points, view, width, height))
             if which is None:
-                if landmarks is None:
+                if landmarks is None or every_view:
                     return None
                 continue
             if landmarks is None:

@@ -27,9 +27,14 @@ from scipy.spatial.transform import Rotation
 from training.data.face_mesh import RIGID
 from training.data.face_warp import CANVAS_PX, Face, Mesh, eye_distance
 from training.data.labels import Labels, load_labels
+from training.label_video import Teacher, TeacherError, check_teacher
 
 FRAMES = 12
 FPS = 25.0
+# From one sequence to the next; the teacher smooths nothing across so long a time.
+PAUSE_MS = 10_000 + round(1000 * FRAMES / FPS)
+# Around a face before the teacher sees it.
+AIR_PX = 32
 # Camera axes of head poses (x right, y up, z to the viewer) against image axes.
 FLIP = np.diag([1.0, -1.0, -1.0])
 
@@ -166,74 +171,34 @@ def sequences(
         yield np.stack([mesh.draw(points, mouth) for points in moved])
 
 
-class Teacher:
-    """The MediaPipe face landmarker, each frame seen as it is and mirrored.
+def label_sequence(
+    teacher: Teacher, frames: np.ndarray, begin_ms: int
+) -> dict[str, np.ndarray] | None:
+    """Label a sequence, each frame seen as it is and mirrored.
 
     Args:
-        model: face_landmarker.task.
+        teacher: with two views.
+        frames: (T, S, S, 3) uint8 BGR.
+        begin_ms: long after the sequence before, so that nothing is smoothed across.
+
+    Returns:
+        blendshapes (T, 52), head_pose (T, 3, 3), points (T, 478, 2) [px] and names; None if a
+        frame shows no face to the teacher.
     """
-
-    def __init__(self, model: Path) -> None:
-        import mediapipe as mp
-
-        self._mp, vision = mp, mp.tasks.vision
-        options = vision.FaceLandmarkerOptions(
-            base_options=mp.tasks.BaseOptions(model_asset_path=str(model)),
-            running_mode=vision.RunningMode.VIDEO,
-            output_face_blendshapes=True,
-            output_facial_transformation_matrixes=True,
-        )
-        self._views = [vision.FaceLandmarker.create_from_options(options) for _ in range(2)]
-        self._stamp_ms = 0
-
-    def label(self, frames: np.ndarray) -> dict[str, np.ndarray] | None:
-        """Label a sequence.
-
-        Args:
-            frames: (T, S, S, 3) uint8 BGR.
-
-        Returns:
-            The arrays of a label file; None if a frame shows no face to the teacher.
-        """
-        rows: dict[str, list[np.ndarray]] = {'blendshapes': [], 'head_pose': [], 'points': []}
-        # A pause between sequences, so that nothing is smoothed across.
-        self._stamp_ms += 10_000
-        for frame in frames:
-            self._stamp_ms += round(1000 / FPS)
-            found = []
-            for view, image in zip(self._views, (frame, frame[:, ::-1]), strict=True):
-                rgb = np.ascontiguousarray(image[..., ::-1])
-                # The detector wants some air around a face.
-                rgb = cv2.copyMakeBorder(rgb, 32, 32, 32, 32, cv2.BORDER_REPLICATE)
-                picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=rgb)
-                result = view.detect_for_video(picture, self._stamp_ms)
-                if not result.face_landmarks:
-                    return None
-                found.append(result)
-            shapes = [{c.category_name: c.score for c in r.face_blendshapes[0]} for r in found]
-            names = list(shapes[0])
-            other = [_other_side(name) for name in names]
-            mean = [(shapes[0][n] + shapes[1][o]) / 2 for n, o in zip(names, other, strict=True)]
-            rows['blendshapes'].append(np.array(mean, np.float32))
-            poses = [np.array(r.facial_transformation_matrixes[0])[:3, :3] for r in found]
-            mirror = np.diag([-1.0, 1.0, 1.0])
-            pair = Rotation.from_matrix(np.stack([poses[0], mirror @ poses[1] @ mirror]))
-            rows['head_pose'].append(pair.mean().as_matrix().astype(np.float32))
-            size = CANVAS_PX + 64
-            rows['points'].append(
-                np.array(
-                    [(p.x * size - 32.5, p.y * size - 32.5) for p in found[0].face_landmarks[0]]
-                )
-            )
-        out = {key: np.stack(value) for key, value in rows.items()}
-        out['names'] = np.array(names)
-        return out
-
-
-def _other_side(name: str) -> str:
-    if 'Left' in name:
-        return name.replace('Left', 'Right')
-    return name.replace('Right', 'Left')
+    rows = []
+    for i, frame in enumerate(frames, 1):
+        # The detector wants some air around a face.
+        wide = cv2.copyMakeBorder(frame, AIR_PX, AIR_PX, AIR_PX, AIR_PX, cv2.BORDER_REPLICATE)
+        row = teacher.label(wide, begin_ms + i * round(1000 / FPS), every_view=True)
+        if row is None:
+            return None
+        rows.append(row)
+    return {
+        'blendshapes': np.stack([row['blendshapes'] for row in rows]),
+        'head_pose': np.stack([row['head_pose'][:3, :3] for row in rows]),
+        'points': np.stack([row['landmarks'][:, :2] - (AIR_PX + 0.5) for row in rows]),
+        'names': np.array(rows[0]['names']),
+    }
 
 
 def main() -> None:
@@ -264,13 +229,18 @@ def main() -> None:
         rows = [np.hstack(next(drawn)[::3]) for _ in range(8)]
         cv2.imwrite(str(arguments.sheet), np.vstack(rows))
         return
-    teacher = Teacher(arguments.model)
+    try:
+        check_teacher(arguments.model)
+    except TeacherError as error:
+        parser.exit(2, f'{error}\n')
+    teacher = Teacher(arguments.model, views=2)
     frames, rows, begin = [], [], time.monotonic()
     source = sequences(faces, clips, arguments.seed)
     refused = 0
     while len(frames) < arguments.sequences:
         drawn = next(source)
-        labels_of = teacher.label(drawn)
+        begin_ms = (len(frames) + refused + 1) * PAUSE_MS
+        labels_of = label_sequence(teacher, drawn, begin_ms)
         if labels_of is None:
             refused += 1
             continue
@@ -288,7 +258,7 @@ def write_shard(target: Path, frames: list[np.ndarray], rows: list[dict[str, np.
     Args:
         target: without ending; .npy, .json and .npz are written.
         frames: (T, S, S, 3) each.
-        rows: of Teacher.label.
+        rows: of label_sequence.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     points = np.concatenate([r['points'] for r in rows])

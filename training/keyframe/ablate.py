@@ -24,6 +24,7 @@ from kf_imitation.errors import KfImitationError, ModelError, SourceError
 from training.data.clip_cache import CachedClip
 from training.keyframe.export import held_out
 from training.keyframe.measure_held_out import clips_of, measure_file
+from training.keyframe.options import add_data_options
 
 CONFIG = Path('training/keyframe/configs/default.yaml')
 # Overrides (--set) of each row; the first is what the others are compared with.
@@ -198,12 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--start', default='runs/keyframe_lite/last.ckpt', help='or none')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--set', nargs='*', default=[], help='overrides of all rows')
-    parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/train'))
-    parser.add_argument('--labels', type=Path, help='label files, mirroring --clips')
-    parser.add_argument('--cache', type=Path, default=Path('data/clips'))
-    parser.add_argument('--faces', type=Path, default=Path('../shared/data/faces/train.npz'))
-    parser.add_argument('--renders', type=Path, default=Path('data/renders/pairs'))
-    parser.add_argument('--animated', type=Path, default=Path('data/animated'))
+    add_data_options(parser)
     parser.add_argument('--dev', type=Path, default=Path('../shared/data/clips/dev'))
     parser.add_argument('--out', type=Path, default=Path('runs/ablation'))
     parser.add_argument('--threads', type=int, default=1)

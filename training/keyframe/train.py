@@ -24,6 +24,7 @@ from training.data import clip_cache
 from training.data.windows import SampleStream
 from training.keyframe.config import TrainConfig
 from training.keyframe.fusion import grow
+from training.keyframe.options import add_data_options
 from training.keyframe.task import KeyframeTraining
 
 
@@ -59,12 +60,7 @@ def main() -> None:
     parser.add_argument(
         '--config', type=Path, default=Path('training/keyframe/configs/default.yaml')
     )
-    parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/train'))
-    parser.add_argument('--labels', type=Path, help='label files, mirroring --clips')
-    parser.add_argument('--faces', type=Path, default=Path('../shared/data/faces/train.npz'))
-    parser.add_argument('--renders', type=Path, default=Path('data/renders/pairs'))
-    parser.add_argument('--animated', type=Path, default=Path('data/animated'))
-    parser.add_argument('--cache', type=Path, default=Path('data/clips'))
+    add_data_options(parser)
     parser.add_argument(
         '--shards', type=Path, help='of training.data.shards, instead of clips and animated'
     )
