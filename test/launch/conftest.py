@@ -1,9 +1,9 @@
 """Launch files under the real launch system, with small stages in place of the networks."""
 
 import os
-import signal
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import cv2
@@ -33,7 +33,7 @@ def prefix(tmp_path):
 
 
 @pytest.fixture
-def launch_file(prefix, tmp_path):
+def launch_file(prefix, tmp_path, start_process):
     """Start a launch file with its arguments; everything still running at the end is killed."""
     environment = {
         **os.environ,
@@ -43,26 +43,30 @@ def launch_file(prefix, tmp_path):
         'ROS_LOG_DIR': str(tmp_path / 'log'),
         'PYTHONUNBUFFERED': '1',
     }
-    running = []
 
     def start(file, *arguments):
         program = Path(__file__).with_name('run_launch.py')
-        process = subprocess.Popen(
-            [sys.executable, str(program), str(file), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
-        running.append(process)
-        return process
+        command = [sys.executable, str(program), str(file), *arguments]
+        return start_process(command, subprocess.STDOUT, env=environment)
 
-    yield start
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    return start
+
+
+@pytest.fixture
+def declared():
+    """Return what a launch file declares: descriptions by names of arguments."""
+
+    def read(file):
+        from launch.actions import DeclareLaunchArgument
+
+        spec = spec_from_file_location(file.name.removesuffix('.launch.py') + '_launch', file)
+        module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+        entities = module.generate_launch_description().entities
+        arguments = [e for e in entities if isinstance(e, DeclareLaunchArgument)]
+        return {argument.name: argument.description for argument in arguments}
+
+    return read
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ pytest.importorskip('launch', reason='launch is not installed (it comes with ROS
 pytest.importorskip('launch_ros', reason='launch_ros is not installed')
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from launch.actions import DeclareLaunchArgument
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = ROOT / 'launch/inspect.launch.py'
@@ -70,15 +68,12 @@ def interrupt(process):
     return rest
 
 
-def test_every_argument_is_described():
-    spec = spec_from_file_location('inspect_launch', LAUNCH_FILE)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    entities = module.generate_launch_description().entities
-    arguments = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
-    names = {argument.name for argument in arguments}
-    assert {'robot', 'rviz', 'rqt', 'plotjuggler', 'foxglove', 'avatar', 'namespace'} <= names
-    assert all(len(argument.description) > 10 for argument in arguments)
+def test_every_argument_is_described(declared):
+    arguments = declared(LAUNCH_FILE)
+    assert {'robot', 'rviz', 'rqt', 'plotjuggler', 'foxglove', 'avatar', 'namespace'} <= set(
+        arguments
+    )
+    assert all(len(description) > 10 for description in arguments.values())
 
 
 def test_views_that_are_asked_for_but_missing_are_all_named_and_nothing_starts(launch):

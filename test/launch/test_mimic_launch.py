@@ -4,7 +4,6 @@ import os
 import re
 import signal
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ pytest.importorskip('launch', reason='launch is not installed (it comes with ROS
 pytest.importorskip('launch_ros', reason='launch_ros is not installed')
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from launch.actions import DeclareLaunchArgument
 from rosbags.highlevel import AnyReader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,15 +26,10 @@ def launch(launch_file):
     return partial(launch_file, LAUNCH_FILE)
 
 
-def test_every_argument_is_described():
-    spec = spec_from_file_location('mimic_launch', LAUNCH_FILE)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    entities = module.generate_launch_description().entities
-    arguments = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
-    names = {argument.name for argument in arguments}
-    assert {'source', 'robot', 'port', 'rviz', 'record', 'namespace'} <= names
-    assert all(len(argument.description) > 10 for argument in arguments)
+def test_every_argument_is_described(declared):
+    arguments = declared(LAUNCH_FILE)
+    assert {'source', 'robot', 'port', 'rviz', 'record', 'namespace'} <= set(arguments)
+    assert all(len(description) > 10 for description in arguments.values())
 
 
 def test_the_run_ends_with_the_file_and_every_process_ends_cleanly(launch, video, tmp_path):

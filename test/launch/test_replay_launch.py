@@ -4,7 +4,6 @@ import os
 import re
 import signal
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ pytest.importorskip('launch', reason='launch is not installed (it comes with ROS
 pytest.importorskip('launch_ros', reason='launch_ros is not installed')
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from launch.actions import DeclareLaunchArgument
 
 from kf_imitation.data_types import CHANNELS, Expression
 from kf_imitation.offline.bag_messages import BagTopics
@@ -49,15 +47,10 @@ def ended_cleanly(output):
     return sorted(re.findall(r'\[(\w+)_node-\d\]: process has finished cleanly', output))
 
 
-def test_every_argument_is_described():
-    spec = spec_from_file_location('replay_launch', LAUNCH_FILE)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    entities = module.generate_launch_description().entities
-    arguments = [entity for entity in entities if isinstance(entity, DeclareLaunchArgument)]
-    names = {argument.name for argument in arguments}
-    assert {'bag', 'robot', 'rate', 'loop', 'start_offset', 'player'} <= names
-    assert all(len(argument.description) > 10 for argument in arguments)
+def test_every_argument_is_described(declared):
+    arguments = declared(LAUNCH_FILE)
+    assert {'bag', 'robot', 'rate', 'loop', 'start_offset', 'player'} <= set(arguments)
+    assert all(len(description) > 10 for description in arguments.values())
 
 
 def test_a_bag_with_images_goes_through_every_stage_on_its_own_time(launch, image_bag, tmp_path):

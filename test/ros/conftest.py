@@ -48,28 +48,14 @@ def environment(domain, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def start(environment, tmp_path):
+def start(environment, tmp_path, start_process):
     """Start a program of small_program.py; whatever still runs at the end is killed."""
-    running = []
 
     def begin(name: str, *arguments: str, program: Path = PROGRAM) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, str(program), name, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            cwd=tmp_path,
-            start_new_session=True,
-        )
-        running.append(process)
-        return process
+        command = [sys.executable, str(program), name, *arguments]
+        return start_process(command, subprocess.PIPE, env=environment, cwd=tmp_path)
 
-    yield begin
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    return begin
 
 
 @pytest.fixture

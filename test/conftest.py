@@ -1,0 +1,31 @@
+"""What tests of several folders share."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def start_process():
+    """Start processes in groups of their own; what still runs at the end is killed."""
+    running = []
+
+    def begin(command, stderr, **options) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
