@@ -282,12 +282,7 @@ def write_shard(target: Path, frames: list[np.ndarray], rows: list[dict[str, np.
     target.with_suffix('.json').write_text(json.dumps(placement))
     temporary = target.with_suffix('.tmp.npy')
     np.save(temporary, np.concatenate(frames))
-    os.replace(temporary, clip_cache_file(target))
-
-
-def clip_cache_file(target: Path) -> Path:
-    """Return the array file of a shard; `clip_cache.load` opens it."""
-    return target.with_suffix('.npy')
+    os.replace(temporary, target.with_suffix('.npy'))
 
 
 if __name__ == '__main__':
