@@ -208,7 +208,8 @@ def test_the_keyboard_reaches_and_moves_everything(opened):
             opened.keyboard.press('ArrowRight')
             opened.keyboard.press('ArrowRight')
             assert 'Keyframe 3 ' in text(opened, '#why')
-        if name == 'prominence':
+        # Beyond the last stop Tab begins again at the top.
+        if name == 'prominence' and seen.count('prominence') == 1:
             outline = opened.evaluate('getComputedStyle(document.activeElement).outlineStyle')
             assert outline == 'solid'
             opened.keyboard.press('ArrowRight')
