@@ -8,7 +8,8 @@ from kf_imitation.robot_config import RobotConfig, ThermalLimits
 Array = NDArray[np.float64]
 STALL_ERROR_RAD = 0.06  # commanded against present
 STALL_CURRENT_SHARE = 0.7  # of the joint's max_current_a
-STALL_TIME_S = 0.4
+STALL_WAYS_RAD = np.array([[0.02], [0.2]])  # not even so far ...
+STALL_TIMES_S = np.array([[0.2], [0.4]])  # ... in this time: stands still, hardly moves
 STALL_REST_S = 1.5  # first pause, doubles with every stall in a row
 STALL_LONGEST_REST_S = 30.0
 
@@ -16,7 +17,9 @@ STALL_LONGEST_REST_S = 30.0
 class StallGuard:
     """Notices joints that push without moving, and keeps them from pushing for a while.
 
-    A stalled joint takes its present angle as goal; after a pause it may try again.
+    One that lags behind at full current but comes nearer is none of them. A joint that stands
+    still lets go sooner than a slow one, which may be on its way through something soft. A
+    stalled joint takes its present angle as goal; after a pause it may try again.
 
     Attributes:
         resting: (J,) bool, joints in their pause.
@@ -27,7 +30,9 @@ class StallGuard:
     def __init__(self, robot: RobotConfig) -> None:
         joints = len(robot.joints)
         self._current = np.array([STALL_CURRENT_SHARE * j.max_current_a for j in robot.joints])
-        self._pushing_s = np.zeros(joints)
+        # One row per way of stalling: how long a joint has pushed without it, and from where.
+        self._pushing_s = np.zeros((len(STALL_TIMES_S), joints))
+        self._from_rad = np.zeros((len(STALL_TIMES_S), joints))
         self._until_s = np.zeros(joints)
         self._rest_s = np.full(joints, STALL_REST_S)
         self.resting: NDArray[np.bool_] = np.zeros(joints, np.bool_)
@@ -43,19 +48,22 @@ class StallGuard:
         Returns:
             Whether `resting` changed.
         """
-        error = np.abs(commanded_rad - present_rad)
-        pushing = (error > STALL_ERROR_RAD) & (np.abs(current_a) >= self._current)
+        error = commanded_rad - present_rad
+        pushing = (np.abs(error) > STALL_ERROR_RAD) & (np.abs(current_a) >= self._current)
         if self._calm and not pushing.any():
             return False
-        self._pushing_s = np.where(pushing, self._pushing_s + dt_s, 0.0)
-        stalled = (self._pushing_s > STALL_TIME_S) & ~self.resting
+        advance = np.sign(error) * (present_rad - self._from_rad)
+        still = pushing & (advance < STALL_WAYS_RAD)
+        self._pushing_s = np.where(still, self._pushing_s + dt_s, 0.0)
+        self._from_rad = np.where(still, self._from_rad, present_rad)
+        stalled = (self._pushing_s > STALL_TIMES_S).any(axis=0) & ~self.resting
         ended = self.resting & (now_s >= self._until_s)
         calm = ~self.resting & ~pushing & (now_s > self._until_s + 2.0 * STALL_REST_S)
         self._rest_s[calm] = STALL_REST_S
         self.held_rad = np.where(stalled, present_rad, self.held_rad)
         self._until_s = np.where(stalled, now_s + self._rest_s, self._until_s)
         self._rest_s[stalled] = np.minimum(STALL_LONGEST_REST_S, 2.0 * self._rest_s[stalled])
-        self._pushing_s[stalled] = 0.0
+        self._pushing_s[:, stalled] = 0.0
         self.resting = (self.resting | stalled) & ~ended
         self.count += int(stalled.sum())
         waiting = pushing.any() or self.resting.any()

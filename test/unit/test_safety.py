@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from kf_imitation.robot_config import CoupledLimit, ThermalLimits, load_robot
 from kf_imitation.servo.brake import Motion, plan_brake
+from kf_imitation.servo.controller import ServoController
+from kf_imitation.servo.direct_bus import DirectBus
 from kf_imitation.servo.guarded_motion import GuardedMotion
 from kf_imitation.servo.guards import StallGuard, thermal_share
 from kf_imitation.servo.joint_bus import empty_state
 from kf_imitation.servo.safety import CREEP_RAD_S, SafetyLimiter
+from kf_imitation.servo.simulated_bus import simulated_servos
 from kf_imitation.servo.trajectory import MotionPlanner
 
 ROBOT = load_robot('sim_face')
@@ -227,12 +230,49 @@ def test_a_stall_needs_current_error_and_time():
     guard.update(0.0, 1.0, commanded, present, current)
     assert guard.count == 0
     current[0] = 0.6
-    assert not guard.update(1.0, 0.3, commanded, present, current)
-    assert guard.update(1.3, 0.3, commanded, present, current)
+    assert not guard.update(1.0, 0.15, commanded, present, current)
+    assert guard.update(1.15, 0.15, commanded, present, current)
     assert guard.resting.tolist() == [True] + [False] * 11
     assert guard.held_rad[0] == 0.0
     assert guard.update(3.5, 0.01, present, present, current)
     assert not guard.resting.any()
+
+
+def test_a_joint_that_is_slow_has_more_time_than_one_that_stands_still():
+    guard = StallGuard(ROBOT)
+    commanded, present, current = np.full(JOINTS, 0.5), np.zeros(JOINTS), np.zeros(JOINTS)
+    current[:4] = 0.6
+    stalled = {}
+    for cycle in range(1, 61):
+        present[0] += 0.002  # 0.2 rad/s at full current: something soft is in the way
+        present[2] += 0.008  # 0.8 rad/s: lags behind, arrives all the same
+        present[3] -= 0.01  # somebody pulls it the other way
+        guard.update(0.01 * cycle, 0.01, commanded, present, current)
+        for joint in np.flatnonzero(guard.resting).tolist():
+            stalled.setdefault(joint, cycle)
+    assert stalled == {j: pytest.approx(c, abs=1) for j, c in ((0, 41), (1, 21), (3, 21))}
+
+
+@pytest.mark.parametrize('load', [0.0, 0.1, 0.2])
+def test_hard_motion_is_no_stall(load):
+    """All joints from end to end at full speed, with the face's weight on every horn."""
+    now, servos = [0.0], simulated_servos(ROBOT)
+    controller = ServoController(
+        ROBOT, DirectBus(servos), clock=lambda: now[0], hold_s=60.0, pause=lambda _: None
+    )
+    controller.start(threaded=False)
+    for servo in servos:
+        servo.physics.surroundings.load = load
+    moved = np.zeros(JOINTS)
+    for cycle in range(600):
+        if cycle % 60 == 0:
+            goal = controller._motion.limiter.allowed_goal(HIGH if cycle % 120 else LOW)
+            assert not controller.set_goal(goal, cycle + 1)
+        now[0] += PERIOD_S
+        moved = np.maximum(moved, np.abs(controller.step(now[0]).present_rad))
+    assert controller.statistics().stalls == 0
+    assert (moved > 0.1).all()
+    controller.close()
 
 
 def test_repeated_stalls_rest_longer():
