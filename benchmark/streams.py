@@ -5,7 +5,8 @@
 
 Every stream is a head of 1 to 6 joints with random limits and coupled limits (ten streams share a
 head), a random start (some outside the limits), warm servos now and then, and random goals at
-random times, extremes and wild ones among them; now and then the planner proposes nonsense.
+random times, extremes and wild ones among them; now and then a goal is a waypoint that some
+joints pass at any speed and time, and now and then the planner proposes nonsense.
 Commanded positions are judged by finite differences, independent of the code's own checks.
 
 Progress is kept in a file after every chunk; a run that was ended goes on with --resume, unless
@@ -27,13 +28,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kf_imitation.robot_config import CoupledLimit, JointConfig, RobotConfig, ThermalLimits
 from kf_imitation.servo import brake, guarded_motion, guards, safety, trajectory
 from kf_imitation.servo.brake import Motion
 from kf_imitation.servo.guarded_motion import GuardedMotion
 from kf_imitation.servo.joint_bus import empty_state
+from kf_imitation.servo.timed_trajectory import Waypoint
 
+Array = NDArray[np.float64]
+RATES = ('velocity', 'acceleration', 'jerk')
 PERIOD_S = 0.01
 TOLERANCE = 1e-6  # of a limit
 SLACK = 1e-9  # rad, of a difference of positions
@@ -94,6 +99,7 @@ class Head:
 
     Attributes:
         low, high: (J,) limits.
+        rates: (J,) largest speed, acceleration and jerk.
         motion: limiter, planner and guards.
     """
 
@@ -106,10 +112,10 @@ class Head:
             (limit, np.array([limit.terms.get(name, 0.0) for name in robot.names]))
             for limit in robot.coupled_limits
         ]
-        self._rates = [
-            ('velocity', np.array([joint.max_velocity_rad_s for joint in joints])),
-            ('acceleration', np.array([joint.max_acceleration_rad_s2 for joint in joints])),
-            ('jerk', np.array([joint.max_jerk_rad_s3 for joint in joints])),
+        self.rates = [
+            np.array([joint.max_velocity_rad_s for joint in joints]),
+            np.array([joint.max_acceleration_rad_s2 for joint in joints]),
+            np.array([joint.max_jerk_rad_s3 for joint in joints]),
         ]
 
     def exceeded(self, positions: np.ndarray) -> str:
@@ -125,13 +131,24 @@ class Head:
             if (np.diff(beyond) > 1e-7).any():
                 return f'{limit.name} by {np.diff(beyond).max():.2e} rad'
         change = positions
-        for order, (name, bound) in enumerate(self._rates, 1):
+        for order, (name, bound) in enumerate(zip(RATES, self.rates, strict=True), 1):
             change = np.diff(change, axis=0)
             top = (bound * (1.0 + TOLERANCE)) * PERIOD_S**order + SLACK
             if (np.abs(change) > top).any():
                 share = (np.abs(change) / PERIOD_S**order / bound).max()
                 return f'{name} by a factor of {share:.6f}'
         return ''
+
+
+def random_waypoint(rng: np.random.Generator, head: Head, goal: Array, now_s: float) -> Waypoint:
+    """Return a passage of some joints through a goal (J,), at times faster than they may be."""
+    joints = np.flatnonzero(rng.random(len(goal)) < 0.7)
+    if not joints.size:
+        joints = np.arange(len(goal))
+    speed, acceleration = (
+        bound[joints] * rng.uniform(-1.2, 1.2, len(joints)) for bound in head.rates[:2]
+    )
+    return Waypoint(joints, now_s + rng.exponential(0.1), goal[joints], speed, acceleration)
 
 
 def run_stream(head: Head, seed: int) -> np.ndarray:
@@ -153,6 +170,7 @@ def run_stream(head: Head, seed: int) -> np.ndarray:
         goal = rng.uniform(low - 0.1 * width, high + 0.1 * width)
         if rng.random() < 0.3:
             goal = np.where(rng.random(joints) < 0.5, low, high)
+        waypoint = random_waypoint(rng, head, goal, now) if rng.random() < 0.1 else None
         cycles = min(LONGEST_CYCLES, 1 + int(rng.exponential(MEAN_CYCLES)))
         for nonsense in (rng.random(cycles) < 0.02).tolist():
             now += PERIOD_S
@@ -162,7 +180,7 @@ def run_stream(head: Head, seed: int) -> np.ndarray:
                 motion.limiter.step(Motion(*noise))
                 motion.forget_plan()
             else:
-                motion.advance(now, goal, present, temperature)
+                motion.advance(now, goal, present, temperature, waypoint)
             positions.append(motion.limiter.state.position)
     return np.array(positions)
 

@@ -28,6 +28,14 @@ def test_no_stream_exceeds_a_limit():
     assert chunk.replaced > 10  # the limiter had something to do
 
 
+def test_streams_go_through_both_planners():
+    heads = [Head(seed) for seed in range(30)]
+    for seed, head in enumerate(heads):
+        run_stream(head, seed)
+    assert sum(head.motion.planner.plans for head in heads) > 50
+    assert sum(head.motion.passages.plans for head in heads) > 5
+
+
 def test_streams_are_the_same_every_time_alone_or_in_a_chunk():
     alone = run_stream(Head(13), 13)
     head = Head(10)
