@@ -160,7 +160,9 @@ class SafetyLimiter:
         Returns:
             Whether the proposal was taken; the new command is in `state`.
         """
-        taken = proposal is not None and self._reachable(proposal)
+        taken = (
+            proposal is not None and self._reachable(proposal) and self._keeps_speed(proposal)
+        )
         if taken and proposal is not None:
             brake = plan_brake(proposal, self._acceleration, self._jerk)
             taken = self._stays_inside(brake)
@@ -194,6 +196,15 @@ class SafetyLimiter:
         if not self._inside:
             bounds = self._bounds_of_steps(self._velocity * self.speed_share)
         return bool((np.abs(self._steps @ states) <= bounds).all())
+
+    def _keeps_speed(self, new: Motion) -> bool:
+        """Whether the stop from `new` stays below the speed limits.
+
+        Ending an acceleration takes time, in which the speed goes on to v + a|a| / 2j.
+        """
+        a = new.acceleration
+        reached = np.abs(new.velocity + a * np.abs(a) / (2.0 * self._jerk))
+        return bool((reached <= self._velocity * self.speed_share + TOLERANCE).all())
 
     def _bounds_of_steps(self, velocity: Array) -> Array:
         """Return (8, J) what each row of _steps() @ states may be at most."""

@@ -48,6 +48,11 @@ def test_without_the_check_of_stops_positions_are_exceeded(monkeypatch):
     assert faults() & {'position', 'limit'}
 
 
+def test_without_the_check_of_the_speed_of_stops_it_is_exceeded(monkeypatch):
+    monkeypatch.setattr(SafetyLimiter, '_keeps_speed', lambda *_: True)
+    assert 'velocity' in {fault.split()[0] for _, fault in run_chunk(1760, 10).failures}
+
+
 def test_without_the_check_of_steps_speed_acceleration_and_jerk_are_exceeded(monkeypatch):
     monkeypatch.setattr(SafetyLimiter, '_reachable', lambda *_: True)
     assert faults() & {'velocity', 'acceleration', 'jerk'}
