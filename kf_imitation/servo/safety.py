@@ -160,9 +160,7 @@ class SafetyLimiter:
         Returns:
             Whether the proposal was taken; the new command is in `state`.
         """
-        taken = (
-            proposal is not None and self._reachable(proposal) and self._keeps_speed(proposal)
-        )
+        taken = proposal is not None and self._reachable(proposal) and self._keeps_speed(proposal)
         if taken and proposal is not None:
             brake = plan_brake(proposal, self._acceleration, self._jerk)
             taken = self._stays_inside(brake)
