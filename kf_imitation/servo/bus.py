@@ -59,9 +59,12 @@ class ServoBus(Protocol):
 
     Attributes:
         port: what the user calls it.
+        misses: replies that were lost or damaged, though the exchange was repeated with success
+            or is tried again in the next cycle. Asking whether somebody is there does not count.
     """
 
     port: str
+    misses: int
 
     def open(self) -> None:
         """Open the port for this program alone; PortError says why not."""

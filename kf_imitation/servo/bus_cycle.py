@@ -19,6 +19,7 @@ from kf_imitation.servo.cycle import PeriodMeter, ServoCycle
 from kf_imitation.servo.guarded_motion import GuardedMotion
 from kf_imitation.servo.joint_bus import JointBus, empty_state
 from kf_imitation.servo.joint_watch import JointWatch
+from kf_imitation.servo.line_quality import LineQuality
 from kf_imitation.servo.promises import Promises
 from kf_imitation.servo.requests import Requests
 
@@ -86,6 +87,7 @@ class BusCycle:
         self._requests = Requests(self._neutral, hold_s)
         self._promises = Promises()
         self._meter = PeriodMeter(self._period_s)
+        self._line = LineQuality()
         self._unconfirmed: list[str] = []
         self._creeping = np.zeros(len(robot.joints), np.bool_)
         self._now_s = self._fresh_s = self._retry_at_s = 0.0
@@ -110,6 +112,10 @@ class BusCycle:
         elif self.state == STOPPED:
             commanding = self._holds_when_stopped
             fresh = self._stay_stopped()
+        if self.state == RUNNING and not self._watch.reasons:
+            self._line.note(now_s, self._bus.misses)
+        else:
+            self._line.forget(self._bus.misses)
         self._promises.look(now_s)
         self._cycles += 1
         cycle = ServoCycle(

@@ -269,6 +269,7 @@ class ServoController(BusCycle):
             warnings=self._joints.warnings,
             resting=self._motion.stalls.resting.copy(),
             outside=self._motion.limiter.outside,
+            line=self._line.sentence,
             relaxed=self._requests.relaxed,
             scripted=self._requests.running is not None,
             refusal=self._refusal[1],

@@ -13,12 +13,14 @@ class DirectBus:
         port: name for messages.
         servos: by id.
         silent: nobody answers (tests).
+        misses: 0, nothing gets lost here.
     """
 
     def __init__(self, servos: Sequence[SimulatedServo]) -> None:
         self.port = 'direct'
         self.servos = {servo.id: servo for servo in servos}
         self.silent = False
+        self.misses = 0
         self._now_s: float | None = None
 
     def open(self) -> None:

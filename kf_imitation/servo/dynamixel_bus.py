@@ -127,12 +127,14 @@ class DynamixelBus:
     Attributes:
         port: device path.
         baud: bit/s.
+        misses: replies that were lost or damaged (ServoBus).
         fast: fast group reads work; None until the first one decided it.
     """
 
     def __init__(self, port: str, baud: int) -> None:
         self.port = port
         self.baud = baud
+        self.misses = 0
         self.fast: bool | None = None
         self._fast_failures = 0
         self._margin_s = PATIENT_MARGIN_S
@@ -233,6 +235,7 @@ class DynamixelBus:
         with self._guard(GROUP_MARGIN_S):
             result = self._read_group(group)
         if result != COMM_SUCCESS:
+            self.misses += 1
             with self._guard(GROUP_MARGIN_S):
                 self._port.drain()
             raise NoReplyError(
@@ -293,6 +296,7 @@ class DynamixelBus:
                     text = self._handler.getRxPacketError(code)
                     raise DeviceError(f'{what}: {text}', code)
                 return value
+            self.misses += tries > 1
             with self._guard():
                 self._port.drain()
         raise NoReplyError(retry(tries, f'{what}: {self._handler.getTxRxResult(result)}'))

@@ -21,6 +21,7 @@ class Situation:
         unconfirmed: joints whose stop was not read back.
         warnings: of setup.
         resting, outside: (J,) bool.
+        line: what is wrong with the line, '' for nothing.
         relaxed: no command, neutral.
         scripted: a trajectory runs.
         refusal: why the last refused command was; '' if none was.
@@ -35,6 +36,7 @@ class Situation:
     warnings: list[str]
     resting: NDArray[np.bool_]
     outside: NDArray[np.bool_]
+    line: str
     relaxed: bool
     scripted: bool
     refusal: str
@@ -92,6 +94,8 @@ def _sentence(now: Situation, watch: JointWatch) -> tuple[int, str]:
         return WARN, f'{names} is warm and moves less'
     if now.refused_just_now:
         return WARN, f'refused a command: {now.refusal}'
+    if now.line:
+        return WARN, now.line
     if now.scripted:
         return OK, 'following a trajectory'
     return OK, 'at rest in neutral' if now.relaxed else 'following'

@@ -266,6 +266,17 @@ def test_a_pulled_cable_is_noticed_and_motion_goes_on_from_the_measured_pose(rig
     assert present_step(controller.cycles[seen:]) < 0.05
 
 
+@pytest.mark.parametrize('fault', ['lose 0.05', 'crc 0.05'])
+def test_a_poor_line_is_told_and_motion_goes_on(rig, fault):
+    controller = rig.controller(hold_s=60)
+    rig.fault(fault)
+    rig.wait(lambda: 'the line is poor' in controller.status().sentence, 'complaint')
+    assert controller.state == 'running'
+    move(rig, controller, [0.4, -0.5], 1)
+    rig.fault('normal')
+    rig.wait(lambda: controller.status().level == 0, 'return')
+
+
 def test_one_dead_servo_does_not_stop_the_others(rig):
     controller = rig.controller(hold_s=60)
     rig.fault('dead 10')

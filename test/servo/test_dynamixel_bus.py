@@ -102,6 +102,20 @@ def test_a_group_read_with_a_silent_servo_fails_as_a_whole(rig):
         bus.group_read(132, 4, [1, 10])
 
 
+def test_missing_replies_are_counted_unless_somebody_asks_who_is_there(rig):
+    bus = rig.bus()
+    bus.read(1, 7, 1)
+    rig.fault('silence')
+    for exchange in (
+        lambda: bus.read(1, 7, 1),  # three tries
+        lambda: bus.group_read(132, 4, [1, 10]),
+        lambda: bus.ping(1, tries=1),
+    ):
+        with pytest.raises(NoReplyError):
+            exchange()
+    assert bus.misses == 4
+
+
 def test_a_group_write_reaches_all(rig):
     bus = rig.bus()
     bus.group_write(65, {1: b'\x01', 10: b'\x01'})
