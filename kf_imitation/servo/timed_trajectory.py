@@ -136,7 +136,9 @@ class TimedTrajectory:
         nothing = (np.nan,) * len(names)
         self._velocity = np.array([p.velocity_rad_s or nothing for p in points])
         joints = [robot.joints[i] for i in self.joints]
-        self._speed = SPEED_SHARE * np.array([j.max_velocity_rad_s for j in joints])
+        self._top_speed = np.array([j.max_velocity_rad_s for j in joints])
+        self._speed = SPEED_SHARE * self._top_speed
+        self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
         self._push = ACCELERATION_SHARE * np.array([j.max_acceleration_rad_s2 for j in joints])
         self._waypoints: list[Waypoint] = []
 
@@ -154,7 +156,10 @@ class TimedTrajectory:
         velocity[-1] = 0.0
         velocity = np.clip(velocity, -self._speed, self._speed)
         acceleration = PchipInterpolator(times, velocity, axis=0)(times, 1)
-        acceleration = np.clip(acceleration, -self._push, self._push)
+        # No more than can be ended before the joint gets too fast (SafetyLimiter asks for it).
+        push = np.sqrt(2.0 * self._jerk * (self._top_speed - np.abs(velocity)))
+        push = np.minimum(push, self._push)
+        acceleration = np.clip(acceleration, -push, push)
         acceleration[-1] = 0.0
         self._waypoints = [
             Waypoint(self.joints, float(times[i]), position[i], velocity[i], acceleration[i])

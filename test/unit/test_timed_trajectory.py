@@ -1,15 +1,21 @@
 """Trajectories through planner and limiter, on virtual time and simulated servos."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kf_imitation.robot_config import load_robot
+from kf_imitation.servo.brake import Motion
 from kf_imitation.servo.controller import ServoController
 from kf_imitation.servo.direct_bus import DirectBus
 from kf_imitation.servo.simulated_bus import simulated_servos
-from kf_imitation.servo.timed_trajectory import TrajectoryPoint, trajectory_faults
+from kf_imitation.servo.timed_trajectory import (
+    TimedTrajectory,
+    TrajectoryPoint,
+    trajectory_faults,
+)
 
 ROBOT = load_robot('sim_face')
 PERIOD_S = 0.01
@@ -252,3 +258,24 @@ def test_no_trajectory_leads_over_a_limit(seed):
         factors = np.array([limit.terms.get(name, 0.0) for name in ROBOT.names])
         assert (path @ factors).max() <= limit.maximum_rad + 1e-9
     assert_limits_kept(head)
+
+
+def test_a_passage_at_speed_does_not_go_on_to_gain_too_much():
+    joints = tuple(replace(joint, max_jerk_rad_s3=500.0) for joint in ROBOT.joints)
+    robot = replace(ROBOT, joints=joints)
+    points = [
+        TrajectoryPoint(0.2, (-0.5,), (1.0,)),
+        TrajectoryPoint(0.3, (-0.1,), (2.8,)),
+        TrajectoryPoint(0.4, (0.6,), (3.3,)),
+        TrajectoryPoint(1.0, (0.8,), (0.0,)),
+    ]
+    trajectory = TimedTrajectory(robot, ('neck_yaw',), points, 0.0)
+    nothing = np.zeros(12)
+    trajectory.begin(0.0, Motion(nothing, nothing, nothing))
+    pushes = []
+    for now in (0.0, 0.21, 0.31):
+        passed = trajectory.waypoint(now)
+        gained = passed.acceleration_rad_s2**2 / (2.0 * 500.0)
+        assert passed.velocity_rad_s + gained <= robot.joints[YAW].max_velocity_rad_s + 1e-9
+        pushes.append(float(passed.acceleration_rad_s2[0]))
+    assert max(pushes) > 1.0
