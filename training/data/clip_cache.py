@@ -17,8 +17,8 @@ from kf_imitation.offline.layouts import Clip
 from training.data.labels import Labels, load_labels
 
 REGION_FACTOR = 1.25
-# Edge of the median face region in the stored frames: enough for crops of 128 px with jitter.
-REGION_PX = 168
+# Edge of the median face region in the stored frames: enough for crops of 256 px.
+REGION_PX = 256
 # How far around the face regions of the whole clip the stored frames reach.
 MARGIN = 0.3
 

@@ -34,6 +34,7 @@ class SampleSettings:
 
     Attributes:
         crop_px: edge of the crops.
+        still_px: edge of the crops of still faces and renders; 0: crop_px.
         windows: windows in a batch.
         frames: frames of a window; one pair less.
         stills: still faces in a batch.
@@ -48,6 +49,7 @@ class SampleSettings:
     """
 
     crop_px: int = 128
+    still_px: int = 0
     windows: int = 8
     frames: int = 6
     stills: int = 12
@@ -96,9 +98,9 @@ class SampleStream(IterableDataset[Batch]):
         crops (W, T, S, S, 3) uint8; state (W, T, 54) float32 lightly smoothed labels, rotations
         as vectors; points (W, T, P, 2) float32 landmarks MOTION_POINTS of the same smoothness in
         pixels of the crops; frame_s (W,) float32 time between two frames; and with stills
-        still_now, still_before (M, S, S, 3) uint8, still_flow (M, 2, S, S) float32 and
+        still_now, still_before (M, s, s, 3) uint8, still_flow (M, 2, s, s) float32 and
         still_state (M, 54) float32; with renders render_now, render_before, render_flow alike and
-        render_valid (R, S, S) bool.
+        render_valid (R, s, s) bool.
     """
 
     def __init__(
@@ -217,18 +219,19 @@ class SampleStream(IterableDataset[Batch]):
 
     def _still(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         s = self._settings
+        size = s.still_px or s.crop_px
         i = int(rng.integers(len(self._face_images)))
         mirrored = rng.random() < s.mirror
-        matrix, angle = crop_matrix(self._face_regions[i], s.crop_px, rng, s.augment, mirrored)
-        flow = random_flow(rng, s.crop_px)
+        matrix, angle = crop_matrix(self._face_regions[i], size, rng, s.augment, mirrored)
+        flow = random_flow(rng, size)
         image = self._face_images[i]
-        before = cut(image, matrix, s.crop_px)
+        before = cut(image, matrix, size)
         # now(x) = before(x + flow(x)), both sampled from the image: the flow is exact.
-        y, x = np.mgrid[0 : s.crop_px, 0 : s.crop_px].astype(np.float32)
+        y, x = np.mgrid[0 : size, 0 : size].astype(np.float32)
         place = np.stack([x, y], axis=-1) + flow
         place = (place @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
         now = cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        look = Appearance(rng, s.augment, s.crop_px)
+        look = Appearance(rng, s.augment, size)
         labels = self._face_labels
         matrices = Rotation.from_rotvec(labels.rotation[i : i + 1]).as_matrix()
         state = self._turned(labels.blendshapes[i : i + 1], matrices, angle, mirrored)
@@ -243,7 +246,7 @@ class SampleStream(IterableDataset[Batch]):
         if rng.random() < s.mirror:
             now, before, valid = now[:, ::-1], before[:, ::-1], valid[:, ::-1]
             flow = flow[:, ::-1] * np.array([-1, 1], np.float32)
-        look = Appearance(rng, s.augment, s.crop_px)
+        look = Appearance(rng, s.augment, s.still_px or s.crop_px)
         return look.apply(now), look.apply(before), np.ascontiguousarray(flow), valid.copy()
 
     def _turned(

@@ -23,6 +23,7 @@ class TrainConfig:
         loss: weights of the joint loss; a term of weight 0 is not computed.
         optimiser: kind (adamw, sgd), rate, weight_decay, warmup_steps, clip, schedule (cosine,
             constant).
+        frozen: beginnings of names of weights that stay as they began, like `parts.`.
         ema: decay of the averaged weights that are validated and exported; 0 for none.
         max_steps: length of the run; or
         max_epochs: the same in passes over the training frames.
@@ -40,6 +41,7 @@ class TrainConfig:
     loss: dict[str, float]
     optimiser: dict[str, Any]
     hold_out: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
     ema: float = 0.998
     max_steps: int | None = None
     max_epochs: int | None = None

@@ -68,11 +68,15 @@ class StreamingStep(nn.Module):
     def __init__(self, net: KeyframeNet, crop_px: int, gain: float = 1.0) -> None:
         super().__init__()
         self.net, self.crop_px, self.gain = net, crop_px, gain
+        # With parts, motion is measured at half the size of the crop.
+        self.shrink = 2 if net.use_parts else 1
+        motion_px = crop_px // self.shrink
         shapes = {
-            'state_stride4': (1, 32, crop_px // 4, crop_px // 4),
-            'state_stride8': (1, 64, crop_px // 8, crop_px // 8),
-            'state_image': (1, 1, crop_px, crop_px),
+            'state_stride4': (1, 32, motion_px // 4, motion_px // 4),
+            'state_stride8': (1, 64, motion_px // 8, motion_px // 8),
+            'state_image': (1, 1, motion_px, motion_px),
             'state_expression': (1, CHANGE_SIZE),
+            'state_readings': (1, CHANGE_SIZE),
         }
         unused = set()
         if net.motion == 'none':
@@ -81,6 +85,8 @@ class StreamingStep(nn.Module):
             unused.add('state_image')
         if not net.use_places:
             unused.add('state_expression')
+        if not net.use_parts:
+            unused.add('state_readings')
         self.states = {name: shapes[name] for name in STATE_NAMES if name not in unused}
 
     def forward(self, crop: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
@@ -90,7 +96,8 @@ class StreamingStep(nn.Module):
         previous = FrameState(*(given.get(name, absent) for name in STATE_NAMES))
         current, places = self.net.see(normalise(crop))
         result = self.net.compare(current, places, previous)
-        out = [torch.sigmoid(result.score_logit), self.gain * result.change, *result.flows[:1]]
+        flow = [self.shrink * f for f in result.flows[:1]]
+        out = [torch.sigmoid(result.score_logit), self.gain * result.change, *flow]
         after = dict(zip(STATE_NAMES, current.tensors(), strict=True))
         return (*out, *(after[name] for name in self.states))
 
@@ -258,7 +265,7 @@ def manifest_entry(
 ) -> dict[str, Any]:
     """Return the section of models/manifest.yaml for a file."""
     step = StreamingStep(net, crop_px)
-    side = crop_px // 4
+    side = crop_px // step.shrink // 4
     outputs: dict[str, Any] = {
         'score': {'shape': [1], 'meaning': 'change of the pair, 0..1, as if 1/30 s apart'},
         'change': {
@@ -306,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--checkpoint', type=Path, required=True)
     parser.add_argument('--name', default='keyframe_default')
     parser.add_argument('--models', type=Path, default=Path('models'))
-    parser.add_argument('--crop', type=int, default=128)
+    parser.add_argument('--crop', type=int, help='default: what the network was trained on')
     parser.add_argument('--gain', type=float, default=1.0, help='see StreamingStep')
     parser.add_argument('--measured', type=Path, help='YAML with measured figures')
     parser.add_argument('--note', default='')
@@ -320,6 +327,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     net = load_network(options.checkpoint)
+    options.crop = options.crop or net.crop_px
     target = options.models / f'{options.name}.onnx'
     calibration: list[np.ndarray] = []
     check: list[np.ndarray] = []

@@ -10,15 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kf_imitation.keyframe.change_names import CHANGE_NAMES
 from training.data.labels import BLENDSHAPES, CHANGE_SIZE, ROTATION_WEIGHT
 from training.keyframe import resnet50
 from training.keyframe.fastflownet import FEATURE_CHANNELS, STRIDES, FastFlowNet, Pyramid, pool
 from training.keyframe.gradient_flow import image_motion, local_contrast, small_motion
+from training.keyframe.parts import CROP_PX as PARTS_PX
+from training.keyframe.parts import Parts, reading_order
 
 PLACE_CHANNELS = (32, 64, 96, 128)
 FUSED_CHANNELS = (48, 64, 96, 128, 192)
 PYRAMID_CHANNELS = (32, 64, 64, 64, 64)
 HIDDEN = 512
+MOTION_PX = 128
 # Motion from gradients: sets of pyramid channels measured each for themselves, what that and the
 # image's own motion add to the levels, and the latter again on an 8 x 8 grid at three scales.
 GRADIENT_GROUPS = 4
@@ -36,7 +40,9 @@ GRADIENT_GAIN = 2.0
 # without a gain the motion would drown in the features themselves.
 DIFFERENCE_GAINS = (5.0, 7.0, 12.0, 20.0, 30.0)
 # Stages are named in the exported graph by what they hold.
-STATE_NAMES = ('state_stride4', 'state_stride8', 'state_image', 'state_expression')
+STATE_NAMES = (
+    'state_stride4', 'state_stride8', 'state_image', 'state_expression', 'state_readings',
+)  # fmt: skip
 
 
 @dataclass
@@ -48,20 +54,27 @@ class FrameState:
         stride8: (B, 64, S/8, S/8) pyramid features.
         image: (B, 1, S, S) local contrast.
         expression: (B, 54) blendshapes and head rotation guessed from the frame alone.
+        readings: (B, 54) blendshapes of eyes and mouth read from their patches (parts.py).
     """
 
     stride4: Tensor
     stride8: Tensor
     image: Tensor
     expression: Tensor
+    readings: Tensor
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return the fields in the order of STATE_NAMES."""
-        return self.stride4, self.stride8, self.image, self.expression
+        return self.stride4, self.stride8, self.image, self.expression, self.readings
 
     def select(self, index: Tensor) -> 'FrameState':
         """Return the frames of a batch at the indices."""
         return FrameState(*(t[index] for t in self.tensors()))
+
+    def join(self, other: 'FrameState') -> 'FrameState':
+        """Return both batches as one."""
+        pairs = zip(self.tensors(), other.tensors(), strict=True)
+        return FrameState(*(torch.cat(pair) for pair in pairs))
 
 
 @dataclass
@@ -103,6 +116,8 @@ class KeyframeNet(nn.Module):
             that of the image at a quarter of its size, which costs little; or 'full', at four
             sizes and of features.
         flow_stride: of the finest flow, 4 as in FastFlowNet's paper or 8, which is cheaper.
+        parts: read eyes and mouth from patches of their own (parts.py). Crops are then twice as
+            large, and all else sees them at half size.
         dropout: before the last layer.
     """
 
@@ -112,6 +127,7 @@ class KeyframeNet(nn.Module):
         use_places: bool = True,
         gradient: str = 'none',
         flow_stride: int = 4,
+        parts: bool = False,
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
@@ -126,6 +142,7 @@ class KeyframeNet(nn.Module):
         if gradient != 'none' and motion == 'none':
             raise ValueError('gradients measure motion: motion = none must go without')
         self.motion, self.use_places, self.gradient = motion, use_places, gradient
+        self.use_parts = parts
         if motion == 'flow':
             self.flow_net = FastFlowNet(STRIDES.index(flow_stride))
         elif motion == 'difference':
@@ -150,6 +167,11 @@ class KeyframeNet(nn.Module):
             # Turns of the head are a plain sum of the flow over the face.
             self.turn = nn.Linear(GRADIENT_POOLED['coarse'], CHANGE_SIZE - BLENDSHAPES, bias=False)
             nn.init.zeros_(self.turn.weight)
+        if parts:
+            self.parts = Parts(reading_order(CHANGE_NAMES[:BLENDSHAPES]))
+            self.hidden_parts = nn.Linear(2 * CHANGE_SIZE, HIDDEN, bias=False)
+            nn.init.zeros_(self.hidden_parts.weight)
+            self.trust_parts = nn.Parameter(0.5 * (self.parts.spread.sum(dim=0) > 0).float())
         fuse, before = [], 0
         for level, width in enumerate(FUSED_CHANNELS):
             inputs = before
@@ -170,16 +192,26 @@ class KeyframeNet(nn.Module):
         nn.init.normal_(self.change.weight, std=1e-3)
         nn.init.zeros_(self.change.bias)
 
+    @property
+    def crop_px(self) -> int:
+        """Edge of the crops that the network is trained for."""
+        return PARTS_PX if self.use_parts else MOTION_PX
+
     def see(self, image: Tensor, half: bool = False) -> tuple[FrameState, list[Tensor]]:
         """Compute what depends on one frame alone.
 
         Args:
-            image: (B, 3, S, S) of `normalise`.
+            image: (B, 3, S, S) of `normalise`. With parts S is 256; what is smaller has no
+                readings and is not halved.
             half: run ResNet-50 in bfloat16.
 
         Returns:
             The frame's state and its squeezed place features (strides 8 to 64).
         """
+        readings = image.new_zeros(image.shape[0], CHANGE_SIZE)
+        if self.use_parts and image.shape[-1] == PARTS_PX:
+            readings = self.parts(image)
+            image = F.avg_pool2d(image, 2)
         batch, size = image.shape[0], image.shape[-1]
         if self.motion != 'none':
             # Motion is a small difference of these features: they stay in float32.
@@ -199,7 +231,7 @@ class KeyframeNet(nn.Module):
             grey = local_contrast(image.mean(dim=1, keepdim=True))
         else:
             grey = image.new_zeros(batch, 1, 1, 1)
-        return FrameState(stride4, stride8, grey, expression), places
+        return FrameState(stride4, stride8, grey, expression, readings), places
 
     def compare(
         self, current: FrameState, places: list[Tensor], previous: FrameState, half: bool = False
@@ -244,8 +276,14 @@ class KeyframeNet(nn.Module):
         if self.use_places:
             step = current.expression - previous.expression
             x = torch.cat([x, 10 * step, current.expression], dim=1)
-        x = self.drop(F.leaky_relu(self.hidden(x), 0.1))
+        x = self.hidden(x)
+        if self.use_parts:
+            read = current.readings - previous.readings
+            x = x + self.hidden_parts(torch.cat([10 * read, current.readings], dim=1))
+        x = self.drop(F.leaky_relu(x, 0.1))
         change = self.change(x)
+        if self.use_parts:
+            change = change + self.trust_parts * read
         if self.use_places:
             change = change + self.trust * step
         if self.gradient != 'none':

@@ -30,7 +30,6 @@ from training.keyframe.measure import (
     smoothed_score,
 )
 
-CROP_PX = 128
 # The smoothing of the labels that networks are trained towards [s].
 LABEL_SIGMA_S = 0.03
 
@@ -45,11 +44,13 @@ def relative_error(changes: np.ndarray, clip: CachedClip) -> float:
     return float(np.sqrt(apart / (np.square(truth)[known].mean() + 1e-12)))
 
 
-def measure(scorer: PairScorer, clips: list[CachedClip], limit: int = 150) -> dict[str, float]:
+def measure(
+    scorer: PairScorer, clips: list[CachedClip], crop_px: int, limit: int = 150
+) -> dict[str, float]:
     """Return the means over clips: error (relative_error), rho, f1, e_n, e_l."""
     errors, rows = [], []
     for clip in clips:
-        changes = clip_changes(clip, scorer, CROP_PX, limit)
+        changes = clip_changes(clip, scorer, crop_px, limit)
         errors.append(relative_error(changes, clip))
         score = smoothed_score(changes, clip.labels.fps)
         truth = target_score(clip.labels)[: len(score)]
@@ -62,8 +63,11 @@ def measure(scorer: PairScorer, clips: list[CachedClip], limit: int = 150) -> di
 
 def measure_file(model: Path, clips: list[CachedClip], limit: int = 150) -> dict[str, float]:
     """Measure a .ckpt or .onnx."""
-    onnx = model.suffix == '.onnx'
-    return measure(OnnxScorer(model) if onnx else net_scorer(load_network(model)), clips, limit)
+    if model.suffix == '.onnx':
+        scorer = OnnxScorer(model)
+        return measure(scorer, clips, scorer.crop_px, limit)
+    net = load_network(model)
+    return measure(net_scorer(net), clips, net.crop_px, limit)
 
 
 def clips_of(

@@ -8,6 +8,7 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kf_imitation.errors import KfImitationError
@@ -50,6 +51,8 @@ class KeyframeTraining(pl.LightningModule):
         self.steps, self.minutes = steps, minutes
         self.net = KeyframeNet(**config.network).to(memory_format=torch.channels_last)
         self.mean_net = copy.deepcopy(self.net).requires_grad_(False)
+        for name, weight in self.net.named_parameters():
+            weight.requires_grad_(not name.startswith(tuple(config.frozen)))
         # Where the points of the skin went: dense evidence for motion, in training only.
         self.point_head = nn.Linear(HIDDEN, 2 * len(MOTION_POINTS))
         self.validation: list[clip_cache.CachedClip] = []
@@ -65,11 +68,14 @@ class KeyframeTraining(pl.LightningModule):
         now = torch.arange(windows * frames).view(windows, frames)[:, 1:].reshape(-1)
         image = normalise(crops.flatten(0, 1)).contiguous(memory_format=torch.channels_last)
         stills = len(batch['still_now']) if 'still_now' in batch else 0
-        seen = image
+        state, places = self.net.see(image, half)
         if stills:
-            seen = torch.cat([image, normalise(batch['still_now'])])
-            seen = seen.contiguous(memory_format=torch.channels_last)
-        state, places = self.net.see(seen, half)
+            still = normalise(batch['still_now']).contiguous(memory_format=torch.channels_last)
+            other, _ = self.net.see(still, half)
+            state = state.join(other)
+        if self.net.use_parts:
+            # Motion is measured at half size.
+            image = F.avg_pool2d(image, 2)
         result = self.net.compare(
             state.select(now), [p[now] for p in places], state.select(now - 1), half
         )
@@ -87,7 +93,8 @@ class KeyframeTraining(pl.LightningModule):
             terms['window'] = (smooth - wanted).square().mean()
         if weight.get('points'):
             moved = self.point_head(result.features).view(windows, frames - 1, -1, 2)
-            terms['points'] = point_loss(moved, batch['points'].diff(dim=1))
+            scale = image.shape[-1] / crops.shape[2]
+            terms['points'] = point_loss(moved, scale * batch['points'].diff(dim=1))
         if weight['score']:
             wanted = score_of(change_size(truth)).view(-1)
             terms['score'] = (torch.sigmoid(result.score_logit) - wanted).square().mean()
@@ -178,7 +185,8 @@ class KeyframeTraining(pl.LightningModule):
     def _trained(self) -> list[nn.Parameter]:
         """Return what the optimiser changes, in the order of its state in checkpoints."""
         head = self.point_head.parameters() if self.config.loss.get('points') else ()
-        return [*self.net.parameters(), *head]
+        own = (p for p in self.net.parameters() if p.requires_grad)
+        return [*own, *head]
 
     def progress(self) -> float:
         """Return how much of the run is done, 0..1."""
@@ -188,6 +196,10 @@ class KeyframeTraining(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         """Set the learning rate; end a run that has used up its time."""
+        for module in self.net.children():
+            # What stays as it began does so with its batch statistics.
+            if not any(p.requires_grad for p in module.parameters()):
+                module.eval()
         o = self.config.optimiser
         scale = min(1.0, (self.global_step + 1) / max(1, o['warmup_steps']))
         if o['schedule'] == 'cosine':
@@ -272,7 +284,8 @@ class KeyframeTraining(pl.LightningModule):
                 f'the checkpoint to resume is of the network {was}, the configuration asks for '
                 f'{self.config.network}: name another --out, and --start to begin with its weights'
             )
-        own, bare = len(self._trained()), len(list(self.net.parameters()))
+        own = len(self._trained())
+        bare = sum(p.requires_grad for p in self.net.parameters())
         for state in checkpoint.get('optimizer_states', []):
             (group,) = state['param_groups']
             # The head comes last; without a state of its own the optimiser begins one.

@@ -1,0 +1,142 @@
+"""Eyes and mouth are found, cut out and read where they are."""
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+sys.path.insert(0, str(Path(__file__).parent))
+
+from fake_faces import fake_points  # noqa: E402
+
+from kf_imitation.keyframe.change_names import CHANGE_NAMES  # noqa: E402
+from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
+from training.data.labels import Labels  # noqa: E402
+from training.data.part_stream import PartStream, footage, places_of  # noqa: E402
+from training.keyframe.export import StreamingStep, compare, fixed_crops, trace  # noqa: E402
+from training.keyframe.fusion import KeyframeNet, normalise  # noqa: E402
+from training.keyframe.parts import (  # noqa: E402
+    CROP_PX,
+    EYE_PX,
+    EYE_STEP,
+    EYE_UP,
+    MOUTH_PX,
+    MOUTH_STEP,
+    MOUTH_UP,
+    Parts,
+    cut_parts,
+    reading_order,
+    to_patch,
+)
+from training.keyframe.train_parts import losses, parts_order  # noqa: E402
+
+NAMES = CHANGE_NAMES[:51]
+PLACES = torch.tensor([[[0.33, 0.42], [0.67, 0.36], [0.55, 0.7]]])
+
+
+def clip(count=40):
+    """A face that blinks with one lid: its label follows a wave, its picture is noise."""
+    rng = np.random.default_rng(3)
+    wave = (1 + np.sin(np.arange(count) / 3)) / 2
+    shapes = np.zeros((count, 51), np.float32)
+    shapes[:, NAMES.index('eyeBlinkLeft')] = wave
+    points = np.tile(fake_points(), (count, 1, 1))
+    labels = Labels(
+        shapes, NAMES, np.zeros((count, 3), np.float32), points, np.ones(count, bool), 30.0
+    )
+    frames = rng.integers(0, 255, (count, 192, 192, 3), np.uint8)
+    return CachedClip('fake', frames, labels, face_regions(points))
+
+
+def stream(seed=1):
+    return PartStream(footage(clip()), [], None, NAMES, seed, groups=2)
+
+
+def test_readings_have_the_places_of_their_names():
+    right, left, mouth = reading_order(NAMES)
+    assert NAMES[right[0]] == 'eyeBlinkRight' and NAMES[left[0]] == 'eyeBlinkLeft'
+    assert {NAMES[i] for i in mouth} >= {'jawOpen', 'mouthSmileLeft', 'cheekPuff'}
+    assert not set(mouth) & {*right, *left}
+
+
+@pytest.mark.parametrize(
+    ('part', 'size', 'step', 'up', 'mirror'),
+    [
+        (0, EYE_PX, EYE_STEP, EYE_UP, False),
+        (1, EYE_PX, EYE_STEP, EYE_UP, True),
+        (2, MOUTH_PX, MOUTH_STEP, MOUTH_UP, False),
+    ],
+)
+def test_a_spot_appears_in_the_patch_where_to_patch_says(part, size, step, up, mirror):
+    spot = PLACES[:, part] * CROP_PX + torch.tensor([[9.0, 4.0]])
+    image = np.zeros((CROP_PX, CROP_PX), np.float32)
+    cv2.circle(image, [int(v) for v in spot[0]], 3, 1.0, -1)
+    seen = torch.from_numpy(image)[None, None].expand(1, 3, -1, -1)
+    eyes, mouth = cut_parts(seen, PLACES)
+    patch = (eyes[part] if part < 2 else mouth[0])[0]
+    rows, columns = np.nonzero(patch.numpy() > 0.5)
+    along = torch.nn.functional.normalize(PLACES[:, 1] - PLACES[:, 0], dim=1)
+    middle = (torch.floor(spot) + 0.5) / CROP_PX
+    place = to_patch(middle[:, None], PLACES[:, part], along, size, step, up, mirror)[0, 0]
+    expected = place.numpy() * size[0] + [(size[0] - 1) / 2, (size[1] - 1) / 2]
+    assert np.allclose([columns.mean(), rows.mean()], expected, atol=0.6)
+
+
+def test_a_mirrored_face_shows_the_same_eyes_exchanged():
+    torch.manual_seed(0)
+    image = torch.randn(1, 3, CROP_PX, CROP_PX)
+    mirrored = PLACES[:, [1, 0, 2]] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
+    eyes, mouth = cut_parts(image, PLACES)
+    others, other_mouth = cut_parts(image.flip(3), mirrored)
+    assert torch.allclose(eyes, others.flip(0), atol=1e-4)
+    assert torch.allclose(mouth, other_mouth.flip(3), atol=1e-4)
+
+
+def test_batches_repeat_with_the_seed_and_points_follow_the_crop():
+    first, again = next(iter(stream())), next(iter(stream()))
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert first['crops'].shape == (2, 8, CROP_PX, CROP_PX, 3)
+    assert first['blendshapes'].shape == (2, 8, 51) and first['same'].all()
+    places = places_of(first['points'].numpy())
+    assert places.shape == (2, 8, 3, 2)
+    # The person's right eye is left in the picture, mirrored or not; the mouth is below.
+    assert (places[..., 0, 0] < places[..., 1, 0]).all()
+    assert (places[..., 2, 1] > places[..., :2, 1].max(axis=-1)).all()
+    sides = [NAMES.index('eyeBlinkLeft'), NAMES.index('eyeBlinkRight')]
+    moved = first['blendshapes'][..., sides].std(dim=1) > 0.1
+    assert (moved.sum(dim=1) == 1).all()  # one lid, whichever side it is on now
+
+
+def test_a_few_steps_on_one_batch_lower_the_loss():
+    torch.manual_seed(0)
+    parts, batch = Parts(reading_order(NAMES)), next(iter(stream()))
+    assert [NAMES[i] for i in parts_order(parts)][0] == 'eyeBlinkRight'
+    optimiser = torch.optim.AdamW(parts.parameters(), lr=3e-3)
+    found = []
+    for _ in range(5):
+        terms = losses(parts, batch, 0)
+        total = sum(terms.values())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+        found.append(total.item())
+    assert found[-1] < found[0]
+    assert set(terms) == {'places', 'level', 'differ', 'near', 'points'}
+
+
+def test_the_network_with_parts_streams_and_keeps_its_readings(tmp_path):
+    torch.manual_seed(0)
+    net = KeyframeNet(motion='difference', use_places=False, gradient='coarse', parts=True).eval()
+    torch.nn.init.normal_(net.trust_parts)
+    step = StreamingStep(net, net.crop_px).eval()
+    assert net.crop_px == CROP_PX and step.states['state_readings'] == (1, 54)
+    assert step.states['state_image'] == (1, 1, CROP_PX // 2, CROP_PX // 2)
+    trace(step, tmp_path / 'net.onnx')
+    assert compare(step, tmp_path / 'net.onnx', [fixed_crops(CROP_PX, 3)]).largest < 2e-4
+    image = normalise(torch.from_numpy(fixed_crops(CROP_PX, 2)))
+    readings = net.parts(image)
+    unread = [i for i in range(54) if i not in parts_order(net.parts)]
+    assert (readings[:, unread] == 0).all() and (readings >= 0).all() and (readings <= 1).all()

@@ -1,0 +1,201 @@
+"""What the eyes and the mouth look like in one frame: patches that follow the face.
+
+Motion of a few cells sees that something moves; that an iris went from one corner of the eye to
+the other, or lips parted, is read better from a patch that lies where the eye or the mouth is.
+Three small networks: one finds the places, one reads both eyes (the left one mirrored), one reads
+the mouth. Differences of their readings between frames are part of the change (fusion.py).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.data.labels import CHANGE_SIZE
+
+# Of the crop whose places are found; the patches are cut from the crop as it comes.
+FINDER_PX = 64
+CROP_PX = 256
+# Width, height and spacing [crop px at CROP_PX] of the patches; the eye's reaches up to the brow.
+EYE_PX, EYE_STEP, EYE_UP = (64, 56), 1.0, 8.0
+MOUTH_PX, MOUTH_STEP, MOUTH_UP = (80, 56), 1.4, 0.0
+# Mean places of right eye, left eye and mouth in the crop, as shares of its edge.
+MEAN_PLACES = ((0.335, 0.395), (0.665, 0.395), (0.5, 0.69))
+
+EYE_READINGS = (
+    'eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut',
+    'browDown', 'browOuterUp', 'browInnerUp',
+)  # fmt: skip
+
+
+def reading_order(names: tuple[str, ...]) -> tuple[list[int], list[int], list[int]]:
+    """Return the places of right eye, left eye and mouth readings among the 51 blendshapes.
+
+    Args:
+        names: of the 51 blendshapes.
+    """
+    eyes = []
+    for side in ('Right', 'Left'):
+        own = [n if n == 'browInnerUp' else n + side for n in EYE_READINGS]
+        eyes.append([names.index(n) for n in own])
+    mouth = [i for i, n in enumerate(names) if n.startswith(('jaw', 'mouth', 'cheek'))]
+    return eyes[0], eyes[1], mouth
+
+
+class PartNet(nn.Module):
+    """Reads one part from its patch.
+
+    Args:
+        size_px: width and height of the patch.
+        readings: blendshapes to read.
+        points: landmarks of the part, a target of training alone.
+        dropout: before the last layers.
+    """
+
+    def __init__(
+        self, size_px: tuple[int, int], readings: int, points: int, dropout: float = 0.3
+    ) -> None:
+        super().__init__()
+        widths = (3, 16, 24, 48, 48, 80, 80)
+        layers: list[nn.Module] = []
+        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, 2 if i % 2 == 0 else 1, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.1),
+            ]
+        self.body = nn.Sequential(*layers, nn.Conv2d(80, 48, 1), nn.LeakyReLU(0.1), nn.Flatten())
+        features = 48 * (size_px[0] // 8) * (size_px[1] // 8)
+        self.drop = nn.Dropout(dropout)
+        self.hidden = nn.Linear(features, 96)
+        self.read = nn.Linear(96, readings)
+        self.points = nn.Linear(features, 2 * points)
+        nn.init.normal_(self.points.weight, std=1e-3)
+
+    def forward(self, patch: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, h, w) around -1..1 to readings (B, R) 0..1 and features (B, F)."""
+        features = self.body(patch)
+        hidden = F.leaky_relu(self.hidden(self.drop(features)), 0.1)
+        return torch.sigmoid(self.read(self.drop(hidden))), features
+
+
+class Finder(nn.Module):
+    """Finds both eyes and the mouth in a crop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths, strides = (1, 16, 32, 32, 64, 64), (2, 2, 1, 2, 1)
+        layers: list[nn.Module] = []
+        for inputs, outputs, stride in zip(widths, widths[1:], strides, strict=False):
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.LeakyReLU(0.1),
+            ]
+        self.body = nn.Sequential(*layers, nn.Flatten())
+        self.head = nn.Sequential(nn.Linear(64 * 64, 64), nn.LeakyReLU(0.1), nn.Linear(64, 6))
+        last = self.head[-1]
+        nn.init.normal_(last.weight, std=1e-2)
+        nn.init.zeros_(last.bias)
+        self.mean: Tensor
+        self.register_buffer('mean', torch.tensor(MEAN_PLACES))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) to (B, 3, 2) places of right eye, left eye and mouth, shares of S."""
+        small = F.avg_pool2d(image, image.shape[-1] // FINDER_PX).mean(dim=1, keepdim=True)
+        small = small - small.mean(dim=(2, 3), keepdim=True)
+        small = small / (small.square().mean(dim=(2, 3), keepdim=True) + 1e-3).sqrt()
+        offset: Tensor = self.head(self.body(small)).view(-1, 3, 2)
+        return self.mean + 0.1 * offset
+
+
+class Parts(nn.Module):
+    """Finds and reads the parts of a face.
+
+    Args:
+        order: of `reading_order`.
+    """
+
+    def __init__(self, order: tuple[list[int], list[int], list[int]]) -> None:
+        super().__init__()
+        self.finder = Finder()
+        self.eye = PartNet(EYE_PX, len(EYE_READINGS), 18)
+        self.mouth = PartNet(MOUTH_PX, len(order[2]), 20)
+        spread = torch.zeros(2 * len(EYE_READINGS) + len(order[2]), CHANGE_SIZE)
+        for row, place in enumerate([*order[0], *order[1], *order[2]]):
+            spread[row, place] = 1
+        # What both eyes tell counts half each.
+        self.spread: Tensor
+        self.register_buffer('spread', spread / spread.sum(dim=0).clamp(min=1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(B, 3, S, S) of `normalise` to (B, 54): readings in their places, zeros elsewhere."""
+        eyes, mouth = cut_parts(image, self.finder(image))
+        eye, _ = self.eye(eyes)
+        lips, _ = self.mouth(mouth)
+        right, left = eye.chunk(2)
+        return torch.cat([right, left, lips], dim=1) @ self.spread
+
+
+def cut_parts(image: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """Cut upright patches.
+
+    Args:
+        image: (B, 3, S, S).
+        places: (B, 3, 2) of right eye, left eye, mouth, shares of S.
+
+    Returns:
+        (2 B, 3, h, w) right eyes, then mirrored left eyes; (B, 3, h, w) mouths.
+    """
+    right, left, mouth = places.unbind(1)
+    along = F.normalize(left - right, dim=1)
+    patches = [
+        sample(image, centre, along, size, step, up, mirror)
+        for centre, size, step, up, mirror in (
+            (right, EYE_PX, EYE_STEP, EYE_UP, False),
+            (left, EYE_PX, EYE_STEP, EYE_UP, True),
+            (mouth, MOUTH_PX, MOUTH_STEP, MOUTH_UP, False),
+        )
+    ]
+    return torch.cat(patches[:2]), patches[2]
+
+
+def patch_offsets(
+    size_px: tuple[int, int], step: float, up: float, mirror: bool
+) -> tuple[Tensor, Tensor]:
+    """Return where a patch's pixels lie along and across the face, shares of the crop's edge."""
+    x = (torch.arange(size_px[0]) - (size_px[0] - 1) / 2) * (step / CROP_PX)
+    y = ((torch.arange(size_px[1]) - (size_px[1] - 1) / 2) * step - up) / CROP_PX
+    return (-x if mirror else x), y
+
+
+def sample(
+    image: Tensor,
+    centre: Tensor,
+    along: Tensor,
+    size_px: tuple[int, int],
+    step: float,
+    up: float,
+    mirror: bool,
+) -> Tensor:
+    """Sample a patch whose rows run `along` the face: (B, 3, h, w)."""
+    x, y = patch_offsets(size_px, step, up, mirror)
+    across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
+    place = (
+        centre[:, None, None]
+        + x.to(image)[None, None, :, None] * along[:, None, None]
+        + y.to(image)[None, :, None, None] * across[:, None, None]
+    )
+    # Shares of the edge lie between 0 and 1; sampling wants -1 to 1.
+    return F.grid_sample(image, 2 * place - 1, padding_mode='border', align_corners=False)
+
+
+def to_patch(
+    points: Tensor, centre: Tensor, along: Tensor, size_px: tuple[int, int], step: float, up: float,
+    mirror: bool,
+) -> Tensor:  # fmt: skip
+    """Move (B, P, 2) points, shares of the crop, to a patch, shares of its width."""
+    across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
+    apart = (points - centre[:, None]) * CROP_PX
+    x = (apart * along[:, None]).sum(-1) * (-1 if mirror else 1)
+    y = (apart * across[:, None]).sum(-1) + up
+    return torch.stack([x, y], dim=-1) / (step * size_px[0])
