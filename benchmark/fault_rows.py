@@ -15,8 +15,11 @@ class Fault:
         reaction: what the head should do, for the table.
         reboot: joint to reboot once the cause is gone, '' for none.
         affected: joints that must not be moved; all of them when empty.
-        tolerated: the head may go on without complaint.
+        tolerated: the head goes on; only `pushes` make it unsafe.
+        unheard: the fault does no harm and needs no alarm.
+        pushes: this joint pushes until it lets go, which is when it is safe.
         goal_cycles: cycles between two goals.
+        moving: the fault begins once this joint has a way to go, '' for at once.
     """
 
     name: str
@@ -27,7 +30,10 @@ class Fault:
     reboot: str = ''
     affected: tuple[str, ...] = ()
     tolerated: bool = False
+    unheard: bool = False
+    pushes: str = ''
     goal_cycles: int = 25
+    moving: str = ''
 
 
 FAULTS = (
@@ -35,10 +41,40 @@ FAULTS = (
     Fault('bus cable cut (no replies)', ('silence', 'deaf'), ('normal',), 1.0, 'as above'),
     Fault('replies lost, commands arrive', ('silence',), ('normal',), 1.0, 'as above'),
     Fault('every checksum wrong', ('crc 1',), ('normal',), 1.0, 'as above'),
-    Fault('5 % of the replies lost', ('lose 0.05',), ('normal',), 2.0, 'pauses', tolerated=True),
-    Fault('5 % wrong checksums', ('crc 0.05',), ('normal',), 2.0, 'pauses', tolerated=True),
-    Fault('noise before every reply', ('noise 1',), ('normal',), 2.0, 'goes on', tolerated=True),
-    Fault('replies 5 ms late', ('slow 0.005',), ('normal',), 2.0, 'slows down', tolerated=True),
+    Fault(
+        '5 % of the replies lost',
+        ('lose 0.05',),
+        ('normal',),
+        2.0,
+        'pauses and says so',
+        tolerated=True,
+    ),
+    Fault(
+        '5 % wrong checksums',
+        ('crc 0.05',),
+        ('normal',),
+        2.0,
+        'pauses and says so',
+        tolerated=True,
+    ),
+    Fault(
+        'noise before every reply',
+        ('noise 1',),
+        ('normal',),
+        2.0,
+        'goes on',
+        tolerated=True,
+        unheard=True,
+    ),
+    Fault(
+        'replies 5 ms late',
+        ('slow 0.005',),
+        ('normal',),
+        2.0,
+        'slows down',
+        tolerated=True,
+        unheard=True,
+    ),
     Fault('replies 60 ms late', ('slow 0.06',), ('normal',), 1.0, 'stops commanding, reopens'),
     Fault(
         'one servo dead',
@@ -90,7 +126,9 @@ FAULTS = (
         2.0,
         'lets the joint rest',
         tolerated=True,
+        pushes='jaw',
         goal_cycles=100,
+        moving='jaw',
     ),
     Fault(
         'brown-out of all servos', ('supply 2',), ('normal',), 1.0, 'stops, starts from present'

@@ -6,7 +6,8 @@ Each row is a fresh head (sim_face, real packets over a pseudo-terminal, 100 Hz)
 random goals when the fault comes. Figures:
 
 - detected: from the fault to the first cycle whose status is not OK [s]
-- safe: from the fault to the last goal that moved a joint the fault makes unsafe [s]
+- safe: from the fault to the last goal that moved a joint the fault makes unsafe, or until a
+  joint that pushes against something lets go [s]
 - back: from the cause being gone (or the reboot being asked for) to status OK [s]
 - step: largest step that a goal on the wire asked of a servo beyond what the speed limit allows
   in one cycle, and largest |goal - present| when torque went on [degrees]
@@ -31,6 +32,7 @@ from kf_imitation.robot_config import RobotConfig, load_robot
 from kf_imitation.servo.controller import ServoController
 from kf_imitation.servo.cycle import ServoCycle
 from kf_imitation.servo.dynamixel_bus import DynamixelBus
+from kf_imitation.servo.guards import STALL_CURRENT_SHARE
 from kf_imitation.servo.simulated_bus import simulated_servos
 from kf_imitation.servo.simulated_faults import apply_fault
 from kf_imitation.servo.simulated_line import SimulatedLine
@@ -41,6 +43,7 @@ from kf_imitation.servo.units import RAD_PER_TICK
 WARM_UP_S = 1.5
 LONGEST_S = 20.0
 PERIOD_S = 0.01
+FAR_RAD = 0.25  # a way that takes a joint of sim_face about 0.1 s
 BEGIN, END = '<!-- fault matrix: begin -->', '<!-- fault matrix: end -->'
 
 
@@ -87,6 +90,21 @@ class Bench:
         """Return the time of the first cycle since then whose level is `good`; NaN for none."""
         return next((t for t, _, level in self.cycles if t >= since and good(level)), math.nan)
 
+    def way(self, joint: str) -> float:
+        """Return how far a joint has to go [rad]."""
+        index = self.robot.names.index(joint)
+        cycle = self.cycles[-1][1]
+        return abs(float(cycle.goal_rad[index] - cycle.present_rad[index]))
+
+    def lets_go(self, joint: str, since: float) -> float:
+        """Return when a joint has ended to push, from a time on; NaN for never."""
+        index = self.robot.names.index(joint)
+        limit = STALL_CURRENT_SHARE * self.robot.joints[index].max_current_a
+        return next(
+            (t for t, c, _ in self.cycles if t >= since and abs(c.current_a[index]) < limit),
+            math.nan,
+        )
+
 
 @dataclass(frozen=True)
 class Row:
@@ -104,11 +122,11 @@ class Row:
     def faults(self) -> list[str]:
         """Return which promises were broken."""
         broken = []
-        if not self.fault.tolerated:
-            if not self.detected_s <= 0.5:
-                broken.append('detected late')
-            if not self.safe_s <= self.detected_s + 0.2:
-                broken.append('safe late')
+        if not (self.fault.unheard or self.detected_s <= 0.5):
+            broken.append('detected late')
+        goes_on = self.fault.tolerated and not self.fault.pushes
+        if not (goes_on or self.safe_s <= self.detected_s + 0.2):
+            broken.append('safe late')
         if not self.back_s <= 2.0:
             broken.append('back late')
         if not self.step_deg < 0.5:
@@ -147,6 +165,7 @@ def run(fault: Fault) -> Row:
     with bench.port:
         bench.controller.start()
         bench.wait(lambda: False, WARM_UP_S)
+        bench.wait(lambda: not fault.moving or bench.way(fault.moving) > FAR_RAD)
         begin = time.monotonic()
         sim_begin = bench.line.servos[0].time_s
         for command in fault.start:
@@ -175,10 +194,14 @@ def run(fault: Fault) -> Row:
         and r.id in ids
         and 0 < r.time_s - sim_begin < gone - begin
     ]
+    detected = bench.first(begin, lambda level: level > 0)
+    safe = max(moves, default=0.0)
+    if fault.pushes:
+        safe = bench.lets_go(fault.pushes, detected) - begin
     return Row(
         fault,
-        bench.first(begin, lambda level: level > 0) - begin,
-        max(moves, default=0.0),
+        detected - begin,
+        safe,
         back,
         largest_step_deg(bench),
         torque,
@@ -295,11 +318,12 @@ def table(rows: list[Row]) -> str:
         '|---|---|---|---|---|---|---|',
     ]
     for row in rows:
-        calm = row.fault.tolerated and math.isnan(row.detected_s)
+        calm = row.fault.unheard and math.isnan(row.detected_s)
+        goes_on = row.fault.tolerated and not row.fault.pushes
         lines.append(
             f'| {row.fault.name} | {row.fault.reaction} | '
             f'{"no alarm" if calm else figure(row.detected_s)} | '
-            f'{"goes on" if row.fault.tolerated else figure(row.safe_s)} | '
+            f'{"goes on" if goes_on else figure(row.safe_s)} | '
             f'{figure(row.back_s)} | {row.step_deg:.2f} | {_torque(row)} |'
         )
     return '\n'.join(lines)

@@ -193,19 +193,28 @@ class ServoController(BusCycle):
             self._requests.reboots.append(self.robot.names.index(joint))
 
     def recover(self, careful: bool) -> 'Future[Answer]':
-        """Reboot servos and take them in again from where they are.
+        """Reboot servos, take them in from where they are, end the pauses of stuck joints.
 
         Args:
             careful: only those with a hardware error whose cause is gone; otherwise all with a
                 hardware error and all that are out of service.
         """
         recovery = Recovery(self._watch, careful)
+        released: list[str] = []
+        asked = False
 
         def check() -> Answer | None:
             if self.state not in (RUNNING, STOPPED):
                 return None  # the bus may come back in time
+            nonlocal asked
+            if not asked:
+                asked = True
+                released.extend(self.robot.names[i] for i in self._motion.stalls.release())
             alerts = np.flatnonzero(self._present.alert).tolist()
-            return recovery.check(self.state == RUNNING, alerts)
+            answer = recovery.check(self.state == RUNNING, alerts)
+            if answer is None or not released:
+                return answer
+            return Answer(answer.done, f'{answer.sentence}; {", ".join(released)} may move again')
 
         if self.state == OFF:
             return at_once(False, 'the servos are not in use')

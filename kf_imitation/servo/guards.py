@@ -10,7 +10,7 @@ STALL_ERROR_RAD = 0.06  # commanded against present
 STALL_CURRENT_SHARE = 0.7  # of the joint's max_current_a
 STALL_WAYS_RAD = np.array([[0.02], [0.2]])  # not even so far ...
 STALL_TIMES_S = np.array([[0.2], [0.4]])  # ... in this time: stands still, hardly moves
-STALL_REST_S = 1.5  # first pause, doubles with every stall in a row
+STALL_REST_S = 1.5  # the first two pauses; then doubles with every stall in a row
 STALL_LONGEST_REST_S = 30.0
 
 
@@ -34,7 +34,7 @@ class StallGuard:
         self._pushing_s = np.zeros((len(STALL_TIMES_S), joints))
         self._from_rad = np.zeros((len(STALL_TIMES_S), joints))
         self._until_s = np.zeros(joints)
-        self._rest_s = np.full(joints, STALL_REST_S)
+        self._in_a_row = np.zeros(joints)
         self.resting: NDArray[np.bool_] = np.zeros(joints, np.bool_)
         self.held_rad = np.zeros(joints)
         self.count = 0
@@ -59,16 +59,29 @@ class StallGuard:
         stalled = (self._pushing_s > STALL_TIMES_S).any(axis=0) & ~self.resting
         ended = self.resting & (now_s >= self._until_s)
         calm = ~self.resting & ~pushing & (now_s > self._until_s + 2.0 * STALL_REST_S)
-        self._rest_s[calm] = STALL_REST_S
+        self._in_a_row[calm] = 0
         self.held_rad = np.where(stalled, present_rad, self.held_rad)
-        self._until_s = np.where(stalled, now_s + self._rest_s, self._until_s)
-        self._rest_s[stalled] = np.minimum(STALL_LONGEST_REST_S, 2.0 * self._rest_s[stalled])
+        rest_s = STALL_REST_S * 2.0 ** np.clip(self._in_a_row - 1.0, 0.0, 8.0)
+        rest_s = np.minimum(STALL_LONGEST_REST_S, rest_s)
+        self._until_s = np.where(stalled, now_s + rest_s, self._until_s)
+        self._in_a_row[stalled] += 1
         self._pushing_s[:, stalled] = 0.0
         self.resting = (self.resting | stalled) & ~ended
         self.count += int(stalled.sum())
         waiting = pushing.any() or self.resting.any()
-        self._calm = not waiting and bool((self._rest_s == STALL_REST_S).all())
+        self._calm = not waiting and not self._in_a_row.any()
         return bool(stalled.any() or ended.any())
+
+    def release(self) -> list[int]:
+        """End all pauses in the next cycle, as somebody says that nothing is in the way now.
+
+        Returns:
+            The joints that rested.
+        """
+        self._until_s[:] = -np.inf
+        self._in_a_row[:] = 0
+        rested: list[int] = np.flatnonzero(self.resting).tolist()
+        return rested
 
 
 def thermal_share(temperature_c: Array, limits: ThermalLimits) -> Array:

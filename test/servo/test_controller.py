@@ -314,6 +314,11 @@ def test_a_stuck_joint_stops_pushing(rig):
     rig.wait(lambda: controller.statistics().stalls > 0, 'stall')
     assert 'jaw pushed without moving' in controller.status().sentence
     rig.wait(lambda: abs(controller.cycles[-1].current_a[0]) < 0.3, 'rest')
+    rig.wait(lambda: controller.statistics().stalls > 2, 'long pause')
+    rig.fault('free 1')
+    answer = controller.recover(careful=True).result(10.0)
+    assert answer.done and 'jaw may move again' in answer.sentence
+    rig.wait(lambda: abs(controller.cycles[-1].present_rad[0] - 0.4) < 0.01, 'motion')
 
 
 def test_a_warm_servo_moves_less(rig):

@@ -280,7 +280,7 @@ def test_repeated_stalls_rest_longer():
     commanded, present = np.full(JOINTS, 0.2), np.zeros(JOINTS)
     current = np.full(JOINTS, 1.2)
     now, pauses = 0.0, []
-    for _ in range(3):
+    for _ in range(4):
         begin = now
         while not guard.resting[0]:
             now += 0.1
@@ -290,7 +290,19 @@ def test_repeated_stalls_rest_longer():
             now += 0.1
             guard.update(now, 0.1, present, present, np.zeros(JOINTS))
         pauses.append(now - begin)
-    assert pauses == pytest.approx([1.5, 3.0, 6.0], abs=0.2)
+    assert pauses == pytest.approx([1.5, 1.5, 3.0, 6.0], abs=0.2)
+
+
+def test_a_pause_ends_when_somebody_says_so():
+    guard = StallGuard(ROBOT)
+    commanded, present = np.full(JOINTS, 0.2), np.zeros(JOINTS)
+    current = np.where(np.arange(JOINTS) == 3, 1.2, 0.0)
+    while not guard.resting.any():
+        guard.update(1.0, 0.01, commanded, present, current)
+    assert guard.release() == [3]
+    assert guard.update(1.01, 0.01, present, present, np.zeros(JOINTS))
+    assert not guard.resting.any()
+    assert guard.release() == []
 
 
 def test_heat_shrinks_motion_in_a_straight_line():
