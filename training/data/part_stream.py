@@ -25,7 +25,9 @@ LABEL_SIGMA_S = 0.03
 # Corners of an eye, corners of the mouth.
 PLACES = ((60, 64), (68, 72), (76, 82))
 # The face drifts inside its held region, and compression and noise are those of webcams.
-AUGMENT = AugmentSettings(shift=0.09, zoom=0.2, turn_deg=12.0, noise=9.0, blur_px=2.5, compress=0.2)
+AUGMENT = AugmentSettings(
+    shift=0.09, zoom=0.2, turn_deg=12.0, noise=9.0, blur_px=2.5, compress=0.2
+)
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,7 @@ class SampleStream(IterableDataset[Batch]):
         image = self._face_images[i]
         before = cut(image, matrix, size)
         # now(x) = before(x + flow(x)), both sampled from the image: the flow is exact.
-        y, x = np.mgrid[0 : size, 0 : size].astype(np.float32)
+        y, x = np.mgrid[0:size, 0:size].astype(np.float32)
         place = np.stack([x, y], axis=-1) + flow
         place = (place @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
         now = cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -31,6 +31,7 @@ CONFIG = Path('training/keyframe/configs/default.yaml')
 ROWS: dict[str, tuple[str, ...]] = {
     'default': (),
     'without flow': ('network.motion=difference', 'loss.ssim=0', 'loss.endpoint=0'),
+    'without parts': ('network.parts=false', 'data.crop_px=128'),
     'without gradient motion': ('network.gradient=none',),
     'without places': ('network.use_places=false', 'loss.expression=0'),
     'without renders': ('data.renders=0',),

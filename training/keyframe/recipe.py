@@ -2,8 +2,8 @@
 
 `python -m training.keyframe.recipe --clips DIR --minutes 120 --out runs --dry-run`
 
-Animated photographs, renders, lite, resnet50_only, default (started from both), export into
-OUT/models, figures of people who were in no training. Each step keeps what is finished, so a
+Animated photographs, renders, the networks of eyes and mouth, lite (with them), resnet50_only,
+default (started from both), export into OUT/models, figures of people who were in no training. Each step keeps what is finished, so a
 recipe that was stopped goes on when it is started again.
 """
 
@@ -25,12 +25,14 @@ from kf_imitation.offline import layouts
 from training.keyframe.manifest_file import write_manifest
 
 CONFIGS = Path('training/keyframe/configs')
+PARTS = 'parts'
 # Configuration, name of the model, share of the minutes, runs to start from (the last wins).
 STAGES: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
-    ('lite', 'keyframe_lite', 0.3, ()),
-    ('resnet50_only', 'keyframe_resnet50', 0.25, ()),
-    ('default', 'keyframe_default', 0.45, ('keyframe_resnet50', 'keyframe_lite')),
+    ('lite', 'keyframe_lite', 0.25, (PARTS,)),
+    ('resnet50_only', 'keyframe_resnet50', 0.2, ()),
+    ('default', 'keyframe_default', 0.3, ('keyframe_resnet50', 'keyframe_lite')),
 )
+PARTS_SHARE = 0.25
 SHARED = Path('../shared')
 # One person in so many is kept for measuring where the configuration names nobody of the clips.
 ONE_HELD_OF = 8
@@ -81,6 +83,14 @@ def make_plan(options: argparse.Namespace) -> Plan:
     _render(plan, options)
     labels = ['--labels', options.labels] if options.labels else []
     data = ['--clips', options.clips, *labels, '--cache', options.cache]
+    pictures = ['--faces', faces or options.out / 'no_faces', '--renders', options.renders]
+    material = [*data, *pictures, '--animated', options.animated, '--threads', options.threads]
+    plan.add(
+        'training.keyframe.train_parts',
+        *(*material, '--out', options.out / PARTS),
+        *('--minutes', round(options.minutes * PARTS_SHARE, 2)),
+        *(['--hold-out', *held] if held else []),
+    )
     for config, name, share, start in STAGES:
         run = options.out / name
         checkpoints = [options.out / other / 'last.ckpt' for other in start]
@@ -88,19 +98,11 @@ def make_plan(options: argparse.Namespace) -> Plan:
             'training.keyframe.train',
             '--config',
             CONFIGS / f'{config}.yaml',
-            *data,
-            '--faces',
-            faces or options.out / 'no_faces',
-            '--renders',
-            options.renders,
-            '--animated',
-            options.animated,
+            *material,
             '--out',
             run,
             '--minutes',
             round(options.minutes * share, 2),
-            '--threads',
-            options.threads,
             *(['--start', *checkpoints] if start else []),
             '--set',
             f'hold_out=[{", ".join(held)}]',

@@ -143,6 +143,7 @@ def main() -> None:
         default=Path('training/keyframe/configs/lite.yaml'),
         help='hold_out of it is used',
     )
+    parser.add_argument('--hold-out', nargs='*', help='clips or people, instead of those')
     add_data_options(parser)
     parser.add_argument('--out', type=Path, default=Path('runs/parts'))
     parser.add_argument('--minutes', type=float, default=40.0)
@@ -151,7 +152,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(time.time_ns() % 2**31)
-    hold_out = TrainConfig.load(arguments.config, []).hold_out
+    hold_out = arguments.hold_out
+    if hold_out is None:
+        hold_out = TrainConfig.load(arguments.config, []).hold_out
     found = layouts.find(arguments.clips, arguments.labels, labelled=True)
     clips = [clip_cache.load(clip_cache.build_clip(c, arguments.cache)) for c in found]
     held = {c.person for c in found if c.key in hold_out or c.person in hold_out}
