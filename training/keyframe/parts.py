@@ -6,6 +6,8 @@ Three small networks: one finds the places, one reads both eyes (the left one mi
 the mouth. Differences of their readings between frames are part of the change (fusion.py).
 """
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -57,7 +59,7 @@ class PartNet(nn.Module):
         super().__init__()
         widths = (3, 16, 24, 48, 48, 80, 80)
         layers: list[nn.Module] = []
-        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
             layers += [
                 nn.Conv2d(inputs, outputs, 3, 2 if i % 2 == 0 else 1, 1, bias=False),
                 nn.BatchNorm2d(outputs),
@@ -190,9 +192,14 @@ def sample(
 
 
 def to_patch(
-    points: Tensor, centre: Tensor, along: Tensor, size_px: tuple[int, int], step: float, up: float,
+    points: Tensor,
+    centre: Tensor,
+    along: Tensor,
+    size_px: tuple[int, int],
+    step: float,
+    up: float,
     mirror: bool,
-) -> Tensor:  # fmt: skip
+) -> Tensor:
     """Move (B, P, 2) points, shares of the crop, to a patch, shares of its width."""
     across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
     apart = (points - centre[:, None]) * CROP_PX
