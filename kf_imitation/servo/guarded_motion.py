@@ -41,6 +41,7 @@ class GuardedMotion:
         self.missed = 0
         self.stalls = StallGuard(robot)
         self.goal_rad: Array = self._neutral.copy()
+        self._asked: Array | None = None  # what goal_rad was made of
         self._all = np.arange(len(robot.joints))
         self._planned: Plan | None = None
         self._passage: Plan | None = None
@@ -51,6 +52,7 @@ class GuardedMotion:
         """Start at rest from a measured pose (J,)."""
         self.limiter.reset(position_rad)
         self.goal_rad = position_rad.copy()
+        self._asked = None
         self.forget_plan()
 
     def begin_joints(self, indices: list[int], position_rad: Array) -> None:
@@ -99,7 +101,8 @@ class GuardedMotion:
         goal = np.where(self.stalls.resting, self.stalls.held_rad, goal)
         if limiter.outside.any():  # first the shortest way in, which brings every joint closer
             goal = limiter.state.position
-        self.goal_rad = limiter.allowed_goal(goal)
+        if self._asked is None or not (goal == self._asked).all():
+            self._asked, self.goal_rad = goal, limiter.allowed_goal(goal)
         speed = np.maximum(0.05, share) * limiter.speed_share
         self._count_missed(now_s, waypoint)
         if limiter.step(self._proposal(now_s, speed, waypoint)):

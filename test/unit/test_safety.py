@@ -66,7 +66,7 @@ def test_no_stream_of_keyframes_exceeds_a_limit(seed, count):
     assert_within_limits(run(GuardedMotion(ROBOT, PERIOD_S), goals, rng.integers(1, 40, count)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32 - 1))
 def test_no_proposal_however_wrong_leads_over_a_limit(seed):
     """A broken planner: noise, jumps, NaN. Only the limiter stands between it and the servos."""
@@ -87,6 +87,7 @@ def test_no_proposal_however_wrong_leads_over_a_limit(seed):
     assert_within_limits(np.array(positions))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.floats(-5, 5), st.floats(-1, 1), st.floats(1, 300), st.floats(20, 8000)
 )  # speed, share of the acceleration limit, limits
