@@ -33,7 +33,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     save.add_argument('--overwrite', action='store_true', help='replace the file')
     save.add_argument('--all', action='store_true', help='also those that are at their default')
     save.add_argument('--namespace', metavar='NAME', help='of the graph, where several run')
-    save.add_argument('--timeout', type=float, default=10.0, metavar='S', help='for answers')
+    save.add_argument(
+        '--timeout',
+        type=_seconds,
+        default=10.0,
+        metavar='S',
+        help='to find all nodes, and for each answer; a complete graph is taken at once',
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float('inf'):
+        raise ValueError(text)
+    return value
+
+
+_seconds.__name__ = 'number of seconds above 0'  # argparse names it in its message
 
 
 def run(args: argparse.Namespace) -> int:
@@ -47,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
     quiet_logging()
     with ros_needed():
         from kf_imitation.nodes.parameter_reader import read_parameters
-    kept = worth_keeping(read_parameters(args.namespace, args.timeout), args.all)
+    graph = read_parameters(args.namespace, args.timeout)
+    kept = worth_keeping(graph.values, args.all)
     with new_file(args.out, args.overwrite) as file:
         write(file, kept)
         load_file(file)  # what is written can be read back
@@ -56,6 +73,9 @@ def run(args: argparse.Namespace) -> int:
             print(f'{node}: {name} = {value}')
     count = sum(len(values) for values in kept.values())
     print(f'{count} parameters in {args.out}; use them with --params {args.out}')
+    print(f'asked: {", ".join(graph.values)}')
+    if graph.missing:
+        print(f'not found within {args.timeout:g} s (--timeout): {", ".join(graph.missing)}')
     return 0
 
 

@@ -1,34 +1,48 @@
 """The parameters of a running graph, read through the standard parameter services."""
 
+from dataclasses import dataclass
 from time import monotonic
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
+from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.parameter import parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.signals import SignalHandlerOptions
 
 from kf_imitation.errors import KfImitationError
+from kf_imitation.graph_search import GraphSearch, Sight, in_order, missing
 from kf_imitation.params import SCHEMA, Value
 
-# Discovery tells of one node after the other; when no new one came for this long, that is all.
-_SETTLED_S = 1.0
+# Every node of the package publishes here, so an endpoint of an unknown node is one to wait for.
+_COMMON_TOPIC = '/diagnostics'
+_UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'  # what rmw calls it
 
 
 class NoGraphError(KfImitationError):
     """No node of this package runs, or not the one graph that was meant."""
 
 
-def read_parameters(namespace: str | None, timeout_s: float) -> dict[str, dict[str, Value]]:
+@dataclass(frozen=True, slots=True)
+class RunningGraph:
+    """What a running graph answered.
+
+    Attributes:
+        values: by node and dotted parameter name.
+        missing: nodes that every graph has and that were not found.
+    """
+
+    values: dict[str, dict[str, Value]]
+    missing: list[str]
+
+
+def read_parameters(namespace: str | None, timeout_s: float) -> RunningGraph:
     """Ask every running node of this package.
 
     Args:
         namespace: of the graph; None takes the only one.
-        timeout_s: for discovery, and for each answer.
-
-    Returns:
-        Values by node and dotted parameter name.
+        timeout_s: for all nodes to be found (one that is complete is taken at once), and for
+            each answer.
 
     Raises:
         NoGraphError: none runs, several do and none is named, or a node does not answer.
@@ -39,11 +53,12 @@ def read_parameters(namespace: str | None, timeout_s: float) -> dict[str, dict[s
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
-        found = _discover(node, executor, timeout_s, namespace)
-        return {
-            name: _read(node, executor, f'{found[1].rstrip("/")}/{name}', name, timeout_s)
-            for name in found[0]
+        place, names = _discover(node, executor, timeout_s, namespace)
+        values = {
+            name: _read(node, executor, f'{place.rstrip("/")}/{name}', name, timeout_s)
+            for name in in_order(names)
         }
+        return RunningGraph(values, missing(names))
     finally:
         executor.shutdown()
         node.destroy_node()
@@ -52,22 +67,13 @@ def read_parameters(namespace: str | None, timeout_s: float) -> dict[str, dict[s
 
 def _discover(
     node: Node, executor: SingleThreadedExecutor, timeout_s: float, namespace: str | None
-) -> tuple[list[str], str]:
-    """Return the names of the nodes in the order of the schema, and their namespace."""
+) -> tuple[str, frozenset[str]]:
+    """Return the namespace and the nodes of the one graph that is meant."""
     wanted = None if namespace is None else f'/{namespace.strip("/")}'
-    graphs: dict[str, set[str]] = {}
-    end_s = monotonic() + timeout_s
-    settled_s = end_s
-    while monotonic() < min(end_s, settled_s):
+    search = GraphSearch(timeout_s, monotonic())
+    while not search.look(_in_sight(node, wanted), monotonic()):
         executor.spin_once(timeout_sec=0.05)
-        seen: dict[str, set[str]] = {}
-        for name, place in node.get_node_names_and_namespaces():
-            if name in SCHEMA and wanted in (None, place):
-                seen.setdefault(place, set()).add(name)
-        if seen != graphs:
-            graphs, settled_s = seen, monotonic() + _SETTLED_S
-    # A namespace with a node of another package that has one of our names is no graph of ours.
-    graphs = {place: names for place, names in graphs.items() if names & {'keyframe', 'servo'}}
+    graphs = search.sight.of_this_package()
     if not graphs:
         where = '' if namespace is None else f' in the namespace {wanted}'
         raise NoGraphError(
@@ -77,8 +83,30 @@ def _discover(
     if len(graphs) > 1:
         places = ', '.join(sorted(graphs))
         raise NoGraphError(f'{len(graphs)} graphs run: name one with --namespace ({places})')
-    place, names = graphs.popitem()
-    return [name for name in SCHEMA if name in names], place
+    return graphs.popitem()
+
+
+def _in_sight(node: Node, wanted: str | None) -> Sight:
+    graphs: dict[str, set[str]] = {}
+    unready = set()
+    for name, place in node.get_node_names_and_namespaces():
+        if name in SCHEMA and wanted in (None, place):
+            graphs.setdefault(place, set()).add(name)
+            path = f'{place.rstrip("/")}/{name}'
+            if not _announced(node, name, place, f'{path}/get_parameters'):
+                unready.add(path)
+    ends = node.get_publishers_info_by_topic(_COMMON_TOPIC)
+    strangers = sum(end.node_name == _UNKNOWN_NODE for end in ends)
+    seen = {place: frozenset(names) for place, names in graphs.items()}
+    return Sight(seen, frozenset(unready), strangers)
+
+
+def _announced(node: Node, name: str, place: str, service: str) -> bool:
+    try:
+        services = node.get_service_names_and_types_by_node(name, place)
+    except NodeNameNonExistentError:  # it has just ended
+        return False
+    return any(known == service for known, _ in services)
 
 
 def _read(
