@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import yaml
 
-from kf_imitation.errors import ConfigError
+from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.paths import share_path
 from kf_imitation.robot_config import Measured, load_robot
 from kf_imitation.servo.tools.recording import read_recording
-from kf_imitation.servo.tools.selftest import with_measured
+from kf_imitation.servo.tools.selftest import with_measured, write_measured
 from kf_imitation.servo_cli import ACTIONS, add_arguments, run
 
 
@@ -79,6 +79,14 @@ def test_limits_become_the_servos_own(tool, rig):
     assert registers.get('max_position_limit') == 2048 + round(0.9 / (2 * np.pi) * 4096)
 
 
+def test_limits_are_written_into_all_servos_or_none(tool, rig):
+    with rig.port.lock:
+        assert rig.servo('neck_yaw').write(64, b'\x01') == 0
+    with pytest.raises(BusError, match='neck_yaw'):
+        tool('limits', '--write')
+    assert rig.servo('jaw').registers.get('max_position_limit') == 4095
+
+
 def test_jog_moves_one_joint_and_lets_go(tool, rig, capsys):
     assert tool('jog', 'jaw', '0.1', '--speed', '2') == 0
     assert 'goal +0.100' in capsys.readouterr().out
@@ -116,6 +124,31 @@ def test_the_selftest_of_one_joint_gives_speed_and_delay(tool, capsys):
     assert tool('selftest', '--joint', 'jaw', '--yes') == 0
     out = capsys.readouterr().out
     assert '1/1 jaw: ' in out and 'rad/s, delay 0.0' in out
+
+
+def test_a_selftest_that_finds_a_stuck_joint_writes_nothing(tool, rig, small_file):
+    before = small_file.read_text(encoding='utf-8')
+    rig.fault('block 1')
+    with pytest.raises(BusError, match=r'jaw is at .* instead of .*: jaw pushed without moving'):
+        tool('selftest', '--joint', 'jaw', '--yes', '--write')
+    assert small_file.read_text(encoding='utf-8') == before
+    assert rig.torques() == [False, False]
+
+
+def test_figures_that_make_a_faulty_file_are_not_written(small_file):
+    before = small_file.read_text(encoding='utf-8')
+    with pytest.raises(ConfigError, match='range_rad'):
+        write_measured(small_file, {'jaw': Measured(0.0, 0.0, 0.0, (0.0, 0.0))})
+    assert small_file.read_text(encoding='utf-8') == before
+    assert [path.name for path in small_file.parent.iterdir()] == [small_file.name]
+
+
+def test_a_file_that_cannot_take_figures_is_told_of_before_anything_moves(tool, rig, small_file):
+    text = small_file.read_text(encoding='utf-8')
+    small_file.write_text(text.replace('- name: jaw', '- "name": jaw'), encoding='utf-8')
+    with pytest.raises(ConfigError, match='on a line of its own'):
+        tool('selftest', '--joint', 'jaw', '--yes', '--write')
+    assert not any(record.value for record in rig.writes('torque_enable'))
 
 
 def test_off_lets_all_servos_go_and_names_those_that_do_not_answer(tool, rig, capsys):

@@ -30,14 +30,14 @@ def run(args: argparse.Namespace) -> int:
         joints = JointBus(robot, bus)
         joints.verify()
         width = max(map(len, robot.names))
+        if args.write:
+            _check_limp(joints)
         for index, joint in enumerate(robot.joints):
             wanted = sorted(
                 units.ticks(angle, joint.zero_tick, joint.direction) for angle in joint.limits_rad
             )
             names = ('min_position_limit', 'max_position_limit')
             if args.write:
-                if joints.read_register(index, 'torque_enable'):
-                    raise BusError(f'{joint.name} has torque on, which locks its settings')
                 for name, tick in zip(names, wanted, strict=True):
                     joints.write_register(index, name, min(4095, max(0, tick)))
             ticks = [joints.read_register(index, name) for name in names]
@@ -51,3 +51,11 @@ def run(args: argparse.Namespace) -> int:
                 f'robot file [{low:+.3f}, {high:+.3f}] rad'
             )
     return 0
+
+
+def _check_limp(joints: JointBus) -> None:
+    """Look at all servos before the first is written."""
+    names = joints.robot.names
+    stiff = [n for i, n in enumerate(names) if joints.read_register(i, 'torque_enable')]
+    if stiff:
+        raise BusError(f'torque is on, which locks the settings of {", ".join(stiff)}')

@@ -18,6 +18,7 @@ from kf_imitation.servo.joint_bus import JointBus, empty_state
 from kf_imitation.servo.tools.connection import add_line, add_robot, opened_bus, running_head
 
 RATE_HZ = 50.0
+TELL_EVERY = 100  # poses
 
 
 def add_record_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,9 +56,12 @@ def run_record(args: argparse.Namespace) -> int:
         if left := joints.torque_off():
             raise BusError(f'torque is still on: {", ".join(left)}')
         state = empty_state(len(robot.joints))
+        print(f'recording {args.seconds:g} s: move the head', flush=True)
         begin = time.monotonic()
         for count in range(int(args.seconds * RATE_HZ)):
             due = begin + count / RATE_HZ
+            if count and count % TELL_EVERY == 0:
+                print(f'  {args.seconds - count / RATE_HZ:g} s left', flush=True)
             time.sleep(max(0.0, due - time.monotonic()))
             try:
                 joints.read_state(range(len(robot.joints)), state)
@@ -107,18 +111,24 @@ def run_play(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: the recording does not fit.
+        BusError: the head does not follow.
     """
     if not 0.1 <= args.speed <= 2.0:
         raise ConfigError('servo play', [f'--speed = {args.speed} must be from 0.1 to 2'])
     times, poses = read_recording(args.file, load_robot(args.robot))
     with running_head(args) as head:
-        head.go(dict(zip(head.robot.names, map(float, poses[0]), strict=True)))
+        print('moving to the first pose', flush=True)
+        if not head.go(dict(zip(head.robot.names, map(float, poses[0]), strict=True))):
+            raise BusError(f'the first pose is not reached: {head.controller.status().sentence}')
+        print(f'playing {len(poses)} poses, {times[-1] / args.speed:.1f} s', flush=True)
         begin = time.monotonic()
         errors = []
         for stamp, (due, pose) in enumerate(zip(times / args.speed, poses, strict=True), 1000):
             time.sleep(max(0.0, begin + due - time.monotonic()))
             if refusal := head.controller.set_goal(pose, stamp):
                 raise BusError(refusal)
+            if stamp % TELL_EVERY == 0 and stamp > 1000:
+                print(f'  {(times[-1] / args.speed - due):.1f} s left', flush=True)
             errors.append(np.abs(head.cycles[-1].present_rad - pose))
         print(f'{len(poses)} poses played, mean distance {np.mean(errors):.3f} rad')
     return 0

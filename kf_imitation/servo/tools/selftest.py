@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.errors import ConfigError
+from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.robot_config import Measured, load_robot
 from kf_imitation.servo.cycle import ServoCycle
 from kf_imitation.servo.tools.connection import Head, add_robot, running_head
@@ -18,6 +18,7 @@ from kf_imitation.servo.tools.connection import Head, add_robot, running_head
 Array = NDArray[np.float64]
 CURRENT_SHARE = 0.6
 LONGEST_DELAY_S = 0.3
+ARRIVED_RAD = 0.1  # further away at rest is no backlash: something is in the way
 SHARE_OF_RANGE = 0.8  # of the way from neutral to each limit
 
 
@@ -38,36 +39,59 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes:
         print(f'would move {", ".join(chosen)} one by one; keep clear and add --yes')
         return 0
+    path = Path(robot.source)
+    if args.write:  # what keeps the figures from being written is told before anything moves
+        with_measured(path.read_text(encoding='utf-8'), dict.fromkeys(chosen, Measured()))
     results: dict[str, Measured] = {}
     with running_head(args, current_share=CURRENT_SHARE) as head:
         for number, name in enumerate(chosen, 1):
+            print(f'{number}/{len(chosen)} {name}: ', end='', flush=True)
             results[name] = measure(head, name)
-            print(f'{number}/{len(chosen)} {name}: {sentence(results[name])}', flush=True)
+            print(sentence(results[name]), flush=True)
     if args.write:
-        path = Path(robot.source)
-        path.write_text(with_measured(path.read_text(encoding='utf-8'), results), encoding='utf-8')
-        load_robot(str(path))
+        write_measured(path, results)
         print(f'written to {path}')
     return 0
 
 
+def write_measured(path: Path, results: dict[str, Measured]) -> None:
+    """Write figures into a robot file, whole and only if it can be read again."""
+    draft = path.with_suffix('.new.yaml')
+    try:
+        text = with_measured(path.read_text(encoding='utf-8'), results)
+        draft.write_text(text, encoding='utf-8')
+        load_robot(str(draft))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def measure(head: Head, name: str) -> Measured:
-    """Move one joint from end to end and back; returns what its servo did."""
+    """Move one joint from end to end and back; returns what its servo did.
+
+    Raises:
+        BusError: it does not get there; nothing is written then.
+    """
     index = head.robot.names.index(name)
     joint = head.robot.joints[index]
     low, high = (
         joint.neutral_rad + SHARE_OF_RANGE * (limit - joint.neutral_rad)
         for limit in joint.limits_rad
     )
-    head.go({name: low})
+
+    def go(goal: float) -> float:
+        arrived = head.go({name: goal})
+        present = _present(head, index)
+        if not arrived or abs(present - goal) > ARRIVED_RAD:
+            why = head.controller.status().sentence
+            raise BusError(f'{name} is at {present:+.3f} rad instead of {goal:+.3f}: {why}')
+        return present
+
+    at_low = go(low)
     begin = len(head.cycles)
-    at_low = _present(head, index)
-    head.go({name: joint.neutral_rad})
-    from_below = _present(head, index)
-    head.go({name: high})
-    at_high = _present(head, index)
-    head.go({name: joint.neutral_rad})
-    from_above = _present(head, index)
+    from_below = go(joint.neutral_rad)
+    at_high = go(high)
+    from_above = go(joint.neutral_rad)
     moved = [cycle for cycle in head.cycles[begin:] if cycle.fresh]
     return Measured(
         speed_rad_s=round(top_speed(moved, index), 3),
