@@ -110,7 +110,7 @@ class KeyframeNet(nn.Module):
 
     Args:
         motion: 'flow' is FastFlowNet; 'difference' only its pyramid, whose features are
-            subtracted (the lite network); 'none' is the paper's baseline, ResNet-50 alone.
+            subtracted; 'none' without either, as in the paper's baseline, ResNet-50 alone.
         use_places: with ResNet-50.
         gradient: motion measured from gradients (gradient_flow.py) beside it: 'none'; 'coarse',
             that of the image at a quarter of its size, which costs little; or 'full', at four
@@ -133,14 +133,14 @@ class KeyframeNet(nn.Module):
         super().__init__()
         if motion not in MOTIONS:
             raise ValueError(f'motion = {motion!r} must be one of {", ".join(MOTIONS)}')
-        if motion == 'none' and not use_places:
-            raise ValueError('a keyframe network needs motion, places or both')
+        if motion == 'none' and not use_places and gradient == 'none':
+            raise ValueError('a keyframe network needs motion, gradients or places')
         if gradient not in GRADIENT_CHANNELS:
             raise ValueError(
                 f'gradient = {gradient!r} must be one of {", ".join(GRADIENT_CHANNELS)}'
             )
-        if gradient != 'none' and motion == 'none':
-            raise ValueError('gradients measure motion: motion = none must go without')
+        if gradient == 'full' and motion == 'none':
+            raise ValueError('gradient = full measures features: motion = none has none')
         self.motion, self.use_places, self.gradient = motion, use_places, gradient
         self.use_parts = parts
         if motion == 'flow':
@@ -176,7 +176,8 @@ class KeyframeNet(nn.Module):
         for level, width in enumerate(FUSED_CHANNELS):
             inputs = before
             if motion != 'none':
-                inputs += 2 * PYRAMID_CHANNELS[level] + GRADIENT_CHANNELS[gradient][level]
+                inputs += 2 * PYRAMID_CHANNELS[level]
+            inputs += GRADIENT_CHANNELS[gradient][level]
             if motion == 'flow' and level >= self.flow_net.finest_level:
                 inputs += FEATURE_CHANNELS + 2
             if use_places and level > 0:
@@ -246,17 +247,18 @@ class KeyframeNet(nn.Module):
         """
         flows: list[Tensor] = []
         parts: list[list[Tensor]] = [[] for _ in STRIDES]
+        now, before = [], []
         if self.motion != 'none':
             now = pool(current.stride4, current.stride8)
             before = pool(previous.stride4, previous.stride8)
             for level, (a, b) in enumerate(zip(now, before, strict=True)):
                 parts[level] += [DIFFERENCE_GAINS[level] * (a - b), a]
-            if self.gradient != 'none':
-                pooled = self._measure(current, previous, now, before, parts)
-            if self.motion == 'flow':
-                flows, features = self.flow_net.match(now, before, half)
-                for level, found in enumerate(flows, self.flow_net.finest_level):
-                    parts[level] += [features[level - self.flow_net.finest_level], found]
+        if self.gradient != 'none':
+            pooled = self._measure(current, previous, now, before, parts)
+        if self.motion == 'flow':
+            flows, features = self.flow_net.match(now, before, half)
+            for level, found in enumerate(flows, self.flow_net.finest_level):
+                parts[level] += [features[level - self.flow_net.finest_level], found]
         for level, place in enumerate(places, 1):
             parts[level].append(place)
         with torch.autocast(current.stride4.device.type, torch.bfloat16, enabled=half):

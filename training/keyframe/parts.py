@@ -67,6 +67,7 @@ class PartNet(nn.Module):
             ]
         self.body = nn.Sequential(*layers, nn.Conv2d(80, 48, 1), nn.LeakyReLU(0.1), nn.Flatten())
         features = 48 * (size_px[0] // 8) * (size_px[1] // 8)
+        self.half = False  # convolutions in bfloat16, for training
         self.drop = nn.Dropout(dropout)
         self.hidden = nn.Linear(features, 96)
         self.read = nn.Linear(96, readings)
@@ -75,7 +76,9 @@ class PartNet(nn.Module):
 
     def forward(self, patch: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 3, h, w) around -1..1 to readings (B, R) 0..1 and features (B, F)."""
-        features = self.body(patch)
+        with torch.autocast(patch.device.type, torch.bfloat16, enabled=self.half):
+            features = self.body(patch)
+        features = features.float()
         hidden = F.leaky_relu(self.hidden(self.drop(features)), 0.1)
         return torch.sigmoid(self.read(self.drop(hidden))), features
 

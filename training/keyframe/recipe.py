@@ -3,7 +3,7 @@
 `python -m training.keyframe.recipe --clips DIR --minutes 120 --out runs --dry-run`
 
 Animated photographs, renders, the networks of eyes and mouth, lite (with them), resnet50_only,
-default (started from both), export into OUT/models, figures of people who were in no training.
+default (started from both networks), export into OUT/models, figures of people who were in no training.
 Each step keeps what is finished, so a recipe that was stopped goes on when it is started again.
 """
 
@@ -28,9 +28,9 @@ CONFIGS = Path('training/keyframe/configs')
 PARTS = 'parts'
 # Configuration, name of the model, share of the minutes, runs to start from (the last wins).
 STAGES: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
-    ('lite', 'keyframe_lite', 0.25, (PARTS,)),
+    ('lite', 'keyframe_lite', 0.15, (PARTS,)),
     ('resnet50_only', 'keyframe_resnet50', 0.2, ()),
-    ('default', 'keyframe_default', 0.3, ('keyframe_resnet50', 'keyframe_lite')),
+    ('default', 'keyframe_default', 0.4, ('keyframe_resnet50', PARTS)),
 )
 PARTS_SHARE = 0.25
 SHARED = Path('../shared')

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -31,6 +32,7 @@ from training.keyframe.parts import (
     EYE_PX,
     EYE_STEP,
     EYE_UP,
+    FINDER_PX,
     MOUTH_PX,
     MOUTH_STEP,
     MOUTH_UP,
@@ -50,11 +52,12 @@ WARM_STEPS = 400
 
 def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
     """Return the terms of the loss of one batch of PartStream."""
-    image = normalise(batch['crops'].flatten(0, 1)).contiguous(memory_format=torch.channels_last)
+    # Levels as they are: patches are scaled after they are cut, which saves a pass over the crops.
+    image = batch['crops'].flatten(0, 1).permute(0, 3, 1, 2).float()
     points, wanted = batch['points'].flatten(0, 1), batch['blendshapes']
     groups, frames = wanted.shape[:2]
     truth = places_of_tensor(points)
-    found = parts.finder(image)
+    found = parts.finder(scaled(F.avg_pool2d(image, CROP_PX // FINDER_PX)))
     terms = {'places': torch.log1p((found - truth).norm(dim=-1) / 0.01).mean()}
     # Patches are cut where they will be cut at run time, as soon as that is near the parts.
     places = found.detach()
@@ -63,8 +66,8 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     else:
         places = truth + (places - truth).clamp(-0.05, 0.05)
     eyes, mouth = cut_parts(image, places)
-    eye, eye_features = parts.eye(eyes)
-    lips, lip_features = parts.mouth(mouth)
+    eye, eye_features = parts.eye(scaled(eyes))
+    lips, lip_features = parts.mouth(scaled(mouth))
     right, left = eye.chunk(2)
     state = torch.cat([right, left, lips], dim=1).view(groups, frames, -1)
     chosen = torch.tensor(parts_order(parts))
@@ -76,7 +79,7 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     terms['differ'] = (same * apart).square().mean()
     near = error[:, 1::2] - error[:, ::2]
     terms['near'] = (same * near).square().mean()
-    along = torch.nn.functional.normalize(places[:, 1] - places[:, 0], dim=1)
+    along = F.normalize(places[:, 1] - places[:, 0], dim=1)
     eye_points = parts.eye.points(eye_features).view(2, len(image), -1, 2)
     shapes = []
     for place, index, mirror in ((0, RIGHT, False), (1, LEFT, True)):
@@ -89,6 +92,11 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     shapes.append((lip_points - want).norm(dim=-1))
     terms['points'] = torch.log1p(torch.cat(shapes, dim=1) / 0.02).mean()
     return terms
+
+
+def scaled(levels: Tensor) -> Tensor:
+    """Scale grey levels as `normalise` does."""
+    return (levels * (1 / 64) - 2).contiguous(memory_format=torch.channels_last)
 
 
 def places_of_tensor(points: Tensor) -> Tensor:
@@ -148,6 +156,7 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=Path('runs/parts'))
     parser.add_argument('--minutes', type=float, default=40.0)
     parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--full', action='store_true', help='no convolutions in bfloat16')
     parser.add_argument('--rate', type=float, default=2e-3)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -173,6 +182,7 @@ def main() -> None:
 
     parts = Parts(reading_order(names)).to(memory_format=torch.channels_last)
     mean = copy.deepcopy(parts).requires_grad_(False)
+    parts.eye.half = parts.mouth.half = not arguments.full
     optimiser = torch.optim.AdamW(parts.parameters(), lr=arguments.rate, weight_decay=0.02)
     arguments.out.mkdir(parents=True, exist_ok=True)
     file, step, spent = arguments.out / 'last.ckpt', 0, 0.0
