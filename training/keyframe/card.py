@@ -37,15 +37,15 @@ MOUTH_SHARE = 0.5
 USE = """
 Score of how much the expression changes from one frame to the next, and the signed change
 of 51 blendshapes and the head angles behind it, for choosing keyframes. Crops of one face
-region (128 px, BGR), streaming, one step per frame; names and shapes are in
+region (BGR), streaming, one step per frame; names and shapes are in
 manifest.yaml, the definitions in docs/keyframes.md. Not for recognising people, and not
 for judging what anybody feels: a change of expression is no emotion.
 """
 WHAT = {
-    'keyframe_default': 'FastFlowNet for the motion and ResNet-50 for the places, fused at equal '
-    'strides.',
-    'keyframe_lite': 'Motion alone, for one processor: the pyramid of FastFlowNet, differences of '
-    'its features, fusion.',
+    'keyframe_default': 'Eyes and mouth read from patches of their own, FastFlowNet for the motion '
+    'and ResNet-50 for the places, fused.',
+    'keyframe_lite': 'For one processor: eyes and mouth read from patches of their own, and the '
+    'motion of the rest from gradients.',
     'keyframe_resnet50': "ResNet-50 without flow: the paper's baseline, for comparison only.",
 }
 LIMITS = """
