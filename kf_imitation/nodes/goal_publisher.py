@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import from_scalars
+from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.nodes.trajectory_messages import to_trajectory
 from kf_imitation.robot_config import RobotConfig
 from kf_imitation.servo.cycle import WARN, ServoStatus
@@ -21,7 +21,7 @@ TICK_S = 0.05
 class GoalPublisher(OpenLoopHead):
     """Publishes what it plans and listens to joint_states, which it never publishes itself."""
 
-    def __init__(self, node: Node, robot: RobotConfig, **options: Any) -> None:
+    def __init__(self, node: KfNode, robot: RobotConfig, **options: Any) -> None:
         """Prepare; options as of OpenLoopHead."""
         super().__init__(robot, **options)
         self._node = node
@@ -39,7 +39,7 @@ class GoalPublisher(OpenLoopHead):
             lambda message: self.measured(from_scalars(message)),
             qos.joint_topics(),
         )
-        self._timer = self._node.create_timer(TICK_S, self.tick)
+        self._timer = self._node.steady_timer(TICK_S, self.tick)
 
     def close(self) -> None:
         """Lead the head to rest; may be called twice."""

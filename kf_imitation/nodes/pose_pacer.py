@@ -1,5 +1,6 @@
 """Expressions on their way to the servos: mapped, through the pose budget, the rest by a timer."""
 
+from copy import deepcopy
 from time import monotonic
 
 from kf_imitation.data_types import Expression
@@ -10,6 +11,7 @@ from kf_imitation.servo.joint_mapping import JointMapping
 from kf_imitation.servo.pose_budget import BudgetCount, PoseBudget
 
 PERIOD_S = 0.02
+AHEAD_NS = 500_000_000  # stamps may be this far ahead of our clock
 
 
 class PosePacer:
@@ -27,15 +29,23 @@ class PosePacer:
         self._mapping = JointMapping(robot)
         self._budget = PoseBudget(robot)
         self._stamp_ns = 0
-        self._timer = node.create_timer(PERIOD_S, self._on_timer)
+        self._timer = node.steady_timer(PERIOD_S, self._on_timer)
 
     def show(self, expression: Expression) -> str:
         """Take an expression; returns '' or why it was refused."""
+        latest_ns = self._node.get_clock().now().nanoseconds + AHEAD_NS
+        if expression.stamp_ns <= latest_ns < self._stamp_ns:
+            # The last one lies in the future: a bag starts again with /clock, a clock was set.
+            self._head.forget_order()
+            self._budget.forget()
         self._budget.patience_s = self._node.setting('pose_patience_s', float)
+        before = deepcopy(self._budget)
         with self._node.ledger.timed('mapping'):
             goal = self._budget.push(self._mapping.goals(expression), monotonic())
             refusal = self._head.set_goal(goal, expression.stamp_ns)
-        if not refusal:
+        if refusal:
+            self._budget = before
+        else:
             self._stamp_ns = expression.stamp_ns
         return refusal
 

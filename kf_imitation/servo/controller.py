@@ -123,6 +123,11 @@ class ServoController(BusCycle):
             self._requests.waiting = TimedTrajectory(self.robot, names, points, start_s)
         return ''
 
+    def forget_order(self) -> None:
+        """Take the next goal whatever its stamp: the clock of the stamps was set back."""
+        with self._requests.lock:
+            self._motion.limiter.forget_order()
+
     def refuse(self, reason: str) -> str:
         """Count a refused command and tell it in the next status; returns the reason."""
         self._refused += 1

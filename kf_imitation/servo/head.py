@@ -42,6 +42,9 @@ class Head(Protocol):
     ) -> str:
         """Move some joints through poses in time; returns why not, or ''."""
 
+    def forget_order(self) -> None:
+        """Take the next goal whatever its stamp: the clock of the stamps was set back."""
+
     def refuse(self, reason: str) -> str:
         """Count a command that the caller found faulty; returns the reason."""
 

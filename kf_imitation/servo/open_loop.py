@@ -132,6 +132,10 @@ class OpenLoopHead:
         self._hand_out()
         return ''
 
+    def forget_order(self) -> None:
+        """Take the next goal whatever its stamp; as ServoController.forget_order()."""
+        self._motion.limiter.forget_order()
+
     def set_trajectory(
         self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
     ) -> str:

@@ -118,6 +118,10 @@ class SafetyLimiter:
             self._last_stamp_ns = stamp_ns
         return reason
 
+    def forget_order(self) -> None:
+        """Take the next command whatever its stamp."""
+        self._last_stamp_ns = None
+
     def _fault(self, position_rad: Array, stamp_ns: int) -> str:
         if position_rad.shape != self._low.shape:
             return f'{position_rad.size} positions for {len(self._low)} joints'
