@@ -140,6 +140,7 @@ class FacePipeline:
         self._keep_crop(frame, region)
         with self._ledger.timed('detect'):
             step = self._finish(self._selector.push(raw))
+        self._drop_crops(frame.stamp_ns)
         self._ledger.add('frames')
         self._ledger.add('scored' if raw.score is not None else 'unscored')
         return replace(step, region=region, raw=raw)
@@ -204,7 +205,10 @@ class FacePipeline:
         if region is not None:
             pair = self._scorer.pair if isinstance(self._scorer, ChangeScorer) else None
             self._crops.append((frame.index, cut_face(frame, region, self._crop_px), pair))
-        oldest_ns = frame.stamp_ns - round((self.settings.commit_delay_s + _CROP_MARGIN_S) * 1e9)
+
+    def _drop_crops(self, newest_ns: int) -> None:
+        """Forget the crops that are judged; only then, as a pause may lie before the newest."""
+        oldest_ns = newest_ns - round((self.settings.commit_delay_s + _CROP_MARGIN_S) * 1e9)
         while self._crops and self._crops[0][1].stamp_ns < oldest_ns:
             self._crops.popleft()
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
-from kf_imitation.keyframe.detector_settings import DetectorSettings
-from kf_imitation.keyframe.selector import Selection
+from kf_imitation.keyframe.detector_settings import MODES, DetectorSettings
+from kf_imitation.keyframe.selector import KeyframeSelector, Selection
 from kf_imitation.pipeline import FacePipeline, cut_face, face_square
 from kf_imitation.stats import Ledger
 
@@ -91,3 +91,27 @@ def test_every_frame_gets_one_score_and_a_keyframe_brings_the_crop_of_its_own_fr
     assert [c.keyframe.index for c in chosen] == [0, 5, 10]
     assert [c.face.x for c in chosen] == [0, 5, 10]
     assert [c.face.stamp_ns for c in chosen] == [c.keyframe.stamp_ns for c in chosen]
+
+
+class UnrestScorer:
+    """A face that moves twice a second."""
+
+    def score(self, frame, region):
+        height = 0.4 + 0.4 * np.sin(frame.stamp_ns * 1e-9 * 4 * np.pi)
+        return FrameScore(frame.index, frame.stamp_ns, height, region=region, dt_s=1 / 30)
+
+    def reset(self):
+        pass
+
+
+@pytest.mark.parametrize('mode', MODES)
+@pytest.mark.parametrize('phase', range(0, 15, 3))
+def test_what_waits_when_a_pause_comes_is_chosen_with_its_face(mode, phase):
+    """A bag that starts again, a source with gaps, a machine that stood still."""
+    selector = KeyframeSelector(DetectorSettings(mode=mode))
+    pipeline = FacePipeline(StillTracker(), UnrestScorer(), selector, 64, Ledger())
+    stamps = [round((i + phase) / 30 * 1e9) + i // 30 * 3 * 10**9 for i in range(120)]
+    steps = [pipeline.push(Frame(i, stamp, picture())) for i, stamp in enumerate(stamps)]
+    chosen = [c for step in [*steps, pipeline.flush()] for c in step.chosen]
+    assert len(chosen) > 3
+    assert [c.face.x for c in chosen] == [c.keyframe.index for c in chosen]
