@@ -1,6 +1,7 @@
 """A head on the simulated bus that follows random goals, for the fault matrix."""
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ import numpy as np
 
 from kf_imitation.robot_config import RobotConfig
 from kf_imitation.servo.controller import ServoController
-from kf_imitation.servo.cycle import ServoCycle
+from kf_imitation.servo.cycle import OK, ServoCycle, ServoStatus
 from kf_imitation.servo.dynamixel_bus import DynamixelBus
 from kf_imitation.servo.guards import STALL_CURRENT_SHARE
 from kf_imitation.servo.simulated_bus import simulated_servos
@@ -28,7 +29,7 @@ class Bench:
         self.log: list[WriteRecord] = []
         self.line = SimulatedLine(simulated_servos(robot, self.log))
         self.port = SimulatedPort(self.line)
-        self.cycles: list[tuple[float, ServoCycle, int]] = []
+        self.cycles: list[tuple[float, ServoCycle, ServoStatus]] = []
         self.controller = ServoController(
             robot, DynamixelBus(self.port.device, robot.baud), hold_s=60.0
         )
@@ -45,7 +46,7 @@ class Bench:
         if self._count % self._goal_cycles == 0:
             self.controller.set_goal(self._rng.uniform(self._low, self._high), self._count)
         with self.moved:
-            self.cycles.append((time.monotonic(), cycle, self.controller.status().level))
+            self.cycles.append((time.monotonic(), cycle, self.controller.status()))
             self.moved.notify_all()
 
     def wait(self, done: Callable[[], bool], seconds: float = LONGEST_S) -> bool:
@@ -59,9 +60,21 @@ class Bench:
                 self.moved.wait(left)
         return True
 
-    def first(self, since: float, good: Callable[[int], bool]) -> float:
-        """Return the time of the first cycle since then whose level is `good`; NaN for none."""
-        return next((t for t, _, level in self.cycles if t >= since and good(level)), math.nan)
+    @property
+    def well(self) -> bool:
+        """Whether the last cycle's status is OK."""
+        return bool(self.cycles) and self.cycles[-1][2].level == OK
+
+    def alarm(self, since: float, words: str) -> float:
+        """Return the time of the first alarm that says words (a regex); NaN for none."""
+        return next(
+            (
+                t
+                for t, _, status in self.cycles
+                if t >= since and status.level > OK and re.search(words, status.sentence)
+            ),
+            math.nan,
+        )
 
     def way(self, joint: str) -> float:
         """Return how far a joint has to go [rad]."""

@@ -13,6 +13,7 @@ class Fault:
         end: fault commands that take the cause away.
         last_s: how long the cause lasts.
         reaction: what the head should do, for the table.
+        alarm: regex of the sentence that tells of it; '' for any alarm.
         reboot: joint to reboot once the cause is gone, '' for none.
         affected: joints that must not be moved; all of them when empty.
         tolerated: the head goes on; only `pushes` make it unsafe.
@@ -34,6 +35,7 @@ class Fault:
     pushes: str = ''
     goal_cycles: int = 25
     moving: str = ''
+    alarm: str = ''
 
 
 FAULTS = (
@@ -83,6 +85,7 @@ FAULTS = (
         1.5,
         'goes on without the joint',
         affected=('neck_yaw',),
+        alarm='neck_yaw|line is poor',
     ),
     Fault(
         'one servo restarts',
@@ -91,6 +94,7 @@ FAULTS = (
         0.0,
         'takes it in again from where it is',
         affected=('neck_yaw',),
+        alarm='neck_yaw|line is poor',
     ),
     Fault(
         'overload shutdown',
@@ -100,6 +104,7 @@ FAULTS = (
         'goes on without the joint until its reboot is asked for',
         'jaw',
         ('jaw',),
+        alarm='jaw',
     ),
     Fault(
         'overheating shutdown',
@@ -109,6 +114,7 @@ FAULTS = (
         'as above',
         'jaw',
         ('jaw',),
+        alarm='jaw',
     ),
     Fault(
         'servo at 60 °C',
@@ -118,6 +124,7 @@ FAULTS = (
         'moves the joint half as far',
         affected=(),
         tolerated=True,
+        alarm='jaw',
     ),
     Fault(
         'jaw stuck',
@@ -129,6 +136,7 @@ FAULTS = (
         pushes='jaw',
         goal_cycles=100,
         moving='jaw',
+        alarm='jaw',
     ),
     Fault(
         'brown-out of all servos', ('supply 2',), ('normal',), 1.0, 'stops, starts from present'
@@ -141,5 +149,6 @@ FAULTS = (
         'goes on and says so',
         'neck_yaw',
         tolerated=True,
+        alarm='neck_yaw',
     ),
 )
