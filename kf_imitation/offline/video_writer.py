@@ -1,5 +1,8 @@
 """Video files for people: H.264 where PyAV is installed, else what OpenCV brings along."""
 
+import errno
+import os
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -7,6 +10,7 @@ from typing import Any
 
 import cv2
 
+from kf_imitation.camera.quiet import quiet_opencv
 from kf_imitation.data_types import Image
 from kf_imitation.offline.output import OutputError
 
@@ -26,6 +30,8 @@ _FOURCC = {
     '.webm': 'VP80',
 }
 SUFFIXES = tuple(_FOURCC)
+# OpenCV may hold back so much of a file until it closes it.
+_LEAST_FREE_BYTES = 1_000_000
 
 
 class VideoWriter:
@@ -38,6 +44,7 @@ class VideoWriter:
 
     Raises:
         OutputError: the ending is unknown, or the file cannot be written.
+        OSError: by any method: the disk is full.
     """
 
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
@@ -100,14 +107,29 @@ class _AvSink:
 
 
 class _CvSink:
+    """OpenCV reports no failed write, so the disk is asked."""
+
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
         code = cv2.VideoWriter.fourcc(*_FOURCC[path.suffix.lower()])
-        self._writer: Any = cv2.VideoWriter(str(path), code, fps, size)
+        with quiet_opencv():
+            self._writer: Any = cv2.VideoWriter(str(path), code, fps, size)
+        self._path = path
         if not self._writer.isOpened():
             raise OutputError(f'{path}: cannot be written')
 
     def write(self, bgr: Image) -> None:
-        self._writer.write(bgr)
+        if shutil.disk_usage(self._path.parent).free < _LEAST_FREE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with quiet_opencv():
+            self._writer.write(bgr)
 
     def close(self) -> None:
-        self._writer.release()
+        with quiet_opencv():
+            self._writer.release()
+        # Where a little more cannot be written (quota, limit, full disk), something is missing.
+        length = self._path.stat().st_size
+        with self._path.open('r+b') as file:
+            file.seek(length)
+            file.write(bytes(_LEAST_FREE_BYTES))
+            file.flush()
+            file.truncate(length)

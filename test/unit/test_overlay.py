@@ -1,11 +1,15 @@
 """The drawn robot face and the side-by-side picture."""
 
+import resource
+from collections import namedtuple
+
 import cv2
 import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, FaceImage, FaceRegion, FrameScore, Landmarks
-from kf_imitation.offline.output import OutputError
+from kf_imitation.offline import video_writer
+from kf_imitation.offline.output import OutputError, new_file
 from kf_imitation.offline.video_writer import VideoWriter, check_suffix
 from kf_imitation.overlay.avatar import _BROW, Avatar, draw_face
 from kf_imitation.overlay.drawing import draw_points, draw_region, face_thumbnail
@@ -138,6 +142,51 @@ def test_a_video_has_all_its_frames(tmp_path, suffix):
     while source.read()[0]:
         count += 1
     assert count == 10
+
+
+@pytest.fixture
+def small_files():
+    """Let no file grow beyond 100 kB, as if the disk had no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize('library', ['PyAV', 'OpenCV'])
+@pytest.mark.parametrize('suffix', ['.mp4', '.avi'])
+def test_a_video_that_a_full_disk_cuts_is_refused(
+    tmp_path, small_files, monkeypatch, library, suffix
+):
+    if library == 'OpenCV':
+        monkeypatch.setattr(video_writer, 'av', None)
+    elif video_writer.av is None:
+        pytest.skip('PyAV is not installed')
+    noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+    path = tmp_path / f'v{suffix}'
+    with (
+        pytest.raises(OutputError, match='cannot be written: File too large'),
+        new_file(path) as partial,
+        VideoWriter(partial, 25.0, (320, 240)) as video,
+    ):
+        for shift in range(20):
+            video.write(np.roll(noise, 40 * shift, axis=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_opencv_stops_at_the_frame_where_the_disk_is_full(tmp_path, monkeypatch):
+    monkeypatch.setattr(video_writer, 'av', None)
+    usage = namedtuple('usage', 'total used free')
+    frame = np.zeros((48, 64, 3), np.uint8)
+    with (
+        pytest.raises(OutputError, match='cannot be written: No space left'),
+        new_file(tmp_path / 'v.mp4') as partial,
+        VideoWriter(partial, 25.0, (64, 48)) as video,
+    ):
+        video.write(frame)
+        monkeypatch.setattr(video_writer.shutil, 'disk_usage', lambda _: usage(9, 9, 0))
+        video.write(frame)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_ending_that_cannot_be_written_is_refused(tmp_path):
