@@ -15,23 +15,27 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.expression import channel_weights as table
+from kf_imitation.expression import turn_weights
 from kf_imitation.expression.geometry import FEATURES, face_features
 
 # How far a model's own reading is believed beside the geometry of its points, chosen on held-out
 # training people (docs/landmarks.md). Models without readings have the geometry alone.
 READING_SHARE = {
     'jaw_open': 0.0,
-    'mouth_smile': 0.3,
+    'mouth_smile': 0.4,
     'mouth_frown': 0.3,
     'mouth_pucker': 0.0,
     'lip_press': 0.5,
     'eye_close': 0.3,
     'eye_wide': 0.3,
-    'brow_raise': 0.4,
+    'brow_raise': 0.5,
     'brow_lower': 0.4,
-    'gaze_yaw': 0.5,
+    'gaze_yaw': 0.7,
     'gaze_pitch': 0.3,
 }
+# Channels that a turning head moves although the face keeps still, and how far the fit reaches.
+TURNED = ('mouth_smile', 'eye_close', 'brow_raise')
+_FARTHEST_YAW_RAD, _FARTHEST_PITCH_RAD = 0.7, 0.35
 _LIPS = (*wflw.OUTER_LIP, *wflw.INNER_LIP)
 _LEFT_LOOK = (*wflw.LEFT_EYE, wflw.LEFT_PUPIL)
 _RIGHT_LOOK = (*wflw.RIGHT_EYE, wflw.RIGHT_PUPIL)
@@ -105,12 +109,32 @@ _SHARE = np.array([READING_SHARE.get(_side_of(c)[0], 0.0) for c in CHANNELS])
 IS_ANGLE = np.array([c in ANGLE_CHANNELS for c in CHANNELS])
 
 
-def raw_channels(landmarks: Landmarks, pose: HeadPose) -> NDArray[np.float64]:
+def turn_features(yaw_rad: float, pitch_rad: float) -> NDArray[np.float64]:
+    """What turn_weights.WEIGHTS are for: (4,), yaw positive to the channel's own side."""
+    yaw = float(np.clip(yaw_rad, -_FARTHEST_YAW_RAD, _FARTHEST_YAW_RAD))
+    pitch = float(np.clip(pitch_rad, -_FARTHEST_PITCH_RAD, _FARTHEST_PITCH_RAD))
+    return np.array([yaw, yaw * yaw, pitch, pitch * pitch])
+
+
+def _turning(pose: HeadPose) -> NDArray[np.float64]:
+    """(19,) raw units that the turn of the head adds to a face that keeps still."""
+    added = np.zeros(len(CHANNELS))
+    for side, sign in (('left', 1.0), ('right', -1.0)):
+        features = turn_features(sign * pose.yaw_rad, pose.pitch_rad)
+        for base in TURNED:
+            added[CHANNELS.index(f'{base}_{side}')] = features @ turn_weights.WEIGHTS[base]
+    return added
+
+
+def raw_channels(
+    landmarks: Landmarks, pose: HeadPose, *, turning: bool = True
+) -> NDArray[np.float64]:
     """Read the channels of a face before calibration.
 
     Args:
         landmarks: in pixels.
         pose: solved from them.
+        turning: take off what turning the head adds; False only to measure that.
 
     Returns:
         (19,) float64 in CHANNELS order: unit channels before the sigmoid (Calibration.apply turns
@@ -121,6 +145,8 @@ def raw_channels(landmarks: Landmarks, pose: HeadPose) -> NDArray[np.float64]:
     if landmarks.readings is not None:
         difference = landmarks.readings - raw
         raw += _SHARE * np.where(np.isfinite(difference), difference, 0.0)
+    if turning:
+        raw -= _turning(pose)
     raw[[CHANNELS.index(name) for name in HEAD_CHANNELS]] = (
         pose.yaw_rad,
         pose.pitch_rad,

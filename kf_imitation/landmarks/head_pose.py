@@ -26,9 +26,9 @@ _MINIMUM_CONFIDENCE = 0.25
 _MINIMUM_POINTS = 12
 # No face differs from the mean face by more than this turn.
 _LARGEST_CORRECTION_RAD = 0.25
-# How far the model's own reading of yaw, pitch and roll is believed. The points were better on
-# held-out training people, so the reading counts for nothing as yet (docs/landmarks.md).
-READING_SHARE = np.array([0.0, 0.0, 0.0])
+# How far the model's own reading of yaw, pitch and roll is believed beside the points. Their
+# errors have little in common, so half and half is better than either (docs/landmarks.md).
+READING_SHARE = np.array([0.5, 0.5, 0.5])
 
 
 def angles_of(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
@@ -98,7 +98,7 @@ def solve_head_pose(
     angles = np.array(angles_of(rotation))
     if corrected:
         angles += correction(landmarks.points_px, rotation, shift[:, 0])
-        seen_angles = angles_seen(landmarks, shift[:, 0])
+        seen_angles = angles_seen(landmarks)
         if seen_angles is not None:
             angles += READING_SHARE * (seen_angles - angles)
     yaw, pitch, roll = (float(angle) for angle in angles)
@@ -138,16 +138,15 @@ def correction(
     return np.asarray(np.clip(turn, -_LARGEST_CORRECTION_RAD, _LARGEST_CORRECTION_RAD))
 
 
-def angles_seen(
-    landmarks: Landmarks, translation_m: NDArray[np.floating]
-) -> NDArray[np.float64] | None:
-    """The head angles that the landmark model read off the picture, in camera axes.
+def angles_seen(landmarks: Landmarks) -> NDArray[np.float64] | None:
+    """The head angles that the landmark model read off the picture.
 
-    A crop shows a head as it is turned against the ray to it; the place of the head says which.
+    A crop shows a head as it is turned against the ray to it. The reading is taken as it comes
+    all the same: adding the turn of the ray made it worse on the training people, because the
+    labels hardly hold that turn (docs/landmarks.md).
 
     Args:
         landmarks: with readings or without.
-        translation_m: (3,) of the head.
 
     Returns:
         (3,) yaw, pitch, roll [rad], or None without a reading.
@@ -155,17 +154,7 @@ def angles_seen(
     if landmarks.readings is None:
         return None
     facing = landmarks.readings[[CHANNELS.index(name) for name in HEAD_CHANNELS]]
-    if not np.isfinite(facing).all():
-        return None
-    ray = np.asarray(translation_m, np.float64)
-    ray = ray / max(float(np.linalg.norm(ray)), 1e-9)
-    # The shortest turn from straight ahead to the ray.
-    axis = np.array([-ray[1], ray[0], 0.0])
-    sine = float(np.linalg.norm(axis))
-    angle = float(np.arctan2(sine, ray[2]))
-    turn = cv2.Rodrigues(axis / sine * angle)[0] if sine > 1e-9 else np.eye(3)
-    yaw, pitch, roll = (float(value) for value in facing)
-    return np.array(angles_of(turn @ rotation_of(yaw, pitch, roll)))
+    return facing.astype(np.float64) if np.isfinite(facing).all() else None
 
 
 def _first_guess(

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, CameraModel, Landmarks
+from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, CameraModel, HeadPose, Landmarks
 from kf_imitation.expression.calibration import REST, Calibration
-from kf_imitation.expression.channels import SOURCES, channel_confidence, raw_channels
+from kf_imitation.expression.channels import SOURCES, TURNED, channel_confidence, raw_channels
 from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.expression.one_euro import OneEuroFilter, OneEuroSettings
 from kf_imitation.expression.settings import ExpressionSettings
@@ -271,3 +271,25 @@ def test_the_filter_can_be_put_in_and_taken_out_while_the_estimator_runs():
     assert slow[4] < quicker[4] < plain[4]
     estimator.configure(ExpressionSettings())
     assert jaw_over_time(estimator, step, 3000) == pytest.approx(plain, abs=1e-6)
+
+
+def test_what_turning_adds_is_taken_off_alike_on_both_sides():
+    face = Landmarks(
+        0, (MEAN_FACE_M[:, :2] * 2000 + 300).astype(np.float32), np.ones(98, np.float32)
+    )
+
+    def taken_off(yaw, pitch):
+        place = np.array([0, 0, 1], np.float32)
+        turned = HeadPose(0, np.eye(3, dtype=np.float32), place, yaw, pitch, 0.0, 0.0)
+        return raw_channels(face, turned, turning=False) - raw_channels(face, turned)
+
+    assert not taken_off(0.0, 0.0).any()
+    side = taken_off(0.4, 0.1)
+    other = taken_off(-0.4, 0.1)
+    moved = {CHANNELS[k] for k in np.flatnonzero(side)}
+    assert moved == {f'{base}_{s}' for base in TURNED for s in ('left', 'right')}
+    for base in TURNED:
+        left, right = (CHANNELS.index(f'{base}_{s}') for s in ('left', 'right'))
+        assert side[left] == pytest.approx(other[right])
+        assert side[right] == pytest.approx(other[left])
+    assert taken_off(2.0, 1.0) == pytest.approx(taken_off(0.7, 0.35))  # no further than the fit

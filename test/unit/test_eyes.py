@@ -102,15 +102,21 @@ def test_a_turned_crop_is_turned_back():
     assert abs(channel(read, 'head_roll')) == pytest.approx(0.3, abs=1e-5)
 
 
-def test_a_head_beside_the_axis_is_turned_with_the_ray():
+def test_the_head_pose_lies_between_the_points_and_the_reading():
+    camera = CameraModel(640, 480, 554.0)
+    plain = Landmarks(0, face().astype(np.float32), np.ones(98, np.float32))
+    of_points = solve_head_pose(plain, camera)
     read = np.full(len(CHANNELS), np.nan, np.float32)
-    read[-3:] = 0.0
-    found = Landmarks(0, face().astype(np.float32), np.ones(98, np.float32), read)
-    ahead = angles_seen(found, np.array([0.0, 0.0, 1.0]))
-    aside = angles_seen(found, np.array([0.5, 0.0, 1.0]))
-    assert ahead == pytest.approx([0, 0, 0], abs=1e-9)
-    assert abs(aside[0]) == pytest.approx(np.arctan(0.5), abs=1e-6)
-    assert aside[1:] == pytest.approx([0, 0], abs=1e-6)
+    read[-3:] = 0.4, -0.3, 0.2
+    seen = Landmarks(0, plain.points_px, plain.confidence, read)
+    assert angles_seen(seen) == pytest.approx([0.4, -0.3, 0.2])
+    both = solve_head_pose(seen, camera)
+    for name, angle in (('yaw_rad', 0.4), ('pitch_rad', -0.3), ('roll_rad', 0.2)):
+        low, high = sorted((angle, getattr(of_points, name)))
+        assert low < getattr(both, name) < high
+    read[-1] = np.nan
+    assert angles_seen(seen) is None
+    assert solve_head_pose(seen, camera).yaw_rad == of_points.yaw_rad
 
 
 def test_channels_without_readings_are_the_geometry_alone():

@@ -47,13 +47,13 @@ class Reader:
     def __init__(self, model: str, eyes: str) -> None:
         closer = EyeModel(OnnxModel.load(eyes, 1)) if eyes else None
         self._model = LandmarkModel(OnnxModel.load(model, 1), closer)
-        self._camera = CameraModel(SIZE_PX, SIZE_PX, SIZE_PX * 2.0)
+        self.camera = CameraModel(SIZE_PX, SIZE_PX, SIZE_PX * 2.0)
         self._calibration = Calibration.default()
 
     def read(self, bgr: Picture, region: FaceRegion) -> tuple[Landmarks, NDArray[np.float64]]:
         """Landmarks and channels (19,)."""
         found = self._model.predict(bgr, region, 0)
-        pose = solve_head_pose(found, self._camera)
+        pose = solve_head_pose(found, self.camera)
         return found, self._calibration.apply(raw_channels(found, pose))
 
 
