@@ -3,8 +3,9 @@
 `python -m training.keyframe.recipe --clips DIR --minutes 120 --out runs --dry-run`
 
 Animated photographs, renders, the networks of eyes and mouth, lite (with them), resnet50_only,
-default (started from both networks), export into OUT/models, figures of people who were in no training.
-Each step keeps what is finished, so a recipe that was stopped goes on when it is started again.
+default (started from both networks), export into OUT/models, figures of people who were in no
+training. Each step keeps what is finished, so a recipe that was stopped goes on when it is
+started again.
 """
 
 import argparse
