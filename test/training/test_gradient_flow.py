@@ -71,6 +71,6 @@ def test_a_network_without_gradients_is_a_valid_start():
         torch.testing.assert_close(large(images, images.flip(0)).change, expected)
 
 
-def test_gradients_need_motion():
-    with pytest.raises(ValueError, match='motion = none'):
-        KeyframeNet('none', gradient='coarse')
+def test_gradients_of_features_need_features():
+    with pytest.raises(ValueError, match='gradient = full'):
+        KeyframeNet('none', gradient='full')

@@ -132,6 +132,6 @@ def test_change_size_counts_a_radian_of_rotation_twice():
     assert change_size(change).item() == pytest.approx(0.7, abs=1e-3)
 
 
-def test_a_network_without_motion_and_places_is_refused():
-    with pytest.raises(ValueError, match='motion, places or both'):
+def test_a_network_that_sees_nothing_is_refused():
+    with pytest.raises(ValueError, match='motion, gradients or places'):
         KeyframeNet(motion='none', use_places=False)

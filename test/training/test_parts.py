@@ -114,16 +114,17 @@ def test_a_few_steps_on_one_batch_lower_the_loss():
     torch.manual_seed(0)
     parts, batch = Parts(reading_order(NAMES)), next(iter(stream()))
     assert next(NAMES[i] for i in parts_order(parts)) == 'eyeBlinkRight'
-    optimiser = torch.optim.AdamW(parts.parameters(), lr=3e-3)
+    parts.eye.drop.p = parts.mouth.drop.p = 0.0
+    optimiser = torch.optim.AdamW(parts.parameters(), lr=1e-3)
     found = []
-    for _ in range(5):
+    for _ in range(8):
         terms = losses(parts, batch, 0)
         total = sum(terms.values())
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
         found.append(total.item())
-    assert found[-1] < found[0]
+    assert found[-1] < 0.95 * found[0]
     assert set(terms) == {'places', 'level', 'differ', 'near', 'points'}
 
 
