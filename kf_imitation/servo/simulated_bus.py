@@ -142,6 +142,8 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
     except OSError as error:
         port.close()
         raise PortError(f'{link}: {error.strerror}') from error
+    # Whoever reads the path may end this process at once.
+    signal.signal(signal.SIGTERM, lambda *_: port.stop())
     sys.stdout.write((link or port.device) + '\n')
     inputs = {0: _Lines(0, port).take}
     pipe = -1
@@ -151,7 +153,6 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
         inputs[pipe] = _Lines(pipe, port).take
         sys.stdout.write(f'faults: {port.faults}\n')
     sys.stdout.flush()
-    signal.signal(signal.SIGTERM, lambda *_: port.stop())
     try:
         port.run(inputs)
         if not until_input_ends:
