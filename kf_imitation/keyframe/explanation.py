@@ -8,11 +8,12 @@ Two such splits are given:
 
 - by what moved: the head (its rotation) and the face (blendshapes, and which of them);
 - by what the network saw it by. It compares two things with the frame before: motion (FastFlowNet:
-  flow and the differences of its pyramid) and appearance (ResNet-50's guess of the expression from
-  one frame alone). Either is held still by giving it the current frame's own state as the state
-  before. The network then answers for motion alone, for appearance alone and for neither, and the
-  Shapley value of each (Shapley 1953: its gain, averaged over both orders of adding it) is its
-  part of the change vector. What the network answers with both held is neither's: the still share.
+  flow and the differences of its pyramid; gradients) and appearance (what is read from one frame
+  alone: eyes and mouth, ResNet-50's guess of the expression). Either is held still by giving it
+  the current frame's own state as the state before. The network then answers for motion alone,
+  for appearance alone and for neither, and the Shapley value of each (Shapley 1953: its gain,
+  averaged over both orders of adding it) is its part of the change vector. What the network
+  answers with both held is neither's: the still share.
 
 The features of the current frame itself stay as they are in all of this: they tell the network
 how to read a movement, they do not change between the answers.
@@ -35,7 +36,7 @@ from kf_imitation.keyframe.streaming_model import (
 )
 
 # The states of a model that belong to its appearance part; all others belong to motion.
-_APPEARANCE = frozenset({'state_expression'})
+_APPEARANCE = frozenset({'state_expression', 'state_readings'})
 _NAMED = 5
 
 
