@@ -1,5 +1,7 @@
 """Faces turned upright: the crop of the second look and the patches of the eyes."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,11 @@ def upright_crop(
     linear = np.array([[cosine, -sine], [sine, cosine]])
     shift = target.mean(axis=0) * crop_px - 0.5 - linear @ points.mean(axis=0)
     return np.hstack([linear, shift[:, None]])
+
+
+def undo(matrix: NDArray[np.floating], points: NDArray[Any]) -> NDArray[Any]:
+    """Bring (..., 2) points of a crop back into what a (2, 3) matrix cut it from."""
+    return np.asarray((points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
 
 
 def cut(bgr: Image, matrix: NDArray[np.float64], size_px: tuple[int, int]) -> Image:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import FloatArray, Image
-from kf_imitation.landmarks.alignment import cut, upright_crop
+from kf_imitation.landmarks.alignment import cut, undo, upright_crop
 from kf_imitation.mean_face import template
 from kf_imitation.wflw import FLIP
 
@@ -92,6 +92,5 @@ class EyeModel:
             found = outputs['points'][row]
             if side == 'left':
                 found = mirrored_points(found, PATCH_PX[0])
-            back = (found - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
-            refined[list(EYE_POINTS[side])] = back
+            refined[list(EYE_POINTS[side])] = undo(matrix, found)
         return refined, outputs['readings'].astype(np.float32)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kf_imitation.data_types import FaceRegion, FloatArray, Image, Landmarks
 from kf_imitation.errors import ModelError
 from kf_imitation.image_ops import crop
-from kf_imitation.landmarks.alignment import cut, upright_crop
+from kf_imitation.landmarks.alignment import cut, undo, upright_crop
 from kf_imitation.landmarks.eyes import EyeModel
 from kf_imitation.landmarks.layouts import LAYOUTS
 from kf_imitation.landmarks.readings import channel_readings
@@ -93,8 +93,7 @@ class LandmarkModel:
                 mirrored = twin[FLIP] * (-1, 1) + (1, 0)
                 found = (found + mirrored) / 2
                 confidence = np.float32(0.5) * (confidence + sure[FLIP])
-            pixels = found * self._crop_px - 0.5
-            points = (pixels - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+            points = undo(matrix, found * self._crop_px - 0.5)
         eyes: FloatArray | None = None
         if self._eyes is not None:
             points, eyes = self._eyes.refine(bgr, points)

@@ -15,23 +15,19 @@ from fake_faces import fake_points  # noqa: E402
 from kf_imitation.keyframe.change_names import CHANGE_NAMES  # noqa: E402
 from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
 from training.data.labels import Labels  # noqa: E402
-from training.data.part_stream import PartStream, footage, places_of  # noqa: E402
+from training.data.part_stream import PartStream, footage  # noqa: E402
 from training.keyframe.export import StreamingStep, compare, fixed_crops, trace  # noqa: E402
 from training.keyframe.fusion import KeyframeNet, normalise  # noqa: E402
 from training.keyframe.parts import (  # noqa: E402
     CROP_PX,
-    EYE_PX,
-    EYE_STEP,
-    EYE_UP,
-    MOUTH_PX,
-    MOUTH_STEP,
-    MOUTH_UP,
+    EYE,
+    MOUTH,
     Parts,
     cut_parts,
+    direction,
     reading_order,
-    to_patch,
 )
-from training.keyframe.train_parts import losses, parts_order  # noqa: E402
+from training.keyframe.train_parts import losses, places_of  # noqa: E402
 
 NAMES = CHANGE_NAMES[:51]
 PLACES = torch.tensor([[[0.33, 0.42], [0.67, 0.36], [0.55, 0.7]]])
@@ -63,25 +59,20 @@ def test_readings_have_the_places_of_their_names():
 
 
 @pytest.mark.parametrize(
-    ('part', 'size', 'step', 'up', 'mirror'),
-    [
-        (0, EYE_PX, EYE_STEP, EYE_UP, False),
-        (1, EYE_PX, EYE_STEP, EYE_UP, True),
-        (2, MOUTH_PX, MOUTH_STEP, MOUTH_UP, False),
-    ],
+    ('part', 'place', 'mirror'), [(EYE, 0, False), (EYE, 1, True), (MOUTH, 2, False)]
 )
-def test_a_spot_appears_in_the_patch_where_to_patch_says(part, size, step, up, mirror):
-    spot = PLACES[:, part] * CROP_PX + torch.tensor([[9.0, 4.0]])
+def test_a_spot_appears_in_the_patch_where_locate_says(part, place, mirror):
+    spot = PLACES[:, place] * CROP_PX + torch.tensor([[9.0, 4.0]])
     image = np.zeros((CROP_PX, CROP_PX), np.float32)
     cv2.circle(image, [int(v) for v in spot[0]], 3, 1.0, -1)
     seen = torch.from_numpy(image)[None, None].expand(1, 3, -1, -1)
     eyes, mouth = cut_parts(seen, PLACES)
-    patch = (eyes[part] if part < 2 else mouth[0])[0]
+    patch = (eyes[place] if place < 2 else mouth[0])[0]
     rows, columns = np.nonzero(patch.numpy() > 0.5)
-    along = torch.nn.functional.normalize(PLACES[:, 1] - PLACES[:, 0], dim=1)
     middle = (torch.floor(spot) + 0.5) / CROP_PX
-    place = to_patch(middle[:, None], PLACES[:, part], along, size, step, up, mirror)[0, 0]
-    expected = place.numpy() * size[0] + [(size[0] - 1) / 2, (size[1] - 1) / 2]
+    found = part.locate(middle[:, None], PLACES[:, place], direction(PLACES), mirror)[0, 0]
+    width, height = part.size_px
+    expected = found.numpy() * width + [(width - 1) / 2, (height - 1) / 2]
     assert np.allclose([columns.mean(), rows.mean()], expected, atol=0.6)
 
 
@@ -100,7 +91,7 @@ def test_batches_repeat_with_the_seed_and_points_follow_the_crop():
     assert all(torch.equal(first[k], again[k]) for k in first)
     assert first['crops'].shape == (2, 8, CROP_PX, CROP_PX, 3)
     assert first['blendshapes'].shape == (2, 8, 51) and first['same'].all()
-    places = places_of(first['points'].numpy())
+    places = places_of(first['points']).numpy()
     assert places.shape == (2, 8, 3, 2)
     # The person's right eye is left in the picture, mirrored or not; the mouth is below.
     assert (places[..., 0, 0] < places[..., 1, 0]).all()
@@ -113,7 +104,7 @@ def test_batches_repeat_with_the_seed_and_points_follow_the_crop():
 def test_a_few_steps_on_one_batch_lower_the_loss():
     torch.manual_seed(0)
     parts, batch = Parts(reading_order(NAMES)), next(iter(stream()))
-    assert next(NAMES[i] for i in parts_order(parts)) == 'eyeBlinkRight'
+    assert NAMES[parts.order[0]] == 'eyeBlinkRight'
     parts.eye.drop.p = parts.mouth.drop.p = 0.0
     optimiser = torch.optim.AdamW(parts.parameters(), lr=1e-3)
     found = []
@@ -139,5 +130,5 @@ def test_the_network_with_parts_streams_and_keeps_its_readings(tmp_path):
     assert compare(step, tmp_path / 'net.onnx', [fixed_crops(CROP_PX, 3)]).largest < 2e-4
     image = normalise(torch.from_numpy(fixed_crops(CROP_PX, 2)))
     readings = net.parts(image)
-    unread = [i for i in range(54) if i not in parts_order(net.parts)]
+    unread = [i for i in range(54) if i not in net.parts.order]
     assert (readings[:, unread] == 0).all() and (readings >= 0).all() and (readings <= 1).all()

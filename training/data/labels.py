@@ -18,6 +18,8 @@ CHANGE_SIZE = BLENDSHAPES + ROTATIONS
 ROTATION_WEIGHT = 2.0
 SCORE_SCALE = 0.2
 SIGMA_S = 0.05
+# Networks learn changes of labels that are smoothed less; the runtime smooths what they answer.
+TRAINED_SIGMA_S = 0.03
 REFERENCE_FPS = 30.0
 
 

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from kf_imitation.landmarks.alignment import undo
 from kf_imitation.wflw import FLIP
+from training.data import face_images
 from training.data.augment import Appearance, AugmentSettings, crop_matrix, cut
-from training.data.clip_cache import CachedClip, face_regions
-from training.data.labels import Labels, load_labels, mirror_order, smooth
+from training.data.clip_cache import CachedClip
+from training.data.face_images import FaceImages
+from training.data.labels import TRAINED_SIGMA_S, mirror_order, smooth
 from training.landmarks.data import mesh_to_wflw
 
-LABEL_SIGMA_S = 0.03
-# Corners of an eye, corners of the mouth.
-PLACES = ((60, 64), (68, 72), (76, 82))
 # The face drifts inside its held region, and compression and noise are those of webcams.
 AUGMENT = AugmentSettings(
     shift=0.09, zoom=0.2, turn_deg=12.0, noise=9.0, blur_px=2.5, compress=0.2
@@ -60,18 +60,13 @@ def footage(clip: CachedClip) -> list[Footage]:
         found.append(
             Footage(
                 clip.frames[piece],
-                smooth(labels.blendshapes[piece], LABEL_SIGMA_S, labels.fps),
+                smooth(labels.blendshapes[piece], TRAINED_SIGMA_S, labels.fps),
                 np.stack([mesh_to_wflw(p) for p in labels.points_px[piece]]),
                 clip.regions[piece],
                 known,
             )
         )
     return found
-
-
-def places_of(points: np.ndarray) -> np.ndarray:
-    """(..., 98, 2) landmarks to (..., 3, 2) middles of right eye, left eye and mouth."""
-    return np.stack([points[..., list(ends), :].mean(axis=-2) for ends in PLACES], axis=-2)
 
 
 class PartStream(IterableDataset[dict[str, Tensor]]):
@@ -107,14 +102,7 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         self._chance = counts / counts.sum()
         self._mirror = mirror_order(names)
         self._seed, self._groups, self._share, self._size = seed, groups, share, crop_px
-        self._labels: Labels | None = None
-        if faces is not None:
-            self._labels = load_labels(faces)
-            with np.load(faces) as data:
-                files = [faces.with_suffix('') / str(n) for n in data['name']]
-            self._images = [cv2.imread(str(f)) for f in files]
-            self._image_points = np.stack([mesh_to_wflw(p) for p in self._labels.points_px])
-            self._image_regions = face_regions(self._labels.points_px)
+        self._faces = face_images.load(faces) if faces is not None else None
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
         info = get_worker_info()
@@ -133,23 +121,31 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
     def _group(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         mirrored = rng.random() < 0.5
         look = Appearance(rng, AUGMENT, self._size)
-        if self._labels is not None and rng.random() < 0.1:
-            chosen = rng.integers(0, len(self._images), 8)
-            parts = [
-                self._cut(
-                    self._images[i], self._image_regions[i], self._image_points[i], rng, mirrored
-                )
-                for i in chosen
-            ]
-            shapes, same = self._labels.blendshapes[chosen], False
+        same = True
+        if self._faces is not None and rng.random() < 0.1:
+            parts, shapes = self._people(self._faces, rng, mirrored)
+            same = False
         else:
             parts, shapes = self._person(rng, mirrored)
-            same = True
         crops = np.stack([look.apply(crop) for crop, _ in parts])
         points = np.stack([p for _, p in parts])
         if mirrored:
             shapes = shapes[:, self._mirror]
         return crops, shapes.astype(np.float32), points.astype(np.float32), same
+
+    def _people(
+        self, faces: FaceImages, rng: np.random.Generator, mirrored: bool
+    ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+        chosen = rng.integers(0, len(faces.images), 8)
+        parts = [
+            self._cut(
+                *(faces.images[i], faces.regions[i], mesh_to_wflw(faces.labels.points_px[i])),
+                rng,
+                mirrored,
+            )
+            for i in chosen
+        ]
+        return parts, faces.labels.blendshapes[chosen]
 
     def _person(
         self, rng: np.random.Generator, mirrored: bool
@@ -182,7 +178,7 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         mirrored: bool,
     ) -> tuple[np.ndarray, np.ndarray]:
         matrix, _ = crop_matrix(region, self._size, rng, AUGMENT, mirrored)
-        moved = (points - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        moved = undo(matrix, points)
         if mirrored:
             moved = moved[FLIP]
         return cut(image, matrix, self._size), (moved + 0.5) / self._size

@@ -11,7 +11,8 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from training.data import clip_cache, face_mesh
+from kf_imitation.landmarks.alignment import undo
+from training.data import clip_cache, face_images, face_mesh
 from training.data.augment import (
     Appearance,
     AugmentSettings,
@@ -19,9 +20,10 @@ from training.data.augment import (
     cut,
     random_flow,
 )
+from training.data.face_images import FaceImages
 from training.data.face_mesh import MOTION_POINTS
 from training.data.labels import (
-    load_labels,
+    TRAINED_SIGMA_S,
     mirror_order,
     mirror_rotation,
     smooth,
@@ -54,7 +56,7 @@ class SampleSettings:
     frames: int = 6
     stills: int = 12
     renders: int = 0
-    label_sigma_s: float = 0.03
+    label_sigma_s: float = TRAINED_SIGMA_S
     gaps: tuple[float, ...] = (0.6, 0.25, 0.15)
     reverse: float = 0.5
     mirror: float = 0.5
@@ -135,13 +137,7 @@ class SampleStream(IterableDataset[Batch]):
         self._seed = seed
         self._mirror = mirror_order(names)
         self._mirror_points = mirror_points
-        self._faces = faces
-        if faces is not None and settings.stills:
-            self._face_labels = load_labels(faces)
-            with np.load(faces) as data:
-                names = [str(n) for n in data['name']]
-            self._face_regions = clip_cache.face_regions(self._face_labels.points_px)
-            self._face_images = [cv2.imread(str(faces.with_suffix('') / name)) for name in names]
+        self._faces = face_images.load(faces) if faces is not None and settings.stills else None
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
@@ -162,9 +158,9 @@ class SampleStream(IterableDataset[Batch]):
             'points': torch.from_numpy(np.stack(points)),
             'frame_s': torch.tensor(times, dtype=torch.float32),
         }
-        if self._faces is not None and s.stills:
+        if self._faces is not None:
             now, before, flow, state = zip(
-                *[self._still(rng) for _ in range(s.stills)], strict=True
+                *[self._still(self._faces, rng) for _ in range(s.stills)], strict=True
             )
             batch['still_now'] = torch.from_numpy(np.stack(now))
             batch['still_before'] = torch.from_numpy(np.stack(before))
@@ -212,19 +208,19 @@ class SampleStream(IterableDataset[Batch]):
         )
         state = self._turned(window.state[index], window.rotation[index], angle, mirrored)
         # The matrix leads from the crop to the image; its mirroring is undone point by point.
-        points = (window.points[index] - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+        points = undo(matrix, window.points[index])
         if mirrored:
             points = points[:, self._mirror_points]
         return crops, state, points.astype(np.float32), gap / window.clip.labels.fps
 
-    def _still(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def _still(self, faces: FaceImages, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         s = self._settings
         size = s.still_px or s.crop_px
-        i = int(rng.integers(len(self._face_images)))
+        i = int(rng.integers(len(faces.images)))
         mirrored = rng.random() < s.mirror
-        matrix, angle = crop_matrix(self._face_regions[i], size, rng, s.augment, mirrored)
+        matrix, angle = crop_matrix(faces.regions[i], size, rng, s.augment, mirrored)
         flow = random_flow(rng, size)
-        image = self._face_images[i]
+        image = faces.images[i]
         before = cut(image, matrix, size)
         # now(x) = before(x + flow(x)), both sampled from the image: the flow is exact.
         y, x = np.mgrid[0:size, 0:size].astype(np.float32)
@@ -232,7 +228,7 @@ class SampleStream(IterableDataset[Batch]):
         place = (place @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
         now = cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         look = Appearance(rng, s.augment, size)
-        labels = self._face_labels
+        labels = faces.labels
         matrices = Rotation.from_rotvec(labels.rotation[i : i + 1]).as_matrix()
         state = self._turned(labels.blendshapes[i : i + 1], matrices, angle, mirrored)
         return look.apply(now), look.apply(before), flow, state[0]

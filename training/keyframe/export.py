@@ -37,7 +37,13 @@ from torch import Tensor, nn
 
 from training.data.labels import CHANGE_SIZE
 from training.keyframe.flow_graph import GraphFlow
-from training.keyframe.fusion import STATE_NAMES, FrameState, KeyframeNet, normalise
+from training.keyframe.fusion import (
+    STATE_NAMES,
+    FrameState,
+    KeyframeNet,
+    normalise,
+    weights_under,
+)
 from training.keyframe.manifest_file import write_manifest
 from training.keyframe.pack import pack_weights
 from training.keyframe.quantise import calibration_crops, prepare, quantise
@@ -68,9 +74,7 @@ class StreamingStep(nn.Module):
     def __init__(self, net: KeyframeNet, crop_px: int, gain: float = 1.0) -> None:
         super().__init__()
         self.net, self.crop_px, self.gain = net, crop_px, gain
-        # With parts, motion is measured at half the size of the crop.
-        self.shrink = 2 if net.use_parts else 1
-        motion_px = crop_px // self.shrink
+        motion_px = crop_px // net.shrink
         shapes = {
             'state_stride4': (1, 32, motion_px // 4, motion_px // 4),
             'state_stride8': (1, 64, motion_px // 8, motion_px // 8),
@@ -96,7 +100,7 @@ class StreamingStep(nn.Module):
         previous = FrameState(*(given.get(name, absent) for name in STATE_NAMES))
         current, places = self.net.see(normalise(crop))
         result = self.net.compare(current, places, previous)
-        flow = [self.shrink * f for f in result.flows[:1]]
+        flow = [self.net.shrink * f for f in result.flows[:1]]
         out = [torch.sigmoid(result.score_logit), self.gain * result.change, *flow]
         after = dict(zip(STATE_NAMES, current.tensors(), strict=True))
         return (*out, *(after[name] for name in self.states))
@@ -111,9 +115,7 @@ def load_network(checkpoint: Path) -> KeyframeNet:
     """Return the averaged network of a training checkpoint, ready to run."""
     saved = torch.load(checkpoint, map_location='cpu', weights_only=False)
     net = KeyframeNet(**saved['network'])
-    prefix = 'mean_net.'
-    weights = saved['state_dict'].items()
-    net.load_state_dict({k.removeprefix(prefix): v for k, v in weights if k.startswith(prefix)})
+    net.load_state_dict(weights_under(saved['state_dict'], 'mean_net.'))
     return net.eval()
 
 
@@ -265,7 +267,7 @@ def manifest_entry(
 ) -> dict[str, Any]:
     """Return the section of models/manifest.yaml for a file."""
     step = StreamingStep(net, crop_px)
-    side = crop_px // step.shrink // 4
+    side = crop_px // net.shrink // 4
     outputs: dict[str, Any] = {
         'score': {'shape': [1], 'meaning': 'change of the pair, 0..1, as if 1/30 s apart'},
         'change': {
@@ -298,7 +300,7 @@ def manifest_entry(
         },
         'outputs': outputs,
         'training_data': '../shared/data/clips/train, ../shared/data/faces/train'
-        if net.use_places
+        if net.use_places or net.use_parts
         else '../shared/data/clips/train',
         'licence': 'weights: Apache-2.0; the footage trained on is MIT, Apache-2.0 and CC BY 4.0,'
         ' which does not clear the rights of the people in it',

@@ -16,7 +16,7 @@ from training.keyframe import resnet50
 from training.keyframe.fastflownet import FEATURE_CHANNELS, STRIDES, FastFlowNet, Pyramid, pool
 from training.keyframe.gradient_flow import image_motion, local_contrast, small_motion
 from training.keyframe.parts import CROP_PX as PARTS_PX
-from training.keyframe.parts import Parts, reading_order
+from training.keyframe.parts import Parts, conv_layers, reading_order
 
 PLACE_CHANNELS = (32, 64, 96, 128)
 FUSED_CHANNELS = (48, 64, 96, 128, 192)
@@ -94,9 +94,14 @@ class PairResult:
     features: Tensor
 
 
+def scale_levels(levels: Tensor) -> Tensor:
+    """Grey levels 0..255 to around -1..1."""
+    return levels * (1 / 64) - 2
+
+
 def normalise(crop: Tensor) -> Tensor:
     """(B, S, S, 3) uint8 BGR to (B, 3, S, S) float32 around -1..1."""
-    return crop.permute(0, 3, 1, 2).float() * (1 / 64) - 2
+    return scale_levels(crop.permute(0, 3, 1, 2).float())
 
 
 MOTIONS = ('flow', 'difference', 'none')
@@ -143,6 +148,8 @@ class KeyframeNet(nn.Module):
             raise ValueError('gradient = full measures features: motion = none has none')
         self.motion, self.use_places, self.gradient = motion, use_places, gradient
         self.use_parts = parts
+        # With parts, crops are so many times larger than what all else sees.
+        self.shrink = PARTS_PX // MOTION_PX if parts else 1
         if motion == 'flow':
             self.flow_net = FastFlowNet(STRIDES.index(flow_stride))
         elif motion == 'difference':
@@ -196,7 +203,7 @@ class KeyframeNet(nn.Module):
     @property
     def crop_px(self) -> int:
         """Edge of the crops that the network is trained for."""
-        return PARTS_PX if self.use_parts else MOTION_PX
+        return MOTION_PX * self.shrink
 
     def see(self, image: Tensor, half: bool = False) -> tuple[FrameState, list[Tensor]]:
         """Compute what depends on one frame alone.
@@ -212,7 +219,7 @@ class KeyframeNet(nn.Module):
         readings = image.new_zeros(image.shape[0], CHANGE_SIZE)
         if self.use_parts and image.shape[-1] == PARTS_PX:
             readings = self.parts(image)
-            image = F.avg_pool2d(image, 2)
+            image = F.avg_pool2d(image, self.shrink)
         batch, size = image.shape[0], image.shape[-1]
         if self.motion != 'none':
             # Motion is a small difference of these features: they stay in float32.
@@ -342,6 +349,11 @@ def change_size(change: Tensor) -> Tensor:
     return face.sqrt() + ROTATION_WEIGHT * head.sqrt()
 
 
+def weights_under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the weights whose names begin with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+
+
 def grow(net: nn.Module, weights: dict[str, Tensor]) -> None:
     """Start a network from the weights of a smaller one.
 
@@ -381,10 +393,6 @@ class PyramidOnly(nn.Module):
 def _fuse_block(inputs: int, outputs: int, deep: bool) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(1 + deep):
-        layers += [
-            nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.LeakyReLU(0.1),
-        ]
+        layers += conv_layers(inputs, outputs)
         inputs = outputs
     return nn.Sequential(*layers)

@@ -18,7 +18,7 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.offline import layouts
 from training.data import clip_cache
 from training.data.clip_cache import CachedClip
-from training.data.labels import smooth, target_score
+from training.data.labels import TRAINED_SIGMA_S, smooth, target_score
 from training.keyframe.export import held_out, load_network
 from training.keyframe.held_out import net_scorer
 from training.keyframe.measure import (
@@ -30,15 +30,12 @@ from training.keyframe.measure import (
     smoothed_score,
 )
 
-# The smoothing of the labels that networks are trained towards [s].
-LABEL_SIGMA_S = 0.03
-
 
 def relative_error(changes: np.ndarray, clip: CachedClip) -> float:
     """Return RMS(found - true) / RMS(true) of (N, 54) change vectors; 1 is that of saying 0."""
     labels, count = clip.labels, len(changes)
     state = np.concatenate([labels.blendshapes, labels.rotation], axis=1)
-    truth = np.diff(smooth(state, LABEL_SIGMA_S, labels.fps)[:count], axis=0)
+    truth = np.diff(smooth(state, TRAINED_SIGMA_S, labels.fps)[:count], axis=0)
     known = labels.valid[1:count] & labels.valid[: count - 1]
     apart = np.square(changes[1:] - truth)[known].mean()
     return float(np.sqrt(apart / (np.square(truth)[known].mean() + 1e-12)))

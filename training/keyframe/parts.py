@@ -7,6 +7,7 @@ the mouth. Differences of their readings between frames are part of the change (
 """
 
 import itertools
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,6 @@ from training.data.labels import CHANGE_SIZE
 # Of the crop whose places are found; the patches are cut from the crop as it comes.
 FINDER_PX = 64
 CROP_PX = 256
-# Width, height and spacing [crop px at CROP_PX] of the patches; the eye's reaches up to the brow.
-EYE_PX, EYE_STEP, EYE_UP = (64, 56), 1.0, 8.0
-MOUTH_PX, MOUTH_STEP, MOUTH_UP = (80, 56), 1.4, 0.0
 # Mean places of right eye, left eye and mouth in the crop, as shares of its edge.
 MEAN_PLACES = ((0.335, 0.395), (0.665, 0.395), (0.5, 0.69))
 
@@ -27,6 +25,76 @@ EYE_READINGS = (
     'eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut',
     'browDown', 'browOuterUp', 'browInnerUp',
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The piece of a crop in which a part is read; its rows run along the face.
+
+    Attributes:
+        size_px: width and height.
+        step: spacing of its pixels [crop px].
+        up: how far its middle lies above that of the part [crop px].
+    """
+
+    size_px: tuple[int, int]
+    step: float
+    up: float = 0.0
+
+    def cut(self, image: Tensor, centre: Tensor, along: Tensor, mirror: bool = False) -> Tensor:
+        """Sample patches.
+
+        Args:
+            image: (B, 3, S, S).
+            centre: (B, 2) of the part, shares of S.
+            along: (B, 2) unit vector from the right eye to the left.
+            mirror: exchange left and right.
+
+        Returns:
+            (B, 3, h, w).
+        """
+        width, height = self.size_px
+        x = (torch.arange(width) - (width - 1) / 2) * (self.step / CROP_PX)
+        y = ((torch.arange(height) - (height - 1) / 2) * self.step - self.up) / CROP_PX
+        x = -x if mirror else x
+        place = (
+            centre[:, None, None]
+            + x.to(image)[None, None, :, None] * along[:, None, None]
+            + y.to(image)[None, :, None, None] * _across(along)[:, None, None]
+        )
+        # Shares of the edge lie between 0 and 1; sampling wants -1 to 1.
+        return F.grid_sample(image, 2 * place - 1, padding_mode='border', align_corners=False)
+
+    def locate(
+        self, points: Tensor, centre: Tensor, along: Tensor, mirror: bool = False
+    ) -> Tensor:
+        """Tell where (B, P, 2) points, shares of S, lie in the patches of `cut`.
+
+        Returns:
+            (B, P, 2) from the middle of the patch, shares of its width.
+        """
+        apart = (points - centre[:, None]) * CROP_PX
+        x = (apart * along[:, None]).sum(-1) * (-1 if mirror else 1)
+        y = (apart * _across(along)[:, None]).sum(-1) + self.up
+        return torch.stack([x, y], dim=-1) / (self.step * self.size_px[0])
+
+
+def _across(along: Tensor) -> Tensor:
+    return torch.stack([-along[:, 1], along[:, 0]], dim=1)
+
+
+# The eye's reaches up to the brow.
+EYE = Patch((64, 56), 1.0, up=8.0)
+MOUTH = Patch((80, 56), 1.4)
+
+
+def conv_layers(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
+    """Convolution 3 x 3, batch norm, leaky ReLU."""
+    return [
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.LeakyReLU(0.1),
+    ]
 
 
 def reading_order(names: tuple[str, ...]) -> tuple[list[int], list[int], list[int]]:
@@ -60,11 +128,7 @@ class PartNet(nn.Module):
         widths = (3, 16, 24, 48, 48, 80, 80)
         layers: list[nn.Module] = []
         for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
-            layers += [
-                nn.Conv2d(inputs, outputs, 3, 2 if i % 2 == 0 else 1, 1, bias=False),
-                nn.BatchNorm2d(outputs),
-                nn.LeakyReLU(0.1),
-            ]
+            layers += conv_layers(inputs, outputs, 2 if i % 2 == 0 else 1)
         self.body = nn.Sequential(*layers, nn.Conv2d(80, 48, 1), nn.LeakyReLU(0.1), nn.Flatten())
         features = 48 * (size_px[0] // 8) * (size_px[1] // 8)
         self.half = False  # convolutions in bfloat16, for training
@@ -90,12 +154,8 @@ class Finder(nn.Module):
         super().__init__()
         widths, strides = (1, 16, 32, 32, 64, 64), (2, 2, 1, 2, 1)
         layers: list[nn.Module] = []
-        for inputs, outputs, stride in zip(widths, widths[1:], strides, strict=False):
-            layers += [
-                nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False),
-                nn.BatchNorm2d(outputs),
-                nn.LeakyReLU(0.1),
-            ]
+        for (inputs, outputs), stride in zip(itertools.pairwise(widths), strides, strict=True):
+            layers += conv_layers(inputs, outputs, stride)
         self.body = nn.Sequential(*layers, nn.Flatten())
         self.head = nn.Sequential(nn.Linear(64 * 64, 64), nn.LeakyReLU(0.1), nn.Linear(64, 6))
         last = self.head[-1]
@@ -118,27 +178,42 @@ class Parts(nn.Module):
 
     Args:
         order: of `reading_order`.
+
+    Attributes:
+        order: the blendshape that each reading stands for.
     """
 
     def __init__(self, order: tuple[list[int], list[int], list[int]]) -> None:
         super().__init__()
         self.finder = Finder()
-        self.eye = PartNet(EYE_PX, len(EYE_READINGS), 18)
-        self.mouth = PartNet(MOUTH_PX, len(order[2]), 20)
-        spread = torch.zeros(2 * len(EYE_READINGS) + len(order[2]), CHANGE_SIZE)
-        for row, place in enumerate([*order[0], *order[1], *order[2]]):
-            spread[row, place] = 1
+        self.eye = PartNet(EYE.size_px, len(EYE_READINGS), 18)
+        self.mouth = PartNet(MOUTH.size_px, len(order[2]), 20)
+        self.order = list(itertools.chain(*order))
+        spread = F.one_hot(torch.tensor(self.order), CHANGE_SIZE).float()
         # What both eyes tell counts half each.
         self.spread: Tensor
         self.register_buffer('spread', spread / spread.sum(dim=0).clamp(min=1))
 
+    def read(self, eyes: Tensor, mouth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Read the patches of `cut_parts`.
+
+        Returns:
+            (B, R) readings of right eye, left eye and mouth, 0..1, and the features of eyes and
+            mouth.
+        """
+        eye, eye_features = self.eye(eyes)
+        lips, lip_features = self.mouth(mouth)
+        return torch.cat([*eye.chunk(2), lips], dim=1), eye_features, lip_features
+
     def forward(self, image: Tensor) -> Tensor:
         """(B, 3, S, S) of `normalise` to (B, 54): readings in their places, zeros elsewhere."""
-        eyes, mouth = cut_parts(image, self.finder(image))
-        eye, _ = self.eye(eyes)
-        lips, _ = self.mouth(mouth)
-        right, left = eye.chunk(2)
-        return torch.cat([right, left, lips], dim=1) @ self.spread
+        readings, _, _ = self.read(*cut_parts(image, self.finder(image)))
+        return readings @ self.spread
+
+
+def direction(places: Tensor) -> Tensor:
+    """(B, 3, 2) places to (B, 2) unit vectors from the right eye to the left."""
+    return F.normalize(places[:, 1] - places[:, 0], dim=1)
 
 
 def cut_parts(image: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,60 +227,6 @@ def cut_parts(image: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         (2 B, 3, h, w) right eyes, then mirrored left eyes; (B, 3, h, w) mouths.
     """
     right, left, mouth = places.unbind(1)
-    along = F.normalize(left - right, dim=1)
-    patches = [
-        sample(image, centre, along, size, step, up, mirror)
-        for centre, size, step, up, mirror in (
-            (right, EYE_PX, EYE_STEP, EYE_UP, False),
-            (left, EYE_PX, EYE_STEP, EYE_UP, True),
-            (mouth, MOUTH_PX, MOUTH_STEP, MOUTH_UP, False),
-        )
-    ]
-    return torch.cat(patches[:2]), patches[2]
-
-
-def patch_offsets(
-    size_px: tuple[int, int], step: float, up: float, mirror: bool
-) -> tuple[Tensor, Tensor]:
-    """Return where a patch's pixels lie along and across the face, shares of the crop's edge."""
-    x = (torch.arange(size_px[0]) - (size_px[0] - 1) / 2) * (step / CROP_PX)
-    y = ((torch.arange(size_px[1]) - (size_px[1] - 1) / 2) * step - up) / CROP_PX
-    return (-x if mirror else x), y
-
-
-def sample(
-    image: Tensor,
-    centre: Tensor,
-    along: Tensor,
-    size_px: tuple[int, int],
-    step: float,
-    up: float,
-    mirror: bool,
-) -> Tensor:
-    """Sample a patch whose rows run `along` the face: (B, 3, h, w)."""
-    x, y = patch_offsets(size_px, step, up, mirror)
-    across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
-    place = (
-        centre[:, None, None]
-        + x.to(image)[None, None, :, None] * along[:, None, None]
-        + y.to(image)[None, :, None, None] * across[:, None, None]
-    )
-    # Shares of the edge lie between 0 and 1; sampling wants -1 to 1.
-    return F.grid_sample(image, 2 * place - 1, padding_mode='border', align_corners=False)
-
-
-def to_patch(
-    points: Tensor,
-    centre: Tensor,
-    along: Tensor,
-    size_px: tuple[int, int],
-    step: float,
-    up: float,
-    mirror: bool,
-) -> Tensor:
-    """Move (B, P, 2) points, shares of the crop, to a patch, shares of its width."""
-    across = torch.stack([-along[:, 1], along[:, 0]], dim=1)
-    apart = (points - centre[:, None]) * CROP_PX
-    x = (apart * along[:, None]).sum(-1) * (-1 if mirror else 1)
-    y = (apart * across[:, None]).sum(-1) + up
-    return torch.stack([x, y], dim=-1) / (step * size_px[0])
+    along = direction(places)
+    eyes = EYE.cut(image, right, along), EYE.cut(image, left, along, mirror=True)
+    return torch.cat(eyes), MOUTH.cut(image, mouth, along)

@@ -73,9 +73,6 @@ class KeyframeTraining(pl.LightningModule):
             still = normalise(batch['still_now']).contiguous(memory_format=torch.channels_last)
             other, _ = self.net.see(still, half)
             state = state.join(other)
-        if self.net.use_parts:
-            # Motion is measured at half size.
-            image = F.avg_pool2d(image, 2)
         result = self.net.compare(
             state.select(now), [p[now] for p in places], state.select(now - 1), half
         )
@@ -93,13 +90,14 @@ class KeyframeTraining(pl.LightningModule):
             terms['window'] = (smooth - wanted).square().mean()
         if weight.get('points'):
             moved = self.point_head(result.features).view(windows, frames - 1, -1, 2)
-            scale = image.shape[-1] / crops.shape[2]
-            terms['points'] = point_loss(moved, scale * batch['points'].diff(dim=1))
+            wanted = batch['points'].diff(dim=1) / self.net.shrink
+            terms['points'] = point_loss(moved, wanted)
         if weight['score']:
             wanted = score_of(change_size(truth)).view(-1)
             terms['score'] = (torch.sigmoid(result.score_logit) - wanted).square().mean()
         if result.flows:
-            terms |= self._flow_terms(image, now, state, result.flows)
+            seen = F.avg_pool2d(image, self.net.shrink)
+            terms |= self._flow_terms(seen, now, state, result.flows)
         if weight['endpoint'] and result.flows and (stills or 'render_now' in batch):
             last = torch.arange(windows * frames, windows * frames + stills)
             terms['endpoint'] = self._endpoint(batch, state.select(last))
@@ -194,12 +192,14 @@ class KeyframeTraining(pl.LightningModule):
             return min(1.0, self.spent_s / 60 / self.minutes)
         return min(1.0, self.global_step / max(1, self.steps))
 
-    def on_train_batch_start(self, batch: Batch, index: int) -> None:
-        """Set the learning rate; end a run that has used up its time."""
+    def on_train_start(self) -> None:
+        """Let what is frozen keep its batch statistics too."""
         for module in self.net.children():
-            # What stays as it began does so with its batch statistics.
             if not any(p.requires_grad for p in module.parameters()):
                 module.eval()
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Set the learning rate; end a run that has used up its time."""
         o = self.config.optimiser
         scale = min(1.0, (self.global_step + 1) / max(1, o['warmup_steps']))
         if o['schedule'] == 'cosine':

@@ -15,22 +15,15 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kf_imitation.errors import KfImitationError, SourceError
-from kf_imitation.offline import layouts
+from kf_imitation.errors import KfImitationError
 from training.data import clip_cache
 from training.data.windows import SampleStream
 from training.keyframe.config import TrainConfig
-from training.keyframe.fusion import grow
-from training.keyframe.options import add_data_options
+from training.keyframe.fusion import grow, weights_under
+from training.keyframe.options import add_data_options, animated_photographs, labelled_clips
 from training.keyframe.task import KeyframeTraining
-
-
-def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-
 
 Clips = list[clip_cache.CachedClip]
 
@@ -42,16 +35,8 @@ def _data(arguments: argparse.Namespace, hold_out: list[str]) -> tuple[Clips, Cl
 
         pairs = shard_stream.check(arguments.shards, hold_out)
         return [], shard_stream.held_clips(arguments.shards), pairs
-    found = layouts.find(arguments.clips, arguments.labels, labelled=True)
-    clips = [clip_cache.load(clip_cache.build_clip(clip, arguments.cache)) for clip in found]
-    # Clips are named by stem (or key, in a data set's layout); a person is held out as a whole.
-    held = {c.person for c in found if c.key in hold_out or c.person in hold_out}
-    kept = {c.key for c in found if c.person not in held}
-    train = [c for c in clips if c.stem in kept]
-    if not train:
-        raise SourceError(f'{arguments.clips}: hold_out leaves no clip to train on')
-    pairs = sum(len(c.frames) - 1 for c in train)
-    return train, [c for c in clips if c.stem not in kept], pairs
+    train, held = labelled_clips(arguments, hold_out)
+    return train, held, sum(len(c.frames) - 1 for c in train)
 
 
 def main() -> None:
@@ -99,7 +84,7 @@ def main() -> None:
     # A resumed run must not see the same samples again.
     seed = config.seed + (int(resume.stat().st_mtime) if resume.exists() else 0)
     renders = arguments.renders if arguments.renders.exists() else None
-    animated = [clip_cache.load(a) for a in sorted(arguments.animated.glob('animated_*.npy'))]
+    animated = animated_photographs(arguments)
     devices = arguments.devices if arguments.devices == 'auto' else int(arguments.devices)
     if devices == 'auto' and not torch.cuda.is_available():
         # torchrun says how many processes it started.
@@ -140,8 +125,8 @@ def main() -> None:
     task.validation = validation
     for checkpoint in arguments.start:
         weights = torch.load(checkpoint, map_location='cpu', weights_only=False)['state_dict']
-        grow(task.net, _under(weights, 'mean_net.'))
-        grow(task.point_head, _under(weights, 'point_head.'))
+        grow(task.net, weights_under(weights, 'mean_net.'))
+        grow(task.point_head, weights_under(weights, 'point_head.'))
         task.mean_net.load_state_dict(task.net.state_dict())
     source = arguments.shards or f'{len(train)} clips'
     print(f'{source}, {pairs} pairs, {steps} steps of {epoch} an epoch', flush=True)

@@ -18,36 +18,43 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kf_imitation.offline import layouts
-from training.data import clip_cache
+from kf_imitation import wflw
+from kf_imitation.errors import KfImitationError
 from training.data.clip_cache import CachedClip
-from training.data.labels import smooth
-from training.data.part_stream import LABEL_SIGMA_S, PartStream, footage, places_of
+from training.data.labels import TRAINED_SIGMA_S, smooth
+from training.data.part_stream import PartStream, footage
 from training.keyframe.config import TrainConfig
-from training.keyframe.fusion import normalise
+from training.keyframe.fusion import normalise, scale_levels, weights_under
 from training.keyframe.measure import clip_changes
-from training.keyframe.options import add_data_options
+from training.keyframe.options import add_data_options, animated_photographs, labelled_clips
 from training.keyframe.parts import (
     CROP_PX,
-    EYE_PX,
-    EYE_STEP,
-    EYE_UP,
+    EYE,
+    EYE_READINGS,
     FINDER_PX,
-    MOUTH_PX,
-    MOUTH_STEP,
-    MOUTH_UP,
+    MOUTH,
     Parts,
     cut_parts,
+    direction,
     reading_order,
-    to_patch,
 )
 from training.landmarks.loop import average_into
 
 # Landmarks of right eye with brow, left eye with brow in mirrored order, and mouth.
-RIGHT = (60, 61, 62, 63, 64, 65, 66, 67, 96, 33, 34, 35, 36, 37, 38, 39, 40, 41)
-LEFT = (72, 71, 70, 69, 68, 75, 74, 73, 97, 46, 45, 44, 43, 42, 50, 49, 48, 47)
-LIPS = tuple(range(76, 96))
+RIGHT = [*wflw.RIGHT_EYE, wflw.RIGHT_PUPIL, *wflw.RIGHT_BROW]
+LEFT = wflw.FLIP[RIGHT].tolist()
+LIPS = [*wflw.OUTER_LIP, *wflw.INNER_LIP]
+# Of right eye, left eye and mouth.
+CORNERS = (
+    [wflw.RIGHT_EYE_OUTER, wflw.RIGHT_EYE_INNER],
+    [wflw.LEFT_EYE_INNER, wflw.LEFT_EYE_OUTER],
+    [wflw.OUTER_LIP[0], wflw.OUTER_LIP[6]],
+)
 WARM_STEPS = 400
+PREFIX = 'mean_net.parts.'  # where a keyframe network's checkpoint has them
+
+
+WEIGHT = {'places': 0.3, 'level': 10.0, 'differ': 20.0, 'near': 100.0, 'points': 0.2}
 
 
 def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
@@ -55,23 +62,17 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     # Levels as they are: patches are scaled after they are cut, which saves a pass over the crops.
     image = batch['crops'].flatten(0, 1).permute(0, 3, 1, 2).float()
     points, wanted = batch['points'].flatten(0, 1), batch['blendshapes']
-    groups, frames = wanted.shape[:2]
-    truth = places_of_tensor(points)
+    truth = places_of(points)
     found = parts.finder(scaled(F.avg_pool2d(image, CROP_PX // FINDER_PX)))
     terms = {'places': torch.log1p((found - truth).norm(dim=-1) / 0.01).mean()}
     # Patches are cut where they will be cut at run time, as soon as that is near the parts.
-    places = found.detach()
     if step < WARM_STEPS:
         places = truth + 0.01 * torch.randn_like(truth)
     else:
-        places = truth + (places - truth).clamp(-0.05, 0.05)
+        places = truth + (found.detach() - truth).clamp(-0.05, 0.05)
     eyes, mouth = cut_parts(image, places)
-    eye, eye_features = parts.eye(scaled(eyes))
-    lips, lip_features = parts.mouth(scaled(mouth))
-    right, left = eye.chunk(2)
-    state = torch.cat([right, left, lips], dim=1).view(groups, frames, -1)
-    chosen = torch.tensor(parts_order(parts))
-    error = state - wanted[..., chosen]
+    state, eye_features, lip_features = parts.read(scaled(eyes), scaled(mouth))
+    error = state.view(*wanted.shape[:2], -1) - wanted[..., parts.order]
     same = batch['same'].float()[:, None, None]
     terms['level'] = error.square().mean()
     # Differences of all pairs of a group at once: the spread of the errors around their mean.
@@ -79,37 +80,27 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     terms['differ'] = (same * apart).square().mean()
     near = error[:, 1::2] - error[:, ::2]
     terms['near'] = (same * near).square().mean()
-    along = F.normalize(places[:, 1] - places[:, 0], dim=1)
-    eye_points = parts.eye.points(eye_features).view(2, len(image), -1, 2)
-    shapes = []
-    for place, index, mirror in ((0, RIGHT, False), (1, LEFT, True)):
-        there = points[:, list(index)]
-        want = to_patch(there, places[:, place], along, EYE_PX, EYE_STEP, EYE_UP, mirror)
-        shapes.append((eye_points[place] - want).norm(dim=-1))
-    lip_points = parts.mouth.points(lip_features).view(len(image), -1, 2)
-    there = points[:, list(LIPS)]
-    want = to_patch(there, places[:, 2], along, MOUTH_PX, MOUTH_STEP, MOUTH_UP, False)
-    shapes.append((lip_points - want).norm(dim=-1))
-    terms['points'] = torch.log1p(torch.cat(shapes, dim=1) / 0.02).mean()
+    right, left = parts.eye.points(eye_features).view(2, len(image), -1, 2)
+    lips = parts.mouth.points(lip_features).view(len(image), -1, 2)
+    along = direction(places)
+    distances = [
+        (guess - patch.locate(points[:, index], places[:, place], along, mirror)).norm(dim=-1)
+        for place, (guess, patch, index, mirror) in enumerate(
+            ((right, EYE, RIGHT, False), (left, EYE, LEFT, True), (lips, MOUTH, LIPS, False))
+        )
+    ]
+    terms['points'] = torch.log1p(torch.cat(distances, dim=1) / 0.02).mean()
     return terms
 
 
 def scaled(levels: Tensor) -> Tensor:
     """Scale grey levels as `normalise` does."""
-    return (levels * (1 / 64) - 2).contiguous(memory_format=torch.channels_last)
+    return scale_levels(levels).contiguous(memory_format=torch.channels_last)
 
 
-def places_of_tensor(points: Tensor) -> Tensor:
-    """As `places_of`."""
-    return torch.from_numpy(places_of(points.numpy()))
-
-
-def parts_order(parts: Parts) -> list[int]:
-    """Return the blendshape that each reading stands for."""
-    return [int(i) for i in parts.spread.argmax(dim=1)]
-
-
-WEIGHT = {'places': 0.3, 'level': 10.0, 'differ': 20.0, 'near': 100.0, 'points': 0.2}
+def places_of(points: Tensor) -> Tensor:
+    """(..., 98, 2) landmarks to (..., 3, 2) middles of right eye, left eye and mouth."""
+    return torch.stack([points[..., ends, :].mean(dim=-2) for ends in CORNERS], dim=-2)
 
 
 @torch.no_grad()
@@ -124,13 +115,13 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
         ]
         return np.diff(np.concatenate(rows), axis=0)
 
-    order = parts_order(parts)
-    looks = [i for i in order[:20] if order.index(i) % 10 in (3, 4, 5, 6)]
-    kinds = {'eyes': order[:20], 'looks': looks, 'mouth': order[20:]}
+    eyes, mouth = parts.order[: 2 * len(EYE_READINGS)], parts.order[2 * len(EYE_READINGS) :]
+    looks = [i for i, n in zip(eyes, 2 * EYE_READINGS, strict=True) if n.startswith('eyeLook')]
+    kinds = {'eyes': eyes, 'looks': looks, 'mouth': mouth}
     found: dict[str, list[float]] = {k: [] for k in kinds}
     for clip in clips:
         changes = clip_changes(clip, scorer, CROP_PX, limit)
-        shapes = smooth(clip.labels.blendshapes, LABEL_SIGMA_S, clip.labels.fps)[: len(changes)]
+        shapes = smooth(clip.labels.blendshapes, TRAINED_SIGMA_S, clip.labels.fps)[: len(changes)]
         truth = np.diff(shapes, axis=0)
         # What the runtime's smoothing leaves.
         changes = smooth(changes[1:], 0.04, clip.labels.fps)
@@ -164,16 +155,14 @@ def main() -> None:
     hold_out = arguments.hold_out
     if hold_out is None:
         hold_out = TrainConfig.load(arguments.config, []).hold_out
-    found = layouts.find(arguments.clips, arguments.labels, labelled=True)
-    clips = [clip_cache.load(clip_cache.build_clip(c, arguments.cache)) for c in found]
-    held = {c.person for c in found if c.key in hold_out or c.person in hold_out}
-    kept = [clip for clip, c in zip(clips, found, strict=True) if c.person not in held]
-    other = [clip for clip, c in zip(clips, found, strict=True) if c.person in held]
-    animated = [clip_cache.load(a) for a in sorted(arguments.animated.glob('animated_*.npy'))]
-    names = clips[0].labels.names
+    try:
+        train, held = labelled_clips(arguments, hold_out)
+    except KfImitationError as error:
+        parser.exit(2, f'{error}\n')
+    names = train[0].labels.names
     stream = PartStream(
-        [piece for clip in kept for piece in footage(clip)],
-        [piece for clip in animated for piece in footage(clip)],
+        [piece for clip in train for piece in footage(clip)],
+        [piece for clip in animated_photographs(arguments) for piece in footage(clip)],
         arguments.faces if arguments.faces.exists() else None,
         names,
         time.time_ns() % 2**31,
@@ -189,7 +178,7 @@ def main() -> None:
     if file.exists():
         saved = torch.load(file, weights_only=False)
         parts.load_state_dict(saved['raw'])
-        mean.load_state_dict({k.split('parts.')[1]: v for k, v in saved['state_dict'].items()})
+        mean.load_state_dict(weights_under(saved['state_dict'], PREFIX))
         optimiser.load_state_dict(saved['optimiser'])
         step, spent = saved['step'], saved['spent_s']
     clock, sums = time.monotonic(), {}
@@ -216,7 +205,7 @@ def main() -> None:
         if step % 500 == 0 or spent >= 60 * arguments.minutes:
             torch.save(
                 {
-                    'state_dict': {f'mean_net.parts.{k}': v for k, v in mean.state_dict().items()},
+                    'state_dict': {PREFIX + k: v for k, v in mean.state_dict().items()},
                     'raw': parts.state_dict(),
                     'optimiser': optimiser.state_dict(),
                     'step': step,
@@ -224,7 +213,7 @@ def main() -> None:
                 },
                 file,
             )
-            figures = validate(mean, other)
+            figures = validate(mean, held)
             print('VAL', ' '.join(f'{k} {v:.3f}' for k, v in figures.items()), flush=True)
             clock = time.monotonic()
 
