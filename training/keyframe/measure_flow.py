@@ -13,7 +13,7 @@ import torch
 from kf_imitation.data_types import FaceRegion, Image
 from kf_imitation.image_ops import crop
 from training.keyframe.fastflownet import warp
-from training.keyframe.fusion import normalise
+from training.keyframe.fusion import MOTION_PX, normalise
 from training.keyframe.losses import ssim
 from training.keyframe.measure import load_clips
 
@@ -30,17 +30,22 @@ class FlowModel:
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(path), options)
         shapes = {i.name: i.shape for i in self._session.get_inputs()}
-        self.crop_px = int(shapes.pop('crop')[1])
+        self._crop_px = int(shapes.pop('crop')[1])
         self._zero = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
 
     def flow(self, now: Image, before: Image) -> np.ndarray:
         """Return (2, S, S) float32 pixels to where each pixel of `now` was in `before`."""
-        names = [f'next_{name}' for name in self._zero]
-        values = self._session.run(names, {'crop': before[None], **self._zero})
+        names, size = [f'next_{name}' for name in self._zero], now.shape[:2]
+        values = self._session.run(names, {'crop': self._enlarged(before), **self._zero})
         state = dict(zip(self._zero, values, strict=True))
-        (coarse,) = self._session.run(['flow'], {'crop': now[None], **state})
-        fine = [cv2.resize(f, (self.crop_px, self.crop_px)) for f in coarse[0]]
-        return np.stack(fine).astype(np.float32)
+        (coarse,) = self._session.run(['flow'], {'crop': self._enlarged(now), **state})
+        fine = [cv2.resize(f, size) for f in coarse[0]]
+        return np.stack(fine).astype(np.float32) * (size[0] / self._crop_px)
+
+    def _enlarged(self, image: Image) -> Image:
+        """Repeat pixels: a model that measures motion at half size then sees those given."""
+        size = (self._crop_px, self._crop_px)
+        return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_NEAREST)[None]
 
 
 def flows(model: FlowModel, now: Image, before: Image) -> dict[str, np.ndarray]:
@@ -80,8 +85,8 @@ def main() -> None:
             for i in rng.integers(gap, len(clip.frames), arguments.pairs):
                 x, y, size = (float(v) for v in clip.regions[i])
                 region = FaceRegion(x - size / 2, y - size / 2, size)
-                now = crop(clip.frames[i], region, model.crop_px)
-                before = crop(clip.frames[i - gap], region, model.crop_px)
+                now = crop(clip.frames[i], region, MOTION_PX)
+                before = crop(clip.frames[i - gap], region, MOTION_PX)
                 found = flows(model, now, before)
                 rows.append([warped_ssim(now, before, found[m]) for m in METHODS])
         means = dict(zip(METHODS, np.mean(rows, axis=0).round(4).tolist(), strict=True))
