@@ -18,9 +18,10 @@ from rich.table import Table
 
 from kf_imitation.errors import ConfigError
 from kf_imitation.graph import merged_parameters
-from kf_imitation.offline import imitation, layouts
+from kf_imitation.offline import layouts
 from kf_imitation.offline.clip_scores import ScoredClip, measure, score_clips, select
 from kf_imitation.offline.csv_writer import write_scores
+from kf_imitation.offline.imitation import command as imitation
 from kf_imitation.offline.methods import Method, load_methods
 from kf_imitation.offline.metrics import ClipMetrics, mean_metrics
 from kf_imitation.offline.output import check_free, new_file, new_folder

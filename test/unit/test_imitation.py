@@ -8,8 +8,10 @@ import pytest
 pytest.importorskip('kf_imitation.expression.estimator')
 from kf_imitation.data_types import CHANNELS, FaceRegion, FrameScore
 from kf_imitation.graph import merged_parameters
-from kf_imitation.offline import imitation
-from kf_imitation.offline.imitation import Clip, Imitator, Pose, uniform_poses
+from kf_imitation.offline.imitation import figures, results
+from kf_imitation.offline.imitation.clip import Clip
+from kf_imitation.offline.imitation.imitator import LABELS, LANDMARKS, Imitator
+from kf_imitation.offline.imitation.methods import Pose, uniform_poses
 from kf_imitation.robot_config import load_robot
 
 FPS = 25
@@ -62,11 +64,11 @@ def test_a_keyframe_is_sent_at_its_commitment(imitator):
 
 def test_every_frame_follows_better_and_later_than_nothing(imitator):
     made = clip()
-    every = imitator.measure(made, 'every_frame', imitation.LABELS)
+    every = imitator.measure(made, 'every_frame', LABELS)
     assert every.commands_per_s == pytest.approx(FPS, rel=0.05)
     assert every.tracking > 0.98
     assert 0.02 < every.delay_s < 0.3
-    peak = imitator.measure(made, 'peak', imitation.LABELS)
+    peak = imitator.measure(made, 'peak', LABELS)
     assert peak.commands_per_s < every.commands_per_s / 5
     assert peak.cosine > 0.9
 
@@ -90,13 +92,13 @@ def test_frames_without_a_face_are_not_sent(imitator):
         made.scores,
         made.differences,
     )
-    poses, _ = imitator.run(blind, 'every_frame', imitation.LANDMARKS)
+    poses, _ = imitator.run(blind, 'every_frame', LANDMARKS)
     assert poses == []
 
 
 def test_results_are_json_by_method_and_clip(imitator):
-    result = imitation.ImitationMetrics(0.9, float('nan'), 0.2, -19.0, 3.0, 2.0, 8, 1.0)
-    text = imitation.as_json({'peak': {'a': result}}, 'sim_face', 'labels', imitator.settings)
+    result = figures.ImitationMetrics(0.9, float('nan'), 0.2, -19.0, 3.0, 2.0, 8, 1.0)
+    text = results.as_json({'peak': {'a': result}}, 'sim_face', 'labels', imitator.settings)
     document = json.loads(text)
     assert document['methods']['peak']['a']['cosine'] == 0.9
     assert document['methods']['peak']['a']['tracking'] is None
@@ -106,6 +108,6 @@ def test_results_are_json_by_method_and_clip(imitator):
 def test_a_pose_is_read_where_its_move_ended(imitator):
     made = clip(2.0)
     poses = [Pose(25, int(made.stamps_ns[25]))]
-    head_poses, joints = imitator.run(made, 'uniform', imitation.LABELS)
+    head_poses, joints = imitator.run(made, 'uniform', LABELS)
     robot = imitator.robot_channels(joints)
-    assert imitation.measure(made, head_poses[:1] or poses, joints, robot).poses == 1
+    assert figures.measure(made, head_poses[:1] or poses, joints, robot).poses == 1

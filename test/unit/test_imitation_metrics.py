@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kf_imitation.offline import imitation_metrics as metrics
+from kf_imitation.offline.imitation import formulas as metrics
 from kf_imitation.offline.run_record import JointTrace
 
 
