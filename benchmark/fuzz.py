@@ -1,16 +1,28 @@
 """Fuzz the packet parser and the simulated servos: random, truncated and oversize packets.
 
-    python benchmark/fuzz.py [--seconds 60] [--seed 0]
+    python -m benchmark.fuzz [--seconds 60] [--seed 0]
 
-After every sequence of bursts and a pause on the line, the next good packet must be answered. A
-crash, a hang (a sequence above 2 s) or silence ends it with exit code 1 and the seed. Seconds are
-of processor time, so that the figures do not depend on what else the machine does.
+A sequence is 20 bursts: random bytes, packets of all instructions with random content, some of
+them cut short or with a false length; writes of extreme values to registers that exist; a supply,
+load or horn that changes meanwhile. Then
+
+- the parser, given the same bytes in pieces of any size, must find the next good packet;
+- after a pause on the line every servo must answer the next ping, and be read as a whole.
+
+A crash, a hang (a sequence above 2 s) or silence ends it with exit code 1 and the seed. Seconds
+are of processor time, so that the figures do not depend on what else the machine does.
+The small run of the tests is test/unit/test_fuzz.py.
 """
 
 import argparse
 import random
+import signal
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 from kf_imitation.servo import packet as p
 from kf_imitation.servo.control_table import MODELS
@@ -38,75 +50,180 @@ INSTRUCTIONS = (
     0x00,
     0xFF,
 )
-LONGEST_BURST_S = 2.0
+IDS = (1, 2, 3)
+BAUDS = (1_000_000,) * 8 + (57_600, 4_000_000)
+BURSTS = 20
+LONGEST_S = 2.0
+PAUSE_S = 0.6  # reboots end, half packets are forgotten
+WHOLE_TABLE = bytes((0, 0)) + (700).to_bytes(2, 'little')
+
+
+class FuzzError(Exception):
+    """Something answered wrongly, or not at all."""
+
+
+@contextmanager
+def no_hang() -> Iterator[None]:
+    """Raise FuzzError where the code inside takes too much processor time."""
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise FuzzError(f'hangs: more than {LONGEST_S:g} s')
+
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def burst(rng: random.Random) -> bytes:
     """Return some bytes that no decent host would send."""
-    kind = rng.randrange(5)
+    kind = rng.randrange(6)
     if kind == 0:
         return rng.randbytes(rng.randrange(200))
     if kind == 1:
         return bytes(rng.choices((0xFF, 0xFD, 0x00, 0x01, 0x55), k=rng.randrange(100)))
-    ids = (1, 2, p.BROADCAST_ID, rng.randrange(256))
+    if kind == 2:
+        return extreme_write(rng)
     content = rng.choice(
         (b'', b'\x01CTRL', b'\x02CTRL', b'\x01DXL"', rng.randbytes(rng.randrange(60)))
     )
     if rng.random() < 0.5:  # an address that exists, most likely
         content = rng.randrange(260).to_bytes(2, 'little') + content
-    data = encode(rng.choice(ids), rng.choice(INSTRUCTIONS), content)
-    if kind == 2:
-        return data
+    data = encode(any_id(rng), rng.choice(INSTRUCTIONS), content)
     if kind == 3:
+        return data
+    if kind == 4:
         return data[: rng.randrange(len(data))]  # truncated
     head = bytearray(data)
     head[5:7] = rng.randrange(65536).to_bytes(2, 'little')  # any length, oversize too
     return bytes(head)
 
 
-def survives(seed: int) -> tuple[str, int]:
-    """Send one sequence of bursts; returns the fault ('' for none) and the bytes sent."""
+def extreme_write(rng: random.Random) -> bytes:
+    """Return a write of a register that exists, to a value that it may not be made for."""
+    register = rng.choice(list(MODELS['XM540-W270'].registers.values()))
+    top = 256**register.size
+    value = rng.choice(
+        (0, 1, top - 1, top // 2, top // 2 - 1, rng.randrange(top), register.maximum % top)
+    )
+    content = register.address.to_bytes(2, 'little') + value.to_bytes(register.size, 'little')
+    return encode(any_id(rng), rng.choice((p.WRITE, p.WRITE, p.REG_WRITE)), content)
+
+
+def any_id(rng: random.Random) -> int:
+    """Return the id of a servo, most likely."""
+    return rng.choice((*IDS, p.BROADCAST_ID, rng.randrange(256)))
+
+
+def check_parser(rng: random.Random, rubbish: bytes) -> None:
+    """Feed rubbish and a good packet in pieces; raise FuzzError if the packet is not found.
+
+    One of two is enough, as no parser can tell chance: a false header may cover the packet with
+    the right checksum, and one cut by its last byte may end in FF, where the packet begins.
+    """
+    for gap in (b'', b'\x00\x00'):
+        good = p.Packet(200, p.STATUS, rng.randbytes(3))
+        data = rubbish + gap + encode(good.id, good.instruction, good.parameters)
+        data += bytes(p.MAX_LENGTH)  # whatever a false header asks for
+        parser, found, start = Parser(), False, 0
+        while start < len(data):
+            end = start + rng.choice((1, 7, 64, 4096))
+            found |= good in parser.feed(data[start:end])
+            start = end
+            if parser.pending > p.MAX_LENGTH:
+                raise FuzzError(f'the parser keeps {parser.pending} bytes')
+        if found:
+            return
+    raise FuzzError('the parser does not find the next good packet')
+
+
+def stir(rng: random.Random, servo: SimulatedServo) -> None:
+    """Change what acts on a servo from outside."""
+    around = servo.physics.surroundings
+    around.supply_v = rng.choice((0.0, 4.0, servo.model.nominal_voltage_v, 30.0))
+    around.load = rng.uniform(-1.0, 1.0)
+    around.blocked = rng.random() < 0.3
+    servo.physics.temperature_c = rng.uniform(-40.0, 150.0)
+
+
+def run_sequence(seed: int) -> Counter[str]:
+    """Send one sequence of bursts; returns what was sent and heard.
+
+    Raises:
+        FuzzError: a hang, silence or a packet that was not found.
+    """
     rng = random.Random(seed)
-    servos = [SimulatedServo(MODELS['XL330-M288'], 1), SimulatedServo(MODELS['XM430-W350'], 2)]
+    servos = [SimulatedServo(MODELS[rng.choice(list(MODELS))], id_) for id_ in IDS]
     line = SimulatedLine(servos)
-    sent = 0
-    begin = time.process_time()
-    for _ in range(20):
+    rubbish, replies = b'', 0
+    for _ in range(BURSTS):
         data = burst(rng)
-        sent += len(data)
-        line.receive(data, 1_000_000)
+        rubbish += data
+        replies += len(line.receive(data, rng.choice(BAUDS)))
+        if rng.random() < 0.05:
+            stir(rng, rng.choice(servos))
         line.step(0.002)
-    line.step(0.6)  # a pause: reboots end, half packets are forgotten
-    if time.process_time() - begin > LONGEST_BURST_S:
-        return 'hangs', sent
+    check_parser(rng, rubbish)
     for servo in servos:
-        if servos[0].id == servos[1].id:
-            break  # the noise made them namesakes, which no ping can tell apart
-        replies = line.receive(encode(servo.id, p.PING), servo.baud)
+        servo.physics.surroundings.supply_v = servo.model.nominal_voltage_v
+    line.step(PAUSE_S)
+    instructions = line.instructions
+    for servo in servos:
+        if [other.id for other in servos].count(servo.id) == 1:  # namesakes cannot be told apart
+            check_servo(line, servo)
+    return Counter(sequences=1, bytes=len(rubbish), instructions=instructions, replies=replies)
+
+
+def check_servo(line: SimulatedLine, servo: SimulatedServo) -> None:
+    """Raise FuzzError if a servo does not answer a ping, or cannot be read."""
+    for instruction, content in ((p.PING, b''), (p.READ, WHOLE_TABLE)):
+        replies = line.receive(encode(servo.id, instruction, content), servo.baud)
         packets = [packet for reply in replies for packet in Parser().feed(reply.data)]
-        if not any(packet.id == servo.id and packet.valid for packet in packets):
-            return f'servo {servo.id} does not answer', sent
-    return '', sent
+        answered = any(packet.id == servo.id and packet.valid for packet in packets)
+        silent = instruction != p.PING and not servo.registers.get('status_return_level')
+        if not (answered or silent):
+            raise FuzzError(f'servo {servo.id} does not answer')
 
 
-def main() -> int:
+def run(first: int, seconds: float) -> Counter[str]:
+    """Run sequences for a time.
+
+    Raises:
+        FuzzError: with the seed; any other error is a crash, and its seed is printed.
+    """
+    total: Counter[str] = Counter()
+    end = time.process_time() + seconds
+    seed = first
+    while time.process_time() < end:
+        good = False
+        try:
+            with no_hang():
+                total += run_sequence(seed)
+            good = True
+        finally:
+            if not good:
+                print(f'seed {seed}:', file=sys.stderr)
+        seed += 1
+    return total
+
+
+def main(arguments: list[str] | None = None) -> int:
     """Fuzz for a time."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--seconds', type=float, default=60.0, help='of processor time')
-    parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
-    end = time.process_time() + args.seconds
-    seed, total = args.seed, 0
-    while time.process_time() < end:
-        fault, sent = survives(seed)
-        total += sent
-        if fault:
-            print(f'seed {seed}: {fault}')
-            return 1
-        seed += 1
+    parser.add_argument('--seed', type=int, default=0, help='of the first sequence')
+    args = parser.parse_args(arguments)
+    try:
+        total = run(args.seed, args.seconds)
+    except FuzzError as error:
+        print(error)
+        return 1
     print(
-        f'{seed - args.seed} sequences, {total} bytes in {args.seconds:g} s of processor time: '
-        'no crash, no hang, always an answer'
+        ', '.join(f'{count} {name}' for name, count in total.items())
+        + f' in {args.seconds:g} s of processor time: no crash, no hang, always an answer'
     )
     return 0
 
