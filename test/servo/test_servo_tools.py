@@ -73,6 +73,26 @@ def test_set_id_needs_a_yes(tool, rig):
     assert rig.line.servos[0].id == 5
 
 
+@pytest.mark.parametrize(
+    'words',
+    [
+        ('ping', '300'),  # once a traceback of the serial port
+        ('ping', '254'),
+        ('set-id', '254', '7', '--yes'),  # the broadcast id: would have meant every servo
+        ('set-id', '1', '253', '--yes'),
+        ('set-baud', '254', '57600', '--yes'),
+        ('ping', 'jaw'),
+    ],
+)
+def test_an_id_that_no_servo_can_have_is_refused(tool, rig, words, capsys):
+    before = rig.line.instructions
+    with pytest.raises(SystemExit) as left:
+        tool(*words)
+    assert left.value.code == 2
+    assert 'must be from 0 to 252' in capsys.readouterr().err
+    assert rig.line.instructions == before
+
+
 def test_limits_become_the_servos_own(tool, rig):
     assert tool('limits', '--write') == 0
     registers = rig.servo('neck_yaw').registers
@@ -98,6 +118,19 @@ def test_a_recording_can_be_played(tool, tmp_path, capsys):
     assert tool('record', str(path), '--seconds', '0.3', '--yes') == 0
     assert tool('play', str(path)) == 0
     assert 'poses played' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('seconds', ['nan', 'inf', '-1', '0'])
+def test_a_recording_without_a_length_is_refused_before_torque_goes_off(
+    tool, rig, tmp_path, seconds
+):
+    with rig.port.lock:
+        assert rig.servo('neck_yaw').write(64, b'\x01') == 0
+    path = tmp_path / 'poses.csv'
+    with pytest.raises(ConfigError, match='--seconds'):
+        tool('record', str(path), '--yes', '--seconds', seconds)
+    assert rig.servo('neck_yaw').torque
+    assert not path.exists()
 
 
 def test_recordings_with_faults_are_refused_with_all_of_them(tmp_path, small_file):

@@ -17,6 +17,8 @@ from kf_imitation.servo.open_bus import SIMULATED, open_bus
 
 BAUDS = tuple(rate for rate in BAUD_RATES.values() if rate <= 4_000_000)  # what the SDK opens
 
+LAST_ID = 252
+
 
 def add_robot(parser: argparse.ArgumentParser) -> None:
     """Declare --robot and --port."""
@@ -30,6 +32,17 @@ def add_line(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--baud', type=int, default=0, help="bit/s; default: the robot file's", choices=(0, *BAUDS)
     )
+
+
+def servo_id(text: str) -> int:
+    """Return the id of one servo: never 254, which means all of them.
+
+    Raises:
+        argparse.ArgumentTypeError: no servo can have it.
+    """
+    if text.isascii() and text.isdigit() and int(text) <= LAST_ID:
+        return int(text)
+    raise argparse.ArgumentTypeError(f'id = {text} must be from 0 to {LAST_ID}')
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import argparse
 
 from kf_imitation.servo import units
 from kf_imitation.servo.control_table import MODELS_BY_NUMBER, hardware_error_text, model_name
-from kf_imitation.servo.tools.connection import add_line, opened_bus
+from kf_imitation.servo.tools.connection import add_line, opened_bus, servo_id
 
 SHOWN = (
     'present_position',
@@ -20,7 +20,7 @@ SHOWN = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_line(parser)
-    parser.add_argument('id', type=int, help='0..252')
+    parser.add_argument('id', type=servo_id, help='0..252')
 
 
 def run(args: argparse.Namespace) -> int:

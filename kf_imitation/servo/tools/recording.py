@@ -18,6 +18,7 @@ from kf_imitation.servo.joint_bus import JointBus, empty_state
 from kf_imitation.servo.tools.connection import add_line, add_robot, opened_bus, running_head
 
 RATE_HZ = 50.0
+LONGEST_S = 3600.0
 TELL_EVERY = 100  # poses
 
 
@@ -40,11 +41,14 @@ def run_record(args: argparse.Namespace) -> int:
     """Let torque go and write down how the head is moved by hand.
 
     Raises:
-        ConfigError: the file exists.
+        ConfigError: the file exists, or there is no time to record.
         BusError: servos are missing.
     """
     if args.file.exists():
         raise ConfigError(str(args.file), ['exists; choose another name'])
+    if not 0.0 < args.seconds <= LONGEST_S:
+        rule = f'--seconds = {args.seconds:g} must be above 0, up to {LONGEST_S:g}'
+        raise ConfigError('servo record', [rule])
     robot = load_robot(args.robot)
     if not args.yes:
         print('torque goes off and the head may fall: hold it and add --yes')

@@ -9,7 +9,7 @@ import time
 from kf_imitation.errors import BusError
 from kf_imitation.servo.bus import NoReplyError, ServoBus
 from kf_imitation.servo.control_table import BAUD_RATES, MODELS
-from kf_imitation.servo.tools.connection import BAUDS, add_line, opened_bus
+from kf_imitation.servo.tools.connection import BAUDS, add_line, opened_bus, servo_id
 
 TABLE = next(iter(MODELS.values())).registers  # these registers are alike in all models
 SETTLE_S = 0.1
@@ -18,15 +18,15 @@ SETTLE_S = 0.1
 def add_id_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of set-id."""
     add_line(parser)
-    parser.add_argument('id', type=int, help='present id')
-    parser.add_argument('new', type=int, help='new id, 0..252')
+    parser.add_argument('id', type=servo_id, help='present id')
+    parser.add_argument('new', type=servo_id, help='new id, 0..252')
     parser.add_argument('--yes', action='store_true', help='do it')
 
 
 def add_baud_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of set-baud."""
     add_line(parser)
-    parser.add_argument('id', type=int)
+    parser.add_argument('id', type=servo_id)
     parser.add_argument('new', type=int, choices=BAUDS, help='bit/s')
     parser.add_argument('--yes', action='store_true', help='do it')
 
@@ -37,8 +37,6 @@ def run_id(args: argparse.Namespace) -> int:
     Raises:
         BusError: the id is taken, torque is on, or the servo does not obey.
     """
-    if not 0 <= args.new <= 252:
-        raise BusError(f'new id = {args.new} must be from 0 to 252')
     with opened_bus(args) as bus:
         _check_limp(bus, args.id)
         if answers(bus, args.new):
