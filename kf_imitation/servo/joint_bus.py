@@ -12,7 +12,7 @@ from kf_imitation.errors import BusError, ServoSetupError
 from kf_imitation.robot_config import JointConfig, RobotConfig
 from kf_imitation.servo import control_table as ct
 from kf_imitation.servo import units
-from kf_imitation.servo.bus import NoReplyError, ServoBus
+from kf_imitation.servo.bus import DeviceError, NoReplyError, ServoBus
 from kf_imitation.servo.usb_latency import GOOD_MS, latency_ms, latency_remedy
 
 Array = NDArray[np.float64]
@@ -165,12 +165,32 @@ class JointBus:
             if self.read_register(index, 'torque_enable'):
                 continue  # it holds where it is; its goal is replaced by the first cycle
             present = self.read_register(index, 'present_position')
-            self.write_register(index, 'goal_position', present)
+            try:
+                self.write_register(index, 'goal_position', present)
+            except DeviceError as error:
+                raise BusError(self._beyond_own_limits(index, present) or str(error)) from error
             if self.read_register(index, 'goal_position') != present:
                 raise BusError(f'servo {joint.id} ({joint.name}) does not take its goal')
             self.write_register(index, 'torque_enable', 1)
             if not self.read_register(index, 'torque_enable'):
                 raise BusError(f'servo {joint.id} ({joint.name}) does not switch torque on')
+
+    def _beyond_own_limits(self, index: int, tick: int) -> str:
+        """Return why a servo takes no goal there; '' if its own limits are not the reason."""
+        joint = self.robot.joints[index]
+        low = self.read_register(index, 'min_position_limit')
+        high = self.read_register(index, 'max_position_limit')
+        if low <= tick <= high:
+            return ''
+        angle, *ends = (
+            units.position_rad(float(one), float(joint.zero_tick), float(joint.direction))
+            for one in (tick, low, high)
+        )
+        return (
+            f'servo {joint.id} ({joint.name}) is at {angle:.2f} rad, outside its own position '
+            f'limits [{min(ends):.2f}, {max(ends):.2f}] rad, where it takes no goal: move it '
+            'inside by hand, or widen them in the servo'
+        )
 
     def torque_off(self, indices: Sequence[int] | None = None) -> list[str]:
         """Switch torque off and read it back, again and again until it is confirmed.

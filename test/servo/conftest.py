@@ -1,5 +1,6 @@
 """A robot on a simulated bus: real packets over a pseudo-terminal, servers in a thread."""
 
+import contextlib
 import threading
 import time
 from dataclasses import replace
@@ -87,15 +88,23 @@ def small_robot(robot):
 
 
 @pytest.fixture
-def rig(small_robot):
-    yield from _running(Rig(small_robot))
+def rig_of():
+    """Make a running rig of any robot."""
+    with contextlib.ExitStack() as stack:
+        yield lambda robot: stack.enter_context(_running(Rig(robot)))
 
 
 @pytest.fixture
-def head(robot):
-    yield from _running(Rig(replace(robot, exit='limp')))
+def rig(small_robot, rig_of):
+    return rig_of(small_robot)
 
 
+@pytest.fixture
+def head(robot, rig_of):
+    return rig_of(replace(robot, exit='limp'))
+
+
+@contextlib.contextmanager
 def _running(rig):
     with rig.port:
         yield rig

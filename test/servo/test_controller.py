@@ -342,6 +342,23 @@ def test_a_start_outside_the_limits_creeps_back_at_low_current(rig):
     rig.wait(lambda: rig.servo('neck_yaw').registers.get('goal_current') > 400, 'full current')
 
 
+def test_a_servo_that_takes_no_goal_outside_its_own_limits_is_told_with_what_to_do(
+    small_robot, rig_of
+):
+    """An XL430 has no current-based mode, in which the limits of other servos do not count."""
+    neck = replace(small_robot.joints[1], model='XL430-W250')
+    rig = rig_of(replace(small_robot, joints=(small_robot.joints[0], neck)))
+    registers = rig.servo('neck_yaw').registers
+    registers.set('min_position_limit', 2048 - 587)
+    registers.set('max_position_limit', 2048 + 587)
+    rig.servo('neck_yaw').physics.angle_rad += 1.2
+    with pytest.raises(BusError, match='neck_yaw') as error:
+        rig.controller()
+    assert rig.torques() == [False, False]
+    for words in ('is at 1.20 rad', '[-0.90, 0.90]', 'by hand'):
+        assert words in str(error.value)
+
+
 HOST = """
 import sys, numpy as np
 from dataclasses import replace
