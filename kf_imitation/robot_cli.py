@@ -2,7 +2,8 @@
 
 import argparse
 
-from kf_imitation.robot_config import RobotConfig, load_robot, robot_names
+from kf_imitation.errors import ConfigError
+from kf_imitation.robot_config import RobotConfig, load_robot, robot_names, urdf_faults
 from kf_imitation.servo.wire_time import budget_text
 
 RATE_HZ = 100.0
@@ -20,12 +21,15 @@ def run(args: argparse.Namespace) -> int:
     """Do it.
 
     Raises:
-        ConfigError: with every fault of the file.
+        ConfigError: with every fault of the file, or of its URDF.
     """
     if args.action == 'list':
         print('\n'.join(robot_names()))
     else:
-        print(summary(load_robot(args.robot)))
+        robot = load_robot(args.robot)
+        if faults := urdf_faults(robot):
+            raise ConfigError(robot.source, faults)
+        print(summary(robot))
     return 0
 
 

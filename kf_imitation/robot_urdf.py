@@ -10,8 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from kf_imitation.paths import share_path
-from kf_imitation.robot_config import JointConfig, RobotConfig, load_robot
+from kf_imitation.robot_config import JointConfig, RobotConfig, load_robot, urdf_path
 
 Vector = tuple[float, float, float]
 SKIN, DARK, RED, WHITE, BLUE, BLACK = (
@@ -153,7 +152,7 @@ NECK = ('neck_yaw', 'neck_pitch', 'neck_roll')
 def description(robot: RobotConfig) -> str:
     """Return the URDF that the robot file names, else one made for it."""
     if robot.urdf:
-        return share_path(f'urdf/{robot.urdf}').read_text(encoding='utf-8')
+        return urdf_path(robot).read_text(encoding='utf-8')
     return urdf(robot)
 
 

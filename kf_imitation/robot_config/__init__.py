@@ -2,7 +2,7 @@
 
 docs/your_own_head.md explains every key. Reading lists every fault of a file at once: key, value
 and rule. model.py has the data classes, files.py reads, section.py and reader.py turn YAML into
-them, checks.py holds the rules between keys.
+them, checks.py holds the rules between keys, urdf_check.py those of the URDF.
 """
 
 from kf_imitation.robot_config.files import load_robot, parse_robot, robot_names
@@ -15,6 +15,7 @@ from kf_imitation.robot_config.model import (
     RobotConfig,
     ThermalLimits,
 )
+from kf_imitation.robot_config.urdf_check import urdf_faults, urdf_path
 
 __all__ = [
     'EXIT_POLICIES',
@@ -27,4 +28,6 @@ __all__ = [
     'load_robot',
     'parse_robot',
     'robot_names',
+    'urdf_faults',
+    'urdf_path',
 ]

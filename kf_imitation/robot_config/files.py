@@ -9,6 +9,7 @@ from kf_imitation.robot_config.checks import cross_faults, duplicates
 from kf_imitation.robot_config.model import RobotConfig
 from kf_imitation.robot_config.reader import read_robot
 from kf_imitation.robot_config.section import Section
+from kf_imitation.robot_config.urdf_check import missing_urdf
 from kf_imitation.yaml_file import read_yaml
 
 
@@ -53,6 +54,7 @@ def parse_robot(document: object, subject: str) -> RobotConfig:
     robot = replace(robot, source=subject)
     top.refuse_unknown()
     faults += duplicates(document.get('joints')) + cross_faults(robot, sound)
+    faults += missing_urdf(robot)
     if faults:
         raise ConfigError(subject, faults)
     return robot

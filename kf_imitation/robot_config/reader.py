@@ -23,17 +23,17 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
     """Return the robot and those of its joints whose values are each good alone."""
     defaults = top.mapping('joint_defaults', optional=True)
     joints, sound = [], []
-    for index, values in enumerate(top.sections('joints')):
+    for index, values in top.sections('joints').items():
         before = len(top.faults)
         joints.append(
             _read_joint({**defaults, **values}, _joint_prefix(index, values), top.faults)
         )
         sound += joints[-1:] if len(top.faults) == before else []
-    if isinstance(top.values.get('joints'), list) and not joints:
+    if top.values.get('joints') == []:
         top.fault('joints', [], 'must name at least one joint')
     coupled = [
         _read_coupled(values, f'coupled_limits[{index}].', top.faults)
-        for index, values in enumerate(top.sections('coupled_limits', optional=True))
+        for index, values in top.sections('coupled_limits', optional=True).items()
     ]
     thermal = Section(top.mapping('thermal', optional=True), 'thermal.', top.faults)
     limits = ThermalLimits(

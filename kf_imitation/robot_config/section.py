@@ -94,14 +94,20 @@ class Section:
             self.fault(key, value, 'must be a mapping')
         return {}
 
-    def sections(self, key: str, optional: bool = False) -> list[Mapping[Any, Any]]:
-        """Return a list of mappings; an empty one if faulty."""
+    def sections(self, key: str, optional: bool = False) -> dict[int, Mapping[Any, Any]]:
+        """Return the mappings of a list by their index; items that are none are faults."""
         value = self.raw(key, [] if optional else None)
-        if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-            return value
-        if key in self.values:
-            self.fault(key, value, 'must be a list of mappings')
-        return []
+        if not isinstance(value, list):
+            if key in self.values:
+                self.fault(key, value, 'must be a list of mappings')
+            return {}
+        good: dict[int, Mapping[Any, Any]] = {
+            index: item for index, item in enumerate(value) if isinstance(item, dict)
+        }
+        for index, item in enumerate(value):
+            if index not in good:
+                self.fault(f'{key}[{index}]', item, 'must be a mapping')
+        return good
 
     def refuse_unknown(self) -> None:
         """Note every key that nobody asked for, with the nearest known one."""
