@@ -7,7 +7,7 @@ import numpy as np
 from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Image
 from kf_imitation.errors import ModelError
 from kf_imitation.keyframe.pair_scorer import PairChange, PairScorer
-from kf_imitation.keyframe.streaming_model import ScoredPair, StreamingModel, next_state
+from kf_imitation.keyframe.streaming_model import ScoredPair, StreamingModel, crop_feed, next_state
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -15,7 +15,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class ChangeScorer(PairScorer):
     """Scores frames with a streaming model: what it computed for a frame is kept for the next.
 
-    The model's inputs are `crop` (1, S, S, 3) uint8 BGR and any number of `state_*`; its outputs
+    The model's inputs are `crop` (1, S, S, 3) uint8 BGR, or (1, S, S, 1), the mean of the three
+    channels, and any number of `state_*`; its outputs
     are `score` (1,), `flow` (1, 2, h, w) in crop pixels, `change` (1, K) and every state for the
     next frame, called `next_state_*` (in ONNX no output may be called like an input). The state
     depends on the crop alone. `flow` and `change` may be missing.
@@ -41,9 +42,12 @@ class ChangeScorer(PairScorer):
         """
         shape = model.input_shapes.get('crop', ())
         square = len(shape) == 4 and isinstance(shape[1], int) and shape[1] == shape[2]
-        if not square or shape[0] != 1 or shape[3] != 3:
-            raise ModelError(f'model {model.name}: input crop must be (1, S, S, 3), is {shape}')
+        if not square or shape[0] != 1 or shape[3] not in (1, 3):
+            raise ModelError(
+                f'model {model.name}: input crop must be (1, S, S, 1 or 3), is {shape}'
+            )
         super().__init__(crop_px=int(shape[1]))
+        self._channels = int(shape[3])
         self.model = model
         self.pair: ScoredPair | None = None
         self._empty: dict[str, Array] = {}
@@ -88,7 +92,7 @@ class ChangeScorer(PairScorer):
         )
 
     def _step(self, image: Image) -> dict[str, Array]:
-        outputs = self.model.run({'crop': image[np.newaxis], **self._state})
+        outputs = self.model.run({'crop': crop_feed(image, self._channels), **self._state})
         missing = [n for n in ('score', *map(next_state, self._empty)) if n not in outputs]
         if missing:
             raise ModelError(f'model {self.model.name} lacks the outputs {", ".join(missing)}')

@@ -32,11 +32,12 @@ from kf_imitation.keyframe.streaming_model import (
     Array,
     ScoredPair,
     StreamingModel,
+    crop_feed,
     next_state,
 )
 
 # The states of a model that belong to its appearance part; all others belong to motion.
-_APPEARANCE = frozenset({'state_expression', 'state_readings'})
+_APPEARANCE = frozenset({'state_expression', 'state_readings', 'state_looks', 'state_places'})
 _NAMED = 5
 
 
@@ -99,9 +100,10 @@ def explain(
         for name, shape in model.input_shapes.items()
         if name != 'crop'
     }
-    first = model.run({'crop': previous[np.newaxis], **empty})
+    channels = int(model.input_shapes['crop'][3])
+    first = model.run({'crop': crop_feed(previous, channels), **empty})
     before = {name: first[next_state(name)] for name in empty}
-    outputs = model.run({'crop': current[np.newaxis], **before})
+    outputs = model.run({'crop': crop_feed(current, channels), **before})
     return explain_pair(model, ScoredPair(current, before, outputs), change)
 
 
@@ -164,7 +166,8 @@ def _answer(model: StreamingModel, pair: ScoredPair, held: frozenset[str]) -> Fl
         name: pair.outputs[next_state(name)] if name in held else state
         for name, state in pair.before.items()
     }
-    return _change(model, model.run({'crop': pair.crop[np.newaxis], **before}))
+    crop = crop_feed(pair.crop, int(model.input_shapes['crop'][3]))
+    return _change(model, model.run({'crop': crop, **before}))
 
 
 def _change(model: StreamingModel, outputs: Mapping[str, Array]) -> FloatArray:

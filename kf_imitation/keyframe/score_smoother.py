@@ -7,10 +7,13 @@ from math import exp, inf, pi, sqrt
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import erfcx
 
 from kf_imitation.data_types import FloatArray, FrameScore
 from kf_imitation.keyframe.score_scale import score_of_change
+
+Times = NDArray[np.float64]
 
 # Stamps are rounded; a frame this much beyond a limit still counts as on it.
 TOLERANCE_NS = 500_000
@@ -112,9 +115,7 @@ class ScoreSmoother:
         if ready == 0:
             return []
         known = list(self._segment)
-        scores = [
-            smoothed(known, place, self._smoothing) for place in range(self._finished, len(known))
-        ]
+        scores = smoothed_at(known, range(self._finished, len(known)), self._smoothing)
         self._finished += ready
         self._forget()
         return [
@@ -149,39 +150,65 @@ def smoothed(known: Sequence[FrameScore], place: int, smoothing: Smoothing) -> F
         place: of the frame among them.
         smoothing: how.
     """
-    frame, newest = known[place], known[-1]
-    # Relative to the frame: a float holds no wall clock to the nanosecond.
-    origin_ns, centre_ns = frame.stamp_ns, -frame.dt_s * 0.5e9
+    return smoothed_at(known, [place], smoothing)[0]
+
+
+def smoothed_at(
+    known: Sequence[FrameScore], places: Sequence[int], smoothing: Smoothing
+) -> list[FrameScore]:
+    """Return the estimates of several frames at once, which takes hardly longer than one.
+
+    Args:
+        known: as for smoothed().
+        places: of the frames among them.
+        smoothing: how.
+    """
+    newest = known[-1]
+    # Relative to the newest: a float holds no wall clock to the nanosecond.
+    ends = np.array([float(frame.stamp_ns - newest.stamp_ns) for frame in known])
+    spans = np.array([frame.dt_s * 1e9 for frame in known])
     sigma_ns = smoothing.sigma_s * 1e9
-    window = [
-        other
-        for other in known
-        if other.stamp_ns - origin_ns > centre_ns - REACH * sigma_ns
-        and other.stamp_ns - origin_ns - other.dt_s * 1e9 < centre_ns + REACH * sigma_ns
-    ]
-    weights = np.array([_share(other, origin_ns, centre_ns, sigma_ns) for other in window])
-    vectors = [other.change for other in window if other.change is not None]
-    use_vectors = smoothing.vectors and len(vectors) == len(window)
-    if window[-1] is newest:
-        begin = (newest.stamp_ns - origin_ns - centre_ns) / sigma_ns
-        # A score has no sign, so it does not die away: it is carried on.
-        decay_ns = smoothing.forecast_s * 1e9 if use_vectors else inf
-        weights[-1] += _future(begin, sigma_ns / decay_ns)
-    if use_vectors:
-        change: FloatArray = (weights @ np.stack(vectors)).astype(np.float32)
-        return replace(frame, score=score_of_change(change), change=change)
-    mean = weights @ [other.score or 0.0 for other in window] / weights.sum()
-    return replace(frame, score=float(mean))
+    centres = (ends - 0.5 * spans)[list(places), None]
+    shares = _shares(ends, spans, centres, sigma_ns)
+    reach_ns = REACH * sigma_ns
+    inside = (ends > centres - reach_ns) & (ends - spans < centres + reach_ns)
+    results = []
+    for row, place in enumerate(places):
+        first, last = np.flatnonzero(inside[row])[[0, -1]]
+        window, weights = known[first : last + 1], shares[row, first : last + 1]
+        vectors = [other.change for other in window if other.change is not None]
+        use_vectors = smoothing.vectors and len(vectors) == len(window)
+        if window[-1] is newest:
+            # A score has no sign, so it does not die away: it is carried on.
+            decay_ns = smoothing.forecast_s * 1e9 if use_vectors else inf
+            weights[-1] += _future(-float(centres[row, 0]) / sigma_ns, sigma_ns / decay_ns)
+        if use_vectors:
+            change: FloatArray = (weights @ np.stack(vectors)).astype(np.float32)
+            score = score_of_change(change)
+            results.append(replace(known[place], score=score, change=change))
+        else:
+            mean = weights @ [other.score or 0.0 for other in window] / weights.sum()
+            results.append(replace(known[place], score=float(mean)))
+    return results
 
 
-def _share(score: FrameScore, origin_ns: int, centre_ns: float, sigma_ns: float) -> float:
-    """Return the part of the Gaussian that belongs to a frame: its density times the pair's time.
+def _shares(ends: Times, spans: Times, centres: Times, sigma_ns: float) -> Times:
+    """Return the part of Gaussians that belongs to frames: density times the pair's time.
 
     Like the labels' filter this takes samples; an integral over the pair would blur once more.
+
+    Args:
+        ends: (n,) stamps of the frames [ns].
+        spans: (n,) durations of their pairs [ns].
+        centres: (p, 1) of the Gaussians [ns].
+        sigma_ns: of the Gaussians.
+
+    Returns:
+        (p, n) shares.
     """
-    distance = (score.stamp_ns - origin_ns - score.dt_s * 0.5e9 - centre_ns) / sigma_ns
-    duration = max(score.dt_s * 1e9, 1.0) / sigma_ns
-    return duration * exp(-0.5 * distance * distance) / sqrt(2 * pi)
+    distance = (ends - 0.5 * spans - centres) / sigma_ns
+    density = np.exp(-0.5 * distance * distance) / sqrt(2 * pi)
+    return np.asarray(np.maximum(spans, 1.0) / sigma_ns * density)
 
 
 def _future(begin: float, decay: float) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from kf_imitation.data_types import Image
@@ -42,6 +43,22 @@ class ScoredPair:
     crop: Image
     before: Mapping[str, Array]
     outputs: Mapping[str, Array]
+
+
+def crop_feed(crop: Image, channels: int) -> Array:
+    """Return what a model is given of a crop.
+
+    Args:
+        crop: (S, S, 3) uint8 BGR.
+        channels: 3, or 1 for models that see the mean of the three.
+
+    Returns:
+        (1, S, S, channels) uint8.
+    """
+    if channels == 3:
+        return crop[np.newaxis]
+    mean = cv2.transform(crop, np.full((1, 3), 1 / 3))
+    return np.asarray(mean, np.uint8).reshape(1, *crop.shape[:2], 1)
 
 
 def next_state(state: str) -> str:

@@ -1,6 +1,7 @@
 """Eyes and mouth are found, cut out and read where they are."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,17 +17,25 @@ from kf_imitation.keyframe.change_names import CHANGE_NAMES  # noqa: E402
 from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
 from training.data.labels import Labels  # noqa: E402
 from training.data.part_stream import PartStream, footage  # noqa: E402
-from training.keyframe.export import StreamingStep, compare, fixed_crops, trace  # noqa: E402
+from training.keyframe.export import (  # noqa: E402
+    StreamingStep,
+    compare,
+    export,
+    fixed_crops,
+    trace,
+)
 from training.keyframe.fusion import KeyframeNet, normalise  # noqa: E402
 from training.keyframe.parts import (  # noqa: E402
     CROP_PX,
     EYE,
+    LOOKS,
     MOUTH,
     Parts,
     cut_parts,
     direction,
     reading_order,
 )
+from training.keyframe.thaw import set_statistics, thaw  # noqa: E402
 from training.keyframe.train_parts import losses, places_of  # noqa: E402
 
 NAMES = CHANGE_NAMES[:51]
@@ -65,7 +74,7 @@ def test_a_spot_appears_in_the_patch_where_locate_says(part, place, mirror):
     spot = PLACES[:, place] * CROP_PX + torch.tensor([[9.0, 4.0]])
     image = np.zeros((CROP_PX, CROP_PX), np.float32)
     cv2.circle(image, [int(v) for v in spot[0]], 3, 1.0, -1)
-    seen = torch.from_numpy(image)[None, None].expand(1, 3, -1, -1)
+    seen = torch.from_numpy(image)[None, None]
     eyes, mouth = cut_parts(seen, PLACES)
     patch = (eyes[place] if place < 2 else mouth[0])[0]
     rows, columns = np.nonzero(patch.numpy() > 0.5)
@@ -78,7 +87,7 @@ def test_a_spot_appears_in_the_patch_where_locate_says(part, place, mirror):
 
 def test_a_mirrored_face_shows_the_same_eyes_exchanged():
     torch.manual_seed(0)
-    image = torch.randn(1, 3, CROP_PX, CROP_PX)
+    image = torch.randn(1, 1, CROP_PX, CROP_PX)
     mirrored = PLACES[:, [1, 0, 2]] * torch.tensor([-1.0, 1.0]) + torch.tensor([1.0, 0.0])
     eyes, mouth = cut_parts(image, PLACES)
     others, other_mouth = cut_parts(image.flip(3), mirrored)
@@ -89,7 +98,7 @@ def test_a_mirrored_face_shows_the_same_eyes_exchanged():
 def test_batches_repeat_with_the_seed_and_points_follow_the_crop():
     first, again = next(iter(stream())), next(iter(stream()))
     assert all(torch.equal(first[k], again[k]) for k in first)
-    assert first['crops'].shape == (2, 8, CROP_PX, CROP_PX, 3)
+    assert first['crops'].shape == (2, 8, CROP_PX, CROP_PX)
     assert first['blendshapes'].shape == (2, 8, 51) and first['same'].all()
     places = places_of(first['points']).numpy()
     assert places.shape == (2, 8, 3, 2)
@@ -128,7 +137,39 @@ def test_the_network_with_parts_streams_and_keeps_its_readings(tmp_path):
     assert step.states['state_image'] == (1, 1, CROP_PX // 2, CROP_PX // 2)
     trace(step, tmp_path / 'net.onnx')
     assert compare(step, tmp_path / 'net.onnx', [fixed_crops(CROP_PX, 3)]).largest < 2e-4
-    image = normalise(torch.from_numpy(fixed_crops(CROP_PX, 2)))
-    readings = net.parts(image)
+    image = normalise(torch.from_numpy(fixed_crops(CROP_PX, 2))).mean(dim=1, keepdim=True)
+    readings, looks = net.parts(image)
+    assert looks.shape == (2, 3 * LOOKS)
     unread = [i for i in range(54) if i not in net.parts.order]
     assert (readings[:, unread] == 0).all() and (readings >= 0).all() and (readings <= 1).all()
+
+
+def test_a_small_network_takes_one_channel_and_comes_back_from_its_file(tmp_path):
+    torch.manual_seed(0)
+    make = partial(KeyframeNet, motion='none', use_places=False, gradient='coarse', parts=True)
+    net, other = make().eval(), make().eval()
+    with torch.no_grad():
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1)
+                module.bias.normal_(0, 0.1)
+    file = tmp_path / 'net.onnx'
+    export(net, net.crop_px, file)
+    missing = thaw(file, other)
+    assert {name.rsplit('.', 1)[0] for name in missing} == {
+        'parts.eye.points',
+        'parts.mouth.points',
+    }
+    crops = [fixed_crops(CROP_PX, 3)]
+    step = StreamingStep(other, other.crop_px).eval()
+    assert step.channels == 1
+    assert compare(step, file, crops).largest < 2e-4
+    set_statistics(other, crops)
+    assert compare(StreamingStep(other.eval(), other.crop_px), file, crops).largest < 2e-3
+
+
+def test_a_file_of_another_network_is_refused(tmp_path):
+    net = KeyframeNet(motion='none', use_places=False, gradient='coarse', parts=True).eval()
+    export(net, net.crop_px, tmp_path / 'net.onnx')
+    with pytest.raises(ValueError, match=r'another configuration: .*hidden\.weight is'):
+        thaw(tmp_path / 'net.onnx', KeyframeNet(motion='difference', use_places=False, parts=True))

@@ -8,6 +8,7 @@ from kf_imitation.errors import ModelError
 from kf_imitation.image_ops import crop
 from kf_imitation.keyframe.change_scorer import ChangeScorer
 from kf_imitation.keyframe.score_scale import raw_of_score
+from kf_imitation.keyframe.streaming_model import crop_feed
 from kf_imitation.onnx_model import OnnxModel
 
 
@@ -182,3 +183,13 @@ def test_a_real_onnx_file_streams_its_state(tmp_path):
         expected = np.abs(crops[1] - crops[0]).mean() / 255
         assert score.score == pytest.approx(expected, abs=1e-5)
         assert (score.flow_px, score.change) == (0.0, None)
+
+
+def test_a_model_of_one_channel_sees_the_mean_of_three():
+    crop = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
+    fed = crop_feed(crop, 1)
+    assert fed.shape == (1, 8, 8, 1) and fed.dtype == np.uint8
+    assert np.abs(fed[0, ..., 0] - crop.mean(axis=2)).max() <= 0.5
+    assert np.array_equal(crop_feed(crop, 3), crop[None])
+    model = MeanModel({'crop': (1, 8, 8, 1), 'state_mean': (1, 1)})
+    assert ChangeScorer(model).crop_px == 8

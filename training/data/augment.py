@@ -89,11 +89,25 @@ def cut(image: np.ndarray, matrix: np.ndarray, size_px: int) -> np.ndarray:
 
 
 class Appearance:
-    """One draw of light, noise, blur and compression, applied to all frames of a sample."""
+    """One draw of light, noise, blur and compression, applied to all frames of a sample.
 
-    def __init__(self, rng: np.random.Generator, settings: AugmentSettings, size_px: int) -> None:
+    Args:
+        rng: source of chance.
+        settings: strength of the changes.
+        size_px: edge of the crops.
+        mean: crops become one channel, the mean of three.
+    """
+
+    def __init__(
+        self,
+        rng: np.random.Generator,
+        settings: AugmentSettings,
+        size_px: int,
+        mean: bool = False,
+    ) -> None:
         self._rng = rng
         self._settings = settings
+        self._mean = mean
         light = settings.light
         gain = np.exp(light * (rng.normal(0, 0.18) + rng.normal(0, 0.07, 3)))
         bias = light * rng.normal(0, 12)
@@ -109,8 +123,8 @@ class Appearance:
             y, x = np.mgrid[0:size_px, 0:size_px] / size_px - 0.5
             angle = rng.uniform(0, 2 * np.pi)
             slope = light * rng.uniform(0.1, 0.6)
-            self._shade = np.exp(slope * (np.cos(angle) * x + np.sin(angle) * y))[..., None]
-            self._shade = self._shade.astype(np.float32)
+            shade = np.exp(slope * (np.cos(angle) * x + np.sin(angle) * y)).astype(np.float32)
+            self._shade = shade if mean else shade[..., None]
         self._patch = None
         if rng.random() < settings.occlude:
             width, height = rng.integers(size_px // 10, size_px // 3, 2)
@@ -120,15 +134,21 @@ class Appearance:
             self._patch = (slice(top, top + height), slice(left, left + width), colour)
 
     def apply(self, crop: np.ndarray) -> np.ndarray:
-        """Return a changed copy of a (S, S, 3) uint8 crop; noise differs at every call."""
+        """Return a changed copy of a (S, S, 3) uint8 crop; noise differs at every call.
+
+        Returns:
+            (S, S, 3) uint8, or (S, S) of the mean.
+        """
         rng = self._rng
         crop = cv2.LUT(np.ascontiguousarray(crop), self._table)
         if self._patch is not None:
             rows, columns, colour = self._patch
             crop[rows, columns] = colour
+        if self._mean:
+            crop = cv2.transform(crop, np.full((1, 3), 1 / 3))
         if self._blur > 0.2:
             crop = cv2.GaussianBlur(crop, (0, 0), self._blur)
-        if self._grey:
+        if self._grey and not self._mean:
             crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         flicker = 1 + self._settings.flicker * rng.normal()
         if self._shade is not None or self._noise > 0.3:
@@ -141,7 +161,7 @@ class Appearance:
             crop = np.clip(value, 0, 255).astype(np.uint8)
         if self._quality:
             flag = [cv2.IMWRITE_JPEG_QUALITY, self._quality]
-            crop = cv2.imdecode(cv2.imencode('.jpg', crop, flag)[1], cv2.IMREAD_COLOR)
+            crop = cv2.imdecode(cv2.imencode('.jpg', crop, flag)[1], cv2.IMREAD_UNCHANGED)
         return crop
 
 

@@ -24,9 +24,10 @@ from training.data.face_images import FaceImages
 from training.data.labels import TRAINED_SIGMA_S, mirror_order, smooth
 from training.landmarks.data import mesh_to_wflw
 
-# The face drifts inside its held region, and compression and noise are those of webcams.
+# The face drifts inside its held region, and compression and noise are those of webcams, the
+# noise that of the mean of three channels.
 AUGMENT = AugmentSettings(
-    shift=0.09, zoom=0.2, turn_deg=12.0, noise=9.0, blur_px=2.5, compress=0.2
+    shift=0.09, zoom=0.2, turn_deg=12.0, noise=6.0, blur_px=2.5, compress=0.2
 )
 
 
@@ -82,8 +83,8 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         share: of groups from animated photographs.
         crop_px: edge of the crops.
 
-    A batch holds crops (G, 8, S, S, 3) uint8, blendshapes (G, 8, 51), points (G, 8, 98, 2) as
-    shares of the crop, and same (G,) bool: all frames show one person.
+    A batch holds crops (G, 8, S, S) uint8, means of the three channels, blendshapes (G, 8, 51),
+    points (G, 8, 98, 2) as shares of the crop, and same (G,) bool: all frames show one person.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         names: tuple[str, ...],
         seed: int,
         groups: int = 10,
-        share: float = 0.4,
+        share: float = 0.55,
         crop_px: int = 256,
     ) -> None:
         self._clips, self._animated = list(clips), list(animated)
@@ -120,7 +121,7 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
 
     def _group(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         mirrored = rng.random() < 0.5
-        look = Appearance(rng, AUGMENT, self._size)
+        look = Appearance(rng, AUGMENT, self._size, mean=True)
         same = True
         if self._faces is not None and rng.random() < 0.1:
             parts, shapes = self._people(self._faces, rng, mirrored)

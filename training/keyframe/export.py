@@ -35,6 +35,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from kf_imitation.keyframe.streaming_model import crop_feed
 from training.data.labels import CHANGE_SIZE
 from training.keyframe.flow_graph import GraphFlow
 from training.keyframe.fusion import (
@@ -42,10 +43,12 @@ from training.keyframe.fusion import (
     FrameState,
     KeyframeNet,
     normalise,
+    place_values,
     weights_under,
 )
 from training.keyframe.manifest_file import write_manifest
 from training.keyframe.pack import pack_weights
+from training.keyframe.parts import LOOKS
 from training.keyframe.quantise import calibration_crops, prepare, quantise
 
 OPSET = 17
@@ -74,6 +77,7 @@ class StreamingStep(nn.Module):
     def __init__(self, net: KeyframeNet, crop_px: int, gain: float = 1.0) -> None:
         super().__init__()
         self.net, self.crop_px, self.gain = net, crop_px, gain
+        self.channels = 3 if net.needs_colour else 1
         motion_px = crop_px // net.shrink
         shapes = {
             'state_stride4': (1, 32, motion_px // 4, motion_px // 4),
@@ -81,6 +85,8 @@ class StreamingStep(nn.Module):
             'state_image': (1, 1, motion_px, motion_px),
             'state_expression': (1, CHANGE_SIZE),
             'state_readings': (1, CHANGE_SIZE),
+            'state_looks': (1, 3 * LOOKS),
+            'state_places': (1, place_values(motion_px)),
         }
         unused = set()
         if net.motion == 'none':
@@ -89,8 +95,10 @@ class StreamingStep(nn.Module):
             unused.add('state_image')
         if not net.use_places:
             unused.add('state_expression')
+        if not net.compares_places:
+            unused.add('state_places')
         if not net.use_parts:
-            unused.add('state_readings')
+            unused |= {'state_readings', 'state_looks'}
         self.states = {name: shapes[name] for name in STATE_NAMES if name not in unused}
 
     def forward(self, crop: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
@@ -202,7 +210,7 @@ def export(
 def trace(step: StreamingStep, file: Path) -> None:
     """Write a step as ONNX in float32."""
     crop_px = step.crop_px
-    crop = torch.zeros(1, crop_px, crop_px, 3, dtype=torch.uint8)
+    crop = torch.zeros(1, crop_px, crop_px, step.channels, dtype=torch.uint8)
     states = tuple(torch.zeros(shape) for shape in step.states.values())
     torch.onnx.export(
         step,
@@ -240,11 +248,10 @@ def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) ->
     for crops in sequences:
         states = [torch.zeros(shape) for shape in step.states.values()]
         feeds = {name: s.numpy() for name, s in zip(step.states, states, strict=True)}
-        for i, crop in enumerate(crops):
-            expected = dict(zip(names, step(torch.from_numpy(crop[None]), *states), strict=True))
-            found = dict(
-                zip(names, session.run(names, {'crop': crop[None], **feeds}), strict=True)
-            )
+        for i, image in enumerate(crops):
+            crop = crop_feed(image, step.channels)
+            expected = dict(zip(names, step(torch.from_numpy(crop), *states), strict=True))
+            found = dict(zip(names, session.run(names, {'crop': crop, **feeds}), strict=True))
             row = np.concatenate([expected[n].numpy().ravel() for n in ('change', 'score')])
             other = np.concatenate([found[n].ravel() for n in ('change', 'score')])
             largest = max(largest, float(np.abs(other - row).max()))
@@ -284,7 +291,11 @@ def manifest_entry(
     for name, shape in step.states.items():
         outputs[f'next_{name}'] = {'shape': list(shape), 'meaning': f'{name} of the next step'}
     inputs: dict[str, Any] = {
-        'crop': {'shape': [1, crop_px, crop_px, 3], 'dtype': 'uint8', 'layout': 'BGR'}
+        'crop': {
+            'shape': [1, crop_px, crop_px, step.channels],
+            'dtype': 'uint8',
+            'layout': 'BGR' if step.channels == 3 else 'mean of B, G and R',
+        }
     }
     for name, shape in step.states.items():
         inputs[name] = {'shape': list(shape), 'dtype': 'float32'}

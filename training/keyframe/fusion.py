@@ -16,7 +16,7 @@ from training.keyframe import resnet50
 from training.keyframe.fastflownet import FEATURE_CHANNELS, STRIDES, FastFlowNet, Pyramid, pool
 from training.keyframe.gradient_flow import image_motion, local_contrast, small_motion
 from training.keyframe.parts import CROP_PX as PARTS_PX
-from training.keyframe.parts import Parts, conv_layers, reading_order
+from training.keyframe.parts import LOOKS, Parts, conv_layers, reading_order
 
 PLACE_CHANNELS = (32, 64, 96, 128)
 FUSED_CHANNELS = (48, 64, 96, 128, 192)
@@ -36,12 +36,18 @@ GRADIENT_POOLED = {'none': 0, 'coarse': 2 * 8 * 8, 'full': 3 * 2 * 8 * 8}
 TURN_GAIN = 0.02
 # Flow of a few tenths of a pixel becomes about one.
 GRADIENT_GAIN = 2.0
+# Features of ResNet-50 change by about this part of one between two frames.
+PLACE_GAIN = 5.0
+# Looks change by about this part of one between two frames.
+LOOK_GAIN = 5.0
 # Features of consecutive frames differ by a tenth of their size or less, coarse ones least;
 # without a gain the motion would drown in the features themselves.
 DIFFERENCE_GAINS = (5.0, 7.0, 12.0, 20.0, 30.0)
 # Stages are named in the exported graph by what they hold.
 STATE_NAMES = (
     'state_stride4', 'state_stride8', 'state_image', 'state_expression', 'state_readings',
+    'state_looks',
+    'state_places',
 )  # fmt: skip
 
 
@@ -55,6 +61,10 @@ class FrameState:
         image: (B, 1, S, S) local contrast.
         expression: (B, 54) blendshapes and head rotation guessed from the frame alone.
         readings: (B, 54) blendshapes of eyes and mouth read from their patches (parts.py).
+        looks: (B, 288) what these were made from. Readings of closed mouths and open eyes hardly
+            move, being squeezed into 0..1; these do.
+        places: (B, N) squeezed features of ResNet-50, all strides in a row, where nothing else
+            compares the frames.
     """
 
     stride4: Tensor
@@ -62,10 +72,12 @@ class FrameState:
     image: Tensor
     expression: Tensor
     readings: Tensor
+    looks: Tensor
+    places: Tensor
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return the fields in the order of STATE_NAMES."""
-        return self.stride4, self.stride8, self.image, self.expression, self.readings
+        return tuple(getattr(self, name.removeprefix('state_')) for name in STATE_NAMES)
 
     def select(self, index: Tensor) -> 'FrameState':
         """Return the frames of a batch at the indices."""
@@ -100,7 +112,7 @@ def scale_levels(levels: Tensor) -> Tensor:
 
 
 def normalise(crop: Tensor) -> Tensor:
-    """(B, S, S, 3) uint8 BGR to (B, 3, S, S) float32 around -1..1."""
+    """(B, S, S, C) uint8 to (B, C, S, S) float32 around -1..1; BGR, or C = 1, the mean."""
     return scale_levels(crop.permute(0, 3, 1, 2).float())
 
 
@@ -148,6 +160,8 @@ class KeyframeNet(nn.Module):
             raise ValueError('gradient = full measures features: motion = none has none')
         self.motion, self.use_places, self.gradient = motion, use_places, gradient
         self.use_parts = parts
+        # ResNet-50 alone would see one frame only.
+        self.compares_places = use_places and motion == 'none'
         # With parts, crops are so many times larger than what all else sees.
         self.shrink = PARTS_PX // MOTION_PX if parts else 1
         if motion == 'flow':
@@ -176,7 +190,10 @@ class KeyframeNet(nn.Module):
             nn.init.zeros_(self.turn.weight)
         if parts:
             self.parts = Parts(reading_order(CHANGE_NAMES[:BLENDSHAPES]))
-            self.hidden_parts = nn.Linear(2 * CHANGE_SIZE, HIDDEN, bias=False)
+            self.hidden_parts = nn.Linear(2 * CHANGE_SIZE + 3 * LOOKS, HIDDEN, bias=False)
+            # A straight way to the answer, as for turns.
+            self.looks = nn.Linear(3 * LOOKS, CHANGE_SIZE, bias=False)
+            nn.init.zeros_(self.looks.weight)
             nn.init.zeros_(self.hidden_parts.weight)
             self.trust_parts = nn.Parameter(0.5 * (self.parts.spread.sum(dim=0) > 0).float())
         fuse, before = [], 0
@@ -188,7 +205,7 @@ class KeyframeNet(nn.Module):
             if motion == 'flow' and level >= self.flow_net.finest_level:
                 inputs += FEATURE_CHANNELS + 2
             if use_places and level > 0:
-                inputs += PLACE_CHANNELS[level - 1]
+                inputs += PLACE_CHANNELS[level - 1] * (1 + self.compares_places)
             fuse.append(_fuse_block(inputs, width, level > 0) if inputs else nn.Identity())
             before = width if inputs else 0
         self.fuse = nn.ModuleList(fuse)
@@ -205,22 +222,31 @@ class KeyframeNet(nn.Module):
         """Edge of the crops that the network is trained for."""
         return MOTION_PX * self.shrink
 
+    @property
+    def needs_colour(self) -> bool:
+        """Whether anything looks at more than the mean of the three channels."""
+        return self.motion != 'none' or self.use_places
+
     def see(self, image: Tensor, half: bool = False) -> tuple[FrameState, list[Tensor]]:
         """Compute what depends on one frame alone.
 
         Args:
-            image: (B, 3, S, S) of `normalise`. With parts S is 256; what is smaller has no
-                readings and is not halved.
+            image: (B, 3, S, S) of `normalise`, or (B, 1, S, S), its mean, where no colour is
+                needed. With parts S is 256; what is smaller has no readings and is not halved.
             half: run ResNet-50 in bfloat16.
 
         Returns:
             The frame's state and its squeezed place features (strides 8 to 64).
         """
+        grey = image if image.shape[1] == 1 else image.mean(dim=1, keepdim=True)
         readings = image.new_zeros(image.shape[0], CHANGE_SIZE)
+        looks = image.new_zeros(image.shape[0], 3 * LOOKS)
         if self.use_parts and image.shape[-1] == PARTS_PX:
-            readings = self.parts(image)
-            image = F.avg_pool2d(image, self.shrink)
-        batch, size = image.shape[0], image.shape[-1]
+            readings, looks = self.parts(grey)
+            grey = F.avg_pool2d(grey, self.shrink)
+            if self.needs_colour:
+                image = F.avg_pool2d(image, self.shrink)
+        batch, size = grey.shape[0], grey.shape[-1]
         if self.motion != 'none':
             # Motion is a small difference of these features: they stay in float32.
             stride4, stride8 = self.flow_net.pyramid(image)
@@ -236,10 +262,14 @@ class KeyframeNet(nn.Module):
                 places = [s(f) for s, f in zip(self.squeeze, features, strict=True)]
             expression = expression.float()
         if self.gradient != 'none':
-            grey = local_contrast(image.mean(dim=1, keepdim=True))
+            contrast = local_contrast(grey)
         else:
-            grey = image.new_zeros(batch, 1, 1, 1)
-        return FrameState(stride4, stride8, grey, expression, readings), places
+            contrast = image.new_zeros(batch, 1, 1, 1)
+        stored = image.new_zeros(batch, 1)
+        if self.compares_places:
+            stored = torch.cat([p.float().flatten(1) for p in places], dim=1)
+        state = FrameState(stride4, stride8, contrast, expression, readings, looks, stored)
+        return state, places
 
     def compare(
         self, current: FrameState, places: list[Tensor], previous: FrameState, half: bool = False
@@ -268,6 +298,10 @@ class KeyframeNet(nn.Module):
                 parts[level] += [features[level - self.flow_net.finest_level], found]
         for level, place in enumerate(places, 1):
             parts[level].append(place)
+        if self.compares_places:
+            step = (current.places - previous.places).split([p[0].numel() for p in places], dim=1)
+            for level, (change, place) in enumerate(zip(step, places, strict=True), 1):
+                parts[level].append(PLACE_GAIN * change.view_as(place))
         with torch.autocast(current.stride4.device.type, torch.bfloat16, enabled=half):
             x: Tensor | None = None
             for level, block in enumerate(self.fuse):
@@ -288,11 +322,12 @@ class KeyframeNet(nn.Module):
         x = self.hidden(x)
         if self.use_parts:
             read = current.readings - previous.readings
-            x = x + self.hidden_parts(torch.cat([10 * read, current.readings], dim=1))
+            looked = LOOK_GAIN * (current.looks - previous.looks)
+            x = x + self.hidden_parts(torch.cat([10 * read, current.readings, looked], dim=1))
         x = self.drop(F.leaky_relu(x, 0.1))
         change = self.change(x)
         if self.use_parts:
-            change = change + self.trust_parts * read
+            change = change + self.trust_parts * read + 0.1 * self.looks(looked)
         if self.use_places:
             change = change + self.trust * step
         if self.gradient != 'none':
@@ -340,6 +375,11 @@ class KeyframeNet(nn.Module):
         now, places = self.see(current)
         before, _ = self.see(previous)
         return self.compare(now, places, before)
+
+
+def place_values(size: int) -> int:
+    """Return the number of squeezed features of ResNet-50 for images of that edge [px]."""
+    return sum(c * (size // s) ** 2 for c, s in zip(PLACE_CHANNELS, STRIDES[1:], strict=True))
 
 
 def change_size(change: Tensor) -> Tensor:

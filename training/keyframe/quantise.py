@@ -31,6 +31,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.image_ops import crop
+from kf_imitation.keyframe.streaming_model import crop_feed
 from training.data import clip_cache
 from training.keyframe.fusion import KeyframeNet, normalise
 
@@ -158,11 +159,12 @@ def streamed_feeds(file: Path, sequences: Sequence[np.ndarray]) -> Iterator[dict
     """Run sequences through a model and return what each step but the first was given."""
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     names = [o.name for o in session.get_outputs()]
-    states = {i.name: i.shape for i in session.get_inputs() if i.name != 'crop'}
+    states = {i.name: i.shape for i in session.get_inputs()}
+    channels = states.pop('crop')[3]
     for crops in sequences:
         state = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
         for i, image in enumerate(crops):
-            feed = {'crop': image[None], **state}
+            feed = {'crop': crop_feed(image, channels), **state}
             if i > 0:
                 yield feed
             found = dict(zip(names, session.run(names, feed), strict=True))

@@ -60,7 +60,7 @@ WEIGHT = {'places': 0.3, 'level': 10.0, 'differ': 20.0, 'near': 100.0, 'points':
 def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
     """Return the terms of the loss of one batch of PartStream."""
     # Levels as they are: patches are scaled after they are cut, which saves a pass over the crops.
-    image = batch['crops'].flatten(0, 1).permute(0, 3, 1, 2).float()
+    image = batch['crops'].flatten(0, 1)[:, None].float()
     points, wanted = batch['points'].flatten(0, 1), batch['blendshapes']
     truth = places_of(points)
     found = parts.finder(scaled(F.avg_pool2d(image, CROP_PX // FINDER_PX)))
@@ -110,7 +110,9 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
 
     def scorer(crops: np.ndarray) -> np.ndarray:
         rows = [
-            parts(normalise(torch.from_numpy(crops[i : i + 32]))).numpy()
+            parts(normalise(torch.from_numpy(crops[i : i + 32])).mean(dim=1, keepdim=True))[
+                0
+            ].numpy()
             for i in range(0, len(crops), 32)
         ]
         return np.diff(np.concatenate(rows), axis=0)
@@ -149,6 +151,9 @@ def main() -> None:
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--full', action='store_true', help='no convolutions in bfloat16')
     parser.add_argument('--rate', type=float, default=2e-3)
+    parser.add_argument(
+        '--start', type=Path, help='checkpoint whose averaged weights to start from'
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(time.time_ns() % 2**31)
@@ -170,6 +175,9 @@ def main() -> None:
     loader = iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3))
 
     parts = Parts(reading_order(names)).to(memory_format=torch.channels_last)
+    if arguments.start:
+        weights = torch.load(arguments.start, map_location='cpu', weights_only=False)
+        parts.load_state_dict(weights_under(weights['state_dict'], PREFIX))
     mean = copy.deepcopy(parts).requires_grad_(False)
     parts.eye.half = parts.mouth.half = not arguments.full
     optimiser = torch.optim.AdamW(parts.parameters(), lr=arguments.rate, weight_decay=0.02)
