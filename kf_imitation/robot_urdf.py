@@ -108,6 +108,8 @@ PARTS = {
     'mouth_corner': Part((0.043, 0.022, 0.073), UP, (_lip(-0.004, 0, 0.011),)),
     'upper_lip': Part((0.045, 0, 0.076), UP, (_lip(0, 0, 0.018),)),
     'lower_lip': Part((0.045, 0, 0.067), DOWN, (_lip(0, 0, 0.016),)),
+    # Both lips at once: they hang from above, so that lifting them pushes them out.
+    'lips': Part((0.045, 0, 0.1), UP, (replace(_lip(0, 0, 0.018), centre=(0.022, 0, -0.024)),)),
     'lip_corner': Part((0.042, 0.024, 0.072), YAW, (_lip(0, 0, 0.006),)),
     'cheek': Part(
         (0.02, 0.036, 0.1), UP, (Shape('ball', (0.007, 0.015, 0.01), (0.023, 0, 0), SKIN),)
@@ -139,7 +141,7 @@ PARTS = {
 # Parts of a face that stay in place on a robot that has none of the joints named.
 FIXED = {
     'nose': ('nose',),
-    'upper_lip': ('upper_lip',),
+    'upper_lip': ('upper_lip', 'lips'),
     'lower_lid': ('lower_lid',),
     'eyelid': ('eyelid',),
     'brow': ('brow', 'brow_inner', 'brow_outer'),

@@ -196,7 +196,7 @@ def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, 
     states = listener.node.create_publisher(JointState, 'joint_states', 10)
     faces = listener.node.create_publisher(JointState, 'face/expression', 10)
     listener.wait_for(lambda: states.get_subscription_count() and faces.get_subscription_count())
-    start = JointState(name=list(ROBOT.names), position=[0.0] * 12)
+    start = JointState(name=list(ROBOT.names), position=[0.0] * len(ROBOT.names))
     listener.wait_for(lambda: states.publish(start) or goals)
     jaw = ROBOT.names.index('jaw')
     assert list(goals[0].joint_names) == list(ROBOT.names)

@@ -12,7 +12,7 @@ def test_a_ping_tells_model_and_firmware(rig):
 
 
 def test_a_scan_finds_every_servo(head):
-    assert [reply.id for reply in head.bus().scan()] == list(range(1, 13))
+    assert [reply.id for reply in head.bus().scan()] == list(range(1, 14))
 
 
 def test_a_value_written_is_read_back(rig):

@@ -28,7 +28,7 @@ def test_a_healthy_installation_is_told_so(capsys):
     subjects = [line[6:].split(':')[0] for line in lines]
     assert {'machine', 'ROS 2', 'parameters', 'robot sim_face', 'bus time'} <= set(subjects)
     assert any(subject.startswith('model ') for subject in subjects)
-    assert sum(subject.startswith('servo ') for subject in subjects) == 12
+    assert sum(subject.startswith('servo ') for subject in subjects) == 13
     assert any('firmware' in line and ' V, ' in line for line in lines)
     bad = [line for line in lines if line.startswith('bad')]
     assert code == (2 if bad else 0)

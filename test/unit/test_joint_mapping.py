@@ -52,8 +52,15 @@ def test_opposite_channels_of_one_joint_are_told_apart():
 
 def test_channels_the_head_cannot_show_stay_zero():
     pucker = CHANNELS.index('mouth_pucker')
-    assert not MAPPING.used[pucker]
-    assert MAPPING.channels(MAPPING.neutral_rad + 0.1)[pucker] == 0.0
+    small = JointMapping(load_robot('xl330_face'))
+    assert not small.used[pucker]
+    assert small.channels(small.neutral_rad + 0.1)[pucker] == 0.0
+
+
+def test_the_simulated_face_can_show_every_channel():
+    assert MAPPING.used.all()
+    assert goal('lips', mouth_pucker=1.0) == pytest.approx(0.4)
+    assert goal('lips', lip_press=1.0) == pytest.approx(-0.35)
 
 
 # One of two opposite channels at a time: a joint cannot show both.
@@ -68,6 +75,7 @@ def test_the_inverse_gives_the_channels_back(values):
         shown[f'mouth_frown_{side}'] = 0.0
         shown[f'eye_wide_{side}'] = 0.0
         shown[f'brow_raise_{side}'] = 0.0
+    shown['lip_press'] = 0.0
     for name, limit in (('gaze_yaw', 0.5), ('gaze_pitch', 0.4), ('head_yaw', 0.9)):
         shown[name] = values[CHANNELS.index(name)] * limit
     shown['head_pitch'] = values[CHANNELS.index('head_pitch')] * 0.5

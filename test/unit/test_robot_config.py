@@ -27,9 +27,9 @@ def test_every_robot_that_comes_along_is_good(name):
     assert robot.joints
 
 
-def test_the_simulated_face_has_twelve_joints():
+def test_the_simulated_face_has_thirteen_joints():
     robot = load_robot('sim_face')
-    assert (len(robot.joints), robot.port) == (12, 'simulated')
+    assert (len(robot.joints), robot.port) == (13, 'simulated')
 
 
 def test_a_robot_can_be_a_file(tmp_path):

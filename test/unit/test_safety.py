@@ -233,7 +233,7 @@ def test_a_stall_needs_current_error_and_time():
     current[0] = 0.6
     assert not guard.update(1.0, 0.15, commanded, present, current)
     assert guard.update(1.15, 0.15, commanded, present, current)
-    assert guard.resting.tolist() == [True] + [False] * 11
+    assert guard.resting.tolist() == [True] + [False] * (JOINTS - 1)
     assert guard.held_rad[0] == 0.0
     assert guard.update(3.5, 0.01, present, present, current)
     assert not guard.resting.any()

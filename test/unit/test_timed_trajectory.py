@@ -18,6 +18,7 @@ from kf_imitation.servo.timed_trajectory import (
 )
 
 ROBOT = load_robot('sim_face')
+J = len(ROBOT.names)
 PERIOD_S = 0.01
 JAW, YAW = ROBOT.names.index('jaw'), ROBOT.names.index('neck_yaw')
 
@@ -119,7 +120,7 @@ def test_a_point_without_time_is_reached_as_fast_as_it_goes(head):
 
 def test_a_start_in_the_future_leaves_the_present_motion_alone_until_then(head):
     assert head.send(('neck_yaw',), (0.5, (0.3,)), delay_s=1.0) == ''
-    assert head.controller.set_goal(np.zeros(12) + np.eye(12)[JAW] * 0.3, 1) == ''
+    assert head.controller.set_goal(np.zeros(J) + np.eye(J)[JAW] * 0.3, 1) == ''
     head.run(2.0)
     assert head.at(0.99, YAW) == pytest.approx(0.0, abs=1e-9)
     assert head.at(1.0, JAW) == pytest.approx(0.3, abs=1e-6)
@@ -138,7 +139,7 @@ def test_after_a_start_in_the_past_only_the_points_ahead_count(head):
 
 def test_expressions_move_the_other_joints_until_the_trajectory_ends(head):
     assert head.send(('neck_yaw',), (0.5, (0.3,)), (1.0, (0.3,))) == ''
-    pose = np.zeros(12)
+    pose = np.zeros(J)
     pose[JAW], pose[YAW] = 0.3, -0.2
     head.run(0.2)
     assert head.controller.set_goal(pose, 1) == ''
@@ -155,7 +156,7 @@ def test_expressions_move_the_other_joints_until_the_trajectory_ends(head):
 
 def test_a_goal_elsewhere_does_not_delay_a_trajectory(head):
     assert head.send(('jaw',), (0.3, (0.2,)), (0.6, (0.0,)), (0.9, (0.2,))) == ''
-    pose = np.zeros(12)
+    pose = np.zeros(J)
     for count in range(9):
         pose[YAW] = 0.8 * (-1) ** count
         assert head.controller.set_goal(pose, count) == ''
@@ -270,7 +271,7 @@ def test_a_passage_at_speed_does_not_go_on_to_gain_too_much():
         TrajectoryPoint(1.0, (0.8,), (0.0,)),
     ]
     trajectory = TimedTrajectory(robot, ('neck_yaw',), points, 0.0)
-    nothing = np.zeros(12)
+    nothing = np.zeros(J)
     trajectory.begin(0.0, Motion(nothing, nothing, nothing))
     pushes = []
     for now in (0.0, 0.21, 0.31):
