@@ -37,7 +37,7 @@ class Driven:
         since, planned = [s for s in self.sent if s[0] <= time_s][-1]
         times = np.concatenate([[0.0], planned.times_s])
         path = np.vstack([planned.position_rad[0], planned.position_rad])
-        return np.array([np.interp(time_s - since, times, path[:, j]) for j in range(path.shape[1])])
+        return np.array([np.interp(time_s - since, times, joint) for joint in path.T])
 
 
 def pose(**angles):
