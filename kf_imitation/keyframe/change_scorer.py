@@ -7,7 +7,13 @@ import numpy as np
 from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Image
 from kf_imitation.errors import ModelError
 from kf_imitation.keyframe.pair_scorer import PairChange, PairScorer
-from kf_imitation.keyframe.streaming_model import ScoredPair, StreamingModel, crop_feed, next_state
+from kf_imitation.keyframe.streaming_model import (
+    ScoredPair,
+    StreamingModel,
+    next_state,
+    pictures,
+    states,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -16,7 +22,8 @@ class ChangeScorer(PairScorer):
     """Scores frames with a streaming model: what it computed for a frame is kept for the next.
 
     The model's inputs are `crop` (1, S, S, 3) uint8 BGR, or (1, S, S, 1), the mean of the three
-    channels, and any number of `state_*`; its outputs
+    channels, with `colour` (1, s, s, 3), the crop at a smaller size, where colour is wanted too;
+    and any number of `state_*`; its outputs
     are `score` (1,), `flow` (1, 2, h, w) in crop pixels, `change` (1, K) and every state for the
     next frame, called `next_state_*` (in ONNX no output may be called like an input). The state
     depends on the crop alone. `flow` and `change` may be missing.
@@ -47,13 +54,10 @@ class ChangeScorer(PairScorer):
                 f'model {model.name}: input crop must be (1, S, S, 1 or 3), is {shape}'
             )
         super().__init__(crop_px=int(shape[1]))
-        self._channels = int(shape[3])
         self.model = model
         self.pair: ScoredPair | None = None
         self._empty: dict[str, Array] = {}
-        for name, state_shape in model.input_shapes.items():
-            if name == 'crop':
-                continue
+        for name, state_shape in states(model.input_shapes).items():
             if not name.startswith('state_') or not all(isinstance(n, int) for n in state_shape):
                 raise ModelError(
                     f'model {model.name}: input {name} {state_shape} must be a state_* '
@@ -92,7 +96,7 @@ class ChangeScorer(PairScorer):
         )
 
     def _step(self, image: Image) -> dict[str, Array]:
-        outputs = self.model.run({'crop': crop_feed(image, self._channels), **self._state})
+        outputs = self.model.run({**pictures(image, self.model.input_shapes), **self._state})
         missing = [n for n in ('score', *map(next_state, self._empty)) if n not in outputs]
         if missing:
             raise ModelError(f'model {self.model.name} lacks the outputs {", ".join(missing)}')

@@ -32,8 +32,9 @@ from kf_imitation.keyframe.streaming_model import (
     Array,
     ScoredPair,
     StreamingModel,
-    crop_feed,
     next_state,
+    pictures,
+    states,
 )
 
 # The states of a model that belong to its appearance part; all others belong to motion.
@@ -96,14 +97,12 @@ def explain(
         ModelError: the model gives no change vector of 54.
     """
     empty: dict[str, Array] = {
-        name: np.zeros(shape, np.float32)
-        for name, shape in model.input_shapes.items()
-        if name != 'crop'
+        name: np.zeros(shape, np.float32) for name, shape in states(model.input_shapes).items()
     }
-    channels = int(model.input_shapes['crop'][3])
-    first = model.run({'crop': crop_feed(previous, channels), **empty})
+    shapes = model.input_shapes
+    first = model.run({**pictures(previous, shapes), **empty})
     before = {name: first[next_state(name)] for name in empty}
-    outputs = model.run({'crop': crop_feed(current, channels), **before})
+    outputs = model.run({**pictures(current, shapes), **before})
     return explain_pair(model, ScoredPair(current, before, outputs), change)
 
 
@@ -166,8 +165,7 @@ def _answer(model: StreamingModel, pair: ScoredPair, held: frozenset[str]) -> Fl
         name: pair.outputs[next_state(name)] if name in held else state
         for name, state in pair.before.items()
     }
-    crop = crop_feed(pair.crop, int(model.input_shapes['crop'][3]))
-    return _change(model, model.run({'crop': crop, **before}))
+    return _change(model, model.run({**pictures(pair.crop, model.input_shapes), **before}))
 
 
 def _change(model: StreamingModel, outputs: Mapping[str, Array]) -> FloatArray:

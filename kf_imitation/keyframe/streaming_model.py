@@ -11,6 +11,8 @@ from kf_imitation.data_types import Image
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+PICTURES = ('crop', 'colour')
+
 
 class StreamingModel(Protocol):
     """What the scorer needs of a model; kf_imitation.onnx_model.OnnxModel has it."""
@@ -45,20 +47,31 @@ class ScoredPair:
     outputs: Mapping[str, Array]
 
 
-def crop_feed(crop: Image, channels: int) -> Array:
+def pictures(crop: Image, shapes: Mapping[str, tuple[Any, ...]]) -> dict[str, Array]:
     """Return what a model is given of a crop.
 
     Args:
         crop: (S, S, 3) uint8 BGR.
-        channels: 3, or 1 for models that see the mean of the three.
+        shapes: of the model's inputs. Of `crop` the last number is 3 or, for the mean of the
+            channels, 1; `colour`, where there is one, is the crop shrunk to that size.
 
     Returns:
-        (1, S, S, channels) uint8.
+        (1, height, width, channels) uint8 by name.
     """
-    if channels == 3:
-        return crop[np.newaxis]
-    mean = cv2.transform(crop, np.full((1, 3), 1 / 3))
-    return np.asarray(mean, np.uint8).reshape(1, *crop.shape[:2], 1)
+    found = {'crop': crop[np.newaxis]}
+    if shapes['crop'][3] == 1:
+        mean = cv2.transform(crop, np.full((1, 3), 1 / 3))
+        found['crop'] = np.asarray(mean, np.uint8).reshape(1, *crop.shape[:2], 1)
+    if 'colour' in shapes:
+        _, height, width, _ = shapes['colour']
+        small = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
+        found['colour'] = np.asarray(small, np.uint8)[np.newaxis]
+    return found
+
+
+def states(shapes: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    """Return the shapes of the inputs that are no pictures."""
+    return {name: shape for name, shape in shapes.items() if name not in PICTURES}
 
 
 def next_state(state: str) -> str:

@@ -31,6 +31,7 @@ from training.keyframe.parts import (  # noqa: E402
     LOOKS,
     MOUTH,
     Parts,
+    SteadyDropout,
     cut_parts,
     direction,
     reading_order,
@@ -136,7 +137,9 @@ def test_the_network_with_parts_streams_and_keeps_its_readings(tmp_path):
     assert net.crop_px == CROP_PX and step.states['state_readings'] == (1, 54)
     assert step.states['state_image'] == (1, 1, CROP_PX // 2, CROP_PX // 2)
     trace(step, tmp_path / 'net.onnx')
+    # Pictures are rounded after they are shrunk, in both.
     assert compare(step, tmp_path / 'net.onnx', [fixed_crops(CROP_PX, 3)]).largest < 2e-4
+    assert step.pictures['colour'] == (1, CROP_PX // 2, CROP_PX // 2, 3)
     image = normalise(torch.from_numpy(fixed_crops(CROP_PX, 2))).mean(dim=1, keepdim=True)
     readings, looks = net.parts(image)
     assert looks.shape == (2, 3 * LOOKS)
@@ -162,7 +165,7 @@ def test_a_small_network_takes_one_channel_and_comes_back_from_its_file(tmp_path
     }
     crops = [fixed_crops(CROP_PX, 3)]
     step = StreamingStep(other, other.crop_px).eval()
-    assert step.channels == 1
+    assert step.pictures == {'crop': (1, CROP_PX, CROP_PX, 1)}
     assert compare(step, file, crops).largest < 2e-4
     set_statistics(other, crops)
     assert compare(StreamingStep(other.eval(), other.crop_px), file, crops).largest < 2e-3
@@ -173,3 +176,12 @@ def test_a_file_of_another_network_is_refused(tmp_path):
     export(net, net.crop_px, tmp_path / 'net.onnx')
     with pytest.raises(ValueError, match=r'another configuration: .*hidden\.weight is'):
         thaw(tmp_path / 'net.onnx', KeyframeNet(motion='difference', use_places=False, parts=True))
+
+
+def test_steady_dropout_leaves_out_the_same_in_all_frames_of_a_window():
+    torch.manual_seed(0)
+    x = torch.ones(3 * 4, 200)
+    out = SteadyDropout(0.3, 4)(x).view(3, 4, 200)
+    assert (out == out[:, :1]).all() and not torch.equal(out[0], out[1])
+    assert abs(float((out == 0).float().mean()) - 0.3) < 0.05
+    assert abs(float(out.mean()) - 1) < 0.08

@@ -8,7 +8,7 @@ from kf_imitation.errors import ModelError
 from kf_imitation.image_ops import crop
 from kf_imitation.keyframe.change_scorer import ChangeScorer
 from kf_imitation.keyframe.score_scale import raw_of_score
-from kf_imitation.keyframe.streaming_model import crop_feed
+from kf_imitation.keyframe.streaming_model import pictures
 from kf_imitation.onnx_model import OnnxModel
 
 
@@ -187,9 +187,13 @@ def test_a_real_onnx_file_streams_its_state(tmp_path):
 
 def test_a_model_of_one_channel_sees_the_mean_of_three():
     crop = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
-    fed = crop_feed(crop, 1)
-    assert fed.shape == (1, 8, 8, 1) and fed.dtype == np.uint8
-    assert np.abs(fed[0, ..., 0] - crop.mean(axis=2)).max() <= 0.5
-    assert np.array_equal(crop_feed(crop, 3), crop[None])
-    model = MeanModel({'crop': (1, 8, 8, 1), 'state_mean': (1, 1)})
+    shapes = {'crop': (1, 8, 8, 1), 'colour': (1, 4, 4, 3), 'state_mean': (1, 1)}
+    fed = pictures(crop, shapes)
+    assert fed['crop'].shape == (1, 8, 8, 1) and fed['crop'].dtype == np.uint8
+    assert np.abs(fed['crop'][0, ..., 0] - crop.mean(axis=2)).max() <= 0.5
+    small = crop.reshape(4, 2, 4, 2, 3).mean(axis=(1, 3))
+    assert np.abs(fed['colour'][0] - small).max() <= 0.5
+    whole = pictures(crop, {'crop': (1, 8, 8, 3)})
+    assert list(whole) == ['crop'] and np.array_equal(whole['crop'], crop[None])
+    model = MeanModel(shapes)
     assert ChangeScorer(model).crop_px == 8

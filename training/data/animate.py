@@ -280,7 +280,8 @@ def write_shard(target: Path, frames: list[np.ndarray], rows: list[dict[str, np.
     )
     placement = {'left': 0, 'top': 0, 'scale': 1.0, 'video': str(target.with_suffix('.mp4'))}
     target.with_suffix('.json').write_text(json.dumps(placement))
-    temporary = target.with_suffix('.tmp.npy')
+    # Not a name that trainings look for.
+    temporary = target.with_name(f'tmp_{target.name}.npy')
     np.save(temporary, np.concatenate(frames))
     os.replace(temporary, target.with_suffix('.npy'))
 

@@ -24,6 +24,8 @@ class TrainConfig:
         optimiser: kind (adamw, sgd), rate, weight_decay, warmup_steps, clip, schedule (cosine,
             constant).
         frozen: beginnings of names of weights that stay as they began, like `parts.`.
+        parts_dropout: chance of a value of the frozen networks of eyes and mouth to be left out
+            in a whole window.
         ema: decay of the averaged weights that are validated and exported; 0 for none.
         max_steps: length of the run; or
         max_epochs: the same in passes over the training frames.
@@ -42,6 +44,7 @@ class TrainConfig:
     optimiser: dict[str, Any]
     hold_out: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
+    parts_dropout: float = 0.0
     ema: float = 0.998
     max_steps: int | None = None
     max_epochs: int | None = None

@@ -35,7 +35,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from kf_imitation.keyframe.streaming_model import crop_feed
+from kf_imitation.keyframe.streaming_model import pictures
 from training.data.labels import CHANGE_SIZE
 from training.keyframe.flow_graph import GraphFlow
 from training.keyframe.fusion import (
@@ -77,8 +77,13 @@ class StreamingStep(nn.Module):
     def __init__(self, net: KeyframeNet, crop_px: int, gain: float = 1.0) -> None:
         super().__init__()
         self.net, self.crop_px, self.gain = net, crop_px, gain
-        self.channels = 3 if net.needs_colour else 1
         motion_px = crop_px // net.shrink
+        colour = (1, motion_px, motion_px, 3)
+        self.pictures = {'crop': colour}
+        if not net.needs_colour or net.shrink > 1:
+            self.pictures['crop'] = (1, crop_px, crop_px, 1)
+            if net.needs_colour:
+                self.pictures['colour'] = colour
         shapes = {
             'state_stride4': (1, 32, motion_px // 4, motion_px // 4),
             'state_stride8': (1, 64, motion_px // 8, motion_px // 8),
@@ -101,12 +106,17 @@ class StreamingStep(nn.Module):
             unused |= {'state_readings', 'state_looks'}
         self.states = {name: shapes[name] for name in STATE_NAMES if name not in unused}
 
-    def forward(self, crop: Tensor, *states: Tensor) -> tuple[Tensor, ...]:
-        """Return score (1,), change (1, 54), flow (1, 2, h, w) if there is flow, and states."""
-        given = dict(zip(self.states, states, strict=True))
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Return score (1,), change (1, 54), flow (1, 2, h, w) if there is flow, and states.
+
+        Args:
+            inputs: pictures as uint8, then states.
+        """
+        seen = [normalise(picture) for picture in inputs[: len(self.pictures)]]
+        given = dict(zip(self.states, inputs[len(self.pictures) :], strict=True))
         absent = torch.zeros(1, 1, 1, 1)
         previous = FrameState(*(given.get(name, absent) for name in STATE_NAMES))
-        current, places = self.net.see(normalise(crop))
+        current, places = self.net.see(*seen) if len(seen) == 1 else self.net.look(*seen)
         result = self.net.compare(current, places, previous)
         flow = [self.net.shrink * f for f in result.flows[:1]]
         out = [torch.sigmoid(result.score_logit), self.gain * result.change, *flow]
@@ -209,14 +219,13 @@ def export(
 
 def trace(step: StreamingStep, file: Path) -> None:
     """Write a step as ONNX in float32."""
-    crop_px = step.crop_px
-    crop = torch.zeros(1, crop_px, crop_px, step.channels, dtype=torch.uint8)
-    states = tuple(torch.zeros(shape) for shape in step.states.values())
+    seen = [torch.zeros(shape, dtype=torch.uint8) for shape in step.pictures.values()]
+    states = [torch.zeros(shape) for shape in step.states.values()]
     torch.onnx.export(
         step,
-        (crop, *states),
+        (*seen, *states),
         str(file),
-        input_names=['crop', *step.states],
+        input_names=[*step.pictures, *step.states],
         output_names=step.output_names(),
         opset_version=OPSET,
         dynamo=False,
@@ -249,9 +258,11 @@ def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) ->
         states = [torch.zeros(shape) for shape in step.states.values()]
         feeds = {name: s.numpy() for name, s in zip(step.states, states, strict=True)}
         for i, image in enumerate(crops):
-            crop = crop_feed(image, step.channels)
-            expected = dict(zip(names, step(torch.from_numpy(crop), *states), strict=True))
-            found = dict(zip(names, session.run(names, {'crop': crop, **feeds}), strict=True))
+            seen = pictures(image, step.pictures)
+            expected = dict(
+                zip(names, step(*map(torch.from_numpy, seen.values()), *states), strict=True)
+            )
+            found = dict(zip(names, session.run(names, {**seen, **feeds}), strict=True))
             row = np.concatenate([expected[n].numpy().ravel() for n in ('change', 'score')])
             other = np.concatenate([found[n].ravel() for n in ('change', 'score')])
             largest = max(largest, float(np.abs(other - row).max()))
@@ -291,11 +302,12 @@ def manifest_entry(
     for name, shape in step.states.items():
         outputs[f'next_{name}'] = {'shape': list(shape), 'meaning': f'{name} of the next step'}
     inputs: dict[str, Any] = {
-        'crop': {
-            'shape': [1, crop_px, crop_px, step.channels],
+        name: {
+            'shape': list(shape),
             'dtype': 'uint8',
-            'layout': 'BGR' if step.channels == 3 else 'mean of B, G and R',
+            'layout': 'BGR' if shape[3] == 3 else 'mean of B, G and R',
         }
+        for name, shape in step.pictures.items()
     }
     for name, shape in step.states.items():
         inputs[name] = {'shape': list(shape), 'dtype': 'float32'}

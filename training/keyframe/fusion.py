@@ -238,15 +238,28 @@ class KeyframeNet(nn.Module):
         Returns:
             The frame's state and its squeezed place features (strides 8 to 64).
         """
-        grey = image if image.shape[1] == 1 else image.mean(dim=1, keepdim=True)
-        readings = image.new_zeros(image.shape[0], CHANGE_SIZE)
-        looks = image.new_zeros(image.shape[0], 3 * LOOKS)
-        if self.use_parts and image.shape[-1] == PARTS_PX:
+        if image.shape[1] == 1:
+            return self.look(image, image, half)
+        shrinks = self.use_parts and self.needs_colour and image.shape[-1] == PARTS_PX
+        small = F.avg_pool2d(image, self.shrink) if shrinks else image
+        return self.look(image.mean(dim=1, keepdim=True), small, half)
+
+    def look(
+        self, grey: Tensor, image: Tensor, half: bool = False
+    ) -> tuple[FrameState, list[Tensor]]:
+        """As see().
+
+        Args:
+            grey: (B, 1, S, S) mean of the channels.
+            image: (B, 3, s, s) at the size at which motion and places are seen.
+            half: as there.
+        """
+        batch, size = grey.shape[0], image.shape[-1]
+        readings = image.new_zeros(batch, CHANGE_SIZE)
+        looks = image.new_zeros(batch, 3 * LOOKS)
+        if self.use_parts and grey.shape[-1] == PARTS_PX:
             readings, looks = self.parts(grey)
             grey = F.avg_pool2d(grey, self.shrink)
-            if self.needs_colour:
-                image = F.avg_pool2d(image, self.shrink)
-        batch, size = grey.shape[0], grey.shape[-1]
         if self.motion != 'none':
             # Motion is a small difference of these features: they stay in float32.
             stride4, stride8 = self.flow_net.pyramid(image)

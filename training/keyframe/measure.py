@@ -21,7 +21,7 @@ from kf_imitation.data_types import FaceRegion, FrameScore, Image, Keyframe
 from kf_imitation.image_ops import crop
 from kf_imitation.keyframe.detector_settings import DetectorSettings
 from kf_imitation.keyframe.selector import KeyframeSelector
-from kf_imitation.keyframe.streaming_model import crop_feed
+from kf_imitation.keyframe.streaming_model import pictures, states
 from kf_imitation.offline.labels import Labels as RuntimeLabels
 from kf_imitation.offline.labels import load_labels as load_runtime_labels
 from kf_imitation.offline.metrics import ClipMetrics, clip_metrics, label_target, mean_metrics
@@ -162,16 +162,15 @@ class OnnxScorer:
         options.intra_op_num_threads = threads
         self._session = onnxruntime.InferenceSession(str(path), options)
         shapes = {i.name: i.shape for i in self._session.get_inputs()}
-        _, self.crop_px, _, self._channels = shapes.pop('crop')
-        self._zero = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        self.crop_px, self._shapes = int(shapes['crop'][1]), shapes
+        self._zero = {name: np.zeros(shape, np.float32) for name, shape in states(shapes).items()}
         self._outputs = [o.name for o in self._session.get_outputs()]
 
     def __call__(self, crops: Image) -> np.ndarray:
         """Return (n-1, 54) changes of consecutive crops."""
         state, rows = self._zero, []
         for image in crops:
-            crop = crop_feed(image, self._channels)
-            values = self._session.run(None, {'crop': crop, **state})
+            values = self._session.run(None, {**pictures(image, self._shapes), **state})
             result = dict(zip(self._outputs, values, strict=True))
             state = {name: result['next_' + name] for name in self._zero}
             rows.append(result['change'][0])

@@ -12,6 +12,7 @@ import torch
 
 from kf_imitation.data_types import FaceRegion, Image
 from kf_imitation.image_ops import crop
+from kf_imitation.keyframe.streaming_model import pictures, states
 from training.keyframe.fastflownet import warp
 from training.keyframe.fusion import MOTION_PX, normalise
 from training.keyframe.losses import ssim
@@ -30,22 +31,23 @@ class FlowModel:
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(path), options)
         shapes = {i.name: i.shape for i in self._session.get_inputs()}
-        self._crop_px = int(shapes.pop('crop')[1])
-        self._zero = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        self._crop_px, self._shapes = int(shapes['crop'][1]), shapes
+        self._zero = {name: np.zeros(shape, np.float32) for name, shape in states(shapes).items()}
 
     def flow(self, now: Image, before: Image) -> np.ndarray:
         """Return (2, S, S) float32 pixels to where each pixel of `now` was in `before`."""
         names, size = [f'next_{name}' for name in self._zero], now.shape[:2]
-        values = self._session.run(names, {'crop': self._enlarged(before), **self._zero})
+        values = self._session.run(names, {**self._enlarged(before), **self._zero})
         state = dict(zip(self._zero, values, strict=True))
-        (coarse,) = self._session.run(['flow'], {'crop': self._enlarged(now), **state})
+        (coarse,) = self._session.run(['flow'], {**self._enlarged(now), **state})
         fine = [cv2.resize(f, size) for f in coarse[0]]
         return np.stack(fine).astype(np.float32) * (size[0] / self._crop_px)
 
-    def _enlarged(self, image: Image) -> Image:
+    def _enlarged(self, image: Image) -> dict[str, np.ndarray]:
         """Repeat pixels: a model that measures motion at half size then sees those given."""
         size = (self._crop_px, self._crop_px)
-        return cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_NEAREST)[None]
+        large = cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_NEAREST)
+        return pictures(large, self._shapes)
 
 
 def flows(model: FlowModel, now: Image, before: Image) -> dict[str, np.ndarray]:

@@ -31,7 +31,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.image_ops import crop
-from kf_imitation.keyframe.streaming_model import crop_feed
+from kf_imitation.keyframe.streaming_model import pictures, states
 from training.data import clip_cache
 from training.keyframe.fusion import KeyframeNet, normalise
 
@@ -159,16 +159,15 @@ def streamed_feeds(file: Path, sequences: Sequence[np.ndarray]) -> Iterator[dict
     """Run sequences through a model and return what each step but the first was given."""
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     names = [o.name for o in session.get_outputs()]
-    states = {i.name: i.shape for i in session.get_inputs()}
-    channels = states.pop('crop')[3]
+    shapes = {i.name: i.shape for i in session.get_inputs()}
     for crops in sequences:
-        state = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
+        state = {name: np.zeros(shape, np.float32) for name, shape in states(shapes).items()}
         for i, image in enumerate(crops):
-            feed = {'crop': crop_feed(image, channels), **state}
+            feed = {**pictures(image, shapes), **state}
             if i > 0:
                 yield feed
             found = dict(zip(names, session.run(names, feed), strict=True))
-            state = {name: found[f'next_{name}'] for name in states}
+            state = {name: found[f'next_{name}'] for name in state}
 
 
 def quantise(source: Path, target: Path, sequences: Sequence[np.ndarray]) -> None:

@@ -27,11 +27,12 @@ from training.keyframe.manifest_file import write_manifest
 
 CONFIGS = Path('training/keyframe/configs')
 PARTS = 'parts'
-# Configuration, name of the model, share of the minutes, runs to start from (the last wins).
+# Configuration, name of the model, share of the minutes, runs to start from (the last wins), of
+# which all weights are taken or those whose names begin so.
 STAGES: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ('lite', 'keyframe_lite', 0.15, (PARTS,)),
     ('resnet50_only', 'keyframe_resnet50', 0.2, ()),
-    ('default', 'keyframe_default', 0.4, ('keyframe_resnet50', PARTS)),
+    ('default', 'keyframe_default', 0.4, ('keyframe_resnet50:place_net.,squeeze.', PARTS)),
 )
 PARTS_SHARE = 0.25
 SHARED = Path('../shared')
@@ -70,6 +71,12 @@ def choose_held_out(clips: Sequence[layouts.Clip], named: Sequence[str]) -> list
     return sorted(c.key for c in clips if c.person in held)
 
 
+def start_of(out: Path, run: str) -> str:
+    """Return the --start of training.keyframe.train for `run` or `run:names`."""
+    name, colon, names = run.partition(':')
+    return f'{out / name / "last.ckpt"}{colon}{names}'
+
+
 def make_plan(options: argparse.Namespace) -> Plan:
     """Decide what is to be run.
 
@@ -94,7 +101,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     )
     for config, name, share, start in STAGES:
         run = options.out / name
-        checkpoints = [options.out / other / 'last.ckpt' for other in start]
+        checkpoints = [start_of(options.out, other) for other in start]
         plan.add(
             'training.keyframe.train',
             '--config',

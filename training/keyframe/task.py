@@ -29,6 +29,7 @@ from training.keyframe.losses import (
     time_kernel,
     vector_loss,
 )
+from training.keyframe.parts import SteadyDropout
 
 SIGMA_S = 0.05
 REACH_S = 0.1
@@ -53,6 +54,9 @@ class KeyframeTraining(pl.LightningModule):
         self.mean_net = copy.deepcopy(self.net).requires_grad_(False)
         for name, weight in self.net.named_parameters():
             weight.requires_grad_(not name.startswith(tuple(config.frozen)))
+        if config.network.get('parts') and config.parts_dropout:
+            steady = SteadyDropout(config.parts_dropout, config.samples().frames)
+            self.net.parts.eye.drop = self.net.parts.mouth.drop = steady
         # Where the points of the skin went: dense evidence for motion, in training only.
         self.point_head = nn.Linear(HIDDEN, 2 * len(MOTION_POINTS))
         self.validation: list[clip_cache.CachedClip] = []

@@ -54,10 +54,11 @@ def main() -> None:
     parser.add_argument('--minutes', type=float, default=0.0, help='wall-clock budget of the run')
     parser.add_argument(
         '--start',
-        type=Path,
         nargs='+',
         default=[],
-        help='checkpoints whose averaged weights to start from; where they overlap the last wins',
+        metavar='FILE[:NAMES]',
+        help='checkpoints whose averaged weights to start from, all or those whose names begin so '
+        '(place_net.,squeeze.); where they overlap the last wins',
     )
     parser.add_argument('--devices', default='auto', help='processes or GPUs, as in Lightning')
     parser.add_argument('--accelerator', default='auto', help='cpu, gpu, as in Lightning')
@@ -123,9 +124,12 @@ def main() -> None:
     loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3)
     task = KeyframeTraining(config, steps, arguments.minutes)
     task.validation = validation
-    for checkpoint in arguments.start:
-        weights = torch.load(checkpoint, map_location='cpu', weights_only=False)['state_dict']
-        grow(task.net, weights_under(weights, 'mean_net.'))
+    for start in arguments.start:
+        file, _, names = start.partition(':')
+        weights = torch.load(file, map_location='cpu', weights_only=False)['state_dict']
+        begins = tuple(names.split(','))
+        own = weights_under(weights, 'mean_net.')
+        grow(task.net, {k: v for k, v in own.items() if k.startswith(begins)})
         grow(task.point_head, weights_under(weights, 'point_head.'))
         task.mean_net.load_state_dict(task.net.state_dict())
     source = arguments.shards or f'{len(train)} clips'
