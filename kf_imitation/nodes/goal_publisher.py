@@ -41,9 +41,9 @@ class GoalPublisher(OpenLoopHead):
         )
         self._timer = self._node.steady_timer(TICK_S, self.tick)
 
-    def close(self) -> None:
+    def rest(self) -> None:
         """Lead the head to rest; may be called twice."""
-        super().close()
+        super().rest()
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._node.destroy_subscription(self._states)

@@ -6,6 +6,7 @@ from kf_imitation.nodes.cycle_publisher import CyclePublisher
 from kf_imitation.nodes.goal_publisher import GoalPublisher
 from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.robot_config import RobotConfig
+from kf_imitation.run_report import BusFigures
 from kf_imitation.servo.controller import ServoController
 from kf_imitation.servo.head import Head
 from kf_imitation.servo.open_bus import NONE, open_bus
@@ -37,3 +38,11 @@ def make_head(
     cycles = cycles or CyclePublisher(node, node.ledger)
     controller.on_cycle = cycles.take
     return controller, cycles
+
+
+def bus_figures(head: Head | None) -> BusFigures | None:
+    """Return the bus's figures for the table at the end; None without a bus."""
+    if not isinstance(head, ServoController):
+        return None
+    s = head.statistics()
+    return BusFigures(s.rate_hz, s.jitter_p99_ms, s.overruns, s.errors)

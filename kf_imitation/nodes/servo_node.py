@@ -16,7 +16,7 @@ from kf_imitation.nodes.face_messages import expression_faults, from_expression
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.pose_pacer import PosePacer
-from kf_imitation.nodes.servo_heads import make_head
+from kf_imitation.nodes.servo_heads import bus_figures, make_head
 from kf_imitation.nodes.servo_services import offer_services
 from kf_imitation.nodes.trajectory_messages import from_trajectory, start_delay_s
 from kf_imitation.params import Value
@@ -31,10 +31,9 @@ DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILU
 class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     """Maps face/expression to joint goals and owns the head.
 
-    configure reads the robot file and prepares the bus; activate opens it, checks every servo,
-    takes torque and starts to listen; deactivate follows the exit policy, lets torque go and
-    closes the bus. With autostart the node does the first two by itself. With `port: none` there
-    is no bus: goals are published for another driver (goal_publisher.py).
+    configure opens the port and asks for every servo; activate sets them up, takes torque and
+    listens; deactivate follows the exit policy; cleanup releases the port. autostart does the
+    first two. `port: none` publishes goals for another driver (goal_publisher.py).
 
     The head relaxes to neutral when for hold_s there was neither an expression nor a face
     (face/region with points): a person who holds still gives no keyframes, but is still there.
@@ -66,14 +65,15 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
                 raise fault
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the robot file and prepare the head; FAILURE is told in the log."""
+        """Read the robot file and open the port; FAILURE is told in the log."""
         try:
             robot = load_robot(self.setting('robot', str))
-            self._head, self._cycles = make_head(self, robot, self._cycles)
+            head, self._cycles = make_head(self, robot, self._cycles)
+            head.open()
         except KfImitationError as fault:
             return self._refuse(fault)
-        self._robot = robot
-        self._head.latched = self._latched
+        self._head, self._robot = head, robot
+        head.latched = self._latched
         return DONE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -101,8 +101,9 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         return DONE
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget the robot, but not that it was stopped."""
+        """Release the port and forget the robot, but not that it was stopped."""
         self._latched = self._head is not None and self._head.latched
+        self.close()
         self._head = None
         return DONE
 
@@ -112,8 +113,10 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         return DONE
 
     def close(self) -> None:
-        """Put the servos to rest on every way out."""
+        """Put the servos to rest and release the port on every way out."""
         self._rest()
+        if self._head is not None:
+            self._head.close()
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return what the head says."""
@@ -132,10 +135,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
 
     def bus_figures(self) -> BusFigures | None:
         """Return the bus's figures for the table at the end; None without a bus."""
-        if not isinstance(self._head, ServoController):
-            return None
-        s = self._head.statistics()
-        return BusFigures(s.rate_hz, s.jitter_p99_ms, s.overruns, s.errors)
+        return bus_figures(self._head)
 
     def _refuse(self, fault: KfImitationError) -> TransitionCallbackReturn:
         """Without autostart the reason goes to the log and the node may be tried again."""
@@ -152,7 +152,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._head is not None and self._active:
             self._active = False
             self._poses.close()
-            self._head.close()
+            self._head.rest()
 
     def _on_expression(self, message: JointState) -> None:
         assert self._head is not None

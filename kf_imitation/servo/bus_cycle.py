@@ -315,7 +315,6 @@ class BusCycle:
             except BusError as error:
                 _log.error('at exit: %s', error)
             finally:
-                self._bus.shutdown()
                 self.state = OFF
                 self._promises.abandon('the head was switched off')
 

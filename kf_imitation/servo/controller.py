@@ -46,8 +46,22 @@ class ServoController(BusCycle):
 
     # --- commands, from any thread -------------------------------------------------------------
 
+    def open(self) -> None:
+        """Open the port and ask whether every servo is there; nothing is set, nothing moves.
+
+        Raises:
+            PortError, ServoSetupError: the port is released.
+        """
+        self._bus.open()
+        self._bus.hurry(False)
+        try:
+            self._joints.verify()
+        except BaseException:
+            self._bus.shutdown()
+            raise
+
     def start(self, threaded: bool = True) -> None:
-        """Open the bus, set the servos up, switch torque on and run.
+        """Open the bus (again), set the servos up, switch torque on and run.
 
         Args:
             threaded: spawn the bus thread; false leaves the cycles to step().
@@ -232,18 +246,25 @@ class ServoController(BusCycle):
         return None
 
     def _reset_answer(self) -> Answer | None:
-        if self.state == RUNNING and not self.latched:
+        if self.state == RUNNING and not self.latched and not self._watch.reasons:
             return Answer(True, 'runs again from where the joints are')
         return None
 
-    def close(self) -> None:
-        """Leave by the exit policy, join the thread, release the port; may be called twice."""
+    def rest(self) -> None:
+        """Leave by the exit policy and join the thread; the port stays open."""
         if self._thread is not None:
             self._closing.set()
             self._thread.join()
             self._thread = None
         elif self.state != OFF:
             self._leave()
+
+    def close(self) -> None:
+        """Rest and release the port; may be called twice."""
+        try:
+            self.rest()
+        finally:
+            self._bus.shutdown()
 
     # --- reports -------------------------------------------------------------------------------
 

@@ -28,11 +28,17 @@ class Head(Protocol):
     def warnings(self) -> tuple[str, ...]:
         """What start() found noteworthy."""
 
+    def open(self) -> None:
+        """Take the port and ask who is there; raises what is wrong with it."""
+
     def start(self) -> None:
         """Begin; raises what keeps the head from it."""
 
+    def rest(self) -> None:
+        """Leave by the exit policy; start() begins again."""
+
     def close(self) -> None:
-        """Leave by the exit policy; may be called twice."""
+        """Rest and release the port; may be called twice."""
 
     def set_goal(self, position_rad: NDArray[np.float64], stamp_ns: int) -> str:
         """Move to a pose (J,); returns why not, or ''."""

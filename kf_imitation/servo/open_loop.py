@@ -100,19 +100,26 @@ class OpenLoopHead:
         """What a user should know."""
         return ('port is none: goals are published, nothing is measured or guarded here',)
 
+    def open(self) -> None:
+        """Do nothing: the driver has the port."""
+
     def start(self) -> None:
         """Begin to listen for the pose of the head; goals count from now on."""
         self._active = True
         self._listening_until_s = self._clock() + LISTEN_S
         self._requests.relax()
 
-    def close(self) -> None:
+    def rest(self) -> None:
         """Leave the head in neutral (neutral_limp) or where it is; may be called twice."""
         if self._active and self._exit_policy == 'neutral_limp' and not self.latched:
             self.relax()
         elif self._active:
             self._hand_out(brake=True)
         self._active = False
+
+    def close(self) -> None:
+        """Rest; there is no port to release."""
+        self.rest()
 
     def measured(self, position_rad: Mapping[str, float]) -> None:
         """Take where the driver says that joints are; a head starts from there."""

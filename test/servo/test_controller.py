@@ -10,6 +10,7 @@ import pytest
 
 from kf_imitation.errors import BusError, PortError, ServoSetupError
 from kf_imitation.servo import joint_bus
+from kf_imitation.servo.controller import ServoController
 from kf_imitation.servo.joint_bus import JointBus
 from kf_imitation.servo.units import RAD_PER_TICK
 
@@ -61,6 +62,34 @@ def test_torque_goes_on_only_after_the_goal_is_the_present_position(rig):
         before = writes[:on]
         goals = [record for record in before if record.register == 'goal_position']
         assert goals and abs(goals[-1].value - goals[-1].present) <= 1
+
+
+def test_opening_asks_for_every_servo_and_changes_nothing(rig):
+    controller = ServoController(rig.robot, rig.bus(opened=False))
+    with rig.port.lock:
+        before = [bytes(servo.registers._bytes[:112]) for servo in rig.line.servos]
+    controller.open()
+    with rig.port.lock:
+        assert before == [bytes(servo.registers._bytes[:112]) for servo in rig.line.servos]
+    with pytest.raises(PortError, match='in use'):
+        rig.bus()
+    controller.close()
+    rig.bus().close()
+    rig.fault('dead 10')
+    with pytest.raises(ServoSetupError, match='neck_yaw'):
+        controller.open()
+    rig.bus().close()  # not kept by the one that failed
+
+
+def test_resting_lets_torque_go_but_keeps_the_port(rig):
+    controller = rig.controller()
+    assert rig.torques() == [True, True]
+    controller.rest()
+    assert rig.torques() == [False, False]
+    with pytest.raises(PortError, match='in use'):
+        rig.bus()
+    controller.start()
+    assert rig.torques() == [True, True]
 
 
 def test_goals_are_refused_with_a_reason_and_change_nothing(rig):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from kf_imitation.servo import controller as controller_module
 from kf_imitation.servo.units import RAD_PER_TICK
 
 TIMEOUT_S = 15.0
@@ -156,3 +157,18 @@ def test_a_stop_while_the_bus_is_lost_is_carried_out_once_it_is_back(rig):
     rig.fault('plug')
     rig.wait(lambda: controller.status().sentence == 'stopped; waiting for reset', 'stop')
     assert rig.torques() == [False, False]
+
+
+def test_a_reset_is_confirmed_only_when_every_servo_runs_again(rig, monkeypatch):
+    """It once said that the head runs as soon as the first servo did."""
+    controller = rig.controller()
+    assert answer(controller.stop()).done
+    rig.fault('dead 10')
+    with monkeypatch.context() as patch:
+        patch.setattr(controller_module, 'RESET_S', 1.0)
+        refused = answer(controller.reset())
+    assert not refused.done
+    assert 'neck_yaw: does not answer' in refused.sentence
+    rig.fault('alive 10')
+    assert answer(controller.reset()).done
+    assert rig.torques() == [True, True]
