@@ -52,7 +52,7 @@ class SafetyLimiter:
         # Each row of sides @ position stays below its edge: limits of joints and coupled ones.
         single = np.eye(len(joints))
         self._sides = np.vstack([single, -single, self._matrix])
-        self._edges = np.concatenate([self._high, -self._low, self._bound + TOLERANCE])
+        self._edges = np.concatenate([self._high, -self._low, self._bound]) + TOLERANCE
         # The same for a region of positions, from its (high, low) corners (2J,).
         nothing = np.zeros_like(single)
         ends = (np.maximum(self._matrix, 0.0), np.minimum(self._matrix, 0.0))

@@ -310,3 +310,12 @@ def test_heat_shrinks_motion_in_a_straight_line():
     limits = ThermalLimits(50.0, 60.0)
     share = thermal_share(np.array([20.0, 50.0, 55.0, 60.0, 90.0, np.nan]), limits)
     assert share == pytest.approx([1.0, 1.0, 0.5, 0.0, 0.0, 1.0])
+
+
+def test_a_joint_that_arrives_at_its_limit_is_not_outside_by_rounding():
+    """A plan's last digit put gaze_pitch outside its limit; the whole head then stood for good."""
+    limiter = SafetyLimiter(ROBOT, PERIOD_S)
+    low = np.array([j.limits_rad[0] for j in ROBOT.joints])
+    limiter.reset(np.where(np.arange(JOINTS) == 8, np.nextafter(low, -1.0), 0.0))
+    assert not limiter.outside.any()
+    assert (limiter.speed_share == 1.0).all()
