@@ -27,6 +27,7 @@ _WAVER = 1.5  # largest standard deviation of a face at rest
 
 REST = per_channel(table.REST)
 FULL = per_channel(table.FULL, 1.0)
+_NOTHING = np.full_like(REST, REST.min())  # readings below say nothing, in any channel
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,14 @@ class Calibration:
         person: name, for people to read.
         neutral: (19,) raw values at rest; for angles what is taken off.
         extreme: (19,) raw values at the full expression; not used for angles.
+        personal: neutral is what this person showed at rest and counts as 0. Without that, lids
+            at rest are as far closed as most faces' are, 0.06, which is no one's neutral.
     """
 
     person: str
     neutral: Levels
     extreme: Levels
+    personal: bool = True
 
     def apply(self, raw: Levels) -> Levels:
         """Turn raw channels into 0..1 (angles: rad).
@@ -54,14 +58,14 @@ class Calibration:
         """
         # Where the person is between neutral and extreme, most faces are on the same curve.
         share = (raw - self.neutral) / (self.extreme - self.neutral)
-        low, high = _sigmoid(REST), _sigmoid(FULL)
+        low, high = _sigmoid(REST if self.personal else _NOTHING), _sigmoid(FULL)
         curve = (_sigmoid(REST + share * (FULL - REST)) - low) / (high - low)
         return np.where(IS_ANGLE, raw - self.neutral, np.clip(curve, 0.0, 1.0))
 
     @classmethod
     def default(cls) -> 'Calibration':
         """Levels of most faces; nothing is taken off angles."""
-        return cls('', REST.copy(), FULL.copy())
+        return cls('', REST.copy(), FULL.copy(), personal=False)
 
     @classmethod
     def of_session(cls, person: str, rest: Levels, posed: Levels) -> 'Calibration':
@@ -226,7 +230,7 @@ class AutoCalibration:
         shift = np.clip(trust * (low - self._typical), -self._limit, self._limit)
         # Angles keep their zero: a person may look aside for long.
         neutral = np.where(IS_ANGLE, 0.0, REST + shift)
-        return Calibration('', neutral, np.maximum(neutral + FULL - REST, high))
+        return Calibration('', neutral, np.maximum(neutral + FULL - REST, high), personal=False)
 
     def reset(self) -> None:
         """Forget the person."""

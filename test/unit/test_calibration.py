@@ -32,7 +32,7 @@ def test_a_calibration_survives_its_file(tmp_path):
 
 
 def test_neutral_is_zero_extreme_is_one_and_more_is_cut_off():
-    calibration = Calibration.default()
+    calibration = Calibration('Zoë', REST, FULL)
     unit = [index(name) for name in UNIT_CHANNELS]
     assert np.allclose(calibration.apply(REST)[unit], 0)
     assert np.allclose(calibration.apply(FULL)[unit], 1)
@@ -41,6 +41,14 @@ def test_neutral_is_zero_extreme_is_one_and_more_is_cut_off():
     angles = [index(name) for name in ANGLE_CHANNELS]
     raw = np.full(COUNT, 0.4)
     assert np.allclose(calibration.apply(raw)[angles], 0.4)
+
+
+def test_lids_of_someone_unknown_rest_where_those_of_most_people_do():
+    seen = Calibration.default().apply(REST)
+    lids = [index('eye_close_left'), index('eye_close_right')]
+    assert np.allclose(seen[lids], 0.065, atol=0.01)
+    others = [index(name) for name in UNIT_CHANNELS if not name.startswith('eye_close')]
+    assert np.allclose(seen[others], 0, atol=1e-6)
 
 
 def test_channels_grow_with_the_raw_value():
