@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip('kf_imitation.expression.estimator')
-from kf_imitation.data_types import CHANNELS, FaceRegion, FrameScore
+from kf_imitation.data_types import CHANNELS, FaceRegion, FrameScore, HeadPose, Landmarks
 from kf_imitation.graph import merged_parameters
 from kf_imitation.offline.imitation import figures, results
 from kf_imitation.offline.imitation.clip import Clip
 from kf_imitation.offline.imitation.imitator import LABELS, LANDMARKS, Imitator
 from kf_imitation.offline.imitation.methods import Pose, uniform_poses
+from kf_imitation.offline.imitation.rests import with_rests
+from kf_imitation.offline.imitation.tuning import Trial, search, tuning_table
 from kf_imitation.robot_config import load_robot
 
 FPS = 25
@@ -32,7 +34,11 @@ def clip(seconds=4.0):
         scores.append(FrameScore(i, round(time[i] * 1e9), value, 0, region, 1 / FPS))
     stamps = np.array([s.stamp_ns for s in scores], np.int64)
     valid = np.ones(count, np.bool_)
-    return Clip('made', stamps, human, valid, [('landmarks', 'pose')] * count, scores, scores)
+    face = (
+        Landmarks(0, np.zeros((98, 2), np.float32), np.ones(98, np.float32)),
+        HeadPose(0, np.eye(3, dtype=np.float32), np.zeros(3, np.float32), 0.0, 0.0, 0.0, 0.0),
+    )
+    return Clip('made', stamps, human, valid, [face] * count, scores, scores)
 
 
 @pytest.fixture(scope='module')
@@ -111,3 +117,41 @@ def test_a_pose_is_read_where_its_move_ended(imitator):
     head_poses, joints = imitator.run(made, 'uniform', LABELS)
     robot = imitator.robot_channels(joints)
     assert figures.measure(made, head_poses[:1] or poses, joints, robot).poses == 1
+
+
+def test_a_clip_with_rests_stands_still_in_between_and_needs_no_pose_there(imitator):
+    made = clip(4.0)
+    rested = with_rests(made, lively_s=2.0, rest_s=2.0)
+    assert len(rested.stamps_ns) == 200 and rested.duration_s == pytest.approx(199 / FPS)
+    assert (np.diff(rested.human[49:100], axis=0) == 0).all()
+    assert [s.score for s in rested.scores[51:100]] == [0.0] * 49
+    assert [s.index for s in rested.scores] == list(range(200))
+    assert [s.stamp_ns for s in rested.scores] == rested.stamps_ns.tolist()
+    frames = [pose.frame for pose in imitator.poses(rested, 'travel')]
+    assert frames and not [f for f in frames if 51 <= f < 100 or f >= 151]
+
+
+def test_tuning_measures_a_quantum_on_both_kinds_of_clips_and_leaves_the_settings(imitator):
+    before = imitator.settings
+    trials = search([clip(2.0)], imitator, LABELS, (0.5,))
+    assert [(t.mode, t.quantum) for t in trials] == [('travel', 0.5), ('combined', 0.5)]
+    assert set(trials[0].found) == set(trials[0].uniform) == {'restless', 'with rests'}
+    assert imitator.settings == before
+    assert tuning_table(trials).row_count == 2
+
+
+def test_a_quantum_misses_what_the_uniform_poses_do_better():
+    def row(rate, tracking, delay_s):
+        return {'commands_per_s': rate, 'tracking': tracking, 'delay_s': delay_s}
+
+    even = {'restless': row(3.0, 0.6, 0.3), 'with rests': row(2.0, 0.5, 0.4)}
+    good = {'restless': row(3.0, 0.6, 0.25), 'with rests': row(2.0, 0.6, 0.3)}
+    assert Trial('travel', 0.5, good, even).faults == []
+    poor = {'restless': row(9.0, 0.5, 0.29), 'with rests': row(2.0, 0.5, 0.4)}
+    assert Trial('travel', 0.1, poor, even).faults == [
+        'rate',
+        'tracking',
+        'delay',
+        'tracking with rests',
+        'delay with rests',
+    ]

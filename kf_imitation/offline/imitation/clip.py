@@ -1,5 +1,6 @@
 """A labelled clip as the methods of `evaluate --imitation` see it: computed once for all."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,11 +69,12 @@ class ClipReader:
         self._model = OnnxModel.load(keyframe['model'], keyframe['threads'])
         self._pipeline = build_expression_pipeline(values['landmarks'], Ledger())
 
-    def read(self, path: Path) -> Clip:
+    def read(self, path: Path, most_s: float = math.inf) -> Clip:
         """Read a labelled clip.
 
         Args:
             path: the video, its labels beside it.
+            most_s: where to stop [s].
 
         Raises:
             SourceError: video or labels are missing or do not belong together.
@@ -83,9 +85,11 @@ class ClipReader:
         scorer, difference = ChangeScorer(self._model), FrameDifferenceScorer()
         self._pipeline.reset()
         source = open_file(str(path), source_settings(dict(self._values['camera'])))
-        stamps, readings, scores, differences = [], [], [], []
+        stamps: list[int] = []
+        readings, scores, differences = [], [], []
         try:
-            while (frame := source.read()) is not None:
+            most = most_s * labels.fps
+            while len(stamps) < most and (frame := source.read()) is not None:
                 region = tracker.update(frame)
                 stamps.append(frame.stamp_ns)
                 scores.append(scorer.score(frame, region))
@@ -99,7 +103,7 @@ class ClipReader:
         finally:
             source.close()
         count = min(len(stamps), len(human))
-        if abs(len(stamps) - len(human)) > 2 or count < 2:
+        if (count < most and abs(len(stamps) - len(human)) > 2) or count < 2:
             raise SourceError(f'{path}: {len(stamps)} frames, but labels of {len(human)}')
         return Clip(
             path.stem,

@@ -1,16 +1,20 @@
 """The command `kf_imitation evaluate --imitation`."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from kf_imitation.errors import ConfigError
 from kf_imitation.graph import merged_parameters
 from kf_imitation.offline.imitation.clip import ClipReader
 from kf_imitation.offline.imitation.figures import ImitationMetrics
 from kf_imitation.offline.imitation.imitator import LABELS, LANDMARKS, Imitator
+from kf_imitation.offline.imitation.rests import with_rests
 from kf_imitation.offline.imitation.results import as_json, results_table
+from kf_imitation.offline.imitation.tuning import QUANTA, search, tuning_table
 from kf_imitation.offline.labels import find_clips
 from kf_imitation.offline.output import check_free, new_file
 from kf_imitation.robot_config import load_robot
@@ -37,6 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='imitation: side-by-side videos of the default mode, or of the first method named',
     )
+    parser.add_argument(
+        '--rests',
+        action='store_true',
+        help='imitation: put a rest of 2 s after every 2 s of the clips',
+    )
+    parser.add_argument(
+        '--tune-travel',
+        nargs='?',
+        const=','.join(f'{quantum:g}' for quantum in QUANTA),
+        default='',
+        metavar='Q,Q',
+        help='imitation: instead try these travel quanta, on training clips (default: a grid)',
+    )
+    parser.add_argument('--every', type=int, default=1, help='imitation: take every n-th clip')
+    parser.add_argument('--most', type=float, default=math.inf, metavar='S', help='of each clip')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,15 +77,28 @@ def run(args: argparse.Namespace) -> int:
         check_free(out, overwrite)
     if args.video is not None:
         check_free(args.video, overwrite)
+    quanta = _quanta(args.tune_travel)
+    if args.rests and args.video is not None:
+        raise ConfigError('--rests', ['no video shows the rests, leave --video out'])
     values = merged_parameters(getattr(args, 'params', '') or '')
     robot = load_robot(args.robot or str(values['servo']['robot']))
-    clips = find_clips(Path(args.imitation))
+    clips = find_clips(Path(args.imitation))[:: args.every]
     imitator, reader = Imitator(robot, values), ClipReader(values)
     methods = imitator.methods([m for m in args.imitation_methods.split(',') if m])
+    if args.tune_travel:
+        read = []
+        for path in clips:
+            _tell(path.stem)
+            read.append(reader.read(path, args.most))
+        trials = search(read, imitator, args.channels, quanta, _tell)
+        Console(width=None if sys.stdout.isatty() else 130).print(tuning_table(trials))
+        return 0
     results: dict[str, dict[str, ImitationMetrics]] = {name: {} for name in methods}
     for path in clips:
-        print(f'{path.stem} …', file=sys.stderr, flush=True)
-        clip = reader.read(path)
+        _tell(path.stem)
+        clip = reader.read(path, args.most)
+        if args.rests:
+            clip = with_rests(clip)
         for method, by_clip in results.items():
             by_clip[clip.name] = imitator.measure(clip, method, args.channels)
         if args.video is not None:
@@ -80,3 +112,22 @@ def run(args: argparse.Namespace) -> int:
             document = as_json(results, robot.name, args.channels, imitator.settings)
             partial.write_text(document, encoding='utf-8')
     return 0
+
+
+def _quanta(text: str) -> list[float]:
+    """Read the quanta of --tune-travel.
+
+    Raises:
+        ConfigError: one is no number from 0.01 on.
+    """
+    try:
+        quanta = [float(part) for part in text.split(',') if part]
+    except ValueError as error:
+        raise ConfigError('--tune-travel', [f'{text!r} must be numbers with commas']) from error
+    if not all(quantum >= 0.01 for quantum in quanta):
+        raise ConfigError('--tune-travel', [f'{text!r} must be 0.01 or more each'])
+    return quanta
+
+
+def _tell(name: str) -> None:
+    print(f'{name} …', file=sys.stderr, flush=True)
