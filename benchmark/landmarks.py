@@ -1,4 +1,4 @@
-"""Time of the landmark stage on one core: a look of PFLD, the eyes, and the whole of a keyframe.
+"""Time of the landmark stage on one core: a look of PFLD, eyes, parts, and the whole of a keyframe.
 
     .venv/bin/python -m benchmark.landmarks [--repeat 200]
 
@@ -15,6 +15,8 @@ import numpy as np
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.landmarks.eyes import PATCH_PX, EyeModel
 from kf_imitation.landmarks.landmark_model import LandmarkModel
+from kf_imitation.landmarks.parts import PartModel
+from kf_imitation.mean_face import template
 from kf_imitation.onnx_model import OnnxModel
 
 
@@ -40,11 +42,14 @@ def main() -> None:
     patches = rng.integers(0, 256, (2, PATCH_PX[1], PATCH_PX[0], 3), dtype=np.uint8)
     face = cv2.GaussianBlur(rng.integers(0, 256, (256, 256, 3), dtype=np.uint8), (0, 0), 3)
     region = FaceRegion(0.0, 0.0, 256.0)
-    plain, whole = LandmarkModel(pfld), LandmarkModel(pfld, EyeModel(closer))
+    parts = PartModel(OnnxModel.load('landmarks_parts', 1))
+    plain, whole = LandmarkModel(pfld), LandmarkModel(pfld, EyeModel(closer), parts)
+    points = template() * region.size
     for name, what in (
         ('PFLD, one look', lambda: pfld.run({'crop': crop})),
         ('eye model, both eyes', lambda: closer.run({'patches': patches})),
-        ('landmarks of a keyframe, without the eyes', lambda: plain.predict(face, region, 0)),
+        ('part model, eyes and mouth', lambda: parts.read(face, region, points)),
+        ('landmarks of a keyframe, PFLD alone', lambda: plain.predict(face, region, 0)),
         ('landmarks of a keyframe', lambda: whole.predict(face, region, 0)),
     ):
         least, middle = times_ms(what, repeat)

@@ -211,6 +211,11 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
             'landmarks_eyes',
             'name of the model that looks at the eyes again, larger; empty does without',
         ),
+        Parameter(
+            'parts',
+            'landmarks_parts',
+            'name of the model that reads eyes and mouth from patches; empty does without',
+        ),
         _THREADS,
         Parameter(
             'calibration', '', 'calibration file of the person; empty calibrates automatically'

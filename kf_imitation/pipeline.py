@@ -7,6 +7,7 @@ Both are deterministic: no wall clock, only the stamps of the frames.
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -38,6 +39,7 @@ from kf_imitation.keyframe.streaming_model import ScoredPair
 from kf_imitation.landmarks.eyes import EyeModel
 from kf_imitation.landmarks.head_pose import solve_head_pose
 from kf_imitation.landmarks.landmark_model import LandmarkModel
+from kf_imitation.landmarks.parts import PartModel
 from kf_imitation.onnx_model import OnnxModel
 from kf_imitation.stats import Ledger
 
@@ -332,14 +334,23 @@ def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeli
     )
 
 
-def build_landmark_model(values: Mapping[str, Any]) -> LandmarkModel:
-    """Build the landmark model and its eyes from the landmarks node's parameters.
+def build_landmark_model(values: Mapping[str, Any], manifest: Path | None = None) -> LandmarkModel:
+    """Build the landmark model with those of eyes and parts.
+
+    Args:
+        values: the landmarks node's parameters: model, eyes, parts and threads.
+        manifest: as for OnnxModel.load.
 
     Raises:
         ModelError: one of them is missing or altered.
     """
-    eyes = EyeModel(OnnxModel.load(values['eyes'], values['threads'])) if values['eyes'] else None
-    return LandmarkModel(OnnxModel.load(values['model'], values['threads']), eyes)
+
+    def load(key: str) -> OnnxModel:
+        return OnnxModel.load(values[key], values['threads'], manifest)
+
+    eyes = EyeModel(load('eyes')) if values['eyes'] else None
+    parts = PartModel(load('parts')) if values['parts'] else None
+    return LandmarkModel(load('model'), eyes, parts)
 
 
 def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> ExpressionPipeline:

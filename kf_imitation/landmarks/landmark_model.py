@@ -15,6 +15,7 @@ from kf_imitation.image_ops import crop
 from kf_imitation.landmarks.alignment import cut, undo, upright_crop
 from kf_imitation.landmarks.eyes import EyeModel
 from kf_imitation.landmarks.layouts import LAYOUTS
+from kf_imitation.landmarks.parts import PartModel
 from kf_imitation.landmarks.readings import channel_readings
 from kf_imitation.mean_face import template
 from kf_imitation.wflw import FLIP
@@ -39,19 +40,23 @@ class LandmarkModel:
     and `layout` (`wflw98`, `ibug68` or `mediapipe478`, default `wflw98`).
     """
 
-    def __init__(self, model: Model, eyes: EyeModel | None = None) -> None:
+    def __init__(
+        self, model: Model, eyes: EyeModel | None = None, parts: PartModel | None = None
+    ) -> None:
         """Check that the model is a landmark model.
 
         Args:
             model: with input `crop` uint8 (1, S, S, 3) BGR, output `points` (1, K, 2) in crop
                 edges and, if it has them, `confidence` (1, K) and `readings` (1, 54).
             eyes: looks at the eyes again, larger; None leaves lids and pupils as they are.
+            parts: reads eyes and mouth from the face region; None does without.
 
         Raises:
             ModelError: the manifest entry names an unknown layout or lacks the crop size.
         """
         self._model = model
         self._eyes = eyes
+        self._parts = parts
         preprocessing = model.entry.get('preprocessing', {})
         layout = model.entry.get('layout', 'wflw98')
         if layout not in LAYOUTS:
@@ -97,7 +102,8 @@ class LandmarkModel:
         eyes: FloatArray | None = None
         if self._eyes is not None:
             points, eyes = self._eyes.refine(bgr, points)
-        readings = channel_readings(read, eyes, turned_rad)
+        parts = None if self._parts is None else self._parts.read(bgr, region, points)
+        readings = channel_readings(read, eyes, turned_rad, parts)
         return Landmarks(stamp_ns, points.astype(np.float32), confidence, readings)
 
     def _look(self, face: Image) -> tuple[FloatArray, FloatArray, FloatArray | None]:

@@ -1,5 +1,7 @@
 """What the models read off the picture beside points, as channels before calibration."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,6 +10,12 @@ from kf_imitation.landmarks.head_pose import angles_of, rotation_of
 
 Values = NDArray[np.float64]
 GAZE_RANGE_RAD = 0.5
+# How far the part model is believed beside the landmark and the eye model, by the beginning of
+# the blendshape's name, the first that fits; chosen on held-out training people.
+PART_SHARE = {
+    'eyeWide': 0.0, 'eye': 0.5, 'browDown': 0.8, 'brow': 0.5, 'jaw': 0.5, 'mouthPress': 0.8,
+    'mouth': 0.5, 'cheek': 0.5,
+}  # fmt: skip
 _LEAST = 1e-3  # readings closer to 0 or 1 say no more
 
 # The blendshapes of the expression head, in the order of the labels without _neutral.
@@ -26,7 +34,10 @@ _EYE = ('eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLook
 
 
 def channel_readings(
-    head: NDArray[np.floating] | None, eyes: NDArray[np.floating] | None, turned_rad: float
+    head: NDArray[np.floating] | None,
+    eyes: NDArray[np.floating] | None,
+    turned_rad: float,
+    parts: Mapping[str, float] | None = None,
 ) -> FloatArray | None:
     """Turn readings into channels.
 
@@ -36,27 +47,33 @@ def channel_readings(
         eyes: (2, 7) of the eye model: logits, right eye first; they take the place of the
             landmark model's for the eyes; None without.
         turned_rad: how far the crop was turned against the image, clockwise as seen.
+        parts: logits by blendshape of the part model; they count PART_SHARE beside the others;
+            None without.
 
     Returns:
         (19,) as Landmarks.readings; None without any reading.
     """
-    if head is None and eyes is None:
-        return None
-    shape: dict[str, float] = {}
+    logits: dict[str, float] = {}
     if head is not None:
-        values = _sigmoid(np.asarray(head[: len(BLENDSHAPES)], np.float64))
-        shape.update(zip(BLENDSHAPES, values.tolist(), strict=True))
+        values = np.asarray(head[: len(BLENDSHAPES)], np.float64)
+        logits.update(zip(BLENDSHAPES, values.tolist(), strict=True))
     if eyes is not None:
-        for row, side in zip(
-            _sigmoid(np.asarray(eyes, np.float64)), ('Right', 'Left'), strict=True
-        ):
-            shape.update({name + side: float(v) for name, v in zip(_EYE, row, strict=True)})
+        for row, side in zip(np.asarray(eyes, np.float64), ('Right', 'Left'), strict=True):
+            logits.update({name + side: float(v) for name, v in zip(_EYE, row, strict=True)})
+    for name, value in (parts or {}).items():
+        other = logits.get(name, value)
+        logits[name] = other + _share_of(name) * (value - other)
+    if not logits:
+        return None
+    names = list(logits)
+    values = _sigmoid(np.array([logits[n] for n in names]))
+    shape = dict(zip(names, values.tolist(), strict=True))
     found = np.full(len(CHANNELS), np.nan)
 
     def put(channel: str, value: float) -> None:
         found[CHANNELS.index(channel)] = _logit(value)
 
-    if head is not None:
+    if 'jawOpen' in shape:
         put('jaw_open', shape['jawOpen'])
         put('mouth_pucker', max(shape['mouthPucker'], shape['mouthFunnel']))
         put('lip_press', (shape['mouthPressLeft'] + shape['mouthPressRight']) / 2)
@@ -66,6 +83,7 @@ def channel_readings(
             put(f'mouth_frown_{side.lower()}', shape[f'mouthFrown{side}'])
             raised = max(shape['browInnerUp'], shape[f'browOuterUp{side}'])
             put(f'brow_raise_{side.lower()}', raised)
+    if head is not None:
         angles = _turn_back(np.asarray(head[len(BLENDSHAPES) :], np.float64), turned_rad)
         for name, angle in zip(('head_yaw', 'head_pitch', 'head_roll'), angles, strict=True):
             found[CHANNELS.index(name)] = angle
@@ -79,6 +97,10 @@ def channel_readings(
     found[CHANNELS.index('gaze_yaw')] = GAZE_RANGE_RAD * (left + right) / 2
     found[CHANNELS.index('gaze_pitch')] = GAZE_RANGE_RAD * sum(up) / 2
     return found.astype(np.float32)
+
+
+def _share_of(name: str) -> float:
+    return next(share for start, share in PART_SHARE.items() if name.startswith(start))
 
 
 def _turn_back(angles: Values, turned_rad: float) -> Values:

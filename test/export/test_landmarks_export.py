@@ -2,6 +2,7 @@
 
 import hashlib
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -9,10 +10,19 @@ import yaml
 torch = pytest.importorskip('torch')
 onnxruntime = pytest.importorskip('onnxruntime')
 
+from kf_imitation.landmarks import parts as runtime  # noqa: E402
 from kf_imitation.landmarks.landmark_model import LandmarkModel  # noqa: E402
 from kf_imitation.mean_face import template  # noqa: E402
 from kf_imitation.onnx_model import OnnxModel  # noqa: E402
-from training.landmarks.export import NAME, PFLD_ENTRY, TOLERANCE, Deployed, enter, export  # noqa: E402
+from training.keyframe import parts as networks  # noqa: E402
+from training.landmarks.export import (  # noqa: E402
+    NAME,
+    PFLD_ENTRY,
+    TOLERANCE,
+    Deployed,
+    enter,
+    export,
+)
 from training.landmarks.model import PFLD, PFLDConfig  # noqa: E402
 
 
@@ -25,7 +35,8 @@ def exported(tmp_path_factory):
         model.sure[2].weight.normal_(std=0.3)
     folder = tmp_path_factory.mktemp('models')
     file = folder / 'landmarks_pfld.onnx'
-    export(Deployed(model), file, 'crop', (1, 112, 112, 3), ['points', 'confidence', 'readings'])
+    names = ['points', 'confidence', 'readings']
+    export(Deployed(model), file, {'crop': (1, 112, 112, 3)}, names)
     enter(file, folder / 'manifest.yaml', NAME, {**PFLD_ENTRY, 'measured': {'nme98': 1.0}})
     return model, file
 
@@ -67,3 +78,23 @@ def test_entering_a_model_leaves_the_others(tmp_path, exported):
     enter(file, manifest, NAME, PFLD_ENTRY)
     models = yaml.safe_load(manifest.read_text(encoding='utf-8'))['models']
     assert models['other'] == {'file': 'other.onnx'} and 'landmarks_pfld' in models
+
+
+@pytest.mark.parametrize('part', ['EYE', 'MOUTH'])
+@pytest.mark.parametrize('mirror', [False, True])
+def test_the_runtime_cuts_the_patches_that_the_networks_were_trained_on(part, mirror):
+    rng = np.random.default_rng(3)
+    grey = cv2.GaussianBlur(rng.integers(0, 256, (256, 256), np.uint8), (0, 0), 3)
+    ours, theirs = getattr(runtime, part), getattr(networks, part)
+    assert runtime.EYE_READINGS == networks.EYE_READINGS
+    assert (ours.size_px, ours.step, ours.up) == (theirs.size_px, theirs.step, theirs.up)
+    centre, along = np.array([117.3, 140.8]), np.array([np.cos(0.2), np.sin(0.2)])
+    patch = ours.cut(grey, centre, along, mirror)
+    place = torch.from_numpy((centre + 0.5) / 256).float()[None]
+    wanted = theirs.cut(
+        torch.from_numpy(grey)[None, None].float(),
+        place,
+        torch.from_numpy(along).float()[None],
+        mirror,
+    )
+    assert np.abs(patch - wanted[0, 0].numpy()).max() < 1.5

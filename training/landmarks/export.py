@@ -1,7 +1,8 @@
-"""Export PFLD or the eye model to ONNX, check against torch, enter it in models/manifest.yaml.
+"""Export PFLD, the eye or the part model to ONNX, check it, enter it in models/manifest.yaml.
 
 .venv/bin/python -m training.landmarks.export runs/landmarks/expression.pt
 .venv/bin/python -m training.landmarks.export runs/eyes/last.pt --eyes
+.venv/bin/python -m training.landmarks.export runs/parts/last.ckpt --parts
 """
 
 import argparse
@@ -16,13 +17,18 @@ import torch
 import yaml
 from torch import Tensor, nn
 
+from kf_imitation.keyframe.change_names import CHANGE_NAMES
 from kf_imitation.landmarks.eyes import PATCH_PX
+from training.data.labels import BLENDSHAPES
+from training.keyframe.fusion import scale_levels, weights_under
+from training.keyframe.pack import pack_weights
+from training.keyframe.parts import EYE, EYE_READINGS, MOUTH, Parts, reading_order
 from training.landmarks.eye_model import Deployed as DeployedEyes
 from training.landmarks.eye_model import EyeNet
 from training.landmarks.model import CROP_PX, PFLD, PFLDConfig
 
 TOLERANCE = 2e-4  # crop edges, a fiftieth of a pixel
-NAME, EYES = 'landmarks_pfld', 'landmarks_eyes'
+NAME, EYES, PARTS = 'landmarks_pfld', 'landmarks_eyes', 'landmarks_parts'
 LOW, HIGH = 0.2, 0.8
 
 
@@ -60,29 +66,52 @@ def load_eyes(checkpoint: Path) -> EyeNet:
     return model.eval()
 
 
+class DeployedParts(nn.Module):
+    """The networks of eyes and mouth, without what finds them."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self.eye, self.mouth = parts.eye, parts.mouth
+
+    def forward(self, eyes: Tensor, mouth: Tensor) -> tuple[Tensor, Tensor]:
+        """(2, 56, 64) and (1, 56, 80) uint8 to logits (2, 10) and (1, M)."""
+        found = []
+        for net, patch in ((self.eye, eyes), (self.mouth, mouth)):
+            _, looks, _ = net(scale_levels(patch[:, None].float()))
+            found.append(net.read(looks))
+        return found[0], found[1]
+
+
+def load_parts(checkpoint: Path) -> Parts:
+    """The averaged weights of training.keyframe.train_parts, ready to run."""
+    saved = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    parts = Parts(reading_order(CHANGE_NAMES[:BLENDSHAPES]))
+    parts.load_state_dict(weights_under(saved['state_dict'], 'mean_net.parts.'))
+    return parts.eval()
+
+
 def export(
-    deployed: nn.Module, file: Path, name: str, shape: tuple[int, ...], outputs: list[str]
+    deployed: nn.Module, file: Path, inputs: dict[str, tuple[int, ...]], outputs: list[str]
 ) -> None:
     """Write an ONNX file and check it.
 
     Args:
         deployed: takes uint8 pictures.
         file: to write.
-        name: of the input.
-        shape: of the input.
+        inputs: shape by name.
         outputs: names, in their order.
 
     Raises:
         AssertionError: onnxruntime and torch disagree by more than the tolerance.
     """
     deployed.eval()
-    example = torch.randint(0, 256, shape, dtype=torch.uint8)
+    example = tuple(torch.randint(0, 256, s, dtype=torch.uint8) for s in inputs.values())
     with torch.no_grad():
         torch.onnx.export(
             deployed,
-            (example,),
+            example,
             str(file),
-            input_names=[name],
+            input_names=list(inputs),
             output_names=outputs,
             opset_version=17,
             dynamo=False,
@@ -92,10 +121,11 @@ def export(
     rng = np.random.default_rng(0)
     worst = 0.0
     for _ in range(8):
-        crop = (rng.integers(0, 256, shape) * rng.uniform(0.2, 1)).astype(np.uint8)
-        got = session.run(None, {name: crop})
+        light = rng.uniform(0.2, 1)
+        given = {n: (rng.integers(0, 256, s) * light).astype(np.uint8) for n, s in inputs.items()}
+        got = session.run(None, given)
         with torch.no_grad():
-            wanted = deployed(torch.from_numpy(crop))
+            wanted = deployed(*map(torch.from_numpy, given.values()))
         for g, w in zip(got, wanted, strict=True):
             difference = np.abs(g - w.numpy()).max() / max(1.0, float(w.abs().max()))
             worst = max(worst, float(difference))
@@ -146,6 +176,18 @@ EYES_ENTRY: dict[str, Any] = {
         'readings': 'float32 (2, 7) logits of blink, wide, squint, look up, down, in and out',
     },
 }
+PARTS_ENTRY: dict[str, Any] = {
+    'task': 'blendshapes of eyes, brows and mouth, read from patches',
+    'inputs': {
+        'eyes': f'uint8 (2, {EYE.size_px[1]}, {EYE.size_px[0]}) grey: right, mirrored left',
+        'mouth': f'uint8 (1, {MOUTH.size_px[1]}, {MOUTH.size_px[0]}) grey',
+    },
+    'preprocessing': {'note': 'patches are cut by kf_imitation/landmarks/parts.py'},
+    'outputs': {
+        'eye_readings': f'float32 (2, {len(EYE_READINGS)}) logits of {", ".join(EYE_READINGS)}',
+        'mouth_readings': 'float32 (1, 30) logits of the blendshapes below',
+    },
+}
 
 
 def main() -> None:
@@ -153,18 +195,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('checkpoint', type=Path)
     parser.add_argument('--eyes', action='store_true', help='it is the eye model')
+    parser.add_argument('--parts', action='store_true', help='it is the part model')
     parser.add_argument('--out', type=Path, help='default: models/NAME.onnx')
     arguments = parser.parse_args()
-    name = EYES if arguments.eyes else NAME
+    name = EYES if arguments.eyes else PARTS if arguments.parts else NAME
     out = arguments.out or Path(f'models/{name}.onnx')
     if arguments.eyes:
         eyes, shape = DeployedEyes(load_eyes(arguments.checkpoint)), (2, *PATCH_PX[::-1], 3)
-        export(eyes, out, 'patches', shape, ['points', 'readings'])
+        export(eyes, out, {'patches': shape}, ['points', 'readings'])
+    elif arguments.parts:
+        parts = load_parts(arguments.checkpoint)
+        shapes = {'eyes': (2, *EYE.size_px[::-1]), 'mouth': (1, *MOUTH.size_px[::-1])}
+        export(DeployedParts(parts), out, shapes, ['eye_readings', 'mouth_readings'])
+        small = onnx.load(out)
+        pack_weights(small)
+        onnx.save(small, out)
+        order = parts.order[2 * len(EYE_READINGS) :]
+        PARTS_ENTRY['mouth'] = [CHANGE_NAMES[i] for i in order]
     else:
         model = Deployed(load(arguments.checkpoint))
         shape = (1, CROP_PX, CROP_PX, 3)
-        export(model, out, 'crop', shape, ['points', 'confidence', 'readings'])
-    entry = EYES_ENTRY if arguments.eyes else PFLD_ENTRY
+        export(model, out, {'crop': shape}, ['points', 'confidence', 'readings'])
+    entry = {NAME: PFLD_ENTRY, EYES: EYES_ENTRY, PARTS: PARTS_ENTRY}[name]
     enter(out, out.parent / 'manifest.yaml', name, {**entry, **COMMON})
 
 

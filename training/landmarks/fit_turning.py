@@ -89,7 +89,9 @@ def main() -> None:
     parser.add_argument('--write', action='store_true', help='write the table into the package')
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    people = turned_people(arguments.people, Reader('landmarks_pfld', 'landmarks_eyes'))
+    people = turned_people(
+        arguments.people, Reader('landmarks_pfld', 'landmarks_eyes', 'landmarks_parts')
+    )
     source = table(fit(people))
     if arguments.write:
         Path('kf_imitation/expression/turn_weights.py').write_text(source, encoding='utf-8')

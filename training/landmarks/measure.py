@@ -23,11 +23,10 @@ from kf_imitation import wflw
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Image, Landmarks
 from kf_imitation.expression.calibration import AutoCalibration, Calibration
 from kf_imitation.expression.channels import IS_ANGLE, channel_confidence, raw_channels
-from kf_imitation.landmarks.eyes import EyeModel
 from kf_imitation.landmarks.head_pose import solve_head_pose
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.offline.channel_labels import label_channels
-from kf_imitation.onnx_model import OnnxModel
+from kf_imitation.pipeline import build_landmark_model
 from training.landmarks.data import REGION_MARGIN, mesh_to_wflw
 
 Array = NDArray[Any]
@@ -191,6 +190,7 @@ def main() -> None:
     parser.add_argument('--every', type=int, default=1, help='take every n-th frame')
     parser.add_argument('--jitter', type=float, default=0.04)
     parser.add_argument('--eyes', default='landmarks_eyes', help='empty does without')
+    parser.add_argument('--parts', default='landmarks_parts', help='empty does without')
     parser.add_argument('--points', choices=('model', 'labels'), default='model')
     parser.add_argument('--images', action='store_true', help='also the face images')
     parser.add_argument('--json', type=Path)
@@ -203,10 +203,8 @@ def main() -> None:
     clips = [Clip(clips_folder, arguments.split, row, arguments.every) for row in rows]
     report: dict[str, Any] = {'split': arguments.split, 'points': arguments.points}
     if arguments.points == 'model':
-        eyes = None
-        if arguments.eyes:
-            eyes = EyeModel(OnnxModel.load(arguments.eyes, 1, arguments.manifest))
-        model = LandmarkModel(OnnxModel.load(arguments.model, 1, arguments.manifest), eyes)
+        named = {'model': arguments.model, 'eyes': arguments.eyes, 'parts': arguments.parts}
+        model = build_landmark_model({**named, 'threads': 1}, arguments.manifest)
         seconds, per_clip = [], {}
         for clip in clips:
             seconds.append(clip.predict(model, arguments.jitter))

@@ -21,10 +21,8 @@ from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, CameraModel, FaceRe
 from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.channels import channel_confidence, raw_channels
 from kf_imitation.face.canonical import canonical_region
-from kf_imitation.landmarks.eyes import EyeModel
 from kf_imitation.landmarks.head_pose import solve_head_pose
-from kf_imitation.landmarks.landmark_model import LandmarkModel
-from kf_imitation.onnx_model import OnnxModel
+from kf_imitation.pipeline import build_landmark_model
 from training.synthetic.demo import DISTANCE_CM, LIGHTS, demo_actor, room
 from training.synthetic.effects import CameraEffects
 from training.synthetic.face_model import FaceModel, default_path
@@ -44,9 +42,9 @@ Picture = NDArray[np.uint8]
 class Reader:
     """Channels of one picture with the default calibration."""
 
-    def __init__(self, model: str, eyes: str) -> None:
-        closer = EyeModel(OnnxModel.load(eyes, 1)) if eyes else None
-        self._model = LandmarkModel(OnnxModel.load(model, 1), closer)
+    def __init__(self, model: str, eyes: str, parts: str) -> None:
+        named = {'model': model, 'eyes': eyes, 'parts': parts}
+        self._model = build_landmark_model({**named, 'threads': 1})
         self.camera = CameraModel(SIZE_PX, SIZE_PX, SIZE_PX * 2.0)
         self._calibration = Calibration.default()
 
@@ -114,13 +112,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--model', default='landmarks_pfld')
     parser.add_argument('--eyes', default='landmarks_eyes', help='empty does without')
+    parser.add_argument('--parts', default='landmarks_parts', help='empty does without')
     parser.add_argument('--people', type=int, default=4)
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     face = FaceModel.load(default_path())
     people = [demo_actor(face, seed) for seed in range(3, 3 + arguments.people)]
-    reader = Reader(arguments.model, arguments.eyes)
+    reader = Reader(arguments.model, arguments.eyes, arguments.parts)
     report: dict[str, Any] = {'turning': turning(reader, people)}
     report['covering'] = covering(reader, people)
     for name, row in report['turning'].items():
