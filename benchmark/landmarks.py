@@ -1,4 +1,4 @@
-"""Time of the landmark stage on one core: a look of PFLD, eyes, parts, and the whole of a keyframe.
+"""Time of the landmark stage on one core: a look of PFLD, eyes, parts, the whole of a keyframe.
 
     .venv/bin/python -m benchmark.landmarks [--repeat 200]
 
