@@ -105,12 +105,12 @@ def tables(times_ms: Mapping[str, Mapping[str, float]], faults: Sequence[Fault])
         rows = [
             [
                 _STAGES.get(name, name),
-                *(f'{times[p]:.1f} ms' if p in times else '–' for p in ('p50', 'p95', 'p99')),
+                *(f'{times[p]:.1f}' if p in times else '–' for p in ('p50', 'p95', 'p99')),
                 str(times.get('n', '–')),
             ]
             for name, times in times_ms.items()
         ]
-        sections.append(_table('Time per stage', ['stage', 'p50', 'p95', 'p99', 'n'], rows))
+        sections.append(_table('Time per stage [ms]', ['stage', 'p50', 'p95', 'p99', 'n'], rows))
     if faults:
         rows = [
             [fault.text, str(fault.count), f'{fault.first_s:.1f} s', f'{fault.last_s:.1f} s']

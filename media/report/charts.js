@@ -20,7 +20,11 @@ function layout(extra) {
   }, extra);
 }
 
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'] };
+// Nothing leaves this machine: no button that uploads the chart, and no place to upload it to.
+const CONFIG = {
+  responsive: true, displaylogo: false, modeBarButtonsToRemove: ['lasso2d', 'select2d'],
+  showSendToCloud: false, plotlyServerURL: '',
+};
 const SCORE_TRACE = 0, RUN_TRACE = 2, WHAT_IF_TRACE = 3;
 
 function scoreTraces(data, result, changed) {
