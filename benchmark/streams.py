@@ -7,7 +7,9 @@ Every stream is a head of 1 to 6 joints with random limits and coupled limits (t
 head), a random start (some outside the limits), warm servos now and then, and random goals at
 random times, extremes and wild ones among them; now and then a goal is a waypoint that some
 joints pass at any speed and time, and now and then the planner proposes nonsense.
-Commanded positions are judged by finite differences, independent of the code's own checks.
+Commanded positions are judged by finite differences, independent of the code's own checks. One
+stream in 50 ends with a goal that stays: a head that never gets there fails too, as the safest
+head would be one that stands still.
 
 Progress is kept in a file after every chunk; a run that was ended goes on with --resume, unless
 the code has changed. A failing stream prints its seed and can be run alone: --seed N --streams 1.
@@ -42,11 +44,15 @@ RATES = ('velocity', 'acceleration', 'jerk')
 PERIOD_S = 0.01
 TOLERANCE = 1e-6  # of a limit
 SLACK = 1e-9  # rad, of a difference of positions
+ROUNDING = 1e-7  # rad; the last position of a plan by ruckig is good to 1e-8, a servo to 1e-3
 CHUNK = 200
 STREAMS_OF_A_HEAD = 10
 GOALS = 5  # at most
 MEAN_CYCLES = 8.0  # between two goals; exponential, so some are long
 LONGEST_CYCLES = 150
+ENDING = 0.02  # share of the streams that end with a goal to arrive at
+LONGEST_WAY = 6000  # cycles until then
+ARRIVED_RAD = 1e-4
 CODE = (brake, guarded_motion, guards, safety, trajectory, sys.modules[__name__])
 
 
@@ -101,6 +107,8 @@ class Head:
         low, high: (J,) limits.
         rates: (J,) largest speed, acceleration and jerk.
         motion: limiter, planner and guards.
+        stuck: how far the last stream ended from its goal; '' if it arrived or had none.
+        endings: streams so far that had one.
     """
 
     def __init__(self, seed: int) -> None:
@@ -108,6 +116,8 @@ class Head:
         joints = robot.joints
         self.low, self.high = np.array([joint.limits_rad for joint in joints]).T
         self.motion = GuardedMotion(robot, PERIOD_S)
+        self.stuck = ''
+        self.endings = 0
         self._coupled = [
             (limit, np.array([limit.terms.get(name, 0.0) for name in robot.names]))
             for limit in robot.coupled_limits
@@ -124,11 +134,11 @@ class Head:
         A start outside a limit widens it to where the stream is, inwards only.
         """
         over = np.maximum(positions - self.high, 0.0) + np.maximum(self.low - positions, 0.0)
-        if (np.diff(over, axis=0) > 1e-9).any():
+        if (np.diff(over, axis=0) > ROUNDING).any():
             return f'position by {np.diff(over, axis=0).max():.2e} rad'
         for limit, factors in self._coupled:
             beyond = np.maximum(positions @ factors - limit.maximum_rad, 0.0)
-            if (np.diff(beyond) > 1e-7).any():
+            if (np.diff(beyond) > ROUNDING).any():
                 return f'{limit.name} by {np.diff(beyond).max():.2e} rad'
         change = positions
         for order, (name, bound) in enumerate(zip(RATES, self.rates, strict=True), 1):
@@ -182,13 +192,40 @@ def run_stream(head: Head, seed: int) -> np.ndarray:
             else:
                 motion.advance(now, goal, present, temperature, waypoint)
             positions.append(motion.limiter.state.position)
+    head.stuck = ''
+    if rng.random() < ENDING:
+        positions += arrive(head, rng, now)
     return np.array(positions)
 
 
+def arrive(head: Head, rng: np.random.Generator, now: float) -> list[Array]:
+    """Hold one goal until the head rests there; returns the positions, and notes if it does not.
+
+    A goal beyond the limits counts as the one that the limiter makes of it.
+    """
+    low, high, motion = head.low, head.high, head.motion
+    present = empty_state(len(low))
+    goal = rng.uniform(low, high)
+    if rng.random() < 0.5:
+        goal = np.where(rng.random(len(low)) < 0.5, low, high)
+    positions = []
+    head.endings += 1
+    for _ in range(LONGEST_WAY):
+        now += PERIOD_S
+        present.position_rad[:] = motion.limiter.state.position
+        motion.advance(now, goal, present, np.full(len(low), np.nan))
+        positions.append(motion.limiter.state.position)
+        off = np.abs(positions[-1] - motion.limiter.allowed_goal(goal)).max()
+        if motion.limiter.at_rest and off < ARRIVED_RAD:
+            return positions
+    head.stuck = f'standing {off:.3f} rad away from the goal'
+    return positions
+
+
 def check_stream(seed: int) -> str:
-    """Run one stream; returns what was exceeded, '' for nothing."""
+    """Run one stream; returns what was exceeded or why it got stuck, '' for nothing."""
     head = Head(seed)
-    return head.exceeded(run_stream(head, seed))
+    return head.exceeded(run_stream(head, seed)) or head.stuck
 
 
 @dataclasses.dataclass
@@ -200,8 +237,9 @@ class Progress:
         done: streams, from there on without gaps.
         cycles: of the bus.
         replaced: proposals that the limiter replaced by a stop.
+        endings: streams that had a goal to arrive at.
         processor_s: time all workers spent.
-        failures: seed and what was exceeded.
+        failures: seed and what was exceeded, or where it got stuck.
         code: digest of the code that was run.
     """
 
@@ -209,6 +247,7 @@ class Progress:
     done: int = 0
     cycles: int = 0
     replaced: int = 0
+    endings: int = 0
     processor_s: float = 0.0
     failures: list[tuple[int, str]] = dataclasses.field(default_factory=list)
     code: str = ''
@@ -218,6 +257,7 @@ class Progress:
         self.done += other.done
         self.cycles += other.cycles
         self.replaced += other.replaced
+        self.endings += other.endings
         self.processor_s += other.processor_s
         self.failures += other.failures
 
@@ -231,7 +271,8 @@ class Progress:
         rate = self.done / max(self.processor_s, 1e-9)
         return (
             f'{self.done} streams, {self.cycles} cycles, {self.replaced} proposals replaced, '
-            f'{len(self.failures)} limits exceeded, {rate:.0f} streams per processor second'
+            f'{self.endings} goals to arrive at, {len(self.failures)} limits exceeded or heads '
+            f'stuck, {rate:.0f} streams per processor second'
         )
 
 
@@ -246,9 +287,10 @@ def run_chunk(first: int, count: int) -> Progress:
         for seed in seeds:
             positions = run_stream(head, seed)
             chunk.cycles += len(positions) - 1
-            if fault := head.exceeded(positions):
+            if fault := head.exceeded(positions) or head.stuck:
                 chunk.failures.append((seed, fault))
         chunk.replaced += head.motion.limiter.rejected
+        chunk.endings += head.endings
     chunk.processor_s = time.process_time() - begin
     return chunk
 

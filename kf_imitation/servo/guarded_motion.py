@@ -15,7 +15,11 @@ from kf_imitation.servo.trajectory import MotionPlanner
 
 Array = NDArray[np.float64]
 Plan = tuple[NDArray[Any], ...]  # what was planned for; a change means a new plan
-LEAST_CAUTION = 0.02  # slowest plan after proposals were refused, share of the speed limits
+# Plans after proposals were refused get gentler: shares of the limits.
+LEAST_CAUTION = 0.005  # from rest
+MOVING_CAUTION = 0.1  # while the joints still brake: that takes its time, however gentle the plan
+ASIDE_CAUTION = 0.5  # the first plan after the way aside
+ARRIVED_RAD = 1e-6
 MISSED_RAD = 0.05  # a waypoint counts as missed when a joint is further away at its time
 
 
@@ -47,6 +51,7 @@ class GuardedMotion:
         self._passage: Plan | None = None
         self._waypoint: Waypoint | None = None
         self._caution = 1.0
+        self._aside: Array | None = None  # where to go first
 
     def begin(self, position_rad: Array) -> None:
         """Start at rest from a measured pose (J,)."""
@@ -68,7 +73,7 @@ class GuardedMotion:
 
     def forget_plan(self) -> None:
         """Plan again in the next cycle."""
-        self._planned = self._passage = None
+        self._planned = self._passage = self._aside = None
         self._caution = 1.0
 
     def advance(
@@ -99,17 +104,21 @@ class GuardedMotion:
         share = thermal_share(temperature_c, self._robot.thermal)
         goal = self._neutral + share * (wanted_rad - self._neutral)
         goal = np.where(self.stalls.resting, self.stalls.held_rad, goal)
-        if limiter.outside.any():  # first the shortest way in, which brings every joint closer
+        outside = limiter.outside.any()
+        if outside:  # first the shortest way in, which brings every joint closer
             goal = limiter.state.position
         if self._asked is None or not (goal == self._asked).all():
             self._asked, self.goal_rad = goal, limiter.allowed_goal(goal)
+            if not outside:
+                self._caution, self._aside = 1.0, None
         speed = np.maximum(0.05, share) * limiter.speed_share
         self._count_missed(now_s, waypoint)
         if limiter.step(self._proposal(now_s, speed, waypoint)):
             return
         # Refused: the joints brake now; plan again from there, more gently each time.
         self._planned = self._passage = None
-        self._caution = max(LEAST_CAUTION, 0.7 * self._caution)
+        least = LEAST_CAUTION if limiter.at_rest else min(self._caution, MOVING_CAUTION)
+        self._caution = max(least, 0.7 * self._caution)
 
     def brake(self) -> None:
         """Advance by one period towards standstill."""
@@ -118,12 +127,15 @@ class GuardedMotion:
 
     def _proposal(self, now_s: float, speed: Array, waypoint: Waypoint | None) -> Motion | None:
         """Plan where something changed; joints with a waypoint and the others apart."""
-        state, goal, gently = self.limiter.state, self.goal_rad, speed * self._caution
+        state, goal = self.limiter.state, self._target()
+        gently = speed * self._caution
         free = self._all if waypoint is None else np.setdiff1d(self._all, waypoint.joints)
         some = slice(None) if waypoint is None else free
         if not _same(self._planned, plan := (free, goal[some], speed[some])):
             self._planned = plan
-            if free.size:
+            if free.size and self._caution < 1.0 and self.limiter.at_rest:
+                self.planner.plan_straight(state, goal, gently, free, self._caution)
+            elif free.size:
                 self.planner.plan(state, goal, gently, free)
         if waypoint is None:
             self._passage = None
@@ -142,6 +154,22 @@ class GuardedMotion:
             velocity[joints] = part.velocity
             acceleration[joints] = part.acceleration
         return Motion(position, velocity, acceleration)
+
+    def _target(self) -> Array:
+        """Return where to plan to: the goal, or first aside.
+
+        Joints that stand at a coupled limit cannot move along it, as they would not stop in the
+        same time. So once nothing is gentle enough they go inwards, as far as goals are kept from
+        that limit.
+        """
+        limiter = self.limiter
+        if self._aside is None and self._caution <= LEAST_CAUTION and limiter.at_rest:
+            self._aside = limiter.allowed_goal(limiter.state.position)
+        if self._aside is not None and limiter.at_rest:
+            way = np.abs(limiter.state.position - self._aside).max()
+            if way < ARRIVED_RAD:
+                self._aside, self._caution = None, ASIDE_CAUTION
+        return self.goal_rad if self._aside is None else self._aside
 
     def _count_missed(self, now_s: float, waypoint: Waypoint | None) -> None:
         """Count the waypoint that was left behind if its joints were not there."""

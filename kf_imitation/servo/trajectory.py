@@ -14,6 +14,20 @@ from kf_imitation.servo.timed_trajectory import SPEED_SHARE, Waypoint
 Array = NDArray[np.float64]
 
 
+class _Straight:
+    """A plan along a straight line in joint space: one path parameter from 0 to 1."""
+
+    def __init__(self, start: Array, way: Array, along: ruckig.Trajectory) -> None:
+        self._start, self._way, self._along = start, way, along
+        self.duration = float(along.duration)
+
+    def at_time(self, time_s: float) -> tuple[Array, Array, Array]:
+        """Return position, velocity and acceleration, as ruckig's trajectories do."""
+        (share,), (speed,), (push,) = self._along.at_time(time_s)
+        share = min(1.0, max(0.0, share))  # no rounding error leads beyond the goal
+        return self._start + share * self._way, speed * self._way, push * self._way
+
+
 class MotionPlanner:
     """Plans from a state to a goal at rest and hands out one proposal per cycle.
 
@@ -29,10 +43,11 @@ class MotionPlanner:
         self._all = np.arange(len(joints))
         self._size = len(joints)
         self._ruckig = ruckig.Ruckig(self._size)
+        self._line = ruckig.Ruckig(1)
         self._velocity = np.array([j.max_velocity_rad_s for j in joints])
         self._acceleration = np.array([j.max_acceleration_rad_s2 for j in joints])
         self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
-        self._trajectory: ruckig.Trajectory | None = None
+        self._trajectory: ruckig.Trajectory | _Straight | None = None
         self._time_s = 0.0
         self.plans = 0
         self.unsynchronised = 0
@@ -60,6 +75,51 @@ class MotionPlanner:
         # Phase: straight in joint space from rest, else all joints arrive at the same time.
         self._trajectory = self._calculate(request, ruckig.Synchronization.Phase)
         return self._or_unsynchronised(request)
+
+    def plan_straight(
+        self,
+        start: Motion,
+        goal_rad: Array,
+        speed: Array | float,
+        joints: NDArray[np.intp],
+        share: float,
+    ) -> bool:
+        """Plan a gentle motion from rest that is straight in joint space whatever the limits.
+
+        plan() cannot promise that: joints of different strength may have to part on the way.
+
+        Args:
+            start: commanded state now, at rest.
+            goal_rad: (J,) where to come to rest.
+            speed: share of the velocity limits to use, one number or (J,), above 0.
+            joints: (K,) which joints move.
+            share: of the limits on acceleration and jerk to use, above 0.
+        """
+        way = (goal_rad - start.position)[joints]
+        moving = np.abs(way) > 0.0
+        if not moving.any():
+            return self.plan(start, goal_rad, speed, joints)
+        self.plans += 1
+        self._time_s = 0.0
+        request = ruckig.InputParameter(1)
+        request.current_position, request.target_position = [0.0], [1.0]
+        request.max_velocity, request.max_acceleration, request.max_jerk = (
+            [float((limit[joints][moving] / np.abs(way[moving])).min())]
+            for limit in (
+                np.maximum(1e-3, self._velocity * speed),
+                share * self._acceleration,
+                share * self._jerk,
+            )
+        )
+        along = ruckig.Trajectory(1)
+        try:
+            result = self._line.calculate(request, along)
+        except ruckig.RuckigError:
+            result = ruckig.Result.Error
+        good = result in (ruckig.Result.Working, ruckig.Result.Finished)
+        self._trajectory = _Straight(start.position[joints], way, along) if good else None
+        self.failures += not good
+        return good
 
     def plan_passage(
         self, start: Motion, waypoint: Waypoint, goal_rad: Array, speed: Array, now_s: float

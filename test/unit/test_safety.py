@@ -219,7 +219,8 @@ def test_a_planner_that_gives_up_altogether_brakes(monkeypatch):
     def fail(*_):
         raise ruckig.RuckigError('no')
 
-    monkeypatch.setattr(motion.planner, '_ruckig', type('Broken', (), {'calculate': fail})())
+    for name in ('_ruckig', '_line'):
+        monkeypatch.setattr(motion.planner, name, type('Broken', (), {'calculate': fail})())
     rest = run(motion, [0.5 * LOW], [100])
     assert motion.limiter.at_rest
     assert_within_limits(np.vstack([moving, rest[1:]]))
@@ -319,3 +320,32 @@ def test_a_joint_that_arrives_at_its_limit_is_not_outside_by_rounding():
     limiter.reset(np.where(np.arange(JOINTS) == 8, np.nextafter(low, -1.0), 0.0))
     assert not limiter.outside.any()
     assert (limiter.speed_share == 1.0).all()
+
+
+def test_a_new_goal_is_planned_at_full_speed_after_others_were_refused(monkeypatch):
+    """Caution once stayed: after eleven refusals the head crept until it was restarted."""
+    motion = GuardedMotion(ROBOT, PERIOD_S)
+    with monkeypatch.context() as patch:
+        patch.setattr(motion.limiter, '_stays_inside', lambda brake: False)
+        assert np.ptp(run(motion, [0.5 * HIGH], [50]), axis=0).max() < 1e-9
+    fresh = run(GuardedMotion(ROBOT, PERIOD_S), [0.6 * HIGH], [150])
+    after = run(motion, [0.6 * HIGH], [150])
+    assert np.abs(np.diff(after, axis=0)).max() == pytest.approx(
+        np.abs(np.diff(fresh, axis=0)).max(), rel=0.01
+    )
+
+
+def test_a_gentle_plan_is_straight_and_within_the_limits():
+    planner = MotionPlanner(ROBOT, PERIOD_S)
+    zero, goal = np.zeros(JOINTS), 0.5 * HIGH
+    assert planner.plan_straight(Motion(zero, zero, zero), goal, 0.5, np.arange(JOINTS), 0.2)
+    path = []
+    while planner.remaining_s > 0.0:
+        path.append(planner.next())
+    share = np.array([p.position for p in path]) / goal
+    assert share == pytest.approx(share[:, :1].repeat(JOINTS, axis=1), abs=1e-9)
+    for name, part in (('max_velocity_rad_s', 0.5), ('max_acceleration_rad_s2', 0.2)):
+        of = [getattr(p, name.split('_')[1]) for p in path]
+        top = part * np.array([getattr(j, name) for j in ROBOT.joints])
+        assert (np.abs(of) <= top * (1.0 + 1e-6)).all()
+    assert path[-1].position == pytest.approx(goal, abs=1e-9)

@@ -14,7 +14,9 @@ from benchmark import streams
 from benchmark.streams import CHUNK, Head, run_chunk, run_stream
 from kf_imitation.servo import safety
 from kf_imitation.servo.brake import Motion
+from kf_imitation.servo.joint_bus import empty_state
 from kf_imitation.servo.safety import SafetyLimiter
+from kf_imitation.servo.trajectory import MotionPlanner
 
 
 def faults(count=60):
@@ -86,6 +88,32 @@ def test_without_coupled_limits_they_are_exceeded(monkeypatch):
     monkeypatch.setattr(SafetyLimiter, '__init__', blind)
     monkeypatch.setattr(SafetyLimiter, 'allowed_goal', lambda self, goal: goal)
     assert 'limit' in faults(100)
+
+
+def test_a_head_that_stands_at_a_coupled_limit_gets_along_it():
+    """It once stood there for good: joints of different strength do not stop in the same time, so
+    every plan along the limit was refused, however slow."""
+    head = Head(337)
+    run_stream(head, 337)
+    motion = head.motion
+    goal = np.array([0.92694518, -0.00674995, 0.81168629])
+    present = empty_state(len(goal))
+    positions = []
+    for cycle in range(3000):
+        present.position_rad[:] = motion.limiter.state.position
+        motion.advance(100.0 + 0.01 * cycle, goal, present, np.full(len(goal), np.nan))
+        positions.append(motion.limiter.state.position)
+    assert motion.limiter.at_rest
+    assert positions[-1] == pytest.approx(motion.goal_rad, abs=1e-4)
+    assert head.exceeded(np.array(positions)) == ''
+
+
+def test_a_head_that_does_not_arrive_is_found_out(monkeypatch):
+    monkeypatch.setattr(streams, 'ENDING', 1.0)
+    monkeypatch.setattr(streams, 'LONGEST_WAY', 500)
+    assert run_chunk(0, 10).failures == []
+    monkeypatch.setattr(MotionPlanner, 'next', lambda self: None)
+    assert 'standing' in faults(10)
 
 
 def test_the_region_of_a_stop_holds_every_point_of_it():
