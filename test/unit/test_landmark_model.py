@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from kf_imitation import wflw
-from kf_imitation.data_types import FaceRegion
+from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion
 from kf_imitation.errors import ModelError
+from kf_imitation.expression.channels import channel_confidence, raw_channels
+from kf_imitation.landmarks.head_pose import solve_head_pose
 from kf_imitation.landmarks.landmark_model import LandmarkModel, upright_crop
 from kf_imitation.landmarks.layouts import LAYOUTS
 from kf_imitation.mean_face import MEAN_FACE_M, template
@@ -19,7 +21,8 @@ class DotModel:
 
     name = 'dots'
 
-    def __init__(self, looks=2, layout='wflw98', points=98):
+    def __init__(self, looks=2, layout='wflw98', points=98, own_points=None):
+        self.own_points = own_points  # (points, 98), the model's own order; None cuts or repeats
         self.entry = {'preprocessing': {'crop_px': CROP_PX, 'looks': looks}, 'layout': layout}
         self.points = points
         self.crops = []
@@ -37,6 +40,8 @@ class DotModel:
         matrix = cv2.getAffineTransform(target.astype(np.float32), np.float32(centres))
         found = (template() * CROP_PX) @ matrix[:, :2].T + matrix[:, 2]
         points = ((found + 0.5) / CROP_PX).astype(np.float32)[None]
+        if self.own_points is not None:
+            points = (self.own_points @ points[0]).astype(np.float32)[None]
         return {
             'points': np.resize(points, (1, self.points, 2)),
             'confidence': np.full((1, self.points), 0.9, np.float32),
@@ -117,10 +122,31 @@ def test_the_upright_crop_is_exact_for_a_similar_face():
     assert np.allclose(turned @ matrix[:, :2].T + matrix[:, 2], target * CROP_PX - 0.5, atol=1e-4)
 
 
-def test_a_68_point_model_can_be_dropped_in():
-    image, _ = drawn_face()
-    model = LandmarkModel(DotModel(looks=1, layout='ibug68', points=68))
-    assert model.predict(image, FaceRegion(90, 50, 230), 0).points_px.shape == (98, 2)
+IBUG68_OWN = wflw.weight_matrix(wflw.IBUG68, 98)
+MEDIAPIPE_OWN = np.linalg.pinv(LAYOUTS['mediapipe478'].matrix)  # any mesh with these 98 in it
+IBUG68_HELD = [*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60), *range(76, 96)]
+
+
+@pytest.mark.parametrize('looks', [1, 2])
+@pytest.mark.parametrize(
+    ('layout', 'count', 'own_points', 'held'),
+    [
+        ('ibug68', 68, IBUG68_OWN, IBUG68_HELD),
+        ('mediapipe478', 478, MEDIAPIPE_OWN, list(range(98))),
+    ],
+)
+def test_somebody_elses_model_can_be_dropped_in(layout, count, own_points, held, looks):
+    image, points = drawn_face()
+    model = LandmarkModel(DotModel(looks, layout, count, own_points))
+    found = model.predict(image, FaceRegion(90, 50, 230), 0)
+    assert found.points_px.shape == (98, 2)
+    assert np.abs(found.points_px[held] - points[held]).max() < 1.5
+    assert np.allclose(found.confidence[held], 0.9, atol=1e-5)
+    assert found.readings is None  # geometry alone makes the channels
+    raw = raw_channels(found, solve_head_pose(found, CameraModel(400, 320, 400.0)))
+    assert np.isfinite(raw).all()
+    unsure = channel_confidence(found)[CHANNELS.index('brow_raise_left')]
+    assert unsure == pytest.approx(0.9 if layout == 'mediapipe478' else 0.5, abs=0.01)
 
 
 def test_a_manifest_that_cannot_work_is_refused():

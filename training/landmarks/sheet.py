@@ -40,7 +40,7 @@ class Tile(NamedTuple):
     """One face.
 
     Attributes:
-        picture: (TILE_PX, TILE_PX, 3) uint8 BGR.
+        picture: (H, TILE_PX, 3) uint8 BGR, the same H for all of a sheet.
         error: NME against the labels [%].
     """
 
@@ -74,8 +74,10 @@ def tile(
     draw_points(picture, points.astype(np.float32))
     label(picture, f'{title} {error:.1f} %', (4, 14), scale=0.4)
     if truth is not None:
+        strip = np.full((13 * SHOWN + 6, TILE_PX, 3), 40, np.uint8)
         for row, text in enumerate(_worst(found, truth, bgr.shape)):
-            label(picture, text, (4, TILE_PX - 6 - 13 * row), scale=0.36)
+            label(strip, text, (4, 13 * (row + 1)), scale=0.36)
+        picture = np.vstack([picture, strip])
     return Tile(picture, error)
 
 
@@ -89,9 +91,9 @@ def _worst(found: Landmarks, truth: NDArray[np.float32], shape: tuple[int, ...])
 
 
 def sheet(tiles: Sequence[Tile], columns: int) -> Image:
-    """Return the tiles in rows as one picture (rows * TILE_PX, columns * TILE_PX, 3) uint8."""
-    empty = np.full((TILE_PX, TILE_PX, 3), 40, np.uint8)
+    """Return the tiles in rows as one picture (rows * H, columns * TILE_PX, 3) uint8."""
     pictures = [tile.picture for tile in tiles]
+    empty = np.full_like(pictures[0], 40)
     pictures += [empty] * (-len(pictures) % columns)
     rows = [np.hstack(pictures[i : i + columns]) for i in range(0, len(pictures), columns)]
     return np.asarray(np.vstack(rows), np.uint8)
