@@ -156,7 +156,7 @@ class RecorderNode(KfNode):
             while self._waiting and not self._closed:
                 row = self._waiting.popleft()
                 with self.ledger.timed('record'):
-                    self._writer.write_raw(*row)
+                    self._writer.write_raw(*row, kept=self._follower.kept(row[0]))
                 self.counts[row[0]] += 1
                 if 0 < limit_bytes <= self._writer.byte_count:
                     size = f'{self.setting("maximum_mb", int)} MB (maximum_mb)'

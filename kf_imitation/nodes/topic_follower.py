@@ -44,6 +44,14 @@ class TopicFollower:
         """Resolved names of the topics that are subscribed to."""
         return self._followed.keys()
 
+    def kept(self, name: str) -> bool:
+        """Whether the publishers of a resolved name keep messages for late listeners.
+
+        Only sure of a topic that has sent one: before, it is what was asked for.
+        """
+        held = self._followed.get(name)
+        return held is not None and held.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+
     def follow(self, topic: str, kind: str, profile: QoSProfile) -> None:
         """Subscribe now, whether the topic exists or not."""
         name = self._node.resolve_topic_name(topic)

@@ -1,14 +1,16 @@
 """Read topics of a bag back as plain data; close a bag whose recorder was killed."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader
+from rosbags.interfaces import Qos, QosTime
 from rosbags.typesys import Stores, get_typestore
 
 from kf_imitation.bag_files import READ_ERRORS, held_topics, open_reader, reason
@@ -145,6 +147,17 @@ def repair_bag(path: Path) -> int:
         raise BagError(f'bag {path}: cannot be repaired: {error.strerror}') from error
 
 
+def _plain(profiles: Sequence[Qos]) -> list[dict[str, Any]]:
+    """Return qualities of service as metadata.yaml has them."""
+
+    def value(part: object) -> object:
+        if isinstance(part, Enum):
+            return part.name.lower()
+        return part._asdict() if isinstance(part, QosTime) else part
+
+    return [{k: value(part) for k, part in profile._asdict().items()} for profile in profiles]
+
+
 def _write_metadata(path: Path, file_name: str, reader: AnyReader) -> None:
     # JSON is YAML; rosbag2 and rosbags read both.
 
@@ -160,7 +173,7 @@ def _write_metadata(path: Path, file_name: str, reader: AnyReader) -> None:
                     'name': connection.topic,
                     'type': connection.msgtype,
                     'serialization_format': 'cdr',
-                    'offered_qos_profiles': [],
+                    'offered_qos_profiles': _plain(connection.ext.offered_qos_profiles),
                     'type_description_hash': store.hash_rihs01(connection.msgtype)
                     if known
                     else '',

@@ -19,6 +19,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, TypesysError, get_typestore
 
@@ -33,6 +41,19 @@ CHECK_BYTES = 4_000_000
 FLUSH_NS = 500_000_000
 # Of a message in the file, beside its data: record head, stamps, index entry.
 _OVERHEAD_BYTES = 47
+_FOREVER = QosTime(9_223_372_036, 854_775_807)
+# What the publisher of a topic offers that keeps messages for late listeners, as players need it.
+_KEPT = Qos(
+    QosHistory.KEEP_LAST,
+    10,
+    QosReliability.RELIABLE,
+    QosDurability.TRANSIENT_LOCAL,
+    _FOREVER,
+    _FOREVER,
+    QosLiveliness.AUTOMATIC,
+    _FOREVER,
+    avoid_ros_namespace_conventions=False,
+)
 
 
 def free_disk_mb(folder: Path) -> float:
@@ -93,18 +114,19 @@ class BagWriter:
         """Message classes by ROS name: writer.types['std_msgs/msg/Float32'](data=0.5)."""
         return self._store.types
 
-    def declare(self, topic: str, message_type: str) -> None:
+    def declare(self, topic: str, message_type: str, kept: bool = False) -> None:
         """Make a topic.
 
         Args:
             topic: name; a leading slash is added.
             message_type: for example std_msgs/msg/Float32.
+            kept: its publisher keeps messages for late listeners (transient local).
 
         Raises:
             BagError: the type is unknown, or the topic has another type.
         """
         with self._lock:
-            self._connection(topic, message_type)
+            self._connection(topic, message_type, kept)
 
     def write(self, topic: str, message: Any, stamp_ns: int) -> None:
         """Write a message of `types`.
@@ -122,7 +144,12 @@ class BagWriter:
         self.write_raw(topic, message_type, bytes(data), stamp_ns)
 
     def write_raw(
-        self, topic: str, message_type: str, data: bytes | memoryview, stamp_ns: int
+        self,
+        topic: str,
+        message_type: str,
+        data: bytes | memoryview,
+        stamp_ns: int,
+        kept: bool = False,
     ) -> None:
         """Write a message that is serialized already (CDR, as in raw subscriptions).
 
@@ -131,12 +158,13 @@ class BagWriter:
             message_type: for example std_msgs/msg/Float32.
             data: with its encapsulation header of 4 bytes.
             stamp_ns: time in the bag, at which it is played.
+            kept: as in declare(); the topic's first message says it for all.
 
         Raises:
             BagError: closed, unknown type, disk full; after a full disk the bag is closed.
         """
         with self._lock:
-            connection = self._connection(topic, message_type)
+            connection = self._connection(topic, message_type, kept)
             self._unchecked += len(data)
             if self._unchecked >= CHECK_BYTES:
                 self._unchecked = 0
@@ -190,7 +218,7 @@ class BagWriter:
         """Close, after errors too: what was written is worth having."""
         self.close()
 
-    def _connection(self, topic: str, message_type: str) -> Any:
+    def _connection(self, topic: str, message_type: str, kept: bool) -> Any:
         if self._writer is None:
             raise BagError(f'bag {self.directory}: is closed')
         name = topic if topic.startswith('/') else f'/{topic}'
@@ -199,7 +227,12 @@ class BagWriter:
             if message_type not in self._store.types and not define(self._store, message_type):
                 raise BagError(f'bag {self.directory}: {name} has the unknown type {message_type}')
             try:
-                connection = self._writer.add_connection(name, message_type, typestore=self._store)
+                connection = self._writer.add_connection(
+                    name,
+                    message_type,
+                    typestore=self._store,
+                    offered_qos_profiles=[_KEPT] if kept else [],
+                )
             except (TypesysError, KeyError) as error:
                 raise BagError(
                     f'bag {self.directory}: {name} has the unusable type {message_type}'

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kf_imitation.data_types import CameraModel, Frame, FrameScore
-from kf_imitation.graph import RECORDED
+from kf_imitation.graph import PER_FRAME, RECORDED
 from kf_imitation.keyframe.explanation_values import frame_values, keyframe_values
 from kf_imitation.offline.bag_messages import BagTopics
 from kf_imitation.offline.bag_writer import BagWriter
@@ -41,7 +41,7 @@ class RunBag:
         self._last: int | None = None  # stamp of the newest keyframe
         for topic, message_type in RECORDED.items():
             if topic not in _LIVE_ONLY:
-                self._writer.declare(topic, message_type)
+                self._writer.declare(topic, message_type, kept=topic in PER_FRAME)
 
     def on_step(self, frame: Frame, step: FaceStep) -> None:
         """Write the region of the frame and the scores that it made final."""

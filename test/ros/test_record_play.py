@@ -18,9 +18,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float32, String
 
 from kf_imitation.data_types import CameraModel
+from kf_imitation.nodes import qos
 from kf_imitation.offline.bag_messages import BagTopics
-from kf_imitation.offline.bag_reader import header_stamp_ns, read_topic, topics
+from kf_imitation.offline.bag_reader import header_stamp_ns, open_bag, read_topic, topics
 from kf_imitation.offline.bag_writer import BagWriter
+from kf_imitation.offline.playback import BagPlay
 
 S = 1_000_000_000
 
@@ -107,6 +109,21 @@ def test_topics_by_name_and_pattern_of_any_quality_are_found_late(
     assert process.returncode == 0, err
     assert next(read_topic(bag, '/robot/words'))[1].data == 'late'
     assert set(topics(bag)) == {'/robot/words', '/pix', '/keyframe/score'}
+
+
+def test_the_bag_notes_which_publishers_keep_messages_for_late_listeners(
+    start, publish, interrupt, tmp_path
+):
+    bag = tmp_path / 'bag'
+    process = start('record', '--out', str(bag))
+    score = lambda: Float32(data=0.5)  # noqa: E731
+    publish(Float32, 'keyframe/score', score, grown(bag), qos.per_frame_publisher())
+    publish(JointState, 'joint_states', stamped, lambda: '/joint_states' in topics(bag))
+    _, err = interrupt(process)
+    assert process.returncode == 0, err
+    with open_bag(bag) as reader:
+        play = BagPlay('bag', reader, (), 0.0)
+    assert play.kept('/keyframe/score') and not play.kept('/joint_states')
 
 
 def test_the_bag_is_closed_at_its_size_limit(start, publish, tmp_path):

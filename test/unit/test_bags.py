@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rosbags.rosbag2 import Reader
 
+from kf_imitation.bag_files import open_reader
 from kf_imitation.data_types import (
     CHANNELS,
     CameraModel,
@@ -27,6 +28,7 @@ from kf_imitation.offline.bag_reader import (
     topics,
 )
 from kf_imitation.offline.bag_writer import BagWriter
+from kf_imitation.offline.playback import BagPlay
 
 S = 1_000_000_000
 
@@ -284,6 +286,23 @@ def test_a_closed_bag_that_was_cut_later_is_refused_but_its_file_can_be_read(bag
     with pytest.raises(BagError, match=r'bag\.mcap is cut off; copy it again, or name the file'):
         topics(bag)
     assert topics(file)['/camera_info'][1] > 0
+
+
+def test_a_bag_tells_which_publishers_keep_messages_for_late_listeners(tmp_path):
+    """Played without it, such topics did not match a recorder, which lost their first messages."""
+    path = tmp_path / 'bag'
+    with BagWriter(path) as writer:
+        for stamp in (1, 2):
+            writer.write_raw('kept', 'std_msgs/msg/Float32', bytes(8), stamp, kept=True)
+        writer.write_raw('fleeting', 'std_msgs/msg/Float32', bytes(8), 3)
+        writer.flush()
+        shutil.copytree(path, tmp_path / 'killed')
+    repair_bag(tmp_path / 'killed')
+    for copy in (path, tmp_path / 'killed', tmp_path / 'killed' / 'bag.mcap'):
+        reader = open_reader(copy)
+        play = BagPlay(str(copy), reader, (), 0.0)
+        assert play.kept('/kept') and not play.kept('/fleeting'), copy
+        reader.close()
 
 
 def test_repairing_a_closed_bag_changes_nothing(bag):
