@@ -19,6 +19,7 @@ Plan = tuple[NDArray[Any], ...]  # what was planned for; a change means a new pl
 LEAST_CAUTION = 0.005  # from rest
 MOVING_CAUTION = 0.1  # while the joints still brake: that takes its time, however gentle the plan
 ASIDE_CAUTION = 0.5  # the first plan after the way aside
+BOLDER_S = 0.5  # after this time without a refusal twice as much
 ARRIVED_RAD = 1e-6
 MISSED_RAD = 0.05  # a waypoint counts as missed when a joint is further away at its time
 
@@ -51,6 +52,7 @@ class GuardedMotion:
         self._passage: Plan | None = None
         self._waypoint: Waypoint | None = None
         self._caution = 1.0
+        self._gentle_s = 0.0  # since the last change of caution
         self._aside: Array | None = None  # where to go first
 
     def begin(self, position_rad: Array) -> None:
@@ -114,11 +116,19 @@ class GuardedMotion:
         speed = np.maximum(0.05, share) * limiter.speed_share
         self._count_missed(now_s, waypoint)
         if limiter.step(self._proposal(now_s, speed, waypoint)):
+            self._grow_bolder()
             return
         # Refused: the joints brake now; plan again from there, more gently each time.
         self._planned = self._passage = None
         least = LEAST_CAUTION if limiter.at_rest else min(self._caution, MOVING_CAUTION)
-        self._caution = max(least, 0.7 * self._caution)
+        self._caution, self._gentle_s = max(least, 0.7 * self._caution), 0.0
+
+    def _grow_bolder(self) -> None:
+        """Plan again with more of the limits once a gentle plan has been good for some time."""
+        self._gentle_s += self._period_s
+        if self._caution < 1.0 and self._gentle_s > BOLDER_S and not self.limiter.at_rest:
+            self._caution, self._gentle_s = min(1.0, 2.0 * self._caution), 0.0
+            self._planned = None
 
     def brake(self) -> None:
         """Advance by one period towards standstill."""
@@ -133,7 +143,7 @@ class GuardedMotion:
         some = slice(None) if waypoint is None else free
         if not _same(self._planned, plan := (free, goal[some], speed[some])):
             self._planned = plan
-            if free.size and self._caution < 1.0 and self.limiter.at_rest:
+            if free.size and self._caution < 1.0:
                 self.planner.plan_straight(state, goal, gently, free, self._caution)
             elif free.size:
                 self.planner.plan(state, goal, gently, free)
@@ -156,15 +166,10 @@ class GuardedMotion:
         return Motion(position, velocity, acceleration)
 
     def _target(self) -> Array:
-        """Return where to plan to: the goal, or first aside.
-
-        Joints that stand at a coupled limit cannot move along it, as they would not stop in the
-        same time. So once nothing is gentle enough they go inwards, as far as goals are kept from
-        that limit.
-        """
+        """Return where to plan to: the goal, or first aside once nothing is gentle enough."""
         limiter = self.limiter
         if self._aside is None and self._caution <= LEAST_CAUTION and limiter.at_rest:
-            self._aside = limiter.allowed_goal(limiter.state.position)
+            self._aside = limiter.aside()
         if self._aside is not None and limiter.at_rest:
             way = np.abs(limiter.state.position - self._aside).max()
             if way < ARRIVED_RAD:

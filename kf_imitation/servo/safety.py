@@ -158,6 +158,20 @@ class SafetyLimiter:
         goal = self._neutral + share * (goal - self._neutral)
         return goal
 
+    def aside(self) -> Array:
+        """Return the pose (J,) to take first where every plan from rest is refused.
+
+        Joints that stand at a coupled limit cannot move along it, as they do not stop in the same
+        time: the pose is as far inside as goals are. Outside of one, joints wait that would lead
+        further out while the others come in.
+        """
+        position = self.state.position
+        way = self.allowed_goal(position) - position
+        broken = self._matrix @ position > self._bound
+        worse = (self._matrix[broken] * way > 0.0).any(axis=0)
+        pose: Array = position + np.where(worse, 0.0, way)
+        return pose
+
     def step(self, proposal: Motion | None) -> bool:
         """Advance one period: take the proposal, or brake without or in spite of it.
 

@@ -84,12 +84,13 @@ class MotionPlanner:
         joints: NDArray[np.intp],
         share: float,
     ) -> bool:
-        """Plan a gentle motion from rest that is straight in joint space whatever the limits.
+        """Plan a gentle motion that is straight in joint space whatever the limits.
 
-        plan() cannot promise that: joints of different strength may have to part on the way.
+        plan() cannot promise that: joints of different strength may have to part on the way. It
+        is what is left for joints that move, and not straight towards the goal.
 
         Args:
-            start: commanded state now, at rest.
+            start: commanded state now.
             goal_rad: (J,) where to come to rest.
             speed: share of the velocity limits to use, one number or (J,), above 0.
             joints: (K,) which joints move.
@@ -99,10 +100,15 @@ class MotionPlanner:
         moving = np.abs(way) > 0.0
         if not moving.any():
             return self.plan(start, goal_rad, speed, joints)
-        self.plans += 1
-        self._time_s = 0.0
         request = ruckig.InputParameter(1)
         request.current_position, request.target_position = [0.0], [1.0]
+        present = np.array([start.velocity[joints], start.acceleration[joints]])
+        along = present @ way / (way @ way)
+        if not np.allclose(present, np.outer(along, way), rtol=0.0, atol=1e-9):
+            return self.plan(start, goal_rad, speed, joints)
+        request.current_velocity, request.current_acceleration = along[:, None].tolist()
+        self.plans += 1
+        self._time_s = 0.0
         request.max_velocity, request.max_acceleration, request.max_jerk = (
             [float((limit[joints][moving] / np.abs(way[moving])).min())]
             for limit in (
@@ -111,13 +117,13 @@ class MotionPlanner:
                 share * self._jerk,
             )
         )
-        along = ruckig.Trajectory(1)
+        line = ruckig.Trajectory(1)
         try:
-            result = self._line.calculate(request, along)
+            result = self._line.calculate(request, line)
         except ruckig.RuckigError:
             result = ruckig.Result.Error
         good = result in (ruckig.Result.Working, ruckig.Result.Finished)
-        self._trajectory = _Straight(start.position[joints], way, along) if good else None
+        self._trajectory = _Straight(start.position[joints], way, line) if good else None
         self.failures += not good
         return good
 

@@ -108,6 +108,26 @@ def test_a_head_that_stands_at_a_coupled_limit_gets_along_it():
     assert head.exceeded(np.array(positions)) == ''
 
 
+@pytest.mark.parametrize(
+    ('seed', 'start'), [(135, [-0.69861827, -0.20750341]), (151, [-0.65077618, -1.06910315])]
+)
+def test_joints_outside_wait_for_each_other_where_one_would_lead_further_out(seed, start):
+    """It once stayed where it was: the stop of every plan broke the coupled limit more."""
+    head = Head(seed)
+    head.motion.begin(np.array(start))
+    assert head.motion.limiter.outside.all()
+    positions = [np.array(start), *streams.arrive(head, np.random.default_rng(0), 0.0)]
+    assert head.stuck == ''
+    assert head.exceeded(np.array(positions)) == ''
+
+
+def test_a_head_that_creeps_back_grows_bolder():
+    """After sixteen refusals at its start outside it went on at 0.5 % of the speed for minutes."""
+    head = Head(17618)
+    assert head.exceeded(run_stream(head, 17618)) == ''
+    assert (head.stuck, head.endings) == ('', 1)
+
+
 def test_a_head_that_does_not_arrive_is_found_out(monkeypatch):
     monkeypatch.setattr(streams, 'ENDING', 1.0)
     monkeypatch.setattr(streams, 'LONGEST_WAY', 500)
