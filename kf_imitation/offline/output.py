@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kf_imitation.errors import KfImitationError
+from kf_imitation.errors import BagError, KfImitationError
 
 
 class OutputError(KfImitationError):
@@ -34,6 +34,8 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
         try:
             yield partial
             _replace(partial, path)
+        except BagError as error:  # tells where the bag is now, which nobody will find
+            raise BagError(str(error).replace(str(partial), str(path))) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -4,6 +4,7 @@ import errno
 
 import pytest
 
+from kf_imitation.errors import BagError
 from kf_imitation.offline.output import OutputError, new_file, new_folder
 
 
@@ -51,3 +52,12 @@ def test_a_file_keeps_its_ending_while_it_is_written(tmp_path):
         assert partial.suffix == '.mp4'
         partial.write_text('1')
     assert (tmp_path / 'a.mp4').read_text() == '1'
+
+
+def test_an_error_of_a_bag_inside_names_the_place_that_was_asked_for(tmp_path):
+    """A full disk named a hidden folder that was gone when one read it."""
+    out = tmp_path / 'run'
+    with pytest.raises(BagError) as caught, new_folder(out) as partial:
+        raise BagError(f'bag {partial / "bag"}: stopped: 1 MB free on this disk')
+    assert str(caught.value) == f'bag {out / "bag"}: stopped: 1 MB free on this disk'
+    assert list(tmp_path.iterdir()) == []
