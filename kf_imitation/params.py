@@ -193,7 +193,7 @@ SCHEMA: dict[str, tuple[Parameter, ...]] = {
         ),
         Parameter(
             'detector.travel_quantum',
-            1.0,
+            0.6,
             'accumulated change between two travel keyframes (raw units of the score target)',
             '',
             0.01,

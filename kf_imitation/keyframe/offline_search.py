@@ -200,6 +200,7 @@ def _travels(
 ) -> Iterator[tuple[int, float]]:
     steps = np.array([raw_of_score(s.score or 0.0) * s.dt_s / REFERENCE_S for s in segment.frames])
     steps[segment.heights < max(settings.threshold, STILL_SHARE * settings.prominence)] = 0
+    steps[:1] = np.inf  # a face comes into view
     quanta = np.array([needed(settings, float(height)) for height in segment.heights])
     begin = 0
     while begin < len(steps):

@@ -1,5 +1,6 @@
 """Keyframes evenly spaced along the way the expression travels."""
 
+import math
 from collections.abc import Sequence
 
 from kf_imitation.data_types import FrameScore, Keyframe
@@ -19,7 +20,8 @@ class TravelDetector:
     A frame adds -0.2 ln(1 - score) times its pair's duration in units of 1/30 s, unless its score
     is below STILL_SHARE of the prominence or below the threshold. When the sum since the
     last keyframe reaches the quantum and the spacing allows it, the frame is a keyframe and the
-    sum starts at 0. A frame without a score starts it at 0 too.
+    sum starts at 0. The first frame with a score is a keyframe too, and the first one after frames
+    without: whoever comes into view is imitated at once, and not only when the face has changed.
 
     The mode `combined` adds the end of a movement: a frame whose score is below the prominence is
     a keyframe already when the sum reaches REST_SHARE of the quantum, so that a face at rest is
@@ -29,13 +31,13 @@ class TravelDetector:
     def __init__(self, settings: DetectorSettings) -> None:
         self.settings = settings
         self._spacing = Spacing()
-        self._travelled = 0.0
+        self._travelled = math.inf
         self._last_ns: int | None = None
 
     def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
         """Judge the next frame; see PeakDetector.push. What is ahead does not matter."""
         if score.score is None:
-            self._travelled, self._last_ns = 0.0, None
+            self._travelled, self._last_ns = math.inf, None
             return None
         settings = self.settings
         interval_ns = 0 if self._last_ns is None else score.stamp_ns - self._last_ns

@@ -179,10 +179,10 @@ function lowerAhead(item, settings) {
 function detectTravels(run, settings, stream, tell) {
   const spacing = makeSpacing(run, settings);
   const found = [];
-  let travelled = 0, last = null;
+  let travelled = Infinity, last = null; // a face comes into view
   for (const item of stream) {
     const score = item.score;
-    if (score === null) { travelled = 0; last = null; tell(item, ['none']); continue; }
+    if (score === null) { travelled = Infinity; last = null; tell(item, ['none']); continue; }
     const interval = last === null ? 0 : run.stamp_ns[item.frame] - last;
     last = run.stamp_ns[item.frame];
     if (score >= Math.max(settings.threshold, STILL_SHARE * settings.prominence)) {
@@ -194,7 +194,7 @@ function detectTravels(run, settings, stream, tell) {
     if (travelled < needed) { tell(item, ['travelled', travelled, needed]); continue; }
     const refusal = spacing.refusal(item.frame, interval);
     if (refusal) { tell(item, refusal); continue; }
-    tell(item, ['arrived', travelled, needed]);
+    tell(item, travelled === Infinity ? ['begins'] : ['arrived', travelled, needed]);
     travelled = 0;
     spacing.take(item.frame);
     found.push({ ...item, prominence: 0 });
@@ -245,6 +245,7 @@ function sentence(run, settings, result, frame) {
     lower: () => `The movement still calms down: ${n(b)} is expected at ${at(a)}.`,
     settled: () => 'The movement ends here: nothing lower follows within the commit delay.',
     travelled: () => `On the way: ${a.toFixed(2)} of ${b.toFixed(2)} travelled since the last keyframe.`,
+    begins: () => 'A face comes into view: it is imitated at once.',
     arrived: () => `Far enough: ${a.toFixed(2)} travelled since the last keyframe, needs ${b.toFixed(2)}${b < settings.travel_quantum ? ' where a movement ends' : ''}.`,
   };
   return words[code]();
