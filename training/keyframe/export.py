@@ -129,11 +129,22 @@ class StreamingStep(nn.Module):
         return ['score', 'change', *flow, *(f'next_{name}' for name in self.states)]
 
 
-def load_network(checkpoint: Path) -> KeyframeNet:
-    """Return the averaged network of a training checkpoint, ready to run."""
-    saved = torch.load(checkpoint, map_location='cpu', weights_only=False)
-    net = KeyframeNet(**saved['network'])
-    net.load_state_dict(weights_under(saved['state_dict'], 'mean_net.'))
+def load_network(*checkpoints: Path) -> KeyframeNet:
+    """Return the averaged network of training checkpoints, ready to run.
+
+    Args:
+        checkpoints: of one run or of runs with one start; several are averaged once more.
+    """
+    saved = [torch.load(file, map_location='cpu', weights_only=False) for file in checkpoints]
+    net = KeyframeNet(**saved[0]['network'])
+    weights = [weights_under(s['state_dict'], 'mean_net.') for s in saved]
+    mean = {
+        name: torch.stack([w[name] for w in weights]).mean(dim=0)
+        if own.is_floating_point()
+        else own
+        for name, own in weights[0].items()
+    }
+    net.load_state_dict(mean)
     return net.eval()
 
 
@@ -335,7 +346,9 @@ def manifest_entry(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Export a checkpoint; 2 when a check fails."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--checkpoint', type=Path, required=True)
+    parser.add_argument(
+        '--checkpoint', type=Path, nargs='+', required=True, help='several are averaged'
+    )
     parser.add_argument('--name', default='keyframe_default')
     parser.add_argument('--models', type=Path, default=Path('models'))
     parser.add_argument('--crop', type=int, help='default: what the network was trained on')
@@ -351,7 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help='cache of the training clips (training.data.clip_cache)',
     )
     options = parser.parse_args(arguments)
-    net = load_network(options.checkpoint)
+    net = load_network(*options.checkpoint)
     options.crop = options.crop or net.crop_px
     target = options.models / f'{options.name}.onnx'
     calibration: list[np.ndarray] = []
@@ -359,7 +372,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.precision == 'int8':
             everyone = {file.stem for file in options.calibrate.glob('*.npy')}
-            held = everyone & set(held_out(options.checkpoint))
+            held = everyone & set(held_out(options.checkpoint[0]))
             calibration = calibration_crops(
                 options.calibrate, sorted(everyone - held), options.crop
             )
@@ -368,7 +381,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         difference = export(net, options.crop, target, options.gain, calibration, check)
     except ValueError as error:
-        print(f'{options.checkpoint}: {error}', file=sys.stderr)
+        print(f'{options.checkpoint[0]}: {error}', file=sys.stderr)
         return 2
     measured = yaml.safe_load(options.measured.read_text()) if options.measured else {}
     measured['change_gain'] = options.gain

@@ -60,6 +60,12 @@ def main() -> None:
         help='checkpoints whose averaged weights to start from, all or those whose names begin so '
         '(place_net.,squeeze.); where they overlap the last wins',
     )
+    parser.add_argument(
+        '--keep',
+        type=int,
+        default=0,
+        help='keep a checkpoint of every so many steps, for averages',
+    )
     parser.add_argument('--devices', default='auto', help='processes or GPUs, as in Lightning')
     parser.add_argument('--accelerator', default='auto', help='cpu, gpu, as in Lightning')
     parser.add_argument(
@@ -90,6 +96,16 @@ def main() -> None:
     if devices == 'auto' and not torch.cuda.is_available():
         # torchrun says how many processes it started.
         devices = int(os.environ.get('LOCAL_WORLD_SIZE', 1))
+    callbacks = [
+        ModelCheckpoint(
+            dirpath=arguments.out, save_last=True, save_top_k=0, every_n_train_steps=100
+        )
+    ]
+    if arguments.keep:
+        kept = ModelCheckpoint(
+            dirpath=arguments.out, save_top_k=-1, every_n_train_steps=arguments.keep
+        )
+        callbacks.append(kept)
     trainer = pl.Trainer(
         max_steps=steps,
         accelerator=arguments.accelerator,
@@ -97,11 +113,7 @@ def main() -> None:
         # Terms of weight 0 leave parts of the network without a gradient.
         strategy='auto' if devices == 1 else 'ddp_find_unused_parameters_true',
         gradient_clip_val=config.optimiser['clip'] or None,
-        callbacks=[
-            ModelCheckpoint(
-                dirpath=arguments.out, save_last=True, save_top_k=0, every_n_train_steps=100
-            )
-        ],
+        callbacks=callbacks,
         logger=[
             CSVLogger(arguments.out, name='log'),
             TensorBoardLogger(arguments.out, name='tensorboard'),
