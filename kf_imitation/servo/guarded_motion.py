@@ -11,7 +11,7 @@ from kf_imitation.servo.guards import StallGuard, thermal_share
 from kf_imitation.servo.joint_bus import JointState
 from kf_imitation.servo.safety import SafetyLimiter
 from kf_imitation.servo.timed_trajectory import Waypoint
-from kf_imitation.servo.trajectory import MotionPlanner
+from kf_imitation.servo.trajectory import EVEN, MotionPlanner
 
 Array = NDArray[np.float64]
 Plan = tuple[NDArray[Any], ...]  # what was planned for; a change means a new plan
@@ -126,7 +126,8 @@ class GuardedMotion:
     def _grow_bolder(self) -> None:
         """Plan again with more of the limits once a gentle plan has been good for some time."""
         self._gentle_s += self._period_s
-        if self._caution < 1.0 and self._gentle_s > BOLDER_S and not self.limiter.at_rest:
+        evenly = (np.abs(self.limiter.state.acceleration) < EVEN).all()
+        if self._caution < 1.0 and self._gentle_s > BOLDER_S and evenly:
             self._caution, self._gentle_s = min(1.0, 2.0 * self._caution), 0.0
             self._planned = None
 

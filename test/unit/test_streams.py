@@ -128,6 +128,11 @@ def test_a_head_that_creeps_back_grows_bolder():
     assert (head.stuck, head.endings) == ('', 1)
 
 
+def test_a_gentle_plan_does_not_end_an_acceleration_gently():
+    """A joint at nearly full speed once got faster than its limit between two cycles."""
+    assert streams.check_stream(34810) == ''
+
+
 def test_a_head_that_does_not_arrive_is_found_out(monkeypatch):
     monkeypatch.setattr(streams, 'ENDING', 1.0)
     monkeypatch.setattr(streams, 'LONGEST_WAY', 500)
