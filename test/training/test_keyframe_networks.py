@@ -113,11 +113,14 @@ def test_streaming_gives_what_two_frames_give():
     assert torch.allclose(both.change, streamed.change, atol=1e-5)
 
 
-def test_a_grown_network_starts_with_the_smaller_ones_results():
-    small = KeyframeNet(motion='difference', use_places=False).eval()
+@pytest.mark.parametrize(
+    'seen', [{'motion': 'difference'}, {'motion': 'none', 'gradient': 'coarse'}]
+)
+def test_a_grown_network_starts_with_the_smaller_ones_results(seen):
+    small = KeyframeNet(use_places=False, **seen).eval()
     torch.nn.init.normal_(small.change.weight)
-    large = KeyframeNet().eval()
-    grow(large, small.state_dict())
+    large = KeyframeNet(gradient=seen.get('gradient', 'none')).eval()
+    grow(large, small.state_dict(), small.joined)
     images = normalise(crops(2, 128))
     with torch.no_grad():
         a, b = small(images[:1], images[1:]), large(images[:1], images[1:])

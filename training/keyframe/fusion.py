@@ -4,6 +4,8 @@ FastFlowNet sees the crop of S px, ResNet-50 its half-size copy: the features of
 four stages then have the same height and width as FastFlowNet's levels 8, 16, 32 and 64.
 """
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -122,8 +124,7 @@ MOTIONS = ('flow', 'difference', 'none')
 class KeyframeNet(nn.Module):
     """Expression change between two crops of the same face region.
 
-    The inputs of every layer are ordered so that a smaller network's come first: the weights of
-    a network without flow or places are a valid start for one with them (see `grow`).
+    The weights of a network that sees less are a valid start for one that sees more (`grow`).
 
     Args:
         motion: 'flow' is FastFlowNet; 'difference' only its pyramid, whose features are
@@ -136,6 +137,9 @@ class KeyframeNet(nn.Module):
         parts: read eyes and mouth from patches of their own (parts.py). Crops are then twice as
             large, and all else sees them at half size.
         dropout: before the last layer.
+
+    Attributes:
+        joined: of every layer that joins different things, how many inputs are what, in order.
     """
 
     def __init__(
@@ -197,20 +201,30 @@ class KeyframeNet(nn.Module):
             nn.init.zeros_(self.hidden_parts.weight)
             self.trust_parts = nn.Parameter(0.5 * (self.parts.spread.sum(dim=0) > 0).float())
         fuse, before = [], 0
+        self.joined: dict[str, dict[str, int]] = {}
         for level, width in enumerate(FUSED_CHANNELS):
-            inputs = before
-            if motion != 'none':
-                inputs += 2 * PYRAMID_CHANNELS[level]
-            inputs += GRADIENT_CHANNELS[gradient][level]
-            if motion == 'flow' and level >= self.flow_net.finest_level:
-                inputs += FEATURE_CHANNELS + 2
-            if use_places and level > 0:
-                inputs += PLACE_CHANNELS[level - 1] * (1 + self.compares_places)
+            flows = motion == 'flow' and level >= self.flow_net.finest_level
+            places = PLACE_CHANNELS[level - 1] if use_places and level > 0 else 0
+            joined = {
+                'finer': before,
+                'pyramid': 2 * PYRAMID_CHANNELS[level] * (motion != 'none'),
+                'gradient': GRADIENT_CHANNELS[gradient][level],
+                'flow': (FEATURE_CHANNELS + 2) * flows,
+                'places': places,
+                'place steps': places * self.compares_places,
+            }
+            self.joined[f'fuse.{level}.0.weight'] = joined
+            inputs = sum(joined.values())
             fuse.append(_fuse_block(inputs, width, level > 0) if inputs else nn.Identity())
             before = width if inputs else 0
         self.fuse = nn.ModuleList(fuse)
-        inputs = FUSED_CHANNELS[-1] * 4 + GRADIENT_POOLED[gradient] + 2 * CHANGE_SIZE * use_places
-        self.hidden = nn.Linear(inputs, HIDDEN)
+        joined = {
+            'fused': FUSED_CHANNELS[-1] * 4,
+            'gradient': GRADIENT_POOLED[gradient],
+            'guesses': 2 * CHANGE_SIZE * use_places,
+        }
+        self.joined['hidden.weight'] = joined
+        self.hidden = nn.Linear(sum(joined.values()), HIDDEN)
         self.drop = nn.Dropout(dropout)
         self.change = nn.Linear(HIDDEN, CHANGE_SIZE)
         self.score = nn.Linear(HIDDEN + 1, 1)
@@ -407,17 +421,23 @@ def weights_under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
 
 
-def grow(net: nn.Module, weights: dict[str, Tensor]) -> None:
+def grow(
+    net: nn.Module,
+    weights: dict[str, Tensor],
+    joined: Mapping[str, Mapping[str, int]] | None = None,
+) -> None:
     """Start a network from the weights of a smaller one.
 
     Inputs that the smaller one lacks get zero weights, so the grown network begins with the
-    smaller one's results; layers it lacks stay as they are. Of a network that is no smaller, the
-    inputs are taken as far as they go.
+    smaller one's results; layers it lacks stay as they are. Of a network that is no smaller, what
+    both see is taken.
 
     Args:
         net: to be changed.
         weights: of the smaller network.
+        joined: its KeyframeNet.joined; None: its inputs come first in every layer.
     """
+    layers = getattr(net, 'joined', {})
     with torch.no_grad():
         for name, own in net.state_dict().items():
             given = weights.get(name)
@@ -425,10 +445,24 @@ def grow(net: nn.Module, weights: dict[str, Tensor]) -> None:
                 continue
             if own.shape == given.shape:
                 own.copy_(given)
+                continue
+            own.zero_()
+            if joined and name in layers and name in joined:
+                there = _ranges(joined[name])
+                for kind, place in _ranges(layers[name]).items():
+                    part = given[:, there.get(kind, slice(0))]
+                    shared = min(place.stop - place.start, part.shape[1])
+                    own[:, place.start : place.start + shared] = part[:, :shared]
             else:
                 shared = min(own.shape[1], given.shape[1])
-                own.zero_()
                 own[:, :shared] = given[:, :shared]
+
+
+def _ranges(joined: Mapping[str, int]) -> dict[str, slice]:
+    """Return where the inputs of each kind lie."""
+    ends = list(itertools.accumulate(joined.values()))
+    pairs = zip(joined, [0, *ends[:-1]], ends, strict=True)
+    return {kind: slice(start, end) for kind, start, end in pairs}
 
 
 class PyramidOnly(nn.Module):

@@ -32,7 +32,12 @@ PARTS = 'parts'
 STAGES: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ('lite', 'keyframe_lite', 0.1, (PARTS,)),
     ('resnet50_only', 'keyframe_resnet50', 0.2, (PARTS,)),
-    ('default', 'keyframe_default', 0.2, ('keyframe_resnet50:place_net.,squeeze.', PARTS)),
+    (
+        'default',
+        'keyframe_default',
+        0.2,
+        ('keyframe_resnet50:place_net.,squeeze.', 'keyframe_lite'),
+    ),
 )
 # What is trained on top of the networks of eyes and mouth soon knows the people of the clips by
 # heart: it gets less.

@@ -21,7 +21,7 @@ from kf_imitation.errors import KfImitationError
 from training.data import clip_cache
 from training.data.windows import SampleStream
 from training.keyframe.config import TrainConfig
-from training.keyframe.fusion import grow, weights_under
+from training.keyframe.fusion import KeyframeNet, grow, weights_under
 from training.keyframe.options import add_data_options, animated_photographs, labelled_clips
 from training.keyframe.task import KeyframeTraining
 
@@ -138,10 +138,12 @@ def main() -> None:
     task.validation = validation
     for start in arguments.start:
         file, _, names = start.partition(':')
-        weights = torch.load(file, map_location='cpu', weights_only=False)['state_dict']
+        saved = torch.load(file, map_location='cpu', weights_only=False)
+        weights = saved['state_dict']
+        joined = KeyframeNet(**saved['network']).joined if 'network' in saved else None
         begins = tuple(names.split(','))
         own = weights_under(weights, 'mean_net.')
-        grow(task.net, {k: v for k, v in own.items() if k.startswith(begins)})
+        grow(task.net, {k: v for k, v in own.items() if k.startswith(begins)}, joined)
         grow(task.point_head, weights_under(weights, 'point_head.'))
         task.mean_net.load_state_dict(task.net.state_dict())
     source = arguments.shards or f'{len(train)} clips'
