@@ -1,17 +1,20 @@
-"""The pictures of docs/inspect.md: `python -m benchmark.pictures --out docs/images`.
+"""All pictures of docs and README: `python -m benchmark.pictures --out docs/images`.
 
 The faces are drawn, the person is the rendered one of the demo clip. The model of the head needs
-yourdfpy (pip install '.[test]').
+yourdfpy (pip install '.[test]'), the picture of the report playwright and a Chromium. After new
+weights all of them are out of date; `--drawn` makes those that no network has a part in.
 """
 
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.run_pictures import run_pictures
 from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CHANNELS, Expression, Image
@@ -41,8 +44,8 @@ FACES: dict[str, dict[str, float]] = {
 _BACKGROUND = (40, 34, 30)
 # Light from the upper left in front, in picture axes (x right, y down, z away).
 _LIGHT = np.array([-0.3, -0.6, -0.75]) / np.linalg.norm([0.3, 0.6, 0.75])
-# Frames drawn after a keyframe, so that the picture shows its reasons.
-_AFTER = 8
+# Frames after a keyframe, so that the picture shows its reasons; fewer than keyframes are apart.
+_AFTER = 4
 
 Pose = NDArray[np.float64]
 
@@ -52,6 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, default=Path('docs/images'))
     parser.add_argument('--robot', default='sim_face')
+    parser.add_argument('--drawn', action='store_true', help='only those without a network')
     args = parser.parse_args()
     robot = load_robot(args.robot)
     mapping = JointMapping(robot)
@@ -59,7 +63,6 @@ def main() -> None:
     poses = {name: mapping.goals(expression(values)) for name, values in FACES.items()}
     pictures = {
         'avatar.png': sheet({name: avatar.draw(pose) for name, pose in poses.items()}),
-        'annotated.jpg': annotated(),
         'head.png': sheet(
             {
                 name: drawn_model(description(robot), dict(zip(robot.names, pose, strict=True)))
@@ -67,8 +70,12 @@ def main() -> None:
             }
         ),
     }
+    if not args.drawn:
+        pictures['annotated.jpg'] = annotated()
+        with TemporaryDirectory() as folder:
+            pictures |= run_pictures(Path(folder))
     for name, picture in pictures.items():
-        cv2.imwrite(str(args.out / name), picture)
+        cv2.imwrite(str(args.out / name), picture, [cv2.IMWRITE_PNG_COMPRESSION, 9])
         print(args.out / name)
 
 
@@ -89,9 +96,10 @@ def sheet(pictures: Mapping[str, Image]) -> Image:
 
 
 def annotated() -> Image:
-    """Return keyframe/annotated a moment after a keyframe of the demo clip."""
+    """Return keyframe/annotated a moment after the keyframe of the demo clip that scores most."""
     pipeline = build_face_pipeline(merged_parameters()['keyframe'], Ledger())
-    overlay, since = LiveOverlay(), None
+    overlay, best, picture = LiveOverlay(), 0.0, None
+    drawn_at = -1  # index of the frame that is to be drawn
     source = open_source(str(share_path(DEMO_CLIP)), SourceSettings())
     while (frame := source.read()) is not None:
         step = pipeline.push(frame)
@@ -100,10 +108,14 @@ def annotated() -> Image:
             explanation = pipeline.explain(chosen)
             values = keyframe_values(chosen.keyframe, 0.0, chosen.change, explanation)
             overlay.tell(chosen.keyframe.stamp_ns, words(values, explanation))
-            since = frame.index
-        if since is not None and frame.index >= max(since + _AFTER, 100):
-            return overlay.draw(frame, step.region, step.state)
-    raise RuntimeError('the demo clip has no keyframe')
+            drawn_at = -1
+            if chosen.keyframe.score > best:
+                best, drawn_at = chosen.keyframe.score, frame.index + _AFTER
+        if frame.index == drawn_at:
+            picture = overlay.draw(frame, step.region, step.state)
+    if picture is None:
+        raise RuntimeError('the demo clip has no keyframe')
+    return picture
 
 
 def drawn_model(urdf: str, angles: Mapping[str, float], size_px: int = 240) -> Image:
