@@ -1,10 +1,18 @@
 """What tests of several folders share."""
 
+import logging
 import os
 import signal
 import subprocess
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _heard_loggers():
+    """With ROS, launch_testing comes into pytest, and launch makes loggers that caplog misses."""
+    for name in ('kf_imitation', 'kf_imitation.servo'):
+        logging.getLogger(name).propagate = True
 
 
 @pytest.fixture
