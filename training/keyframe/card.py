@@ -37,7 +37,7 @@ MOUTH_SHARE = 0.5
 USE = """
 Score of how much the expression changes from one frame to the next, and the signed change
 of 51 blendshapes and the head angles behind it, for choosing keyframes. Crops of one face
-region (BGR), streaming, one step per frame; names and shapes are in
+region, streaming, one step per frame; names and shapes are in
 manifest.yaml, the definitions in docs/keyframes.md. Not for recognising people, and not
 for judging what anybody feels: a change of expression is no emotion.
 """
@@ -46,7 +46,8 @@ WHAT = {
     'motion and ResNet-50 for the places, fused.',
     'keyframe_lite': 'For one processor: eyes and mouth read from patches of their own, and the '
     'motion of the rest from gradients.',
-    'keyframe_resnet50': "ResNet-50 without flow: the paper's baseline, for comparison only.",
+    'keyframe_resnet50': "ResNet-50 without flow, the paper's baseline, given the same eyes and mouth as the "
+    'others: it compares appearances and measures no motion. For comparison only.',
 }
 LIMITS = """
 The labels it learned from and is measured against are those of another model (MediaPipe
