@@ -199,9 +199,11 @@ def _travels(
     segment: _Segment, settings: DetectorSettings, keyframes: list[Keyframe]
 ) -> Iterator[tuple[int, float]]:
     steps = np.array([raw_of_score(s.score or 0.0) * s.dt_s / REFERENCE_S for s in segment.frames])
-    steps[segment.heights < max(settings.threshold, STILL_SHARE * settings.prominence)] = 0
-    steps[:1] = np.inf  # a face comes into view
+    still = segment.heights < max(settings.threshold, STILL_SHARE * settings.prominence)
+    steps[still] = 0
     quanta = np.array([needed(settings, float(height)) for height in segment.heights])
+    if not still.all():
+        steps[np.argmin(still)] = np.inf  # the face that came into view moves
     begin = 0
     while begin < len(steps):
         passed = np.flatnonzero(np.cumsum(steps[begin:]) >= quanta[begin:]) + begin

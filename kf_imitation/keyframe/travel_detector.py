@@ -20,8 +20,9 @@ class TravelDetector:
     A frame adds -0.2 ln(1 - score) times its pair's duration in units of 1/30 s, unless its score
     is below STILL_SHARE of the prominence or below the threshold. When the sum since the
     last keyframe reaches the quantum and the spacing allows it, the frame is a keyframe and the
-    sum starts at 0. The first frame with a score is a keyframe too, and the first one after frames
-    without: whoever comes into view is imitated at once, and not only when the face has changed.
+    sum starts at 0. The first frame that moves is a keyframe too, at the beginning and after
+    frames without a score: whoever comes into view is imitated as soon as the face moves, and not
+    only after a quantum. A picture of a face never moves.
 
     The mode `combined` adds the end of a movement: a frame whose score is below the prominence is
     a keyframe already when the sum reaches REST_SHARE of the quantum, so that a face at rest is
@@ -31,19 +32,22 @@ class TravelDetector:
     def __init__(self, settings: DetectorSettings) -> None:
         self.settings = settings
         self._spacing = Spacing()
-        self._travelled = math.inf
+        self._travelled = 0.0
+        self._unseen = True  # this face has not been shown yet
         self._last_ns: int | None = None
 
     def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
         """Judge the next frame; see PeakDetector.push. What is ahead does not matter."""
         if score.score is None:
-            self._travelled, self._last_ns = math.inf, None
+            self._travelled, self._unseen, self._last_ns = 0.0, True, None
             return None
         settings = self.settings
         interval_ns = 0 if self._last_ns is None else score.stamp_ns - self._last_ns
         self._last_ns = score.stamp_ns
         if score.score >= max(settings.threshold, STILL_SHARE * settings.prominence):
             self._travelled += raw_of_score(score.score) * score.dt_s / REFERENCE_S
+            if self._unseen:
+                self._travelled, self._unseen = math.inf, False
         if self._travelled < needed(settings, score.score) or not self._spacing.allows(
             score.stamp_ns, interval_ns, settings.spacing_s
         ):

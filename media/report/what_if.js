@@ -179,16 +179,18 @@ function lowerAhead(item, settings) {
 function detectTravels(run, settings, stream, tell) {
   const spacing = makeSpacing(run, settings);
   const found = [];
-  let travelled = Infinity, last = null; // a face comes into view
+  let travelled = 0, unseen = true, last = null; // unseen: the face in view has not moved yet
   for (const item of stream) {
     const score = item.score;
-    if (score === null) { travelled = Infinity; last = null; tell(item, ['none']); continue; }
+    if (score === null) { travelled = 0; unseen = true; last = null; tell(item, ['none']); continue; }
     const interval = last === null ? 0 : run.stamp_ns[item.frame] - last;
     last = run.stamp_ns[item.frame];
     if (score >= Math.max(settings.threshold, STILL_SHARE * settings.prominence)) {
       const raw = -SOFTNESS * Math.log1p(-Math.min(score, 1 - 1e-6));
       travelled += raw * run.dt_ns[item.frame] * 1e-9 * 30;
+      if (unseen) { travelled = Infinity; unseen = false; }
     }
+    if (unseen) { tell(item, ['still']); continue; }
     const ends = settings.mode === 'combined' && score < settings.prominence;
     const needed = settings.travel_quantum * (ends ? REST_SHARE : 1);
     if (travelled < needed) { tell(item, ['travelled', travelled, needed]); continue; }
@@ -245,7 +247,8 @@ function sentence(run, settings, result, frame) {
     lower: () => `The movement still calms down: ${n(b)} is expected at ${at(a)}.`,
     settled: () => 'The movement ends here: nothing lower follows within the commit delay.',
     travelled: () => `On the way: ${a.toFixed(2)} of ${b.toFixed(2)} travelled since the last keyframe.`,
-    begins: () => 'A face comes into view: it is imitated at once.',
+    still: () => 'The face that came into view has not moved yet.',
+    begins: () => 'A face came into view and moves: it is imitated at once.',
     arrived: () => `Far enough: ${a.toFixed(2)} travelled since the last keyframe, needs ${b.toFixed(2)}${b < settings.travel_quantum ? ' where a movement ends' : ''}.`,
   };
   return words[code]();
