@@ -46,7 +46,8 @@ WHAT = {
     'motion and ResNet-50 for the places, fused.',
     'keyframe_lite': 'For one processor: eyes and mouth read from patches of their own, and the '
     'motion of the rest from gradients.',
-    'keyframe_resnet50': "ResNet-50 without flow, the paper's baseline, given the same eyes and mouth as the "
+    'keyframe_resnet50': "ResNet-50 without flow, the paper's baseline, given the same eyes and "
+    'mouth as the '
     'others: it compares appearances and measures no motion. For comparison only.',
 }
 LIMITS = """
