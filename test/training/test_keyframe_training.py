@@ -152,20 +152,22 @@ def test_samples_repeat_with_the_seed_and_hold_what_is_promised():
 @pytest.mark.parametrize('name', ['default', 'lite'])
 def test_training_on_one_batch_lowers_the_loss(name):
     config = small_config(name, stills=0, augment=OFF.__dict__)
+    # Without chance the loss of one batch must fall.
+    config.network['dropout'] = config.parts_dropout = 0.0
     torch.manual_seed(0)
     stream = SampleStream([fake_clip(0), fake_clip(1)], None, config.samples(), 0)
     batch = stream.batch(np.random.default_rng(0))
-    task = KeyframeTraining(config, steps=8)
-    optimiser = torch.optim.AdamW(task.net.parameters(), lr=1e-3)
+    task = KeyframeTraining(config, steps=16)
+    optimiser = torch.optim.AdamW(task.net.parameters(), lr=2e-4)
     totals = []
-    for _ in range(8):
+    for _ in range(16):
         terms = task.losses(batch)
         total = sum(config.loss[k] * v for k, v in terms.items())
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
         totals.append(float(total.detach()))
-    assert totals[-1] < 0.8 * totals[0]
+    assert totals[-1] < 0.8 * totals[0], str(totals)
 
 
 @pytest.mark.timeout(600)
