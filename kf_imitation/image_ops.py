@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, Image
 
@@ -35,6 +36,11 @@ def crop(bgr: Image, region: FaceRegion, size_px: int) -> Image:
     return cv2.warpAffine(  # type: ignore[no-any-return]
         source, matrix, (size_px, size_px), flags=flags, borderMode=cv2.BORDER_REPLICATE
     )
+
+
+def channel_mean(bgr: Image) -> NDArray[np.uint8]:
+    """Return the (H, W) uint8 mean of the channels of a (H, W, 3) uint8 image."""
+    return np.asarray(cv2.transform(bgr, np.full((1, 3), 1 / 3)), np.uint8)
 
 
 def _shrink_around(

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from kf_imitation.data_types import Image
+from kf_imitation.image_ops import channel_mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -60,8 +61,7 @@ def pictures(crop: Image, shapes: Mapping[str, tuple[Any, ...]]) -> dict[str, Ar
     """
     found = {'crop': crop[np.newaxis]}
     if shapes['crop'][3] == 1:
-        mean = cv2.transform(crop, np.full((1, 3), 1 / 3))
-        found['crop'] = np.asarray(mean, np.uint8).reshape(1, *crop.shape[:2], 1)
+        found['crop'] = channel_mean(crop)[np.newaxis, ..., np.newaxis]
     if 'colour' in shapes:
         _, height, width, _ = shapes['colour']
         small = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)

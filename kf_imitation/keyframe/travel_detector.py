@@ -22,7 +22,7 @@ class TravelDetector:
     last keyframe reaches the quantum and the spacing allows it, the frame is a keyframe and the
     sum starts at 0. The first frame that moves is a keyframe too, at the beginning and after
     frames without a score: whoever comes into view is imitated as soon as the face moves, and not
-    only after a quantum. A picture of a face never moves.
+    only after a quantum. The noise of a dim picture can count as that (docs/keyframes.md).
 
     The mode `combined` adds the end of a movement: a frame whose score is below the prominence is
     a keyframe already when the sum reaches REST_SHARE of the quantum, so that a face at rest is

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kf_imitation import wflw
 from kf_imitation.data_types import FaceRegion, Image
-from kf_imitation.image_ops import crop
+from kf_imitation.image_ops import channel_mean, crop
 
 CROP_PX = 256  # edge of the face region whose pixels the patches are made of
 EYE_READINGS = (
@@ -112,8 +112,7 @@ class PartModel:
         Returns:
             Logit of each blendshape by its ARKit name.
         """
-        colour = crop(bgr, region, CROP_PX)
-        grey = np.asarray(cv2.transform(colour, np.full((1, 3), 1 / 3)), np.uint8)
+        grey = channel_mean(crop(bgr, region, CROP_PX))
         corner = np.array([region.x, region.y])
         places = (points + 0.5 - corner) * (CROP_PX / region.size) - 0.5
         right = places[[wflw.RIGHT_EYE_OUTER, wflw.RIGHT_EYE_INNER]].mean(axis=0)

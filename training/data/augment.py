@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from kf_imitation.image_ops import channel_mean
+
 
 @dataclass(frozen=True)
 class AugmentSettings:
@@ -145,7 +147,7 @@ class Appearance:
             rows, columns, colour = self._patch
             crop[rows, columns] = colour
         if self._mean:
-            crop = cv2.transform(crop, np.full((1, 3), 1 / 3))
+            crop = channel_mean(crop)
         if self._blur > 0.2:
             crop = cv2.GaussianBlur(crop, (0, 0), self._blur)
         if self._grey and not self._mean:

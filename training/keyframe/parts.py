@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kf_imitation.landmarks.parts import EYE_READINGS
 from training.data.labels import CHANGE_SIZE
 
 # Of the crop whose places are found; the patches are cut from the crop as it comes.
@@ -24,11 +25,6 @@ MEAN_PLACES = ((0.335, 0.395), (0.665, 0.395), (0.5, 0.69))
 
 # Values from which a part's readings are made.
 LOOKS = 96
-
-EYE_READINGS = (
-    'eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut',
-    'browDown', 'browOuterUp', 'browInnerUp',
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
