@@ -13,6 +13,11 @@ import numpy as np
 import pytest
 import yaml
 
+from kf_imitation.graph import RunOptions, build_graph
+from kf_imitation.servo.simulated_bus import simulated_servos
+from kf_imitation.servo.simulated_line import SimulatedLine
+from kf_imitation.servo.simulated_port import SimulatedPort
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name('small_program.py')
 # Below the ports that Linux hands out, and another one for every test run on this machine.
@@ -67,6 +72,25 @@ def start_node(start, tmp_path):
         parameters = {**spec.parameters, **changes}
         file.write_text(yaml.safe_dump({'/**': {'ros__parameters': parameters}}), encoding='utf-8')
         return start(spec.executable, '--ros-args', '--params-file', str(file))
+
+    return begin
+
+
+@pytest.fixture
+def port(request):
+    """The simulated head ROBOT of the test's module on a pseudo-terminal of this process, so that
+    faults can be made."""
+    with SimulatedPort(SimulatedLine(simulated_servos(request.module.ROBOT))) as port:
+        yield port
+
+
+@pytest.fixture
+def servo_node(start_node):
+    """Start a servo node with changed parameters."""
+
+    def begin(**changes):
+        spec = build_graph(RunOptions(source='test-pattern')).node('servo')
+        return start_node(spec, **changes)
 
     return begin
 

@@ -8,28 +8,17 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from kf_imitation.errors import PortError
-from kf_imitation.graph import RunOptions, build_graph
 from kf_imitation.robot_config import load_robot
 from kf_imitation.servo.dynamixel_bus import DynamixelBus
-from kf_imitation.servo.simulated_bus import simulated_servos
 from kf_imitation.servo.simulated_faults import apply_fault
-from kf_imitation.servo.simulated_line import SimulatedLine
-from kf_imitation.servo.simulated_port import SimulatedPort
 
 ROBOT = load_robot('xl330_face')
 
 
 @pytest.fixture
-def port():
-    with SimulatedPort(SimulatedLine(simulated_servos(ROBOT))) as port:
-        yield port
-
-
-@pytest.fixture
-def change(start_node, listener, port):
+def change(servo_node, listener, port):
     """Start a node on the port; returns what asks for a transition and tells whether it went."""
-    spec = build_graph(RunOptions(source='test-pattern')).node('servo')
-    start_node(spec, robot='xl330_face', port=port.device, autostart=False, exit='limp')
+    servo_node(robot='xl330_face', port=port.device, autostart=False, exit='limp')
 
     def ask(name):
         transition = Transition(id=getattr(Transition, f'TRANSITION_{name}'))

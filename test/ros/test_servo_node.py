@@ -14,30 +14,10 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from kf_imitation.graph import RunOptions, build_graph
 from kf_imitation.robot_config import load_robot
-from kf_imitation.servo.simulated_bus import simulated_servos
 from kf_imitation.servo.simulated_faults import apply_fault
-from kf_imitation.servo.simulated_line import SimulatedLine
-from kf_imitation.servo.simulated_port import SimulatedPort
 
 ROBOT = load_robot('sim_face')
-
-
-@pytest.fixture
-def port():
-    """A simulated head on a pseudo-terminal of this process, so that faults can be made."""
-    with SimulatedPort(SimulatedLine(simulated_servos(ROBOT))) as port:
-        yield port
-
-
-@pytest.fixture
-def servo_node(start_node):
-    def start(**changes):
-        spec = build_graph(RunOptions(source='test-pattern')).node('servo')
-        return start_node(spec, **changes)
-
-    return start
 
 
 def torques(port):
