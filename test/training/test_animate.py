@@ -9,6 +9,7 @@ from fake_faces import fake_points
 from scipy.spatial.transform import Rotation
 
 from training.data import animate, clip_cache, face_mesh, face_warp
+from training.data.mouth_paint import MouthLook
 
 S = face_warp.CANVAS_PX
 
@@ -22,7 +23,11 @@ def picture():
 def face():
     flat = fake_points()
     bulge = 0.004 * ((flat - 96) ** 2).sum(axis=1)
-    return face_warp.Face(picture(), np.column_stack([flat, bulge]), np.eye(3))
+    return face_warp.Face(picture(), np.column_stack([flat, bulge]), np.eye(3), np.zeros(52))
+
+
+def look(teeth=(5.0, 5.0, 30.0), upper=-0.5, lower=-0.5):
+    return MouthLook(np.array([5.0, 5.0, 30.0]), np.array(teeth), upper, lower, 0.07, 0.0)
 
 
 def test_mirror_order_knows_the_pairs():
@@ -57,7 +62,7 @@ def test_motion_of_the_lips_goes_to_the_lips_of_a_larger_face():
     open_lips = points.copy()
     open_lips[14, 1] += 6
     motion = animate.take_motion(np.stack([points, open_lips]), np.tile(np.eye(3), (2, 1, 1)))
-    wide = face_warp.Face(picture(), (points - 96) * 1.2 + 96, np.eye(3))
+    wide = face_warp.Face(picture(), (points - 96) * 1.2 + 96, np.eye(3), np.zeros(52))
     moved = animate.move_points(wide, motion, skin=1.0, head=0.0)
     step = moved[1] - moved[0]
     assert step[14, 1] == pytest.approx(6 * 1.2)
@@ -67,7 +72,7 @@ def test_motion_of_the_lips_goes_to_the_lips_of_a_larger_face():
 def test_a_face_drawn_where_it_was_is_the_photograph_and_opened_lips_show_the_mouth():
     own = face()
     mesh = face_warp.Mesh(own)
-    mouth = np.array([5.0, 5.0, 30.0])
+    mouth = look()
     still = mesh.draw(own.points, mouth)
     # Slivers of triangles may miss a pixel.
     assert np.percentile(np.abs(still.astype(int) - own.image), 99.5) <= 2
@@ -77,6 +82,42 @@ def test_a_face_drawn_where_it_was_is_the_photograph_and_opened_lips_show_the_mo
     rows, columns = np.nonzero(changed)
     assert columns.min() > 60 and columns.max() < 132 and rows.min() > 110
     assert (mesh.draw(moved, mouth)[131, 96] < 60).all()
+
+
+def test_teeth_stay_with_skull_and_jaw():
+    own = face()
+    moved = own.points.copy()
+    inner = np.array(face_mesh.INNER_LIPS)
+    below = inner[moved[inner, 1] > 128]
+    moved[below, 1] += 14
+    moved[152, 1] += 14  # the jaw
+    teeth = np.array([200.0, 200.0, 200.0])
+    bright = face_warp.Mesh(own).draw(moved, look(teeth=teeth, upper=0.06, lower=0.06))
+    # Beside the gap between the front teeth.
+    lit = bright[120:160, 98].min(axis=1) > 150
+    edges = np.flatnonzero(np.diff(lit.astype(int)))
+    assert len(edges) >= 3  # teeth, dark, teeth
+    # The same lips without a motion of the jaw have lower teeth further up.
+    moved[152] = own.points[152]
+    held = face_warp.Mesh(own).draw(moved, look(teeth=teeth, upper=-0.2, lower=0.06))
+    assert (held[120:160, 98].min(axis=1) > 150).sum() > lit.sum() / 2
+
+
+def test_a_borrowed_shape_keeps_size_place_and_turn():
+    own = face()
+    turn = Rotation.from_rotvec([0.1, 0.3, 0.2]).as_matrix()
+    narrow = own.points.copy()
+    narrow[:, 1] = 96 + (narrow[:, 1] - 96) * 0.8
+    rigid = own.points[face_mesh.RIGID].mean(axis=0)
+    other = face_warp.Face(picture(), 1.5 * narrow @ turn.T + 20, turn, np.zeros(52))
+    shaped = animate.borrow_shape(own, other, 1.0)
+    np.testing.assert_allclose(shaped.points[face_mesh.RIGID].mean(axis=0), rigid, atol=1e-6)
+    assert face_mesh.eye_distance(shaped.points) == pytest.approx(
+        face_mesh.eye_distance(own.points)
+    )
+    heights = [np.ptp(p[face_mesh.OUTLINE, 1]) for p in (shaped.points, own.points)]
+    assert heights[0] / heights[1] == pytest.approx(0.8, abs=0.02)
+    np.testing.assert_allclose(animate.borrow_shape(own, other, 0.0).points, own.points)
 
 
 def test_shards_open_as_clips_of_separate_pieces(tmp_path):

@@ -16,7 +16,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -24,9 +24,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from training.data.face_mesh import RIGID
-from training.data.face_warp import CANVAS_PX, Face, Mesh, eye_distance
+from training.data.face_mesh import RIGID, eye_distance
+from training.data.face_warp import CANVAS_PX, Face, Mesh
 from training.data.labels import Labels, load_labels
+from training.data.mouth_paint import draw_look
 from training.label_video import Teacher, TeacherError, check_teacher
 
 FRAMES = 12
@@ -35,6 +36,9 @@ FPS = 25.0
 PAUSE_MS = 10_000 + round(1000 * FRAMES / FPS)
 # Around a face before the teacher sees it.
 AIR_PX = 32
+# Faces of the most similar expression that one borrows its shape from.
+ALIKE = 100
+MOST_BORROWED = 0.9
 # Camera axes of head poses (x right, y up, z to the viewer) against image axes.
 FLIP = np.diag([1.0, -1.0, -1.0])
 
@@ -67,8 +71,9 @@ def load_faces(file: Path, smallest_px: int = 90) -> list[Face]:
         names = [str(n) for n in data['name']]
         points = data['landmarks_q'].astype(np.float32) / 16
         poses = data['head_pose'][:, :3, :3]
+        shapes = data['blendshapes']
     poses = poses / np.linalg.norm(poses, axis=1, keepdims=True)
-    for name, place, pose in zip(names, points, poses, strict=True):
+    for name, place, pose, shape in zip(names, points, poses, shapes, strict=True):
         image = cv2.imread(str(file.with_suffix('') / name))
         size = image.shape[0]
         inside = (place[:, :2] > 1).all() and (place[:, :2] < size - 2).all()
@@ -79,7 +84,7 @@ def load_faces(file: Path, smallest_px: int = 90) -> list[Face]:
         canvas = cv2.resize(image, (CANVAS_PX, CANVAS_PX), interpolation=way)
         moved = place * scale
         moved[:, :2] += 0.5 * scale - 0.5
-        faces.append(Face(canvas, moved, FLIP @ pose @ FLIP))
+        faces.append(Face(canvas, moved, FLIP @ pose @ FLIP, shape))
     return faces
 
 
@@ -157,17 +162,40 @@ def move_points(face: Face, motion: Motion, skin: float, head: float) -> np.ndar
     return np.stack(moved)
 
 
+def borrow_shape(face: Face, other: Face, share: float) -> Face:
+    """Give a face some of the shape of another, so that few photographs show many people.
+
+    Args:
+        face: keeps its picture, size, place and turn.
+        other: of about the same expression, which belongs to its shape.
+        share: of the other's shape, 0..1.
+
+    Returns:
+        The face with the points it shall have; its picture is as before.
+    """
+    own, wanted = (
+        (f.points - f.points[RIGID].mean(axis=0)) @ f.rotation / eye_distance(f.points)
+        for f in (face, other)
+    )
+    change = share * eye_distance(face.points) * (wanted - own) @ face.rotation.T
+    return replace(face, points=face.points + change)
+
+
 def sequences(
     faces: list[Face], clips: list[tuple[np.ndarray, Labels]], seed: int
 ) -> Iterator[np.ndarray]:
     """Yield (T, S, S, 3) uint8 animated faces without end; a seed repeats them."""
     rng = np.random.default_rng(seed)
+    shapes = np.stack([face.blendshapes for face in faces])
     while True:
-        face = faces[int(rng.integers(len(faces)))]
+        chosen = int(rng.integers(len(faces)))
+        face = faces[chosen]
+        alike = np.argsort(np.linalg.norm(shapes - shapes[chosen], axis=1))[1 : 1 + ALIKE]
+        shaped = borrow_shape(face, faces[int(rng.choice(alike))], rng.uniform(0, MOST_BORROWED))
         motion = draw_motion(rng, clips, FRAMES)
-        moved = move_points(face, motion, rng.uniform(0.7, 1.4), rng.uniform(0, 1))
+        moved = move_points(shaped, motion, rng.uniform(0.7, 1.4), rng.uniform(0, 1))
         mesh = Mesh(face)
-        mouth = rng.uniform(10, 60) * np.array([0.7, 0.7, 1.0]) * rng.uniform(0.6, 1.4, 3)
+        mouth = draw_look(rng, face.image, face.points)
         yield np.stack([mesh.draw(points, mouth) for points in moved])
 
 

@@ -38,6 +38,11 @@ MOTION_POINTS = np.array(
 )
 
 
+def eye_distance(points: np.ndarray) -> float:
+    """Return the distance of the outer eye corners of (478, 3) points [px]."""
+    return float(np.linalg.norm(points[OUTER_EYE_CORNERS[0]] - points[OUTER_EYE_CORNERS[1]]))
+
+
 def mirror_order(points_px: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Return the (C,) order of the chosen points that exchanges left and right.
 

@@ -7,14 +7,13 @@ import numpy as np
 from scipy.spatial import Delaunay
 
 from training.data.face_mesh import (
-    INNER_LIPS,
     LEFT_IRIS,
     LEFT_LIDS,
-    OUTER_EYE_CORNERS,
     OUTLINE,
     RIGHT_IRIS,
     RIGHT_LIDS,
 )
+from training.data.mouth_paint import MouthLook, paint_mouth
 from training.synthetic.rasteriser import interpolate_corners, rasterise
 
 CANVAS_PX = 192
@@ -29,16 +28,13 @@ class Face:
         image: (S, S, 3) uint8 BGR.
         points: (478, 3) landmarks [px], z grows away from the viewer.
         rotation: (3, 3) of the head in image axes.
+        blendshapes: (52,) of the expression.
     """
 
     image: np.ndarray
     points: np.ndarray
     rotation: np.ndarray
-
-
-def eye_distance(points: np.ndarray) -> float:
-    """Return the distance of the outer eye corners of (478, 3) points [px]."""
-    return float(np.linalg.norm(points[OUTER_EYE_CORNERS[0]] - points[OUTER_EYE_CORNERS[1]]))
+    blendshapes: np.ndarray
 
 
 class Mesh:
@@ -57,7 +53,6 @@ class Mesh:
         for eye in EYES:
             self._bias[np.isin(triangles, eye).all(axis=1)] = 0.5
         self._points = face.points
-        self._gap = lip_gap(face.points)
 
     def _extend(self, points: np.ndarray, first: np.ndarray) -> np.ndarray:
         """Add the rings and the canvas edge to (478, 3) landmarks."""
@@ -77,12 +72,12 @@ class Mesh:
         edge = np.concatenate([edge, np.full((len(edge), 1), 150.0)], axis=1)
         return np.concatenate([points, *rings, np.unique(edge, axis=0)])
 
-    def draw(self, points: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+    def draw(self, points: np.ndarray, mouth: MouthLook) -> np.ndarray:
         """Draw the face with moved landmarks.
 
         Args:
             points: (478, 3) landmarks [px].
-            mouth: (3,) colour of what opening lips show.
+            mouth: what opening lips show.
 
         Returns:
             (S, S, 3) uint8 BGR.
@@ -98,23 +93,4 @@ class Mesh:
             self._image, source[..., 0], source[..., 1], cv2.INTER_CUBIC, None,
             cv2.BORDER_REPLICATE,
         )  # fmt: skip
-        return self._open_mouth(image, points, mouth)
-
-    def _open_mouth(self, image: np.ndarray, points: np.ndarray, mouth: np.ndarray) -> np.ndarray:
-        """Lips that part stretch the line between them; paint the inside of the mouth there."""
-        more = lip_gap(points) - self._gap
-        # Lips that are parted in the photograph have something between them already.
-        closed = np.clip(1 - self._gap / 0.04, 0, 1)
-        strength = float(closed * np.clip((more - 0.01) / 0.06, 0, 1))
-        if strength <= 0:
-            return image
-        mask = np.zeros(image.shape[:2], np.uint8)
-        outline = np.round(points[INNER_LIPS, :2] * 16).astype(np.int32)
-        cv2.fillPoly(mask, [outline], 255, cv2.LINE_AA, shift=4)
-        alpha = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None].astype(np.float32) / 255 * strength
-        return (image * (1 - alpha) + mouth * alpha).astype(np.uint8)
-
-
-def lip_gap(points: np.ndarray) -> float:
-    """Return the distance between the inner lips of (478, 3) points, in eye distances."""
-    return float(np.linalg.norm(points[13] - points[14])) / eye_distance(points)
+        return paint_mouth(image, self._points, points, mouth)
