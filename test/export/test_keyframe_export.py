@@ -109,6 +109,25 @@ def test_int8_that_is_too_coarse_is_refused_and_the_old_file_stays(lite, tmp_pat
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_auto_takes_float_where_int8_is_too_coarse(lite, tmp_path, monkeypatch, capsys):
+    net, _, _ = lite
+    checkpoint = tmp_path / 'last.ckpt'
+    network = {'motion': 'difference', 'use_places': False}
+    state = {f'mean_net.{k}': v for k, v in net.state_dict().items()}
+    torch.save({'state_dict': state, 'network': network}, checkpoint)
+    monkeypatch.setattr(exporting, 'INT8_CHANGE', 1e-6)
+    monkeypatch.setattr(exporting, 'calibration_crops', lambda *_: [moving_crops(0)])
+    models = tmp_path / 'models'
+    options = ['--checkpoint', checkpoint, '--name', 'keyframe_lite', '--models', models]
+    assert exporting.main([str(o) for o in (*options, '--precision', 'int8')]) == 2
+    assert not list(models.glob('*.onnx'))
+    capsys.readouterr()
+    assert exporting.main([str(o) for o in (*options, '--precision', 'auto')]) == 0
+    assert 'int8 changes the change vectors' in capsys.readouterr().err
+    entry = yaml.safe_load((models / 'manifest.yaml').read_text())['models']['keyframe_lite']
+    assert entry['measured']['precision'] == 'float'
+
+
 def test_the_graph_matches_as_fastflownet_does():
     torch.manual_seed(1)
     net = FastFlowNet().eval()

@@ -52,6 +52,28 @@ def test_small_networks_come_first_and_start_the_default(capsys, folder):
     assert not (folder / 'out').exists()
 
 
+def test_models_that_are_there_are_trained_on(capsys, folder):
+    models = folder / 'models'
+    code, _, error = printed(capsys, folder, '--faces', 'none', '--start-from', models)
+    assert code == 2 and f'{models}/keyframe_lite.onnx' in error
+    models.mkdir()
+    for _, name, _, _ in recipe.STAGES:
+        (models / f'{name}.onnx').touch()
+    code, lines, _ = printed(capsys, folder, '--faces', 'none', '--start-from', models)
+    thawed = [i for i, line in enumerate(lines) if 'training.keyframe.thaw' in line]
+    cached = [i for i, line in enumerate(lines) if 'training.data.clip_cache' in line]
+    (parts,) = (i for i, line in enumerate(lines) if 'train_parts' in line)
+    # The statistics of a thawed network are measured on the clips.
+    assert code == 0 and len(thawed) == 3 and len(cached) == 1
+    assert cached[0] < thawed[0] and thawed[-1] < parts
+    assert f'--start {folder}/out/thawed_keyframe_lite.ckpt' in lines[parts]
+    for line in lines:
+        if 'training.keyframe.train ' in line:
+            starts = line.split('--start ')[1].split(' --set')[0].split()
+            assert f'thawed_{Path(line.split("--out ")[1].split()[0]).name}' in starts[0]
+            assert starts[1].endswith('/parts/last.ckpt')
+
+
 def test_photographs_are_animated_if_all_is_there(capsys, folder, monkeypatch):
     faces, teacher = folder / 'faces.npz', folder / 'teacher.task'
     options = ['--faces', faces, '--teacher', teacher, '--shards', 2]

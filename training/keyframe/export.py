@@ -60,7 +60,11 @@ STORED_TOLERANCE = 2e-2
 # mean difference of the scores (docs/training.md has what that does to the metrics).
 INT8_CHANGE = 0.10
 INT8_SCORE = 0.015
-PRECISIONS = ('int8', 'float')
+PRECISIONS = ('int8', 'float', 'auto')
+
+
+class CoarseInt8Error(ValueError):
+    """int8 changes what the network answers by too much."""
 
 
 class StreamingStep(nn.Module):
@@ -185,7 +189,8 @@ def export(
         What the stored weights and int8 change: on `check`, or else on a fixed pattern.
 
     Raises:
-        ValueError: a check failed; no file is left behind, and one of before stays as it was.
+        CoarseInt8Error: int8 changes the answers by too much.
+        ValueError: another check failed. No file is left behind, and one of before stays.
     """
     net = copy.deepcopy(net).to(memory_format=torch.contiguous_format)
     reference = StreamingStep(net, crop_px, gain).eval()
@@ -215,10 +220,10 @@ def export(
         if calibration:
             difference = compare(reference, small, check or calibration)
             if difference.change > INT8_CHANGE or difference.score > INT8_SCORE:
-                raise ValueError(
+                raise CoarseInt8Error(
                     f'int8 changes the change vectors by {difference.change:.3f} of their size '
                     f'(at most {INT8_CHANGE}) and the score by {difference.score:.4f} in the '
-                    f'mean (at most {INT8_SCORE}); --precision float does without'
+                    f'mean (at most {INT8_SCORE}; --precision float does without)'
                 )
         else:
             difference = compare(reference, small, pattern)
@@ -355,7 +360,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--gain', type=float, default=1.0, help='see StreamingStep')
     parser.add_argument('--measured', type=Path, help='YAML with measured figures')
     parser.add_argument('--note', default='')
-    parser.add_argument('--precision', choices=PRECISIONS, default='int8')
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='int8',
+        help='auto: int8, or float where int8 changes the answers by too much',
+    )
     parser.add_argument(
         '--calibrate',
         type=Path,
@@ -370,7 +380,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     calibration: list[np.ndarray] = []
     check: list[np.ndarray] = []
     try:
-        if options.precision == 'int8':
+        if options.precision != 'float':
             everyone = {file.stem for file in options.calibrate.glob('*.npy')}
             held = everyone & set(held_out(options.checkpoint[0]))
             calibration = calibration_crops(
@@ -379,13 +389,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check = (
                 calibration_crops(options.calibrate, sorted(held), options.crop) if held else []
             )
-        difference = export(net, options.crop, target, options.gain, calibration, check)
+        try:
+            difference = export(net, options.crop, target, options.gain, calibration, check)
+        except CoarseInt8Error as error:
+            if options.precision != 'auto':
+                raise
+            print(f'{options.checkpoint[0]}: {error}: float is taken', file=sys.stderr)
+            calibration = []
+            difference = export(net, options.crop, target, options.gain)
     except ValueError as error:
         print(f'{options.checkpoint[0]}: {error}', file=sys.stderr)
         return 2
     measured = yaml.safe_load(options.measured.read_text()) if options.measured else {}
     measured['change_gain'] = options.gain
-    measured['precision'] = options.precision
+    precision = measured['precision'] = 'int8' if calibration else 'float'
     measured['difference_from_training'] = {
         'change': float(f'{difference.change:.2g}'),
         'score': float(f'{difference.score:.2g}'),
@@ -394,7 +411,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     write_manifest(options.models / 'manifest.yaml', options.name, entry)
     apart = f'{difference.change:.4f} of the change vectors, {difference.score:.4f} of the score'
     size_mb = target.stat().st_size / 1e6
-    print(f'{target}: {size_mb:.1f} MB, {options.precision}, differs from PyTorch by {apart}')
+    print(f'{target}: {size_mb:.1f} MB, {precision}, differs from PyTorch by {apart}')
     return 0
 
 

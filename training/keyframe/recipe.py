@@ -4,8 +4,8 @@
 
 Animated photographs, renders, the networks of eyes and mouth, lite (with them), resnet50_only,
 default (started from both networks), export into OUT/models, figures of people who were in no
-training. Each step keeps what is finished, so a recipe that was stopped goes on when it is
-started again.
+training. With `--start-from models` the shipped models are trained on instead. Each step keeps
+what is finished, so a recipe that was stopped goes on when it is started again.
 """
 
 import argparse
@@ -100,15 +100,19 @@ def make_plan(options: argparse.Namespace) -> Plan:
     data = ['--clips', options.clips, *labels, '--cache', options.cache]
     pictures = ['--faces', faces or options.out / 'no_faces', '--renders', options.renders]
     material = [*data, *pictures, '--animated', options.animated, '--threads', options.threads]
+    thawed = _thaw(plan, options, data) if options.models else {}
+    begin = ['--start', thawed['keyframe_lite']] if thawed else []
     plan.add(
         'training.keyframe.train_parts',
-        *(*material, '--out', options.out / PARTS),
+        *(*material, '--out', options.out / PARTS, *begin),
         *('--minutes', round(options.minutes * PARTS_SHARE, 2)),
         *(['--hold-out', *held] if held else []),
     )
     for config, name, share, start in STAGES:
         run = options.out / name
         checkpoints = [start_of(options.out, other) for other in start]
+        if thawed:
+            checkpoints = [str(thawed[name]), start_of(options.out, PARTS)]
         plan.add(
             'training.keyframe.train',
             '--config',
@@ -125,10 +129,10 @@ def make_plan(options: argparse.Namespace) -> Plan:
     models = options.out / 'models'
     for _, name, _, _ in STAGES:
         checkpoint = options.out / name / 'last.ckpt'
-        calibrate = ['--calibrate', options.cache, '--gain', options.gain]
+        how = ['--calibrate', options.cache, '--gain', options.gain, '--precision', 'auto']
         plan.add(
             'training.keyframe.export',
-            *('--checkpoint', checkpoint, '--name', name, '--models', models, *calibrate),
+            *('--checkpoint', checkpoint, '--name', name, '--models', models, *how),
         )
     if not held:
         plan.notes.append('only one person: nobody is left to measure on')
@@ -180,6 +184,29 @@ def _animate(
     return faces if faces.is_file() else None
 
 
+def _thaw(plan: Plan, options: argparse.Namespace, data: Sequence[object]) -> dict[str, Path]:
+    """Plan to take the weights of exported models back; return their checkpoints by name.
+
+    Raises:
+        ModelError: a model is missing.
+    """
+    files = {name: options.models / f'{name}.onnx' for _, name, _, _ in STAGES}
+    missing = [str(file) for file in files.values() if not file.is_file()]
+    if missing:
+        raise ModelError(f'--start-from {options.models}: no {", ".join(missing)}')
+    clips, (_, cache) = data[:-2], data[-2:]
+    plan.add('training.data.clip_cache', *clips, '--out', cache)
+    thawed = {}
+    for config, name, _, _ in STAGES:
+        thawed[name] = options.out / f'thawed_{name}.ckpt'
+        plan.add(
+            'training.keyframe.thaw',
+            *(files[name], '--config', CONFIGS / f'{config}.yaml'),
+            *('--cache', cache, '--out', thawed[name]),
+        )
+    return thawed
+
+
 def _render(plan: Plan, options: argparse.Namespace) -> None:
     if any(options.renders.glob('pairs-*.npz')):
         plan.notes.append(f'{options.renders} holds renders: none are added')
@@ -220,7 +247,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--renders', type=Path, default=Path('data/renders/pairs'))
     parser.add_argument('--pairs', type=int, default=3000, help='rendered pairs')
     parser.add_argument('--threads', type=int, default=os.cpu_count() or 1)
-    parser.add_argument('--gain', type=float, default=1.3, help='of the export')
+    parser.add_argument('--gain', type=float, default=1.25, help='of the export')
+    parser.add_argument(
+        '--start-from', dest='models', type=Path, metavar='MODELS', help='train these models on'
+    )
     parser.add_argument('--install', action='store_true', help='over the models of models/')
     parser.add_argument('--dry-run', action='store_true', help='only print the commands')
     options = parser.parse_args(arguments)
