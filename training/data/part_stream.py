@@ -95,7 +95,7 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         names: tuple[str, ...],
         seed: int,
         groups: int = 10,
-        share: float = 0.55,
+        share: float = 0.7,
         crop_px: int = 256,
     ) -> None:
         self._clips, self._animated = list(clips), list(animated)

@@ -135,13 +135,6 @@ def thaw(file: Path, net: KeyframeNet) -> list[str]:
                 ones = np.ones_like(bias)
                 found[f'{norm}.weight'] = ones * np.sqrt(1 + folded.eps)
                 found[f'{norm}.running_mean'], found[f'{norm}.running_var'] = 0 * ones, ones
-    own_inputs = own.get('hidden_parts.weight')
-    value = found.get('hidden_parts.weight')
-    if value is not None and own_inputs is not None and value.shape[1] < own_inputs.shape[1]:
-        # Of a file that was written before networks kept looks.
-        wide = np.zeros(own_inputs.shape, np.float32)
-        wide[:, : value.shape[1]] = value
-        found['hidden_parts.weight'] = wide
     wrong = [
         f'{name} is {value.shape}, the network has {tuple(own[name].shape)}'
         for name, value in found.items()
