@@ -19,16 +19,17 @@ from kf_imitation.expression import turn_weights
 from kf_imitation.expression.geometry import FEATURES, face_features
 
 # How far a model's own reading is believed beside the geometry of its points, chosen on held-out
-# training people (docs/landmarks.md). Models without readings have the geometry alone.
+# training people (training/landmarks/fit_shares.py). Models without readings have the geometry
+# alone.
 READING_SHARE = {
     'jaw_open': 0.3,
-    'mouth_smile': 0.5,
+    'mouth_smile': 0.7,
     'mouth_frown': 0.3,
-    'mouth_pucker': 0.6,
-    'lip_press': 0.6,
+    'mouth_pucker': 0.7,
+    'lip_press': 0.8,
     'eye_close': 0.3,
-    'eye_wide': 0.5,
-    'brow_raise': 0.5,
+    'eye_wide': 0.7,
+    'brow_raise': 0.6,
     'brow_lower': 0.7,
     'gaze_yaw': 0.7,
     'gaze_pitch': 0.3,

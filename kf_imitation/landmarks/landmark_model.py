@@ -4,7 +4,8 @@ Two looks: the first on the region as given finds the face, the second on the fa
 and centred finds the points. The second makes the points independent of how the region was cut.
 """
 
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,12 @@ from kf_imitation.landmarks.alignment import cut, undo, upright_crop
 from kf_imitation.landmarks.eyes import EyeModel
 from kf_imitation.landmarks.layouts import LAYOUTS
 from kf_imitation.landmarks.parts import PartModel
-from kf_imitation.landmarks.readings import channel_readings
+from kf_imitation.landmarks.readings import (
+    PART_SHARE,
+    channel_readings,
+    mirrored_head,
+    turned_back,
+)
 from kf_imitation.mean_face import template
 from kf_imitation.wflw import FLIP
 
@@ -32,12 +38,61 @@ class Model(Protocol):
         ...
 
 
+class Seen(NamedTuple):
+    """What the models of the landmark stage say about one face, before it is put together.
+
+    Attributes:
+        points_px: (98, 2) float32 in pixels of the image, lids and pupils by the eye model.
+        confidence: (98,) float32, 0..1.
+        head: (54,) readings of the landmark model, angles in the image; None without.
+        eyes: (2, 7) readings of the eye model; None without.
+        parts: logits of the part model by blendshape; None without.
+    """
+
+    points_px: FloatArray
+    confidence: FloatArray
+    head: FloatArray | None
+    eyes: FloatArray | None
+    parts: Mapping[str, float] | None
+
+    def landmarks(self, stamp_ns: int, part_share: Mapping[str, float] = PART_SHARE) -> Landmarks:
+        """Put it together; part_share as in channel_readings."""
+        readings = channel_readings(self.head, self.eyes, self.parts, part_share)
+        return Landmarks(stamp_ns, self.points_px, self.confidence, readings)
+
+
+class Look(NamedTuple):
+    """What the landmark model says about one crop.
+
+    Attributes:
+        points: (98, 2) in crop edges.
+        confidence: (98,).
+        head: (54,) readings, angles in the crop; None without.
+    """
+
+    points: FloatArray
+    confidence: FloatArray
+    head: FloatArray | None
+
+    def mirrored(self) -> 'Look':
+        """The same of the mirrored crop."""
+        points = self.points[FLIP] * (-1, 1) + (1, 0)
+        head = None if self.head is None else mirrored_head(self.head)
+        return Look(points, self.confidence[FLIP], head)
+
+
 class LandmarkModel:
     """98 points of a face, whatever layout the model itself has.
 
-    The manifest entry says `preprocessing.crop_px`, `preprocessing.looks` (1 or 2, default 1),
-    `preprocessing.mirror` (the later looks also see the mirrored face and average; default false)
-    and `layout` (`wflw98`, `ibug68` or `mediapipe478`, default `wflw98`).
+    The manifest entry says `layout` (`wflw98`, `ibug68` or `mediapipe478`, default `wflw98`) and,
+    under `preprocessing`:
+
+    - `crop_px`: edge of the crop;
+    - `looks`: 1 or 2, default 1;
+    - `mirror`: the later look also sees the mirrored face and averages, which takes half as long
+      again; default false;
+    - `first_share`: how much the first look counts beside the later one, default 0: two crops of a
+      face err differently, their mean less than either.
     """
 
     def __init__(
@@ -69,6 +124,7 @@ class LandmarkModel:
         self._crop_px = int(preprocessing['crop_px'])
         self._looks = int(preprocessing.get('looks', 1))
         self._mirror = bool(preprocessing.get('mirror', False))
+        self._first_share = float(preprocessing.get('first_share', 0.0))
         self._template = template()
 
     def predict(self, bgr: Image, region: FaceRegion, stamp_ns: int) -> Landmarks:
@@ -82,31 +138,41 @@ class LandmarkModel:
         Returns:
             Landmarks in pixels of this image.
         """
+        return self.see(bgr, region).landmarks(stamp_ns)
+
+    def see(self, bgr: Image, region: FaceRegion) -> Seen:
+        """Run the models; predict puts together what they say."""
         scale = region.size / self._crop_px
-        first, confidence, read = self._look(crop(bgr, region, self._crop_px))
-        corner = region.x - 0.5, region.y - 0.5
-        points: NDArray[Any] = first * self._crop_px * scale + corner
-        turned_rad = 0.0
+        look = self._look(crop(bgr, region, self._crop_px))
+        corner = np.array([region.x - 0.5, region.y - 0.5])
+        first: NDArray[Any] = look.points * self._crop_px * scale + corner
+        points, head = first, look.head
         for _ in range(1, self._looks):
             matrix = upright_crop(points, self._template, self._crop_px)
-            face = cut(bgr, matrix, (self._crop_px, self._crop_px))
-            turned_rad = float(np.arctan2(matrix[1, 0], matrix[0, 0]))
-            look, confidence, read = self._look(face)
-            found: NDArray[Any] = look
-            if self._mirror:
-                twin, sure, _ = self._look(np.ascontiguousarray(face[:, ::-1]))
-                mirrored = twin[FLIP] * (-1, 1) + (1, 0)
-                found = (found + mirrored) / 2
-                confidence = np.float32(0.5) * (confidence + sure[FLIP])
-            points = undo(matrix, found * self._crop_px - 0.5)
+            look = self._later_look(cut(bgr, matrix, (self._crop_px, self._crop_px)))
+            points = undo(matrix, look.points * self._crop_px - 0.5)
+            if look.head is not None and head is not None:
+                upright = turned_back(look.head, float(np.arctan2(matrix[1, 0], matrix[0, 0])))
+                head = upright + np.float32(self._first_share) * (head - upright)
+        points = points + self._first_share * (first - points)
         eyes: FloatArray | None = None
         if self._eyes is not None:
             points, eyes = self._eyes.refine(bgr, points)
         parts = None if self._parts is None else self._parts.read(bgr, region, points)
-        readings = channel_readings(read, eyes, turned_rad, parts)
-        return Landmarks(stamp_ns, points.astype(np.float32), confidence, readings)
+        return Seen(points.astype(np.float32), look.confidence, head, eyes, parts)
 
-    def _look(self, face: Image) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+    def _later_look(self, face: Image) -> Look:
+        """Look at an upright face, and at its mirror image if the manifest says so."""
+        one = self._look(face)
+        if not self._mirror:
+            return one
+        twin = self._look(np.ascontiguousarray(face[:, ::-1])).mirrored()
+        half = np.float32(0.5)
+        head = None if one.head is None or twin.head is None else half * (one.head + twin.head)
+        points, confidence = one.points + twin.points, one.confidence + twin.confidence
+        return Look(half * points, half * confidence, head)
+
+    def _look(self, face: Image) -> Look:
         outputs = self._model.run({'crop': face[None]})
         points = outputs['points'][0]
         confidence = outputs.get('confidence')
@@ -119,4 +185,4 @@ class LandmarkModel:
             )
         read = outputs.get('readings')
         found, sure = self._layout.to_wflw(points, confidence[0])
-        return found, sure, None if read is None else read[0]
+        return Look(found, sure, None if read is None else read[0])

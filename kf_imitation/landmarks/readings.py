@@ -1,19 +1,21 @@
 """What the models read off the picture beside points, as channels before calibration."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS, FloatArray
+from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, FloatArray
 from kf_imitation.landmarks.head_pose import angles_of, rotation_of
 
 Values = NDArray[np.float64]
 GAZE_RANGE_RAD = 0.5
 # How far the part model is believed beside the landmark and the eye model, by the beginning of
-# the blendshape's name, the first that fits; chosen on held-out training people.
+# the blendshape's name, the first that fits; chosen on held-out training people
+# (training/landmarks/fit_shares.py).
 PART_SHARE = {
-    'eyeWide': 0.0, 'eye': 0.5, 'browDown': 0.8, 'brow': 0.5, 'jaw': 0.5, 'mouthPress': 0.8,
+    'eyeWide': 0.0, 'eye': 0.8, 'browDown': 0.8, 'brow': 0.6, 'jaw': 0.7, 'mouthPress': 1.0,
     'mouth': 0.5, 'cheek': 0.5,
 }  # fmt: skip
 _LEAST = 1e-3  # readings closer to 0 or 1 say no more
@@ -30,25 +32,30 @@ mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mou
 mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
 """
 BLENDSHAPES = tuple(_NAMES.split())
+_SWAPPED = {'Left': 'Right', 'Right': 'Left'}
+_MIRROR_PLACES = [
+    BLENDSHAPES.index(re.sub('Left$|Right$', lambda side: _SWAPPED[side[0]], name))
+    for name in BLENDSHAPES
+] + [len(BLENDSHAPES) + k for k in range(len(HEAD_CHANNELS))]
+_MIRROR_SIGNS = np.array([1.0] * len(BLENDSHAPES) + [-1.0, 1.0, -1.0])  # yaw and roll change
 _EYE = ('eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut')
 
 
 def channel_readings(
     head: NDArray[np.floating] | None,
     eyes: NDArray[np.floating] | None,
-    turned_rad: float,
     parts: Mapping[str, float] | None = None,
+    part_share: Mapping[str, float] = PART_SHARE,
 ) -> FloatArray | None:
     """Turn readings into channels.
 
     Args:
         head: (54,) of the landmark model: logits of BLENDSHAPES, then yaw, pitch and roll [rad] of
-            the head as its crop shows it; None without.
+            the head in the image; None without.
         eyes: (2, 7) of the eye model: logits, right eye first; they take the place of the
             landmark model's for the eyes; None without.
-        turned_rad: how far the crop was turned against the image, clockwise as seen.
-        parts: logits by blendshape of the part model; they count PART_SHARE beside the others;
-            None without.
+        parts: logits by blendshape of the part model; None without.
+        part_share: how much those count beside the others, by the beginning of the name.
 
     Returns:
         (19,) as Landmarks.readings; None without any reading.
@@ -62,7 +69,7 @@ def channel_readings(
             logits.update({name + side: float(v) for name, v in zip(_EYE, row, strict=True)})
     for name, value in (parts or {}).items():
         other = logits.get(name, value)
-        logits[name] = other + _share_of(name) * (value - other)
+        logits[name] = other + _share_of(name, part_share) * (value - other)
     if not logits:
         return None
     names = list(logits)
@@ -84,9 +91,7 @@ def channel_readings(
             raised = max(shape['browInnerUp'], shape[f'browOuterUp{side}'])
             put(f'brow_raise_{side.lower()}', raised)
     if head is not None:
-        angles = _turn_back(np.asarray(head[len(BLENDSHAPES) :], np.float64), turned_rad)
-        for name, angle in zip(('head_yaw', 'head_pitch', 'head_roll'), angles, strict=True):
-            found[CHANNELS.index(name)] = angle
+        found[[CHANNELS.index(name) for name in HEAD_CHANNELS]] = head[len(BLENDSHAPES) :]
     for side in ('Left', 'Right'):
         put(f'eye_close_{side.lower()}', shape[f'eyeBlink{side}'])
         put(f'eye_wide_{side.lower()}', shape[f'eyeWide{side}'])
@@ -99,15 +104,31 @@ def channel_readings(
     return found.astype(np.float32)
 
 
-def _share_of(name: str) -> float:
-    return next(share for start, share in PART_SHARE.items() if name.startswith(start))
+def _share_of(name: str, shares: Mapping[str, float]) -> float:
+    return next(share for start, share in shares.items() if name.startswith(start))
 
 
-def _turn_back(angles: Values, turned_rad: float) -> Values:
-    """Angles in the image of a head seen with these in a crop that was turned by turned_rad."""
+def turned_back(head: NDArray[np.floating], turned_rad: float) -> FloatArray:
+    """Readings in the image of what was read in a turned crop.
+
+    Args:
+        head: (54,) as in channel_readings, angles as the crop shows the head.
+        turned_rad: how far the crop was turned against the image, clockwise as seen.
+
+    Returns:
+        (54,) float32.
+    """
     c, s = np.cos(turned_rad), np.sin(turned_rad)
     back = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])  # axes x right, y down
-    return np.array(angles_of(back @ rotation_of(*(float(a) for a in angles))))
+    angles = (float(angle) for angle in head[len(BLENDSHAPES) :])
+    found = np.array(head, np.float32)
+    found[len(BLENDSHAPES) :] = angles_of(back @ rotation_of(*angles))
+    return found
+
+
+def mirrored_head(head: NDArray[np.floating]) -> FloatArray:
+    """Readings of a face of which these are those of its mirror image: (54,) float32."""
+    return np.asarray(head[_MIRROR_PLACES] * _MIRROR_SIGNS, np.float32)
 
 
 def _sigmoid(x: Values) -> Values:

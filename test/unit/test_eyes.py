@@ -7,9 +7,14 @@ import pytest
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Landmarks
 from kf_imitation.expression.channels import raw_channels
 from kf_imitation.landmarks.eyes import EYE_POINTS, PATCH_PX, EyeModel, eye_matrix
-from kf_imitation.landmarks.head_pose import angles_seen, rotation_of, solve_head_pose
+from kf_imitation.landmarks.head_pose import angles_seen, solve_head_pose
 from kf_imitation.landmarks.landmark_model import LandmarkModel
-from kf_imitation.landmarks.readings import BLENDSHAPES, channel_readings
+from kf_imitation.landmarks.readings import (
+    BLENDSHAPES,
+    channel_readings,
+    mirrored_head,
+    turned_back,
+)
 from kf_imitation.mean_face import template
 from kf_imitation.wflw import FLIP
 
@@ -76,7 +81,7 @@ def channel(readings, name):
 
 
 def test_readings_become_channels():
-    read = channel_readings(head_readings(jawOpen=1.5, mouthFunnel=0.7), None, 0.0)
+    read = channel_readings(head_readings(jawOpen=1.5, mouthFunnel=0.7), None)
     assert channel(read, 'jaw_open') == pytest.approx(1.5, abs=1e-4)
     assert channel(read, 'mouth_pucker') == pytest.approx(0.7, abs=1e-4)
     assert channel(read, 'head_yaw') == pytest.approx(0.0, abs=1e-6)
@@ -86,20 +91,30 @@ def test_the_eye_model_has_the_last_word_on_eyes():
     eyes = np.full((2, 7), -6.0)
     eyes[0, 0], eyes[1, 0] = 2.0, -1.0  # the right eye blinks
     eyes[1, 6] = eyes[0, 5] = 3.0  # both look to the person's left: out of the left eye
-    read = channel_readings(head_readings(eyeBlinkLeft=5.0), eyes, 0.0)
+    read = channel_readings(head_readings(eyeBlinkLeft=5.0), eyes)
     assert channel(read, 'eye_close_right') == pytest.approx(2.0, abs=1e-4)
     assert channel(read, 'eye_close_left') == pytest.approx(-1.0, abs=1e-4)
     assert channel(read, 'gaze_yaw') == pytest.approx(0.5 * 0.95, abs=0.01)
-    alone = channel_readings(None, eyes, 0.0)
+    alone = channel_readings(None, eyes)
     assert np.isnan(channel(alone, 'jaw_open')) and np.isfinite(channel(alone, 'gaze_pitch'))
 
 
 def test_a_turned_crop_is_turned_back():
-    read = channel_readings(head_readings(), None, 0.3)
     # A head upright in a crop that was turned clockwise leans the other way in the picture.
-    upright = rotation_of(0.0, 0.0, 0.0)
-    assert upright == pytest.approx(np.eye(3), abs=1e-6)
+    read = channel_readings(turned_back(head_readings(), 0.3), None)
     assert abs(channel(read, 'head_roll')) == pytest.approx(0.3, abs=1e-5)
+    assert channel(read, 'head_yaw') == pytest.approx(0.0, abs=1e-5)
+
+
+def test_readings_of_a_mirrored_face_change_sides():
+    head = head_readings(mouthSmileLeft=1.0, mouthRight=2.0, jawOpen=3.0)
+    head[51:] = 0.1, 0.2, 0.3
+    twin = mirrored_head(head)
+    assert twin[BLENDSHAPES.index('mouthSmileRight')] == 1.0
+    assert twin[BLENDSHAPES.index('mouthLeft')] == 2.0
+    assert twin[BLENDSHAPES.index('jawOpen')] == 3.0
+    assert twin[51:] == pytest.approx([-0.1, 0.2, -0.3])
+    assert mirrored_head(twin) == pytest.approx(head)
 
 
 def test_the_head_pose_lies_between_the_points_and_the_reading():

@@ -108,6 +108,39 @@ def test_the_second_look_sees_the_face_upright_and_centred():
     assert np.abs(np.array(seen[::-1]) - wanted).max() < 3
 
 
+class OffModel(DotModel):
+    """Finds every point as far to the right of where it is."""
+
+    def run(self, feeds):
+        found = super().run(feeds)
+        return {**found, 'points': found['points'] + np.float32((0.02, 0.0))}
+
+
+@pytest.mark.parametrize('mirror', [False, True])
+def test_the_error_of_a_look_may_be_averaged_with_that_of_its_mirror_image(mirror):
+    image, points = drawn_face(angle_deg=0.0)
+    model = OffModel()
+    model.entry['preprocessing']['mirror'] = mirror
+    found = LandmarkModel(model).predict(image, FaceRegion(120, 70, 180), 0)
+    assert len(model.crops) == 2 + mirror
+    off = (found.points_px - points)[:, 0].mean()
+    assert off == pytest.approx(0.0 if mirror else 0.02 * 180, abs=0.7)
+
+
+def test_the_first_look_counts_as_much_as_the_manifest_says():
+    image, points = drawn_face(angle_deg=0.0)
+    region = FaceRegion(30, -20, 360)
+    off = []
+    for looks, share in ((1, 0.0), (2, 0.0), (2, 0.25)):
+        model = OffModel(looks)
+        model.entry['preprocessing']['first_share'] = share
+        found = LandmarkModel(model).predict(image, region, 0)
+        off.append((found.points_px - points)[:, 0].mean())
+    # The same share of a larger crop is further off.
+    assert off[0] > 1.5 * off[1] > 0
+    assert off[2] == pytest.approx(0.25 * off[0] + 0.75 * off[1], abs=0.05)
+
+
 def test_a_face_larger_than_the_crop_is_averaged_not_sampled():
     image, points = drawn_face()
     large = cv2.resize(image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)

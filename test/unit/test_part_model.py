@@ -85,7 +85,7 @@ def test_they_count_beside_the_readings_of_the_landmark_model():
     head = np.full(54, -1.0)
     head[51:] = 0.0
     parts = {'jawOpen': 1.0, 'eyeBlinkLeft': 2.0}
-    row = channel_readings(head, None, 0.0, parts)
+    row = channel_readings(head, None, parts)
     share = PART_SHARE['jaw']
     assert row[CHANNELS.index('jaw_open')] == pytest.approx(-1 + 2 * share, abs=1e-4)
     share = PART_SHARE['eye']

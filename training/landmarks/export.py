@@ -157,6 +157,7 @@ PFLD_ENTRY: dict[str, Any] = {
     'preprocessing': {
         'crop_px': CROP_PX,
         'looks': 2,
+        'first_share': 0.3,
         'note': 'normalisation is inside; the second look is on the upright crop',
     },
     'layout': 'wflw98',

@@ -10,13 +10,17 @@ that better landmarks could buy.
 
 import argparse
 import csv
+import hashlib
 import json
+import pickle
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from kf_imitation import wflw
@@ -24,13 +28,16 @@ from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Image, La
 from kf_imitation.expression.calibration import AutoCalibration, Calibration
 from kf_imitation.expression.channels import IS_ANGLE, channel_confidence, raw_channels
 from kf_imitation.landmarks.head_pose import solve_head_pose
-from kf_imitation.landmarks.landmark_model import LandmarkModel
+from kf_imitation.landmarks.landmark_model import LandmarkModel, Seen
 from kf_imitation.offline.channel_labels import label_channels
+from kf_imitation.paths import share_path
 from kf_imitation.pipeline import build_landmark_model
 from training.landmarks.data import REGION_MARGIN, mesh_to_wflw
 
 Array = NDArray[Any]
 CALIBRATION_S = 2.0
+CLOSED = 0.6  # eye_close of a closed eye, in the labels
+CLOSED_OVER = (0.5, 0.55, 0.6)  # in what was seen
 MOVES = 0.05  # channels whose label has a smaller standard deviation are left out (section 3)
 MOVES_RAD = 0.03  # the same for angles: 1.7 degrees
 
@@ -66,6 +73,7 @@ class Clip:
             labels['blendshapes'], labels['names'], labels['head_pose']
         )[self.index]
         self.found = [Landmarks(0, p, np.ones(98, np.float32)) for p in self.truth]
+        self.seen: list[Seen] = []
 
     def frames(self) -> list[Image]:
         """The frames of the index."""
@@ -78,16 +86,29 @@ class Clip:
                 frames.append(bgr)
         return frames
 
-    def predict(self, model: LandmarkModel, jitter: float) -> float:
-        """Find the points of every frame; returns CPU seconds per face."""
-        rng = np.random.default_rng(0)
+    def predict(self, model: LandmarkModel, jitter: float, cache: Path | None = None) -> float:
+        """Find the points of every frame; returns CPU seconds per face.
+
+        Args:
+            model: to measure.
+            jitter: of the regions, in shares of their size.
+            cache: of cache_folder; what it holds is not found again and took no time.
+        """
+        file = None if cache is None else cache / f'{self.stem}.pickle'
         spent = 0.0
-        self.found = []
-        for bgr, mesh in zip(self.frames(), self.mesh, strict=True):
-            region = canonical(mesh, rng, jitter)
-            begun = time.process_time()
-            self.found.append(model.predict(bgr, region, 0))
-            spent += time.process_time() - begun
+        if file is not None and file.exists():
+            self.seen = pickle.loads(file.read_bytes())
+        else:
+            rng = np.random.default_rng(0)
+            self.seen = []
+            for bgr, mesh in zip(self.frames(), self.mesh, strict=True):
+                region = canonical(mesh, rng, jitter)
+                begun = time.process_time()
+                self.seen.append(model.see(bgr, region))
+                spent += time.process_time() - begun
+            if file is not None:
+                file.write_bytes(pickle.dumps(self.seen))
+        self.found = [seen.landmarks(0) for seen in self.seen]
         return spent / max(1, len(self.found))
 
     def read(self) -> tuple[Array, Array]:
@@ -97,12 +118,41 @@ class Clip:
             pose = solve_head_pose(found, self.camera)
             raw.append(raw_channels(found, pose))
             sure.append(channel_confidence(found))
+        return self.calibrated(np.array(raw)), np.array(sure)
+
+    def calibrated(self, raw: Array) -> Array:
+        """Channels (n, 19) of raw channels (n, 19), by those of the first seconds."""
         first = max(1, int(np.searchsorted(self.index, CALIBRATION_S * self.fps)))
         auto = AutoCalibration()
         calibration = Calibration.default()
         for values in raw[:first]:
             calibration = auto.push(values, np.ones(len(CHANNELS), bool))
-        return np.array([calibration.apply(values) for values in raw]), np.array(sure)
+        return calibration.apply(raw)
+
+
+def open_clips(
+    folder: Path, split: str, every: int, stems: Sequence[str] | None = None
+) -> list[Clip]:
+    """The clips of a split, or those of them with these stems."""
+    with (folder / 'clips.csv').open(encoding='utf-8') as file:
+        rows = [row for row in csv.DictReader(file) if row['split'] == split]
+    return [Clip(folder, split, r, every) for r in rows if stems is None or r['stem'] in stems]
+
+
+def cache_folder(
+    parent: Path, models: Sequence[str], manifest: Path | None, every: int, jitter: float
+) -> Path:
+    """Where Clip.predict may keep what these models see: another place for other models.
+
+    A change of the code that feeds them goes unnoticed: delete the folder then.
+    """
+    path = manifest or share_path('models/manifest.yaml')
+    known = yaml.safe_load(path.read_text(encoding='utf-8'))['models']
+    fed = [(known[m]['sha256'], known[m]['preprocessing']) for m in models if m]
+    text = repr((fed, every, jitter))
+    folder = parent / hashlib.sha256(text.encode()).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def correlation(a: Array, b: Array) -> float:
@@ -112,8 +162,26 @@ def correlation(a: Array, b: Array) -> float:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def channel_table(clips: list[Clip]) -> tuple[dict[str, Any], dict[str, float]]:
-    """Correlation per channel over the clips where it moves, and closed eyes as a decision."""
+def moves(truth: Array, channel: int) -> bool:
+    """Whether the labels (n,) of a channel, by its place in CHANNELS, move enough to count."""
+    return bool(truth.std() > (MOVES_RAD if IS_ANGLE[channel] else MOVES))
+
+
+def closed_eyes(truth: Array, seen: Array, over: float) -> dict[str, float]:
+    """Recall and precision of closed eyes (label over CLOSED) as a decision.
+
+    Args:
+        truth: (n,) labels of eye_close.
+        seen: (n,) the channel.
+        over: where it counts as closed.
+    """
+    shut, said = truth > CLOSED, seen > over
+    hits = float((shut & said).sum())
+    return {'recall': hits / max(1, int(shut.sum())), 'precision': hits / max(1, int(said.sum()))}
+
+
+def channel_table(clips: list[Clip]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Correlation per channel over the clips where it moves, and closed eyes as decisions."""
     series: dict[str, list[float]] = {name: [] for name in CHANNELS}
     errors: dict[str, list[float]] = {name: [] for name in CHANNELS}
     closed_truth, closed_seen = [], []
@@ -121,18 +189,14 @@ def channel_table(clips: list[Clip]) -> tuple[dict[str, Any], dict[str, float]]:
         values, _ = clip.read()
         for k, name in enumerate(CHANNELS):
             errors[name].append(float(np.abs(values[:, k] - clip.channels[:, k]).mean()))
-            if clip.channels[:, k].std() > (MOVES_RAD if IS_ANGLE[k] else MOVES):
+            if moves(clip.channels[:, k], k):
                 series[name].append(correlation(values[:, k], clip.channels[:, k]))
             if name.startswith('eye_close'):
-                closed_truth.append(clip.channels[:, k] > 0.6)
-                closed_seen.append(values[:, k] > 0.5)
+                closed_truth.append(clip.channels[:, k])
+                closed_seen.append(values[:, k])
     truth, seen = np.concatenate(closed_truth), np.concatenate(closed_seen)
-    hits = float((truth & seen).sum())
-    closed = {
-        'recall': hits / max(1, truth.sum()),
-        'precision': hits / max(1, seen.sum()),
-        'frames': int(truth.sum()),
-    }
+    closed: dict[str, Any] = {'frames': int((truth > CLOSED).sum())}
+    closed |= {f'over {over:g}': closed_eyes(truth, seen, over) for over in CLOSED_OVER}
     table = {
         name: {
             'mean': float(np.mean(series[name])) if series[name] else None,
@@ -187,6 +251,7 @@ def main() -> None:
     parser.add_argument('--split', choices=('dev', 'train'), default='dev')
     parser.add_argument('--model', default='landmarks_pfld')
     parser.add_argument('--manifest', type=Path)
+    parser.add_argument('--clips', nargs='+', help='stems; all of the split without')
     parser.add_argument('--every', type=int, default=1, help='take every n-th frame')
     parser.add_argument('--jitter', type=float, default=0.04)
     parser.add_argument('--eyes', default='landmarks_eyes', help='empty does without')
@@ -194,20 +259,26 @@ def main() -> None:
     parser.add_argument('--points', choices=('model', 'labels'), default='model')
     parser.add_argument('--images', action='store_true', help='also the face images')
     parser.add_argument('--json', type=Path)
+    parser.add_argument('--cache', type=Path, help='keep what the models see, e.g. data/seen')
     parser.add_argument('--save', type=Path, help='predicted points by stem')
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    clips_folder = arguments.shared / 'clips'
-    with (clips_folder / 'clips.csv').open(encoding='utf-8') as file:
-        rows = [row for row in csv.DictReader(file) if row['split'] == arguments.split]
-    clips = [Clip(clips_folder, arguments.split, row, arguments.every) for row in rows]
+    folder = arguments.shared / 'clips'
+    clips = open_clips(folder, arguments.split, arguments.every, arguments.clips)
     report: dict[str, Any] = {'split': arguments.split, 'points': arguments.points}
     if arguments.points == 'model':
         named = {'model': arguments.model, 'eyes': arguments.eyes, 'parts': arguments.parts}
         model = build_landmark_model({**named, 'threads': 1}, arguments.manifest)
+        cache = arguments.cache and cache_folder(
+            arguments.cache,
+            list(named.values()),
+            arguments.manifest,
+            arguments.every,
+            arguments.jitter,
+        )
         seconds, per_clip = [], {}
         for clip in clips:
-            seconds.append(clip.predict(model, arguments.jitter))
+            seconds.append(clip.predict(model, arguments.jitter, cache))
             errors = nme(np.array([f.points_px for f in clip.found]), clip.truth)
             per_clip[clip.stem] = errors
             print(f'{clip.stem:50s} NME {errors.mean():.2f} % worst {errors.max():.1f} %')
@@ -236,7 +307,11 @@ def main() -> None:
                   f'({row["clips"]} clips), mean error {row["error"]:.3f}')  # fmt: skip
         else:
             print(f'{name:20s} moves in no clip, mean error {row["error"]:.3f}')
-    print('closed eyes', report['closed_eyes'])
+    closed = report['closed_eyes']
+    print(f'closed eyes (label over {CLOSED:g}): {closed["frames"]}')
+    for over in CLOSED_OVER:
+        row = closed[f'over {over:g}']
+        print(f'    over {over:g}: recall {row["recall"]:.3f}, precision {row["precision"]:.3f}')
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1), encoding='utf-8')
 
