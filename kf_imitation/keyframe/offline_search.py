@@ -16,11 +16,18 @@ from numpy.typing import NDArray
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector_settings import CAUSAL, DetectorSettings
 from kf_imitation.keyframe.peak_detector import RIGHT_SHARE
-from kf_imitation.keyframe.score_scale import REFERENCE_S, raw_of_score
+from kf_imitation.keyframe.score_scale import REFERENCE_S, raw_of_change, raw_of_score
 from kf_imitation.keyframe.score_smoother import TOLERANCE_NS, Smoothing, smoothed
 from kf_imitation.keyframe.settle_detector import LEVEL_SHARE
 from kf_imitation.keyframe.spacing import Spacing
-from kf_imitation.keyframe.travel_detector import STILL_SHARE, needed
+from kf_imitation.keyframe.travel_detector import (
+    FIRST_SHARE,
+    MEMORY_S,
+    NEAR_SHARE,
+    STILL_SHARE,
+    STRAIGHT_SHARE,
+    needed,
+)
 
 _Floats = NDArray[np.float64]
 
@@ -198,20 +205,30 @@ def _first(mask: NDArray[np.bool_]) -> int | None:
 def _travels(
     segment: _Segment, settings: DetectorSettings, keyframes: list[Keyframe]
 ) -> Iterator[tuple[int, float]]:
-    steps = np.array([raw_of_score(s.score or 0.0) * s.dt_s / REFERENCE_S for s in segment.frames])
-    still = segment.heights < max(settings.threshold, STILL_SHARE * settings.prominence)
-    steps[still] = 0
-    quanta = np.array([needed(settings, float(height)) for height in segment.heights])
-    if not still.all():
-        steps[np.argmin(still)] = np.inf  # the face that came into view moves
-    begin = 0
-    while begin < len(steps):
-        passed = np.flatnonzero(np.cumsum(steps[begin:]) >= quanta[begin:]) + begin
-        far = [p for p in passed if not _too_close(keyframes, segment.frames, int(p), settings)]
-        if not far:
-            return
-        yield int(far[0]), 0.0  # the caller adds it to the keyframes
-        begin = int(far[0]) + 1
+    frames, heights = segment.frames, segment.heights
+    spans = np.array([s.dt_s / REFERENCE_S for s in frames])
+    steps = np.array([raw_of_score(height) for height in heights]) * spans
+    steps[heights < max(settings.threshold, STILL_SHARE * settings.prominence)] = 0
+    changes = None
+    if all(s.change is not None for s in frames):
+        changes = np.array([s.change for s in frames], np.float64) * spans[:, None]
+    stamps_s = np.array([(s.stamp_ns - frames[0].stamp_ns) * 1e-9 for s in frames])
+    quantum = settings.travel_quantum
+    begin, unseen = 0, True
+    for place in range(len(frames)):
+        since = slice(begin, place + 1)
+        kept = np.exp((stamps_s[since] - stamps_s[place]) / MEMORY_S)
+        way = float(kept @ steps[since])
+        distance = way if changes is None else raw_of_change(kept @ changes[since])
+        if unseen:
+            least = max(FIRST_SHARE * quantum, STRAIGHT_SHARE * way)
+            far = distance >= min(least, NEAR_SHARE * quantum)
+        else:
+            least = needed(settings, float(heights[place]))
+            far = way >= least and distance >= min(least, NEAR_SHARE * quantum)
+        if far and not _too_close(keyframes, frames, place, settings):
+            yield place, 0.0  # the caller adds it to the keyframes
+            begin, unseen = place + 1, False
 
 
 _SEARCHES = {'peak': _peaks, 'settle': _settles, 'travel': _travels, 'combined': _travels}

@@ -1,6 +1,9 @@
 """The scale of the score: change per 1/30 s, squeezed into 0..1 (docs/keyframes.md)."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from kf_imitation.data_types import FloatArray
 
@@ -31,8 +34,13 @@ def score_of_change(change: FloatArray) -> float:
     Args:
         change: (54,) float32 per 1/30 s: 51 blendshapes, then 3 head rotations [rad].
     """
+    return score_of_raw(raw_of_change(change))
+
+
+def raw_of_change(change: NDArray[np.floating[Any]]) -> float:
+    """Return the size of a change vector, (54,): blendshapes and weighted head rotation."""
     rotation = float(np.linalg.norm(change[BLENDSHAPES:]))
-    return score_of_raw(float(np.linalg.norm(change[:BLENDSHAPES])) + ROTATION_WEIGHT * rotation)
+    return float(np.linalg.norm(change[:BLENDSHAPES])) + ROTATION_WEIGHT * rotation
 
 
 def score_at_rate(score: float, dt_s: float) -> float:

@@ -29,10 +29,12 @@ class Provisional:
         ahead: N entries: None without a score, else the estimates of the frame's score when 0, 1,
             2 … frames after it are known; the last one stands for all that follow.
         at_once: N estimates for the modes that wait for nothing.
+        change_at_once: the change vectors that belong to them, where the scorer has them.
     """
 
     ahead: list[list[float] | None]
     at_once: list[float | None]
+    change_at_once: list[FloatArray | None]
 
 
 def write_changes(path: Path, raw: Sequence[FrameScore], smoothing: Smoothing) -> None:
@@ -102,6 +104,7 @@ def provisional(raw: Sequence[FrameScore], smoothing: Smoothing) -> Provisional:
     """Return what ScoreSmoother would say of each frame at each moment."""
     ahead: list[list[float] | None] = [None] * len(raw)
     at_once: list[float | None] = [None] * len(raw)
+    change_at_once: list[FloatArray | None] = [None] * len(raw)
     going_on = replace(smoothing, forecast_s=inf)
     for start, end in _segments(raw):
         segment = raw[start:end]
@@ -110,8 +113,9 @@ def provisional(raw: Sequence[FrameScore], smoothing: Smoothing) -> Provisional:
             first = _first(segment[place], stamps, smoothing)
             ahead[start + place] = list(_estimates(segment, place, first, smoothing))
             known = segment[first : place + 1]
-            at_once[start + place] = smoothed(known, place - first, going_on).score
-    return Provisional(ahead, at_once)
+            now = smoothed(known, place - first, going_on)
+            at_once[start + place], change_at_once[start + place] = now.score, now.change
+    return Provisional(ahead, at_once, change_at_once)
 
 
 def _segments(raw: Sequence[FrameScore]) -> Iterator[tuple[int, int]]:

@@ -32,6 +32,7 @@ from kf_imitation.overlay.drawing import face_thumbnail
 
 _PICTURE_PX = 224
 _SCORE_DIGITS = 7
+_CHANGE_DIGITS = 4  # of vectors: there are many
 # Of keyframe/explanation; bags of older versions lack them.
 _WHY = ('flow_share', 'appearance_share', 'still_share', 'head_share', 'score_without_head')
 
@@ -120,6 +121,10 @@ def what_if_run(raw: Sequence[FrameScore], known: Provisional) -> dict[str, Any]
         'dt_ns': [round(s.dt_s * 1e9) for s in raw],
         'ahead': [None if row is None else [short(score) for score in row] for row in known.ahead],
         'at_once': [short(score) for score in known.at_once],
+        'change_at_once': [
+            None if change is None else rounded(change, _CHANGE_DIGITS)
+            for change in known.change_at_once
+        ],
     }
 
 
@@ -138,6 +143,7 @@ def final_run(stamps: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[st
         'dt_ns': [0, *np.diff(stamps).tolist()],
         'ahead': [None if score is None else [score] for score in final],
         'at_once': final,
+        'change_at_once': [None] * len(final),
     }
 
 

@@ -9,8 +9,14 @@ const RIGHT_SHARE = 0.5;
 const LEVEL_SHARE = 0.2;
 const STILL_SHARE = 0.5;
 const REST_SHARE = 0.3;
+const NEAR_SHARE = 0.5;
+const FIRST_SHARE = 0.1;
+const STRAIGHT_SHARE = 0.3;
+const MEMORY_S = 3;
 const CAUSAL = ['travel', 'combined']; // modes that wait for nothing
 const SOFTNESS = 0.2;
+const BLENDSHAPES = 51; // of a change vector; the head's rotation follows
+const ROTATION_WEIGHT = 2;
 const PAIR_S = 0.2; // docs/keyframes.md, Measures
 
 // What was known of a frame's score when `newest` was the newest frame.
@@ -176,28 +182,56 @@ function lowerAhead(item, settings) {
   return null;
 }
 
+function rawOfChange(change) {
+  const length = (part) => Math.hypot(...part);
+  return length(change.slice(0, BLENDSHAPES)) + ROTATION_WEIGHT * length(change.slice(BLENDSHAPES));
+}
+
 function detectTravels(run, settings, stream, tell) {
   const spacing = makeSpacing(run, settings);
   const found = [];
-  let travelled = 0, unseen = true, last = null; // unseen: the face in view has not moved yet
+  // unseen: the face in view has not been shown yet; moved: the vector from the face shown last
+  let travelled = 0, moved = null, unseen = true, last = null;
   for (const item of stream) {
-    const score = item.score;
-    if (score === null) { travelled = 0; unseen = true; last = null; tell(item, ['none']); continue; }
+    const score = item.score, change = run.change_at_once[item.frame];
+    if (score === null) {
+      travelled = 0;
+      moved = null;
+      unseen = true;
+      last = null;
+      tell(item, ['none']);
+      continue;
+    }
     const interval = last === null ? 0 : run.stamp_ns[item.frame] - last;
     last = run.stamp_ns[item.frame];
+    const kept = Math.exp(-interval * 1e-9 / MEMORY_S), span = run.dt_ns[item.frame] * 1e-9 * 30;
+    travelled *= kept;
     if (score >= Math.max(settings.threshold, STILL_SHARE * settings.prominence)) {
-      const raw = -SOFTNESS * Math.log1p(-Math.min(score, 1 - 1e-6));
-      travelled += raw * run.dt_ns[item.frame] * 1e-9 * 30;
-      if (unseen) { travelled = Infinity; unseen = false; }
+      travelled += -SOFTNESS * Math.log1p(-Math.min(score, 1 - 1e-6)) * span;
     }
-    if (unseen) { tell(item, ['still']); continue; }
-    const ends = settings.mode === 'combined' && score < settings.prominence;
-    const needed = settings.travel_quantum * (ends ? REST_SHARE : 1);
-    if (travelled < needed) { tell(item, ['travelled', travelled, needed]); continue; }
+    const near = NEAR_SHARE * settings.travel_quantum;
+    let distance = travelled;
+    if (change !== null) {
+      moved = change.map((value, i) => (moved === null ? 0 : moved[i] * kept) + value * span);
+      distance = rawOfChange(moved);
+    }
+    if (unseen) {
+      const least = FIRST_SHARE * settings.travel_quantum;
+      if (distance < least) { tell(item, ['still', distance, least]); continue; }
+      if (distance < Math.min(STRAIGHT_SHARE * travelled, near)) { tell(item, ['trembles']); continue; }
+    } else {
+      const ends = settings.mode === 'combined' && score < settings.prominence;
+      const needed = settings.travel_quantum * (ends ? REST_SHARE : 1);
+      if (travelled < needed) { tell(item, ['travelled', travelled, needed]); continue; }
+      const least = Math.min(needed, near);
+      if (distance < least) { tell(item, ['near', distance, least]); continue; }
+    }
     const refusal = spacing.refusal(item.frame, interval);
     if (refusal) { tell(item, refusal); continue; }
-    tell(item, travelled === Infinity ? ['begins'] : ['arrived', travelled, needed]);
+    tell(item, unseen ? ['begins'] : ['arrived', travelled, distance]);
     travelled = 0;
+    moved = null;
+    unseen = false;
     spacing.take(item.frame);
     found.push({ ...item, prominence: 0 });
   }
@@ -247,9 +281,11 @@ function sentence(run, settings, result, frame) {
     lower: () => `The movement still calms down: ${n(b)} is expected at ${at(a)}.`,
     settled: () => 'The movement ends here: nothing lower follows within the commit delay.',
     travelled: () => `On the way: ${a.toFixed(2)} of ${b.toFixed(2)} travelled since the last keyframe.`,
-    still: () => 'The face that came into view has not moved yet.',
+    still: () => `The face that came into view has hardly moved yet: ${n(a)}, needs ${n(b)}.`,
+    trembles: () => 'The face that came into view goes to and fro, as camera noise does.',
+    near: () => `Too near the face shown last: ${n(a)} away from it, needs ${n(b)}.`,
     begins: () => 'A face came into view and moves: it is imitated at once.',
-    arrived: () => `Far enough: ${a.toFixed(2)} travelled since the last keyframe, needs ${b.toFixed(2)}${b < settings.travel_quantum ? ' where a movement ends' : ''}.`,
+    arrived: () => `Far enough: ${a.toFixed(2)} travelled since the last keyframe, ${b.toFixed(2)} away from it.`,
   };
   return words[code]();
 }
