@@ -32,12 +32,13 @@ from kf_imitation.servo.joint_mapping import JointMapping
 from kf_imitation.stats import Ledger
 
 SMILE = {'mouth_smile_left': 1.0, 'mouth_smile_right': 1.0}
+FROWN = {'mouth_frown_left': 0.5, 'mouth_frown_right': 0.5}
 RAISED = {'brow_raise_left': 1.0, 'brow_raise_right': 1.0}
 FACES: dict[str, dict[str, float]] = {
     'neutral': {},
     'laugh': {**SMILE, 'jaw_open': 0.7, 'eye_close_left': 0.3, 'eye_close_right': 0.3},
     'surprise': {**RAISED, 'jaw_open': 0.8, 'eye_wide_left': 1.0, 'eye_wide_right': 1.0},
-    'anger': {'brow_lower': 1.0, 'lip_press': 1.0, 'mouth_frown_left': 0.5},
+    'anger': {'brow_lower': 1.0, 'lip_press': 1.0, **FROWN},
     'blink': {'eye_close_left': 1.0, 'eye_close_right': 1.0},
     'look away': {'head_yaw': 0.5, 'gaze_yaw': 0.3, **SMILE},
 }

@@ -239,8 +239,10 @@ class _Face(Canvas):
             sign: (value[f'mouth_smile_{name}'], value[f'mouth_frown_{name}'])
             for name, sign in (('left', 1), ('right', -1))
         }
-        smile = np.where(span > 0, side[1][0], side[-1][0])
-        frown = np.where(span > 0, side[1][1], side[-1][1])
+        # The sides pass into each other, so that a mouth with two unlike corners has no step.
+        left = np.clip(0.5 + span, 0, 1)
+        smile = side[1][0] * left + side[-1][0] * (1 - left)
+        frown = side[1][1] * left + side[-1][1] * (1 - left)
         reach = (0.205 + 0.065 * smile + 0.01 * frown) * (1 - 0.52 * pucker) * (1 - 0.10 * opening)
         x = span * reach
         corner = np.abs(span) ** 1.8

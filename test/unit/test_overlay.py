@@ -57,6 +57,14 @@ def test_the_head_turns_nods_and_tilts_the_way_the_angles_say():
     assert rows[columns < columns.mean()].mean() > rows[columns > columns.mean()].mean() + 5
 
 
+def test_a_mouth_with_unlike_corners_has_no_step():
+    """Left and right met in the middle of the lips at different heights."""
+    lips = face(mouth_smile_left=1, mouth_frown_right=1)[120:210, 110:130]
+    red = lips[..., 2] - lips[..., 1] > 30
+    heights = np.arange(len(lips)) @ red / red.sum(axis=0)
+    assert np.abs(np.diff(heights)).max() < 0.75
+
+
 def test_extreme_values_are_drawn_too():
     for value in (-10.0, 10.0):
         assert draw_face(np.full(len(CHANNELS), value, np.float32), 120).shape == (120, 120, 3)
