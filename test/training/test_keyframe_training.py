@@ -14,6 +14,7 @@ from kf_imitation.errors import KfImitationError  # noqa: E402
 from training.data import clip_cache, labels  # noqa: E402
 from training.data.augment import OFF, random_flow  # noqa: E402
 from training.data.windows import SampleSettings, SampleStream  # noqa: E402
+from training.keyframe import bfloat16  # noqa: E402
 from training.keyframe.config import TrainConfig  # noqa: E402
 from training.keyframe.fastflownet import warp  # noqa: E402
 from training.keyframe.losses import (  # noqa: E402
@@ -279,3 +280,10 @@ def test_windows_stay_inside_the_pieces_of_an_animated_clip():
     steps = batch['state'][..., 0].diff(dim=1).abs()
     assert steps.max() < 0.25
     np.testing.assert_allclose(batch['points'].diff(dim=1), 0, atol=1e-4)
+
+
+def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch):
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'avx2': True, 'avx512_bf16': False})
+    assert not bfloat16.is_fast()
+    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'avx512_bf16': True})
+    assert bfloat16.is_fast()

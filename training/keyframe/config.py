@@ -31,7 +31,7 @@ class TrainConfig:
         max_epochs: the same in passes over the training frames.
         validate_every: steps.
         print_every: steps.
-        half: convolutions in bfloat16 where precision allows it.
+        half: convolutions in bfloat16 where precision allows it and the processor has it.
         seed: of weights and samples.
         flow_scales: finest flows that the losses without truth look at (ssim, census, smoothness).
         flow_every: they look at every so many pairs of a batch.

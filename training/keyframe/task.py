@@ -16,6 +16,7 @@ from training.data import clip_cache
 from training.data.face_mesh import MOTION_POINTS
 from training.data.labels import REFERENCE_FPS
 from training.data.windows import Batch
+from training.keyframe import bfloat16
 from training.keyframe.config import TrainConfig
 from training.keyframe.fastflownet import pool
 from training.keyframe.flow_losses import census_loss, smoothness_loss, visible
@@ -64,10 +65,14 @@ class KeyframeTraining(pl.LightningModule):
         self._clock = time.monotonic()
         self.terms: dict[str, list[float]] = {}
 
+    @property
+    def _half(self) -> bool:
+        return self.config.half and bfloat16.is_fast(self.device.type)
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the weighted terms of the joint loss."""
-        weight, half = self.config.loss, self.config.half
-        crops = batch['crops']
+        weight, crops = self.config.loss, batch['crops']
+        half = self._half
         windows, frames = crops.shape[:2]
         now = torch.arange(windows * frames).view(windows, frames)[:, 1:].reshape(-1)
         image = normalise(crops.flatten(0, 1)).contiguous(memory_format=torch.channels_last)
@@ -124,7 +129,7 @@ class KeyframeTraining(pl.LightningModule):
             with torch.no_grad():
                 a, b = state.select(now[some]), state.select(now[some] - 1)
                 levels = pool(a.stride4, a.stride8), pool(b.stride4, b.stride8)
-                back, _ = self.net.flow_net.match(levels[1], levels[0], self.config.half)
+                back, _ = self.net.flow_net.match(levels[1], levels[0], self._half)
                 seen = [
                     visible(f, r, image.shape[-1] / f.shape[-1])
                     for f, r in zip(flows, back, strict=False)
@@ -155,7 +160,7 @@ class KeyframeTraining(pl.LightningModule):
             valid.append(batch.get(f'{kind}_valid', torch.ones_like(flow[:, 0])).float())
         levels = [torch.cat(parts) for parts in zip(*now, strict=True)]
         others = [torch.cat(parts) for parts in zip(*before, strict=True)]
-        flows, _ = self.net.flow_net.match(levels, others, self.config.half)
+        flows, _ = self.net.flow_net.match(levels, others, self._half)
         return endpoint_loss(flows, torch.cat(exact), torch.cat(valid))
 
     def training_step(self, batch: Batch, index: int) -> Tensor:

@@ -23,6 +23,7 @@ from kf_imitation.errors import KfImitationError
 from training.data.clip_cache import CachedClip
 from training.data.labels import TRAINED_SIGMA_S, smooth
 from training.data.part_stream import PartStream, footage
+from training.keyframe import bfloat16
 from training.keyframe.config import TrainConfig
 from training.keyframe.fusion import normalise, scale_levels, weights_under
 from training.keyframe.measure import clip_changes
@@ -179,7 +180,7 @@ def main() -> None:
         weights = torch.load(arguments.start, map_location='cpu', weights_only=False)
         parts.load_state_dict(weights_under(weights['state_dict'], PREFIX))
     mean = copy.deepcopy(parts).requires_grad_(False)
-    parts.eye.half = parts.mouth.half = not arguments.full
+    parts.eye.half = parts.mouth.half = bfloat16.is_fast() and not arguments.full
     optimiser = torch.optim.AdamW(parts.parameters(), lr=arguments.rate, weight_decay=0.02)
     arguments.out.mkdir(parents=True, exist_ok=True)
     file, step, spent = arguments.out / 'last.ckpt', 0, 0.0
