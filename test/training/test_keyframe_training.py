@@ -283,7 +283,9 @@ def test_windows_stay_inside_the_pieces_of_an_animated_clip():
 
 
 def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch):
-    monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'avx2': True, 'avx512_bf16': False})
+    monkeypatch.setattr(
+        torch.cpu, 'get_capabilities', lambda: {'avx2': True, 'avx512_bf16': False}
+    )
     assert not bfloat16.is_fast()
     monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'avx512_bf16': True})
     assert bfloat16.is_fast()
