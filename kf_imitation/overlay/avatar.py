@@ -45,6 +45,10 @@ _EYE_X = 0.25
 _EYE_Y = -0.09
 _EYE_RADIUS = 0.122
 _MOUTH_Y = 0.34
+# At jaw_open 1.
+_JAW_DROP = 0.20
+# Lips part sooner than the chin sinks: talking opens the jaw by a fifth and shows an open mouth.
+_LIPS_PART = 0.7
 
 
 def draw_face(values: FloatArray, size_px: int = 480) -> Image:
@@ -131,7 +135,7 @@ class _Face(Canvas):
                 self.fill(cv2.convexHull(both)[:, 0].astype(np.float64), colour)
 
     def _shell(self) -> None:
-        drop = 0.20 * self._unit['jaw_open']
+        drop = _JAW_DROP * self._unit['jaw_open']
         angle = np.linspace(0, 2 * np.pi, 120)
         # A superellipse reads as a moulded shell rather than an egg.
         cosine, sine = np.cos(angle), np.sin(angle)
@@ -233,7 +237,7 @@ class _Face(Canvas):
     def _mouth(self) -> None:
         value = self._unit
         pucker, press, opening = value['mouth_pucker'], value['lip_press'], value['jaw_open']
-        drop = 0.20 * opening
+        drop = _JAW_DROP * opening**_LIPS_PART
         span = np.linspace(-1, 1, 41)
         side = {
             sign: (value[f'mouth_smile_{name}'], value[f'mouth_frown_{name}'])
