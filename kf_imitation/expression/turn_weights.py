@@ -6,5 +6,5 @@ Raw units on the features of channels.turn_features.
 WEIGHTS: dict[str, tuple[float, float, float, float]] = {
     'mouth_smile': (-0.046, -3.458, -0.813, 7.426),
     'eye_close': (-0.062, 1.248, -0.462, 1.300),
-    'brow_raise': (0.504, -0.040, -1.774, -1.232),
+    'brow_raise': (0.437, -0.407, -3.140, -1.840),
 }

@@ -6,10 +6,13 @@ move by against the solved angles. The table is kf_imitation/expression/turn_wei
     .venv/bin/python -m training.landmarks.fit_turning --write
 
 The people are others than those of measure_renders.py. Run it after fit_pose.py and
-fit_channels.py, whose results are in what it reads.
+fit_channels.py, whose results are in what it reads. Renders are not people: what a new row
+costs on held-out training people (measure.py --clips) has to be weighed against what it saves, and
+--only leaves the rows of other channels as they are.
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -18,6 +21,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS
 from kf_imitation.expression.channels import TURNED, raw_channels, turn_features
+from kf_imitation.expression.turn_weights import WEIGHTS
 from kf_imitation.face.canonical import canonical_region
 from kf_imitation.landmarks.head_pose import solve_head_pose
 from training.landmarks.measure_renders import PITCHES_DEG, YAWS_DEG, Reader, draw
@@ -68,7 +72,7 @@ def fit(people: list[Array]) -> dict[str, Array]:
     return weights
 
 
-def table(weights: dict[str, Array]) -> str:
+def table(weights: Mapping[str, Sequence[float] | Array]) -> str:
     """Python source of the table."""
     rows = ''.join(
         f'    {base!r}: ({", ".join(f"{w:.3f}" for w in values)}),\n'
@@ -86,13 +90,16 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--people', type=int, default=3)
+    parser.add_argument('--only', nargs='+', choices=TURNED, help='keep the table of the others')
     parser.add_argument('--write', action='store_true', help='write the table into the package')
     arguments = parser.parse_args()
+    wanted = arguments.only or TURNED
     cv2.setNumThreads(1)
     people = turned_people(
         arguments.people, Reader('landmarks_pfld', 'landmarks_eyes', 'landmarks_parts')
     )
-    source = table(fit(people))
+    fitted = fit(people)
+    source = table({b: fitted[b] if b in wanted else kept for b, kept in WEIGHTS.items()})
     if arguments.write:
         Path('kf_imitation/expression/turn_weights.py').write_text(source, encoding='utf-8')
     else:
