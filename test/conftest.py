@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+STOP_S = 15.0
+
 
 @pytest.fixture(autouse=True)
 def _heard_loggers():
@@ -17,7 +19,11 @@ def _heard_loggers():
 
 @pytest.fixture
 def start_process():
-    """Start processes in groups of their own; what still runs at the end is killed."""
+    """Start processes in groups of their own; what still runs at the end is told to stop.
+
+    A killed one would leave its shared memory behind, 16 MB each, and look alive to others for a
+    while. pytest shows the last words of each beside a test that failed.
+    """
     running = []
 
     def begin(command, stderr, **options) -> subprocess.Popen[str]:
@@ -33,7 +39,18 @@ def start_process():
         return process
 
     yield begin
+    still = [process for process in running if process.poll() is None]
+    for process in still:
+        os.killpg(process.pid, signal.SIGINT)
     for process in running:
-        if process.poll() is None:
+        try:
+            said = process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+            said = process.communicate()
+        state = 'ran to the end of the test' if process in still else 'had ended before'
+        print(
+            f'{process.args} {state}, exit code {process.returncode}',
+            *filter(None, said),
+            sep='\n',
+        )

@@ -45,8 +45,8 @@ class GoalPublisher(OpenLoopHead):
         """Lead the head to rest; may be called twice."""
         super().rest()
         if self._timer is not None:
-            self._node.destroy_timer(self._timer)
-            self._node.destroy_subscription(self._states)
+            self._timer.cancel()
+            self._node.discard(self._timer, self._states)
             self._timer = self._states = None
 
     def status(self) -> ServoStatus:

@@ -71,7 +71,10 @@ class KfNode(Node):  # type: ignore[misc]
         return True
 
     def close(self) -> None:
-        """Let go of devices and files; called once, while the context still lives."""
+        """Let go of devices and files; called once, while the context still lives.
+
+        In a Composition the executor goes on meanwhile, in another thread.
+        """
 
     def setting(self, name: str, kind: type) -> Any:
         """Return a value, which the schema promises to be of this type."""
@@ -82,6 +85,20 @@ class KfNode(Node):  # type: ignore[misc]
     def steady_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         """Return a timer that ticks by real time, also where ROS time is a bag's and stands."""
         return self.create_timer(period_s, callback, clock=self._steady)
+
+    def discard(self, *entities: Any) -> None:
+        """Destroy subscriptions and timers in the thread of the executor, once it comes to it.
+
+        An executor of another thread (Composition.close) may be about to wait for them, and falls
+        over what is gone. Until then they may still be called.
+        """
+        for entity in entities:
+            is_timer = isinstance(entity, Timer)
+            destroy = self.destroy_timer if is_timer else self.destroy_subscription
+            if self.executor is None:
+                destroy(entity)
+            else:
+                self.executor.create_task(destroy, entity)
 
     def fail(self, fault: KfImitationError) -> None:
         """Give up with a message for the user."""

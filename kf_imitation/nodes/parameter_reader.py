@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from time import monotonic
 
 import rclpy
+from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.parameter import parameter_value_to_python
-from rclpy.parameter_client import AsyncParameterClient
 from rclpy.signals import SignalHandlerOptions
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.graph_search import GraphSearch, Sight, in_order, missing
+from kf_imitation.nodes.service_question import ask
 from kf_imitation.params import SCHEMA, Value
 
 # Every node of the package publishes here, so an endpoint of an unknown node is one to wait for.
@@ -112,17 +113,13 @@ def _announced(node: Node, name: str, place: str, service: str) -> bool:
 def _read(
     node: Node, executor: SingleThreadedExecutor, path: str, name: str, timeout_s: float
 ) -> dict[str, Value]:
-    client = AsyncParameterClient(node, path)
-    end_s = monotonic() + timeout_s
-    while not client.services_are_ready() and monotonic() < end_s:
-        executor.spin_once(timeout_sec=0.05)
     names = [parameter.name for parameter in SCHEMA[name]]
-    future = client.get_parameters(names)
-    executor.spin_until_future_complete(future, timeout_sec=max(0.1, end_s - monotonic()))
-    if not future.done() or future.result() is None:
+    request = GetParameters.Request(names=names)
+    answer = ask(node, executor, GetParameters, f'{path}/get_parameters', request, timeout_s)
+    if answer is None:
         raise NoGraphError(f'{path} does not answer within {timeout_s:g} s')
     answers = {
         key: parameter_value_to_python(value)
-        for key, value in zip(names, future.result().values, strict=False)
+        for key, value in zip(names, answer.values, strict=False)
     }
     return {key: v for key, v in answers.items() if isinstance(v, (bool, int, float, str))}

@@ -59,7 +59,8 @@ class PosePacer:
 
     def close(self) -> None:
         """Send nothing any more."""
-        self._node.destroy_timer(self._timer)
+        self._timer.cancel()
+        self._node.discard(self._timer)
 
     def _on_timer(self) -> None:
         goal = self._budget.due(monotonic())

@@ -58,8 +58,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             self.trigger_configure()
             if self.fault is None:
                 self.trigger_activate()
-            if self.fault is not None:
-                fault = self.fault
+            if fault := self.fault:
                 self.close()
                 self.destroy_node()
                 raise fault
@@ -146,8 +145,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         return REFUSED
 
     def _rest(self) -> None:
-        for subscription in self._listening:
-            self.destroy_subscription(subscription)
+        self.discard(*self._listening)
         self._listening = []
         if self._head is not None and self._active:
             self._active = False
@@ -155,7 +153,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             self._head.rest()
 
     def _on_expression(self, message: JointState) -> None:
-        assert self._head is not None
+        if self._head is None or not self._active:
+            return None
         if fault := expression_faults(message):
             return self._tell(self._head.refuse(fault))
         expression = from_expression(message)
@@ -173,7 +172,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             self._head.keep_alive()
 
     def _on_trajectory(self, message: JointTrajectory) -> None:
-        assert self._head is not None
+        if self._head is None or not self._active:
+            return None
         delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
         if refusal := self._head.set_trajectory(*from_trajectory(message), delay_s):
             return self._tell(refusal)

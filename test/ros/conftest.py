@@ -135,18 +135,34 @@ class Listener:
         self.node.create_subscription(kind, topic, got.append, profile)
         return got
 
-    def wait_for(self, condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    def wait_for(
+        self, condition: Callable[[], bool], timeout_s: float = 60.0, what: str = 'a condition'
+    ) -> None:
         """Spin until the condition holds; fail after the timeout."""
         end = monotonic() + timeout_s
         while not condition():
-            assert monotonic() < end, f'waited {timeout_s} s in vain'
+            assert monotonic() < end, f'waited {timeout_s} s in vain for {what}'
             self.executor.spin_once(timeout_sec=0.05)
 
     def call(self, kind, name: str, request, timeout_s: float = 60.0):
+        """Ask a service of a node once, when the answer cannot be lost any more.
+
+        The first answers to a client may be lost (see ask). Discovery tells of this process's
+        clients in the order in which they were made: a node whose answer reached a younger one
+        knows this one too. So only a harmless question is repeated, never a change of state.
+        """
+        from rcl_interfaces.srv import GetParameters
+
+        from kf_imitation.nodes.service_question import ask
+
         client = self.node.create_client(kind, name)
-        self.wait_for(client.service_is_ready, timeout_s)
+        harmless = f'{name.rpartition("/")[0]}/get_parameters'
+        nothing = GetParameters.Request()
+        heard = ask(self.node, self.executor, GetParameters, harmless, nothing, timeout_s)
+        assert heard, f'{harmless} did not answer in {timeout_s} s, asked once a second'
+        self.wait_for(client.service_is_ready, timeout_s, f'the service {name}')
         future = client.call_async(request)
-        self.wait_for(future.done, timeout_s)
+        self.wait_for(future.done, timeout_s, f'the answer of {name}, whose node is alive')
         self.node.destroy_client(client)
         return future.result()
 
