@@ -16,7 +16,7 @@ from training.keyframe import ablate  # noqa: E402
 from training.keyframe.config import TrainConfig  # noqa: E402
 from training.keyframe.fusion import KeyframeNet  # noqa: E402
 
-SETTINGS = {'minutes': 2.0, 'steps': 0, 'seed': 1, 'start': None}
+SETTINGS = {'minutes': 2.0, 'steps': 0, 'seed': 1, 'start': None, 'limit': 60, 'set': ['ema=0.9']}
 
 
 class Stub:
@@ -75,7 +75,8 @@ def test_the_table_stands_between_the_markers_with_a_command_for_each_row(tmp_pa
     text = file.read_text()
     assert text.startswith('before\n') and text.endswith(f'{ablate.END}\nafter\n')
     assert 'old' not in text and '| default | 7 | 0.500 | 0.700 | 0.600 | 0.650 |' in text
-    assert "--minutes 2 --start none --seed 1 --rows 'without flow'" in text
+    row = "--minutes 2 --start none --limit 60 --seed 1 --rows 'without flow' --set ema=0.9"
+    assert row in text
     assert text.index('| default') < text.index('| without flow')
     file.write_text('no markers')
     with pytest.raises(SourceError, match='once each'):

@@ -151,11 +151,12 @@ def table(results: dict[str, Any]) -> str:
         lines.append(f'| {row} | {found["steps"]} | ' + ' | '.join(values) + ' |')
     lines += ['', 'The command of each row:', '']
     spent = f'--minutes {s["minutes"]:g}' if s['minutes'] else f'--steps {s["steps"]}'
-    start = f'--start {shlex.quote(s["start"] or "none")}'
+    start = f'--start {shlex.quote(s["start"] or "none")} --limit {s["limit"]}'
+    overrides = f' --set {shlex.join(s["set"])}' if s['set'] else ''
     for row in order:
         lines.append(
             f'    python -m training.keyframe.ablate {spent} {start} --seed {s["seed"]} '
-            f"--rows '{row}'"
+            f"--rows '{row}'{overrides}"
         )
     return '\n'.join(lines)
 
