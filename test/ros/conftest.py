@@ -20,8 +20,6 @@ from kf_imitation.servo.simulated_port import SimulatedPort
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).with_name('small_program.py')
-# Below the ports that Linux hands out, and another one for every test run on this machine.
-DOMAINS = range(1, 100)
 
 
 def pytest_collection_modifyitems(items):
@@ -29,11 +27,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if here in Path(item.fspath).parents:
             item.add_marker(pytest.mark.timeout(300))
-
-
-@pytest.fixture(scope='session')
-def domain():
-    return str(DOMAINS[os.getpid() % len(DOMAINS)])
 
 
 @pytest.fixture

@@ -116,7 +116,9 @@ def test_trajectories_are_followed_and_faulty_commands_are_refused_with_a_diagno
     listener.wait_for(lambda: scripts.get_subscription_count() and len(states) > 5)
     assert set(states[-1].name) == set(ROBOT.names)
     assert len(states[-1].effort) == len(states[-1].velocity) == len(ROBOT.joints)
-    scripts.publish(trajectory(['neck_yaw'], (0.5, [0.5]), (1.0, [0.3])))
+    # It stays for a while: a busy machine may not hear of every moment.
+    turn = trajectory(['neck_yaw'], (0.5, [0.5]), (4.0, [0.5]), (4.5, [0.3]))
+    scripts.publish(turn)
     yaw = ROBOT.names.index('neck_yaw')
     listener.wait_for(lambda: max(state.position[yaw] for state in states) > 0.45)
     listener.wait_for(lambda: abs(angle(states, 'neck_yaw') - 0.3) < 0.02)
