@@ -3,10 +3,12 @@
 import logging
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
 
+DOMAINS = 99  # from 1: below the ports that Linux hands out
 STOP_S = 15.0
 
 
@@ -15,6 +17,21 @@ def _heard_loggers():
     """With ROS, launch_testing comes into pytest, and launch makes loggers that caplog misses."""
     for name in ('kf_imitation', 'kf_imitation.servo'):
         logging.getLogger(name).propagate = True
+
+
+@pytest.fixture(scope='session')
+def domain():
+    """A ROS domain that no other test run on this machine has, which would be heard in it."""
+    for number in range(os.getpid(), os.getpid() + DOMAINS):
+        domain = str(1 + number % DOMAINS)
+        with socket.socket(socket.AF_UNIX) as claim:
+            try:
+                claim.bind(f'\0kf_imitation tests in domain {domain}')
+            except OSError:
+                continue
+            yield domain
+            return
+    pytest.fail(f'other test runs have all {DOMAINS} domains')
 
 
 @pytest.fixture

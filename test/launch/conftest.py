@@ -33,13 +33,13 @@ def prefix(tmp_path):
 
 
 @pytest.fixture
-def launch_file(prefix, tmp_path, start_process):
+def launch_file(prefix, tmp_path, domain, start_process):
     """Start a launch file with its arguments; everything still running at the end is killed."""
     environment = {
         **os.environ,
         'AMENT_PREFIX_PATH': str(prefix),
         'PYTHONPATH': f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}',
-        'ROS_DOMAIN_ID': str(1 + os.getpid() % 99),
+        'ROS_DOMAIN_ID': domain,
         'ROS_LOG_DIR': str(tmp_path / 'log'),
         'PYTHONUNBUFFERED': '1',
     }
