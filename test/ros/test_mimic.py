@@ -13,6 +13,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import JointState
+from servo_talk import angle
 
 from kf_imitation.nodes.conversions import from_scalars
 
@@ -152,8 +153,7 @@ def test_the_head_rests_when_the_face_is_gone_but_not_while_it_holds_still(
     # Bright from the start (mouth open), then still for longer than hold_s, then black.
     process = start('mimic', '--source', str(make_video(150, black_from=75)))
     states = listener.listen(JointState, 'joint_states')
-    jaw = lambda: states[-1].position[list(states[-1].name).index('jaw')] if states else 0.0  # noqa: E731
-    listener.wait_for(lambda: jaw() > 0.1)
-    listener.wait_for(lambda: abs(jaw()) < 0.02)
+    listener.wait_for(lambda: angle(states, 'jaw') > 0.1)
+    listener.wait_for(lambda: abs(angle(states, 'jaw')) < 0.02)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err

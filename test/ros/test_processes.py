@@ -12,6 +12,7 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParameters
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, Image, JointState
+from servo_talk import angle, expression
 from std_srvs.srv import SetBool, Trigger
 
 from kf_imitation.graph import RunOptions, build_graph
@@ -228,16 +229,6 @@ def test_a_missing_port_ends_the_servo_node_with_one_message(start_node):
     assert '/dev/no-such-port' in err and 'Traceback' not in err
 
 
-def angle(states, joint):
-    return states[-1].position[list(states[-1].name).index(joint)] if states else 0.0
-
-
-def show(listener, publisher, **channels):
-    message = JointState(name=list(channels), position=list(channels.values()))
-    message.header.stamp = listener.node.get_clock().now().to_msg()
-    publisher.publish(message)
-
-
 def test_stop_holds_until_reset(start_node, listener):
     servo_node(start_node, hold_s=3600.0)
     states = listener.listen(JointState, 'joint_states')
@@ -247,7 +238,7 @@ def test_stop_holds_until_reset(start_node, listener):
     refused = [0]
 
     def try_to_open():
-        show(listener, expressions, jaw_open=1.0)
+        expressions.publish(expression(listener, jaw_open=1.0))
         refused[0] += 1
         return refused[0] > 20
 
@@ -256,7 +247,7 @@ def test_stop_holds_until_reset(start_node, listener):
     assert listener.call(Trigger, '/servo/reset', Trigger.Request()).success
     # The brow tells that this is the one that moves the head: an earlier one that is still under
     # way on a busy machine would open the mouth again after neutral.
-    show(listener, expressions, jaw_open=1.0, brow_raise_left=1.0)
+    expressions.publish(expression(listener, jaw_open=1.0, brow_raise_left=1.0))
     listener.wait_for(lambda: angle(states, 'jaw') > 0.2 and angle(states, 'brow_left') > 0.2)
     assert listener.call(Trigger, '/servo/neutral', Trigger.Request()).success
     listener.wait_for(lambda: angle(states, 'jaw') < 0.02)

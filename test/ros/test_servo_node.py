@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import JointState
+from servo_talk import angle, expression
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -38,10 +39,6 @@ def change_state(listener, transition):
     return listener.call(ChangeState, '/servo/change_state', request).success
 
 
-def angle(states, joint):
-    return states[-1].position[list(states[-1].name).index(joint)] if states else math.nan
-
-
 def trajectory(names, *points):
     message = JointTrajectory(joint_names=list(names))
     for time_s, positions in points:
@@ -51,12 +48,6 @@ def trajectory(names, *points):
                 positions=list(positions), time_from_start=Duration(sec=whole, nanosec=rest)
             )
         )
-    return message
-
-
-def expression(listener, **channels):
-    message = JointState(name=list(channels), position=list(channels.values()))
-    message.header.stamp = listener.node.get_clock().now().to_msg()
     return message
 
 

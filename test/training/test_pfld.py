@@ -11,8 +11,15 @@ from scipy.spatial.transform import Rotation  # noqa: E402
 from kf_imitation.mean_face import template  # noqa: E402
 from kf_imitation.wflw import FLIP  # noqa: E402
 from training.landmarks import losses  # noqa: E402
-from training.landmarks.augment import region_matrix, similarity, training_crop  # noqa: E402
-from training.landmarks.data import BLENDSHAPES, CACHE_PX, CACHE_SPAN, apply, cut  # noqa: E402
+from training.landmarks.augment import region_matrix, training_crop  # noqa: E402
+from training.landmarks.data import (  # noqa: E402
+    BLENDSHAPES,
+    CACHE_PX,
+    CACHE_SPAN,
+    apply,
+    cut,
+    similarity,
+)
 from training.landmarks.model import PFLD, PFLDConfig, PoseBranch  # noqa: E402
 from training.landmarks.train import DEFAULT_CONFIG, Cache, normalise  # noqa: E402
 

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 
 from training.data.face_mesh import CHEEKS, INNER_LIPS, RIGID, eye_distance
+from training.landmarks.data import apply, similarity
 
-UPPER = [78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308]
-LOWER = [78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308]
+# From the right corner of the mouth to the left.
+UPPER = INNER_LIPS[:11]
+LOWER = [INNER_LIPS[0], *INNER_LIPS[:9:-1]]
 CHIN = 152
 SUBPIXEL_BITS = 4
 
@@ -97,9 +99,9 @@ def _inside(
 ) -> np.ndarray:
     """(S, S, 3) float: teeth and what is behind them, as if there were no lips."""
     unit = eye_distance(points)
-    skull = _rigid(first[RIGID, :2], points[RIGID, :2])
-    line = (first[UPPER, :2] + first[LOWER, :2]) / 2 @ skull[:, :2].T + skull[:, 2]
-    jaw = points[CHIN, :2] - (skull[:, :2] @ first[CHIN, :2] + skull[:, 2])
+    skull = similarity(first[RIGID, :2], points[RIGID, :2])
+    line = apply(skull, (first[UPPER, :2] + first[LOWER, :2]) / 2)
+    jaw = points[CHIN, :2] - apply(skull, first[CHIN, :2])
     along = (line[-1] - line[0]) / np.linalg.norm(line[-1] - line[0])
     down = np.array([-along[1], along[0]])
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
@@ -123,12 +125,3 @@ def filled(shape: tuple[int, ...], outline: np.ndarray) -> np.ndarray:
     corners = np.round(outline[:, :2] * 2**SUBPIXEL_BITS).astype(np.int32)
     cv2.fillPoly(mask, [corners], 255, cv2.LINE_AA, shift=SUBPIXEL_BITS)
     return mask.astype(np.float32) / 255
-
-
-def _rigid(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """(2, 3) turn, scale and shift that carry (P, 2) points to others in the mean."""
-    a, b = (p[:, 0] + 1j * p[:, 1] for p in (before, after))
-    middle = a.mean()
-    turn = np.vdot(a - middle, b - b.mean()) / np.vdot(a - middle, a - middle)
-    linear = np.array([[turn.real, -turn.imag], [turn.imag, turn.real]])
-    return np.column_stack([linear, after.mean(axis=0) - linear @ before.mean(axis=0)])

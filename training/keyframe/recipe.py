@@ -100,7 +100,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     data = ['--clips', options.clips, *labels, '--cache', options.cache]
     pictures = ['--faces', faces or options.out / 'no_faces', '--renders', options.renders]
     material = [*data, *pictures, '--animated', options.animated, '--threads', options.threads]
-    thawed = _thaw(plan, options, data) if options.models else {}
+    thawed = _thaw(plan, options, labels) if options.models else {}
     begin = ['--start', thawed['keyframe_lite']] if thawed else []
     plan.add(
         'training.keyframe.train_parts',
@@ -184,7 +184,7 @@ def _animate(
     return faces if faces.is_file() else None
 
 
-def _thaw(plan: Plan, options: argparse.Namespace, data: Sequence[object]) -> dict[str, Path]:
+def _thaw(plan: Plan, options: argparse.Namespace, labels: Sequence[object]) -> dict[str, Path]:
     """Plan to take the weights of exported models back; return their checkpoints by name.
 
     Raises:
@@ -194,15 +194,15 @@ def _thaw(plan: Plan, options: argparse.Namespace, data: Sequence[object]) -> di
     missing = [str(file) for file in files.values() if not file.is_file()]
     if missing:
         raise ModelError(f'--start-from {options.models}: no {", ".join(missing)}')
-    clips, (_, cache) = data[:-2], data[-2:]
-    plan.add('training.data.clip_cache', *clips, '--out', cache)
+    clips = ['--clips', options.clips, *labels]
+    plan.add('training.data.clip_cache', *clips, '--out', options.cache)
     thawed = {}
     for config, name, _, _ in STAGES:
         thawed[name] = options.out / f'thawed_{name}.ckpt'
         plan.add(
             'training.keyframe.thaw',
             *(files[name], '--config', CONFIGS / f'{config}.yaml'),
-            *('--cache', cache, '--out', thawed[name]),
+            *('--cache', options.cache, '--out', thawed[name]),
         )
     return thawed
 

@@ -5,22 +5,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation import wflw
-from training.landmarks.data import apply
+from training.landmarks.data import apply, similarity
 from training.landmarks.model import CROP_PX
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
-
-
-def similarity(source: Points, target: Points) -> NDArray[np.float32]:
-    """Least-squares similarity from source to target points, (2, 3) float32."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    norm = float((a * a).sum())
-    cosine = float((a * b).sum()) / norm
-    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / norm
-    linear = np.array([[cosine, -sine], [sine, cosine]])
-    shift = target.mean(0) - linear @ source.mean(0)
-    return np.hstack([linear, shift[:, None]]).astype(np.float32)
 
 
 def region_matrix(
