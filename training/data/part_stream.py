@@ -16,13 +16,12 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from kf_imitation.landmarks.alignment import undo
-from kf_imitation.wflw import FLIP
 from training.data import face_images
 from training.data.augment import Appearance, AugmentSettings, crop_matrix, cut
 from training.data.clip_cache import CachedClip
 from training.data.face_images import FaceImages
 from training.data.labels import TRAINED_SIGMA_S, mirror_order, smooth
-from training.landmarks.data import mesh_to_wflw
+from training.keyframe import part_mesh
 
 # The face drifts inside its held region, and compression and noise are those of webcams, the
 # noise that of the mean of three channels.
@@ -38,7 +37,7 @@ class Footage:
     Attributes:
         frames: (N, H, W, 3) uint8.
         blendshapes: (N, 51) lightly smoothed.
-        points: (N, 98, 2) [px].
+        points: (N, P, 2) of part_mesh.POINTS, lightly smoothed [px].
         regions: (N, 3) centre x, centre y, size [px].
         known: indices of frames with a face.
     """
@@ -62,7 +61,7 @@ def footage(clip: CachedClip) -> list[Footage]:
             Footage(
                 clip.frames[piece],
                 smooth(labels.blendshapes[piece], TRAINED_SIGMA_S, labels.fps),
-                np.stack([mesh_to_wflw(p) for p in labels.points_px[piece]]),
+                smooth(labels.points_px[piece][:, part_mesh.POINTS], TRAINED_SIGMA_S, labels.fps),
                 clip.regions[piece],
                 known,
             )
@@ -84,7 +83,8 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         crop_px: edge of the crops.
 
     A batch holds crops (G, 8, S, S) uint8, means of the three channels, blendshapes (G, 8, 51),
-    points (G, 8, 98, 2) as shares of the crop, and same (G,) bool: all frames show one person.
+    points (G, 8, P, 2) of part_mesh.POINTS as shares of the crop, and same (G,) bool: all frames
+    show one person.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         chosen = rng.integers(0, len(faces.images), 8)
         parts = [
             self._cut(
-                *(faces.images[i], faces.regions[i], mesh_to_wflw(faces.labels.points_px[i])),
+                *(faces.images[i], faces.regions[i], faces.labels.points_px[i][part_mesh.POINTS]),
                 rng,
                 mirrored,
             )
@@ -181,5 +181,5 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         matrix, _ = crop_matrix(region, self._size, rng, AUGMENT, mirrored)
         moved = undo(matrix, points)
         if mirrored:
-            moved = moved[FLIP]
+            moved = moved[part_mesh.MIRRORED]
         return cut(image, matrix, self._size), (moved + 0.5) / self._size

@@ -18,12 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from kf_imitation import wflw
 from kf_imitation.errors import KfImitationError
 from training.data.clip_cache import CachedClip
 from training.data.labels import TRAINED_SIGMA_S, smooth
 from training.data.part_stream import PartStream, footage
-from training.keyframe import bfloat16
+from training.keyframe import bfloat16, part_mesh
 from training.keyframe.config import TrainConfig
 from training.keyframe.fusion import normalise, scale_levels, weights_under
 from training.keyframe.measure import clip_changes
@@ -33,6 +32,7 @@ from training.keyframe.parts import (
     EYE,
     EYE_READINGS,
     FINDER_PX,
+    MESH_GAIN,
     MOUTH,
     Parts,
     cut_parts,
@@ -41,28 +41,32 @@ from training.keyframe.parts import (
 )
 from training.landmarks.loop import average_into
 
-# Landmarks of right eye with brow, left eye with brow in mirrored order, and mouth.
-RIGHT = [*wflw.RIGHT_EYE, wflw.RIGHT_PUPIL, *wflw.RIGHT_BROW]
-LEFT = wflw.FLIP[RIGHT].tolist()
-LIPS = [*wflw.OUTER_LIP, *wflw.INNER_LIP]
-# Of right eye, left eye and mouth.
-CORNERS = (
-    [wflw.RIGHT_EYE_OUTER, wflw.RIGHT_EYE_INNER],
-    [wflw.LEFT_EYE_INNER, wflw.LEFT_EYE_OUTER],
-    [wflw.OUTER_LIP[0], wflw.OUTER_LIP[6]],
-)
+PATCHES = ((EYE, False), (EYE, True), (MOUTH, False))  # of right eye, left eye, mouth: mirrored?
+CORNERS = (part_mesh.EYE_CORNERS, part_mesh.EYE_CORNERS, part_mesh.MOUTH_CORNERS)
+USUAL = [torch.from_numpy(part_mesh.usual_places(p)) for p in ('eye', 'eye', 'mouth')]
 WARM_STEPS = 400
 PREFIX = 'mean_net.parts.'  # where a keyframe network's checkpoint has them
 
 
-WEIGHT = {'places': 0.3, 'level': 10.0, 'differ': 20.0, 'near': 100.0, 'points': 0.2}
+WEIGHT = {
+    'places': 0.3,
+    'level': 10.0,
+    'differ': 20.0,
+    'near': 100.0,
+    'points': 0.2,
+    'points_differ': 0.1,
+    'points_near': 0.5,
+}
+# How much readings count that are made of the found points alone, and of the true ones.
+FOUND_SHAPE, TRUE_SHAPE = 0.5, 0.5
 
 
 def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
     """Return the terms of the loss of one batch of PartStream."""
     # Levels as they are: patches are scaled after they are cut, which saves a pass over the crops.
     image = batch['crops'].flatten(0, 1)[:, None].float()
-    points, wanted = batch['points'].flatten(0, 1), batch['blendshapes']
+    points = batch['points'].flatten(0, 1)
+    wanted = batch['blendshapes'][..., parts.order]
     truth = places_of(points)
     found = parts.finder(scaled(F.avg_pool2d(image, CROP_PX // FINDER_PX)))
     terms = {'places': torch.log1p((found - truth).norm(dim=-1) / 0.01).mean()}
@@ -72,26 +76,44 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     else:
         places = truth + (found.detach() - truth).clamp(-0.05, 0.05)
     eyes, mouth = cut_parts(image, places)
-    state, eye_features, lip_features = parts.read(scaled(eyes), scaled(mouth))
-    error = state.view(*wanted.shape[:2], -1) - wanted[..., parts.order]
-    same = batch['same'].float()[:, None, None]
-    terms['level'] = error.square().mean()
-    # Differences of all pairs of a group at once: the spread of the errors around their mean.
-    apart = error - error.mean(dim=1, keepdim=True)
-    terms['differ'] = (same * apart).square().mean()
-    near = error[:, 1::2] - error[:, ::2]
-    terms['near'] = (same * near).square().mean()
-    right, left = parts.eye.points(eye_features).view(2, len(image), -1, 2)
-    lips = parts.mouth.points(lip_features).view(len(image), -1, 2)
+    features = [*parts.eye.see(scaled(eyes)).chunk(2), parts.mouth.see(scaled(mouth))]
+    nets = (parts.eye, parts.eye, parts.mouth)
     along = direction(places)
-    distances = [
-        (guess - patch.locate(points[:, index], places[:, place], along, mirror)).norm(dim=-1)
-        for place, (guess, patch, index, mirror) in enumerate(
-            ((right, EYE, RIGHT, False), (left, EYE, LEFT, True), (lips, MOUTH, LIPS, False))
-        )
+    own = [
+        patch.locate(points[:, part_mesh.PARTS[i]], places[:, i], along, mirror) - USUAL[i]
+        for i, (patch, mirror) in enumerate(PATCHES)
     ]
-    terms['points'] = torch.log1p(torch.cat(distances, dim=1) / 0.02).mean()
+    seen = [net.offsets(f) for net, f in zip(nets, features, strict=True)]
+    looks = [net.look(f, s) for net, f, s in zip(nets, features, seen, strict=True)]
+    shapes = [F.leaky_relu(n.shape_of(s), 0.1) for n, s in zip(nets, seen, strict=True)]
+    drawn = [F.leaky_relu(n.shape_of(o), 0.1) for n, o in zip(nets, own, strict=True)]
+    same = batch['same'].float()[:, None, None]
+    groups = wanted.shape[:2]
+    for name in ('level', 'differ', 'near'):
+        terms[name] = image.new_zeros(())
+    for share, made_of in ((1.0, looks), (FOUND_SHAPE, shapes), (TRUE_SHAPE, drawn)):
+        read = [torch.sigmoid(n.read(n.drop(x))) for n, x in zip(nets, made_of, strict=True)]
+        error = torch.cat(read, dim=1).view(*groups, -1) - wanted
+        apart, near = changes(error)
+        terms['level'] = terms['level'] + share * error.square().mean()
+        terms['differ'] = terms['differ'] + share * (same * apart).square().mean()
+        terms['near'] = terms['near'] + share * (same * near).square().mean()
+    off = torch.cat([s - o for s, o in zip(seen, own, strict=True)], dim=1)
+    terms['points'] = torch.log1p(off.norm(dim=-1) / 0.02).mean()
+    apart, near = changes(off.flatten(1).view(*groups, -1) / MESH_GAIN)
+    terms['points_differ'] = (same * apart).square().mean()
+    terms['points_near'] = (same * near).square().mean()
     return terms
+
+
+def changes(error: Tensor) -> tuple[Tensor, Tensor]:
+    """Of (G, 8, K) errors, those of differences within a group.
+
+    Returns:
+        Errors around the mean of the group, which stand for all pairs at once, and (G, 4, K) of
+        the four near pairs.
+    """
+    return error - error.mean(dim=1, keepdim=True), error[:, 1::2] - error[:, ::2]
 
 
 def scaled(levels: Tensor) -> Tensor:
@@ -100,8 +122,12 @@ def scaled(levels: Tensor) -> Tensor:
 
 
 def places_of(points: Tensor) -> Tensor:
-    """(..., 98, 2) landmarks to (..., 3, 2) middles of right eye, left eye and mouth."""
-    return torch.stack([points[..., ends, :].mean(dim=-2) for ends in CORNERS], dim=-2)
+    """(..., P, 2) of part_mesh.POINTS to (..., 3, 2) middles of right eye, left eye and mouth."""
+    middles = [
+        points[..., part, :][..., list(ends), :].mean(dim=-2)
+        for part, ends in zip(part_mesh.PARTS, CORNERS, strict=True)
+    ]
+    return torch.stack(middles, dim=-2)
 
 
 @torch.no_grad()
@@ -178,7 +204,8 @@ def main() -> None:
     parts = Parts(reading_order(names)).to(memory_format=torch.channels_last)
     if arguments.start:
         weights = torch.load(arguments.start, map_location='cpu', weights_only=False)
-        parts.load_state_dict(weights_under(weights['state_dict'], PREFIX))
+        # Targets of training alone are not in exported files, so not in what was thawed.
+        parts.load_state_dict(weights_under(weights['state_dict'], PREFIX), strict=False)
     mean = copy.deepcopy(parts).requires_grad_(False)
     parts.eye.half = parts.mouth.half = bfloat16.is_fast() and not arguments.full
     optimiser = torch.optim.AdamW(parts.parameters(), lr=arguments.rate, weight_decay=0.02)

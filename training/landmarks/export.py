@@ -77,7 +77,7 @@ class DeployedParts(nn.Module):
         """(2, 56, 64) and (1, 56, 80) uint8 to logits (2, 10) and (1, M)."""
         found = []
         for net, patch in ((self.eye, eyes), (self.mouth, mouth)):
-            _, looks, _ = net(scale_levels(patch[:, None].float()))
+            _, looks = net(scale_levels(patch[:, None].float()))
             found.append(net.read(looks))
         return found[0], found[1]
 
