@@ -9,10 +9,29 @@ from numpy.typing import NDArray
 from kf_imitation.data_types import WFLW_POINTS, Image
 
 
+def similarity(points: NDArray[np.floating], target: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The turn, size and shift that bring points nearest to others (least squares).
+
+    Args:
+        points: (P, 2).
+        target: (P, 2).
+
+    Returns:
+        (2, 3).
+    """
+    source, goal = points - points.mean(axis=0), target - target.mean(axis=0)
+    norm = max(float((source * source).sum()), 1e-9)
+    cosine = float((source * goal).sum()) / norm
+    sine = float((source[:, 0] * goal[:, 1] - source[:, 1] * goal[:, 0]).sum()) / norm
+    linear = np.array([[cosine, -sine], [sine, cosine]])
+    shift = target.mean(axis=0) - linear @ points.mean(axis=0)
+    return np.hstack([linear, shift[:, None]])
+
+
 def upright_crop(
     points: NDArray[np.floating], target: NDArray[np.float32], crop_px: int
 ) -> NDArray[np.float64]:
-    """The similarity that brings a face upright into a crop (least squares).
+    """The similarity that brings a face upright into a crop.
 
     Args:
         points: (98, 2) [px].
@@ -23,14 +42,7 @@ def upright_crop(
         (2, 3) from image pixels to crop pixels, integers being pixel centres in both.
     """
     assert len(points) == WFLW_POINTS
-    source = points - points.mean(axis=0)
-    goal = (target - target.mean(axis=0)) * crop_px
-    norm = max(float((source * source).sum()), 1e-9)
-    cosine = float((source * goal).sum()) / norm
-    sine = float((source[:, 0] * goal[:, 1] - source[:, 1] * goal[:, 0]).sum()) / norm
-    linear = np.array([[cosine, -sine], [sine, cosine]])
-    shift = target.mean(axis=0) * crop_px - 0.5 - linear @ points.mean(axis=0)
-    return np.hstack([linear, shift[:, None]])
+    return similarity(points, target * crop_px - 0.5)
 
 
 def undo(matrix: NDArray[np.floating], points: NDArray[Any]) -> NDArray[Any]:

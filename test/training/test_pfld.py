@@ -8,6 +8,7 @@ torch = pytest.importorskip('torch')
 
 from scipy.spatial.transform import Rotation  # noqa: E402
 
+from kf_imitation.landmarks.alignment import similarity  # noqa: E402
 from kf_imitation.mean_face import template  # noqa: E402
 from kf_imitation.wflw import FLIP  # noqa: E402
 from training.landmarks import losses  # noqa: E402
@@ -18,7 +19,6 @@ from training.landmarks.data import (  # noqa: E402
     CACHE_SPAN,
     apply,
     cut,
-    similarity,
 )
 from training.landmarks.model import PFLD, PFLDConfig, PoseBranch  # noqa: E402
 from training.landmarks.train import DEFAULT_CONFIG, Cache, normalise  # noqa: E402

@@ -1,6 +1,7 @@
 """The recipe of `make train`: its steps, their order, and what it leaves out."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def test_models_that_are_there_are_trained_on(capsys, folder):
             starts = line.split('--start ')[1].split(' --set')[0].split()
             assert f'thawed_{Path(line.split("--out ")[1].split()[0]).name}' in starts[0]
             assert starts[1].endswith('/parts/last.ckpt')
+    # What is thawed stays, until its model changes.
+    (folder / 'out').mkdir()
+    for _, name, _, _ in recipe.STAGES:
+        (folder / f'out/thawed_{name}.ckpt').touch()
+    os.utime(models / 'keyframe_lite.onnx', (4e9, 4e9))
+    _, lines, _ = printed(capsys, folder, '--faces', 'none', '--start-from', models)
+    (again,) = [line for line in lines if 'training.keyframe.thaw' in line]
+    assert 'keyframe_lite.onnx' in again
 
 
 def test_photographs_are_animated_if_all_is_there(capsys, folder, monkeypatch):

@@ -199,6 +199,9 @@ def _thaw(plan: Plan, options: argparse.Namespace, labels: Sequence[object]) -> 
     thawed = {}
     for config, name, _, _ in STAGES:
         thawed[name] = options.out / f'thawed_{name}.ckpt'
+        done = thawed[name]
+        if done.exists() and done.stat().st_mtime >= files[name].stat().st_mtime:
+            continue
         plan.add(
             'training.keyframe.thaw',
             *(files[name], '--config', CONFIGS / f'{config}.yaml'),

@@ -10,6 +10,7 @@ training alone, stays random. So shipped models can be trained on, on footage of
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -232,7 +233,10 @@ def main() -> int:
         return 2
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     state = {f'mean_net.{k}': v for k, v in net.state_dict().items()}
-    torch.save({'state_dict': state, 'network': config.network}, arguments.out)
+    # The recipe takes a file that is there for finished.
+    temporary = arguments.out.with_suffix('.tmp')
+    torch.save({'state_dict': state, 'network': config.network}, temporary)
+    os.replace(temporary, arguments.out)
     print(f'{arguments.out}; not in the file: {", ".join(missing) or "nothing"}')
     return 0
 

@@ -5,7 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation import wflw
-from training.landmarks.data import apply, similarity
+from kf_imitation.landmarks.alignment import similarity
+from training.landmarks.data import apply
 from training.landmarks.model import CROP_PX
 
 Image = NDArray[np.uint8]

@@ -99,17 +99,6 @@ def apply(matrix: NDArray[np.float32], points: NDArray[np.float32]) -> NDArray[n
     return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
-def similarity(source: NDArray[np.float32], target: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Least-squares similarity from source to target points, (2, 3) float32."""
-    a, b = source - source.mean(0), target - target.mean(0)
-    norm = float((a * a).sum())
-    cosine = float((a * b).sum()) / norm
-    sine = float((a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0]).sum()) / norm
-    linear = np.array([[cosine, -sine], [sine, cosine]])
-    shift = target.mean(0) - linear @ source.mean(0)
-    return np.hstack([linear, shift[:, None]]).astype(np.float32)
-
-
 def mesh_to_wflw(mesh: NDArray[np.float32]) -> NDArray[np.float32]:
     """(..., 478, 2) mesh points to (..., 98, 2)."""
     return np.einsum('wp,...pc->...wc', LAYOUTS['mediapipe478'].matrix, mesh).astype(np.float32)
