@@ -99,18 +99,23 @@ class Teacher:
         model: face_landmarker.task.
         views: the first of ALL_VIEWS; videos are labelled with 1 or 4.
         candidates: faces found in the frame as it is.
+        video: follow and smooth over time, as the labels of clips were made; false sees every
+            frame for itself, which shakes a little and is late by nothing.
     """
 
-    def __init__(self, model: Path, views: int, candidates: int = 1) -> None:
+    def __init__(
+        self, model: Path, views: int, candidates: int = 1, video: bool = True
+    ) -> None:
         import mediapipe as mp
 
         self._mp, vision = mp, mp.tasks.vision
+        self._video = video
         self._views = ALL_VIEWS[:views]
         self._trackers: list[Any] = [
             vision.FaceLandmarker.create_from_options(
                 vision.FaceLandmarkerOptions(
                     base_options=mp.tasks.BaseOptions(model_asset_path=str(model)),
-                    running_mode=vision.RunningMode.VIDEO,
+                    running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
                     num_faces=candidates,
                     output_face_blendshapes=True,
                     output_facial_transformation_matrixes=True,
@@ -135,7 +140,7 @@ class Teacher:
 
         Args:
             bgr: (H, W, 3) uint8.
-            stamp_ms: later than the frame before.
+            stamp_ms: later than the frame before; of no meaning without `video`.
             points: (68, 2) of the face that is meant [px]; None: the teacher's first.
             every_view: a face must be seen in all views, not only in the frame as it is.
 
@@ -149,7 +154,10 @@ class Teacher:
         landmarks = None
         for view, tracker in zip(self._views, self._trackers, strict=True):
             picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=view.show(rgb))
-            found = tracker.detect_for_video(picture, stamp_ms)
+            if self._video:
+                found = tracker.detect_for_video(picture, stamp_ms)
+            else:
+                found = tracker.detect(picture)
             places = [
                 np.array([(p.x * width, p.y * height, p.z * width) for p in face])
                 for face in found.face_landmarks

@@ -133,3 +133,16 @@ def test_the_score_is_a_rate(score, fps):
     # A pair of half the duration shows half the change.
     pair = score_of_raw(raw * 30 / fps)
     assert score_at_rate(pair, 1 / fps) == pytest.approx(score, abs=1e-5)
+
+
+@pytest.mark.parametrize('fps', [15, 30, 60])
+def test_a_delay_moves_a_peak_later_and_changes_nothing_else(fps):
+    stamps = np.arange(2 * fps) / fps
+    vectors = np.zeros((len(stamps), 54), np.float32)
+    vectors[:, 3] = 0.1 * np.exp(-0.5 * ((stamps - 1) / 0.1) ** 2)
+    raw = frames([0.5] * len(stamps), fps, vectors)
+    plain = smooth(ScoreSmoother(0.2), raw)
+    late = smooth(ScoreSmoother(0.2, Smoothing(delay_s=1 / fps)), raw)
+    here, later = (np.array([s.change[3] for s in out]) for out in (plain, late))
+    assert np.allclose(here[3:-5], later[4:-4], atol=2e-4)
+    assert not np.allclose(here[3:-5], later[3:-5], atol=2e-3)

@@ -5,7 +5,8 @@
 Labelled clips show a few dozen people, face images hundreds. Here the landmark motion of a short
 piece of a clip is carried over to a face image: the face mesh of the image is moved, turned a
 little and drawn with the image as its texture. The teacher that labelled the clips then labels
-the result, so that a label is what the teacher sees and not what was intended.
+the result, so that a label is what the teacher sees and not what was intended; but for the points,
+which are those drawn. It sees every frame for itself: what it smooths over time is late.
 
 The output has the form of cached clips (clip_cache.py), many sequences in one array with
 `starts`, the first frame of each.
@@ -32,8 +33,8 @@ from training.label_video import Teacher, TeacherError, check_teacher
 
 FRAMES = 12
 FPS = 25.0
-# From one sequence to the next; the teacher smooths nothing across so long a time.
-PAUSE_MS = 10_000 + round(1000 * FRAMES / FPS)
+# Mean distance of the points drawn and seen beyond which another face was seen [eye distances].
+FAR_OFF = 0.15
 # Around a face before the teacher sees it.
 AIR_PX = 32
 # Faces of the most similar expression that one borrows its shape from.
@@ -183,8 +184,11 @@ def borrow_shape(face: Face, other: Face, share: float) -> Face:
 
 def sequences(
     faces: list[Face], clips: list[tuple[np.ndarray, Labels]], seed: int
-) -> Iterator[np.ndarray]:
-    """Yield (T, S, S, 3) uint8 animated faces without end; a seed repeats them."""
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (T, S, S, 3) uint8 animated faces and their (T, 478, 3) points [px], without end.
+
+    A seed repeats them.
+    """
     rng = np.random.default_rng(seed)
     shapes = np.stack([face.blendshapes for face in faces])
     while True:
@@ -196,35 +200,39 @@ def sequences(
         moved = move_points(shaped, motion, rng.uniform(0.7, 1.4), rng.uniform(0, 1))
         mesh = Mesh(face)
         mouth = draw_look(rng, face.image, face.points)
-        yield np.stack([mesh.draw(points, mouth) for points in moved])
+        yield np.stack([mesh.draw(points, mouth) for points in moved]), moved
 
 
 def label_sequence(
-    teacher: Teacher, frames: np.ndarray, begin_ms: int
+    teacher: Teacher, frames: np.ndarray, points: np.ndarray
 ) -> dict[str, np.ndarray] | None:
     """Label a sequence, each frame seen as it is and mirrored.
 
     Args:
-        teacher: with two views.
+        teacher: with two views, of frames for themselves.
         frames: (T, S, S, 3) uint8 BGR.
-        begin_ms: long after the sequence before, so that nothing is smoothed across.
+        points: (T, 478, 3) as drawn [px].
 
     Returns:
         blendshapes (T, 52), head_pose (T, 3, 3), points (T, 478, 2) [px] and names; None if a
-        frame shows no face to the teacher.
+        frame shows no face to the teacher, or one elsewhere.
     """
     rows = []
-    for i, frame in enumerate(frames, 1):
+    for frame, drawn in zip(frames, points, strict=True):
         # The detector wants some air around a face.
         wide = cv2.copyMakeBorder(frame, AIR_PX, AIR_PX, AIR_PX, AIR_PX, cv2.BORDER_REPLICATE)
-        row = teacher.label(wide, begin_ms + i * round(1000 / FPS), every_view=True)
+        row = teacher.label(wide, 0, every_view=True)
         if row is None:
+            return None
+        seen = row['landmarks'] - (AIR_PX + 0.5)
+        apart = np.linalg.norm(seen[:, :2] - drawn[:, :2], axis=1).mean()
+        if apart > FAR_OFF * eye_distance(drawn):
             return None
         rows.append(row)
     return {
         'blendshapes': np.stack([row['blendshapes'] for row in rows]),
         'head_pose': np.stack([row['head_pose'][:3, :3] for row in rows]),
-        'points': np.stack([row['landmarks'][:, :2] - (AIR_PX + 0.5) for row in rows]),
+        'points': points[..., :2],
         'names': np.array(rows[0]['names']),
     }
 
@@ -254,21 +262,20 @@ def main() -> None:
     print(f'{len(faces)} faces, {len(clips)} clips', flush=True)
     if arguments.sheet:
         drawn = sequences(faces, clips, arguments.seed)
-        rows = [np.hstack(next(drawn)[::3]) for _ in range(8)]
+        rows = [np.hstack(next(drawn)[0][::3]) for _ in range(8)]
         cv2.imwrite(str(arguments.sheet), np.vstack(rows))
         return
     try:
         check_teacher(arguments.model)
     except TeacherError as error:
         parser.exit(2, f'{error}\n')
-    teacher = Teacher(arguments.model, views=2)
+    teacher = Teacher(arguments.model, views=2, video=False)
     frames, rows, begin = [], [], time.monotonic()
     source = sequences(faces, clips, arguments.seed)
     refused = 0
     while len(frames) < arguments.sequences:
-        drawn = next(source)
-        begin_ms = (len(frames) + refused + 1) * PAUSE_MS
-        labels_of = label_sequence(teacher, drawn, begin_ms)
+        drawn, points = next(source)
+        labels_of = label_sequence(teacher, drawn, points)
         if labels_of is None:
             refused += 1
             continue
@@ -303,6 +310,7 @@ def write_shard(target: Path, frames: list[np.ndarray], rows: list[dict[str, np.
         landmarks_q=np.round(landmarks * 16).astype(np.int16),
         valid=np.ones(len(points), bool),
         fps=FPS,
+        lag_s=0.0,
         size=np.array([CANVAS_PX, CANVAS_PX]),
         starts=np.cumsum([0, *lengths[:-1]]),
     )

@@ -21,6 +21,9 @@ SIGMA_S = 0.05
 # Networks learn changes of labels that are smoothed less; the runtime smooths what they answer.
 TRAINED_SIGMA_S = 0.03
 REFERENCE_FPS = 30.0
+# Labels of videos are late: the teacher smooths over time with what is past. Readings of single
+# frames agree best with what the labels say so much later (docs/training.md).
+TEACHER_LAG_S = 0.013
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Labels:
         points_px: (N, 478, 2) float32 landmarks [px].
         valid: (N,) bool, a face was found.
         fps: frames per second; 0 for images.
+        lag_s: how late the labels are [s].
     """
 
     blendshapes: np.ndarray
@@ -42,6 +46,7 @@ class Labels:
     points_px: np.ndarray
     valid: np.ndarray
     fps: float
+    lag_s: float = 0.0
 
 
 def load_labels(path: Path) -> Labels:
@@ -65,6 +70,7 @@ def load_labels(path: Path) -> Labels:
             points_px=data['landmarks_q'][..., :2].astype(np.float32) / 16,
             valid=data['valid'].copy() if 'valid' in data else np.ones(count, bool),
             fps=float(data['fps']) if 'fps' in data else 0.0,
+            lag_s=float(data['lag_s']) if 'lag_s' in data else TEACHER_LAG_S * ('fps' in data),
         )
 
 
@@ -85,11 +91,24 @@ def rotation_vectors(matrices: np.ndarray) -> np.ndarray:
     return vectors.astype(np.float32)
 
 
-def smooth(values: np.ndarray, sigma_s: float, fps: float) -> np.ndarray:
-    """Smooth (N, K) values over time with a Gaussian of sigma_s seconds."""
-    if sigma_s <= 0:
-        return values
-    return gaussian_filter1d(values, sigma_s * fps, axis=0, mode='nearest')
+def smooth(values: np.ndarray, sigma_s: float, fps: float, lag_s: float = 0.0) -> np.ndarray:
+    """Smooth (N, ...) values over time with a Gaussian.
+
+    Args:
+        values: of consecutive frames.
+        sigma_s: of the Gaussian [s].
+        fps: frames per second.
+        lag_s: how late the values are, which is made up for [s].
+    """
+    if sigma_s > 0:
+        values = gaussian_filter1d(values, sigma_s * fps, axis=0, mode='nearest')
+    if lag_s > 0:
+        later = np.minimum(np.arange(len(values)) + lag_s * fps, len(values) - 1)
+        first = later.astype(int)
+        second = np.minimum(first + 1, len(values) - 1)
+        share = (later - first).astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
+        values = values[first] + share * (values[second] - values[first])
+    return values
 
 
 def raw_change(change: np.ndarray) -> np.ndarray:

@@ -53,6 +53,7 @@ def footage(clip: CachedClip) -> list[Footage]:
     """Cut a clip into its continuous pieces."""
     found = []
     labels = clip.labels
+    points = labels.points_px[:, part_mesh.POINTS]
     for piece in clip.pieces():
         known = np.flatnonzero(labels.valid[piece])
         if len(known) < 16:
@@ -60,8 +61,8 @@ def footage(clip: CachedClip) -> list[Footage]:
         found.append(
             Footage(
                 clip.frames[piece],
-                smooth(labels.blendshapes[piece], TRAINED_SIGMA_S, labels.fps),
-                smooth(labels.points_px[piece][:, part_mesh.POINTS], TRAINED_SIGMA_S, labels.fps),
+                smooth(labels.blendshapes[piece], TRAINED_SIGMA_S, labels.fps, labels.lag_s),
+                smooth(points[piece], TRAINED_SIGMA_S, labels.fps, labels.lag_s),
                 clip.regions[piece],
                 known,
             )

@@ -140,6 +140,7 @@ def encode(run: Run, ending: str) -> dict[str, Any]:
         'opens_piece': run.start == run.piece[0],
         'clip_frames': run.clip_frames,
         'fps': labels.fps,
+        'lag_s': labels.lag_s,
     }
     sample = {'__key__': run.key, 'labels.npz': file.getvalue()}
     sample['run.json'] = json.dumps(about).encode()

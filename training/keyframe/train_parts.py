@@ -53,9 +53,9 @@ WEIGHT = {
     'level': 10.0,
     'differ': 20.0,
     'near': 100.0,
-    'points': 0.2,
-    'points_differ': 0.1,
-    'points_near': 0.5,
+    'points': 0.4,
+    'points_differ': 1.0,
+    'points_near': 1.0,
 }
 # How much readings count that are made of the found points alone, and of the true ones.
 FOUND_SHAPE, TRUE_SHAPE = 0.5, 0.5
@@ -150,7 +150,9 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
     found: dict[str, list[float]] = {k: [] for k in kinds}
     for clip in clips:
         changes = clip_changes(clip, scorer, CROP_PX, limit)
-        shapes = smooth(clip.labels.blendshapes, TRAINED_SIGMA_S, clip.labels.fps)[: len(changes)]
+        labels = clip.labels
+        shapes = smooth(labels.blendshapes, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
+        shapes = shapes[: len(changes)]
         truth = np.diff(shapes, axis=0)
         # What the runtime's smoothing leaves.
         changes = smooth(changes[1:], 0.04, clip.labels.fps)
