@@ -103,9 +103,7 @@ class Teacher:
             frame for itself, which shakes a little and is late by nothing.
     """
 
-    def __init__(
-        self, model: Path, views: int, candidates: int = 1, video: bool = True
-    ) -> None:
+    def __init__(self, model: Path, views: int, candidates: int = 1, video: bool = True) -> None:
         import mediapipe as mp
 
         self._mp, vision = mp, mp.tasks.vision

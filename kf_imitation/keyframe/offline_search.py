@@ -6,9 +6,8 @@ is short, but needs every frame at once and time that grows with the square of t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +99,7 @@ def _estimate(
 ) -> _Segment:
     causal = settings.mode in CAUSAL
     if causal:
-        smoothing = replace(smoothing, forecast_s=inf)
+        smoothing = smoothing.at_once()
     reach_ns = TOLERANCE_NS + (0 if causal else round(settings.commit_delay_s * 1e9))
     due = np.array([s.stamp_ns + round(s.dt_s * 1e9) for s in part])
     frames, ahead, decided_ns = [], [], []

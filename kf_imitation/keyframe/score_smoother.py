@@ -41,6 +41,10 @@ class Smoothing:
     vectors: bool = True
     delay_s: float = 0.0
 
+    def at_once(self) -> 'Smoothing':
+        """Return the smoothing for who waits for nothing: a movement is taken to go on."""
+        return replace(self, forecast_s=inf, delay_s=0.0)
+
     @classmethod
     def of_model(cls, entry: Mapping[str, Any]) -> 'Smoothing':
         """Return what the manifest's section of a model says under `smoothing`, else defaults."""

@@ -1,7 +1,6 @@
 """From raw scores to keyframes: smoothing, detection, and the delay of both."""
 
 from dataclasses import dataclass, replace
-from math import inf
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.detector import make_detector
@@ -65,9 +64,7 @@ class KeyframeSelector:
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another source."""
         if self._settings.mode in CAUSAL:
-            # Nothing is waited for, and a movement is taken to go on.
-            smoothing = replace(self._smoothing, forecast_s=inf)
-            self._smoother = ScoreSmoother(0.0, smoothing, wait_for_next=False)
+            self._smoother = ScoreSmoother(0.0, self._smoothing.at_once(), wait_for_next=False)
         else:
             self._smoother = ScoreSmoother(self._settings.commit_delay_s, self._smoothing)
         self._detector = make_detector(self._settings)

@@ -4,8 +4,7 @@ From it the keyframes of any detector settings follow without running the model 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from math import inf
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -108,7 +107,7 @@ def provisional(raw: Sequence[FrameScore], smoothing: Smoothing) -> Provisional:
     ahead: list[list[float] | None] = [None] * len(raw)
     at_once: list[float | None] = [None] * len(raw)
     change_at_once: list[FloatArray | None] = [None] * len(raw)
-    going_on = replace(smoothing, forecast_s=inf)
+    going_on = smoothing.at_once()
     for start, end in _segments(raw):
         segment = raw[start:end]
         stamps = np.array([score.stamp_ns for score in segment], np.int64)

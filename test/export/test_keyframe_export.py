@@ -9,6 +9,7 @@ onnx = pytest.importorskip('onnx')
 import onnxruntime  # noqa: E402
 import yaml  # noqa: E402
 
+from kf_imitation.keyframe.score_smoother import Smoothing  # noqa: E402
 from kf_imitation.onnx_model import OnnxModel  # noqa: E402
 from training.keyframe import export as exporting  # noqa: E402
 from training.keyframe.fastflownet import FastFlowNet  # noqa: E402
@@ -125,7 +126,20 @@ def test_auto_takes_float_where_int8_is_too_coarse(lite, tmp_path, monkeypatch, 
     assert exporting.main([str(o) for o in (*options, '--precision', 'auto')]) == 0
     assert 'int8 changes the change vectors' in capsys.readouterr().err
     entry = yaml.safe_load((models / 'manifest.yaml').read_text())['models']['keyframe_lite']
-    assert entry['measured']['precision'] == 'float'
+    assert entry['measured']['precision'] == 'float' and 'smoothing' not in entry
+    smoothing = ['--precision', 'float', '--smoothing', 'sigma_s=0.055', 'delay_s=0.01']
+    assert exporting.main([str(o) for o in (*options, *smoothing)]) == 0
+    entry = yaml.safe_load((models / 'manifest.yaml').read_text())['models']['keyframe_lite']
+    assert Smoothing.of_model(entry) == Smoothing(0.055, delay_s=0.01)
+
+
+@pytest.mark.parametrize(
+    'text', ['vectors=1', 'sigma_s=2', 'sigma_s=-0.1', 'delay_s', 'delay_s=x']
+)
+def test_smoothing_the_runtime_does_not_know_is_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        exporting.main(['--checkpoint', 'last.ckpt', '--smoothing', text])
+    assert text in capsys.readouterr().err
 
 
 def test_the_graph_matches_as_fastflownet_does():

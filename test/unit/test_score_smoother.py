@@ -146,3 +146,7 @@ def test_a_delay_moves_a_peak_later_and_changes_nothing_else(fps):
     here, later = (np.array([s.change[3] for s in out]) for out in (plain, late))
     assert np.allclose(here[3:-5], later[4:-4], atol=2e-4)
     assert not np.allclose(here[3:-5], later[3:-5], atol=2e-3)
+
+
+def test_who_waits_for_nothing_is_not_delayed():
+    assert Smoothing(0.04, delay_s=0.01).at_once() == Smoothing(0.04, inf)

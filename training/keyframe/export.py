@@ -23,7 +23,7 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,8 @@ STORED_TOLERANCE = 2e-2
 INT8_CHANGE = 0.10
 INT8_SCORE = 0.015
 PRECISIONS = ('int8', 'float', 'auto')
+# Of the runtime's smoothing, what an export can choose [s].
+SMOOTHING_NAMES = ('sigma_s', 'delay_s', 'forecast_s')
 
 
 class CoarseInt8Error(ValueError):
@@ -296,8 +298,27 @@ def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) ->
     )
 
 
+def smoothing_pair(text: str) -> tuple[str, float]:
+    """Read `delay_s=0.01`: a field of Smoothing and its value."""
+    name, _, value = text.partition('=')
+    if name not in SMOOTHING_NAMES:
+        raise argparse.ArgumentTypeError(f'{text}: must begin with {", ".join(SMOOTHING_NAMES)}')
+    try:
+        number = float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text}: must end with a number [s]') from None
+    if not 0 <= number < 1:
+        raise argparse.ArgumentTypeError(f'{text}: must be 0 or more and less than 1 [s]')
+    return name, number
+
+
 def manifest_entry(
-    net: KeyframeNet, file: Path, crop_px: int, measured: dict[str, Any], note: str
+    net: KeyframeNet,
+    file: Path,
+    crop_px: int,
+    measured: dict[str, Any],
+    note: str,
+    smoothing: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Return the section of models/manifest.yaml for a file."""
     step = StreamingStep(net, crop_px)
@@ -327,7 +348,7 @@ def manifest_entry(
     }
     for name, shape in step.states.items():
         inputs[name] = {'shape': list(shape), 'dtype': 'float32'}
-    return {
+    entry = {
         'file': file.name,
         'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
         'task': 'keyframe score of a stream of face crops',
@@ -346,6 +367,7 @@ def manifest_entry(
         'note': note,
         'measured': measured,
     }
+    return entry | ({'smoothing': dict(smoothing)} if smoothing else {})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -358,6 +380,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--models', type=Path, default=Path('models'))
     parser.add_argument('--crop', type=int, help='default: what the network was trained on')
     parser.add_argument('--gain', type=float, default=1.0, help='see StreamingStep')
+    parser.add_argument(
+        '--smoothing',
+        type=smoothing_pair,
+        nargs='*',
+        default=[],
+        metavar='FIELD=SECONDS',
+        help=f'of the runtime: {", ".join(SMOOTHING_NAMES)}; default: its own',
+    )
     parser.add_argument('--measured', type=Path, help='YAML with measured figures')
     parser.add_argument('--note', default='')
     parser.add_argument(
@@ -407,7 +437,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         'change': float(f'{difference.change:.2g}'),
         'score': float(f'{difference.score:.2g}'),
     }
-    entry = manifest_entry(net, target, options.crop, measured, options.note)
+    smoothing = dict(options.smoothing)
+    entry = manifest_entry(net, target, options.crop, measured, options.note, smoothing)
     write_manifest(options.models / 'manifest.yaml', options.name, entry)
     apart = f'{difference.change:.4f} of the change vectors, {difference.score:.4f} of the score'
     size_mb = target.stat().st_size / 1e6
