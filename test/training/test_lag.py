@@ -31,7 +31,9 @@ def test_changes_agree_best_with_labels_of_the_right_time():
     found = agreement([(changes, clip())], LAGS_S)
     assert set(found) == set(PARTS)
     for row in found.values():
-        assert LAGS_S[int(np.argmax(row))] == LAG_S and max(row) > 0.99
+        # Between frames labels are interpolated, which blurs them a little.
+        assert LAGS_S[int(np.argmax(row))] == pytest.approx(LAG_S, abs=0.006)
+        assert max(row) > 0.99 and row[0] < 0.98
 
 
 def test_smoothing_makes_up_for_what_is_late():
