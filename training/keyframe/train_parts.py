@@ -78,11 +78,7 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     eyes, mouth = cut_parts(image, places)
     features = [*parts.eye.see(scaled(eyes)).chunk(2), parts.mouth.see(scaled(mouth))]
     nets = (parts.eye, parts.eye, parts.mouth)
-    along = direction(places)
-    own = [
-        patch.locate(points[:, part_mesh.PARTS[i]], places[:, i], along, mirror) - USUAL[i]
-        for i, (patch, mirror) in enumerate(PATCHES)
-    ]
+    own = true_offsets(points, places)
     seen = [net.offsets(f) for net, f in zip(nets, features, strict=True)]
     looks = [net.look(f, s) for net, f, s in zip(nets, features, seen, strict=True)]
     shapes = [F.leaky_relu(n.shape_of(s), 0.1) for n, s in zip(nets, seen, strict=True)]
@@ -131,8 +127,46 @@ def places_of(points: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def read_points(parts: Parts, points: Tensor) -> Tensor:
+    """Read parts from points alone.
+
+    Args:
+        parts: of which the layers after the points are used.
+        points: (B, P, 2) of part_mesh.POINTS as shares of the crop.
+
+    Returns:
+        (B, R) readings in the order of `parts.order`.
+    """
+    nets, places = (parts.eye, parts.eye, parts.mouth), places_of(points)
+    return torch.cat(
+        [
+            torch.sigmoid(n.read(F.leaky_relu(n.shape_of(o), 0.1)))
+            for n, o in zip(nets, true_offsets(points, places), strict=True)
+        ],
+        dim=1,
+    )
+
+
+def true_offsets(points: Tensor, places: Tensor) -> list[Tensor]:
+    """(B, P, 2) true points to those of right eye, left eye and mouth as PartNet.offsets has them.
+
+    Args:
+        points: shares of the crop.
+        places: (B, 3, 2) at which the patches are cut.
+    """
+    along = direction(places)
+    return [
+        patch.locate(points[:, part_mesh.PARTS[i]], places[:, i], along, mirror) - USUAL[i]
+        for i, (patch, mirror) in enumerate(PATCHES)
+    ]
+
+
+@torch.no_grad()
 def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[str, float]:
-    """Return RMS(error) / RMS(truth) of changes between consecutive frames, by part."""
+    """Return RMS(error) / RMS(truth) of changes between consecutive frames, by part.
+
+    With `points` in their name those of readings made of the teacher's own points.
+    """
     parts.eval()
 
     def scorer(crops: np.ndarray) -> np.ndarray:
@@ -147,19 +181,24 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
     eyes, mouth = parts.order[: 2 * len(EYE_READINGS)], parts.order[2 * len(EYE_READINGS) :]
     looks = [i for i, n in zip(eyes, 2 * EYE_READINGS, strict=True) if n.startswith('eyeLook')]
     kinds = {'eyes': eyes, 'looks': looks, 'mouth': mouth}
-    found: dict[str, list[float]] = {k: [] for k in kinds}
+    found: dict[str, list[float]] = {}
     for clip in clips:
-        changes = clip_changes(clip, scorer, CROP_PX, limit)
-        labels = clip.labels
-        shapes = smooth(labels.blendshapes, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
-        shapes = shapes[: len(changes)]
+        changes = clip_changes(clip, scorer, CROP_PX, limit)[1:]
+        labels, count = clip.labels, len(changes) + 1
+        shapes = smooth(labels.blendshapes, TRAINED_SIGMA_S, labels.fps, labels.lag_s)[:count]
+        x, y, size = np.median(clip.regions[:count], axis=0)
+        points = labels.points_px[:count, part_mesh.POINTS] - [x - size / 2, y - size / 2]
+        points = smooth(points / size, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
+        read = read_points(parts, torch.from_numpy(points.astype(np.float32)))
+        drawn = np.diff((read @ parts.spread)[:, : shapes.shape[1]].numpy(), axis=0)
         truth = np.diff(shapes, axis=0)
         # What the runtime's smoothing leaves.
-        changes = smooth(changes[1:], 0.04, clip.labels.fps)
-        truth = smooth(truth, 0.04, clip.labels.fps)
+        changes, drawn, truth = (smooth(c, 0.04, labels.fps) for c in (changes, drawn, truth))
         for kind, index in kinds.items():
-            error = np.square(changes[:, index] - truth[:, index]).sum()
-            found[kind].append(float(np.sqrt(error / (np.square(truth[:, index]).sum() + 1e-9))))
+            for name, seen in ((kind, changes), (f'{kind}_points', drawn)):
+                error = np.square(seen[:, index] - truth[:, index]).sum()
+                size_of = np.square(truth[:, index]).sum() + 1e-9
+                found.setdefault(name, []).append(float(np.sqrt(error / size_of)))
     parts.train()
     return {k: float(np.mean(v)) for k, v in found.items()}
 
@@ -183,6 +222,9 @@ def main() -> None:
     parser.add_argument(
         '--start', type=Path, help='checkpoint whose averaged weights to start from'
     )
+    parser.add_argument(
+        '--measure', type=Path, metavar='CHECKPOINT', help='only measure it; nothing is trained'
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(time.time_ns() % 2**31)
@@ -194,6 +236,14 @@ def main() -> None:
     except KfImitationError as error:
         parser.exit(2, f'{error}\n')
     names = train[0].labels.names
+    if arguments.measure:
+        saved = torch.load(arguments.measure, map_location='cpu', weights_only=False)
+        parts = Parts(reading_order(names))
+        parts.load_state_dict(weights_under(saved['state_dict'], PREFIX))
+        for kind, clips in (('trained on', train), ('held out', held)):
+            figures = validate(parts, clips)
+            print(kind, ' '.join(f'{k} {v:.3f}' for k, v in figures.items()))
+        return
     stream = PartStream(
         [piece for clip in train for piece in footage(clip)],
         [piece for clip in animated_photographs(arguments) for piece in footage(clip)],
