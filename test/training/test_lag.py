@@ -7,6 +7,7 @@ pytest.importorskip('torch')
 
 from training.data.clip_cache import CachedClip
 from training.data.labels import Labels, smooth
+from training.keyframe.measure import smoothed_score
 from training.keyframe.measure_lag import LAGS_S, PARTS, agreement
 
 FPS, LAG_S = 30.0, 0.02
@@ -43,3 +44,11 @@ def test_smoothing_makes_up_for_what_is_late():
     assert np.abs(smooth(late, 0.0, FPS, LAG_S) - wave(stamps))[inner].max() < 2e-3
     assert np.abs(late - wave(stamps))[inner].max() > 1e-2
     assert smooth(late.reshape(120, 27, 2), 0.03, FPS, LAG_S).shape == (120, 27, 2)
+
+
+def test_a_delayed_score_is_later():
+    stamps = np.arange(60) / FPS
+    change = np.zeros((60, 54))
+    change[:, 3] = 0.1 * np.exp(-0.5 * ((stamps - 1) / 0.1) ** 2)
+    plain, late = (smoothed_score(change, FPS, delay_s=d) for d in (0.0, 1 / FPS))
+    assert np.allclose(plain[5:-5], late[6:-4], atol=1e-3)

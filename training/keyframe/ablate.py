@@ -235,11 +235,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             clips = clips_of(options.clips, options.labels, options.cache, names)
         if not clips:
             raise SourceError(f'{options.clips} holds nobody of hold_out: nothing to measure on')
-        return measure_file(checkpoint, clips, options.limit)
+        return measure_file(checkpoint, clips, options.limit)[0]
 
     def dev(checkpoint: Path) -> dict[str, float]:
         cache = options.out / 'dev_cache'
-        return measure_file(checkpoint, clips_of(options.dev, None, cache, []), options.limit)
+        return measure_file(checkpoint, clips_of(options.dev, None, cache, []), options.limit)[0]
 
     try:
         results = run_rows(
