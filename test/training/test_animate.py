@@ -1,5 +1,7 @@
 """Animated photographs: motion carried over to another face, drawn and packed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -133,5 +135,36 @@ def test_shards_open_as_clips_of_separate_pieces(tmp_path):
     animate.write_shard(tmp_path / 'animated_0001', frames, [row] * 3)
     clip = clip_cache.load(tmp_path / 'animated_0001.npy')
     assert [(p.start, p.stop) for p in clip.pieces()] == [(0, 4), (4, 8), (8, 12)]
+    assert clip.labels.lag_s == 0  # every frame was labelled for itself
     np.testing.assert_array_equal(clip.frames[4:8], frames[1])
     np.testing.assert_allclose(clip.labels.points_px[5], fake_points(), atol=0.04)
+
+
+def teacher_that_sees(*offsets):
+    """A teacher that finds the fake face so far to the right in its frames; None: no face."""
+    left = iter(offsets)
+
+    def label(wide, stamp_ms, every_view):
+        offset = next(left)
+        if offset is None:
+            return None
+        mesh = np.pad(fake_points(), ((0, 0), (0, 1))) + [offset, 0, 0]
+        return {
+            'blendshapes': np.full(52, offset, np.float32),
+            'names': ['_neutral'],
+            'head_pose': np.eye(4),
+            'landmarks': mesh + animate.AIR_PX + 0.5,
+        }
+
+    return SimpleNamespace(label=label)
+
+
+def test_a_sequence_has_the_points_drawn_and_the_blendshapes_seen():
+    frames = np.zeros((2, S, S, 3), np.uint8)
+    drawn = np.tile(np.pad(fake_points(), ((0, 0), (0, 1))), (2, 1, 1))
+    row = animate.label_sequence(teacher_that_sees(1, 2), frames, drawn)
+    np.testing.assert_array_equal(row['points'], drawn[..., :2])
+    assert row['blendshapes'][:, 0].tolist() == [1, 2] and row['head_pose'].shape == (2, 3, 3)
+    # No face in one frame, or one elsewhere.
+    assert animate.label_sequence(teacher_that_sees(1, None), frames, drawn) is None
+    assert animate.label_sequence(teacher_that_sees(1, 40), frames, drawn) is None

@@ -36,7 +36,7 @@ from kf_imitation.offline import layouts
 from training.data import clip_cache, face_mesh
 from training.data.face_mesh import MOTION_POINTS
 
-FORMAT = 1
+FORMAT = 2
 KINDS = ('train', 'animated', 'held')
 # Labels are stored beyond both ends of a run, so that smoothing them gives what it gives in the
 # whole clip: the filter of label_sigma_s <= 0.06 s reaches four sigma.
