@@ -148,7 +148,7 @@ def teacher_that_sees(*offsets):
         offset = next(left)
         if offset is None:
             return None
-        mesh = np.pad(fake_points(), ((0, 0), (0, 1))) + [offset, 0, 0]
+        mesh = np.pad(fake_points(), ((0, 0), (0, 1))) + np.array([offset, 0, 0])
         return {
             'blendshapes': np.full(52, offset, np.float32),
             'names': ['_neutral'],
