@@ -15,7 +15,7 @@ from kf_imitation.offline.clip_scores import ScoredClip, measure
 from kf_imitation.offline.methods import Method
 from kf_imitation.offline.metrics import mean_metrics
 
-_SIGMAS_S = (0.03, 0.04, 0.05, 0.06)
+_SIGMAS_S = (0.02, 0.03, 0.04, 0.05, 0.06)
 _DELAYS_S = (0.0, 0.007, 0.013)
 _FORECASTS_S = (0.005, 0.02, 0.1)
 _PROMINENCES = (0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.14, 0.16, 0.2)

@@ -81,15 +81,13 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     own = true_offsets(points, places)
     seen = [net.offsets(f) for net, f in zip(nets, features, strict=True)]
     looks = [net.look(f, s) for net, f, s in zip(nets, features, seen, strict=True)]
-    shapes = [F.leaky_relu(n.shape_of(s), 0.1) for n, s in zip(nets, seen, strict=True)]
-    drawn = [F.leaky_relu(n.shape_of(o), 0.1) for n, o in zip(nets, own, strict=True)]
+    shapes, drawn = looks_of_points(parts, seen), looks_of_points(parts, own)
     same = batch['same'].float()[:, None, None]
     groups = wanted.shape[:2]
     for name in ('level', 'differ', 'near'):
         terms[name] = image.new_zeros(())
     for share, made_of in ((1.0, looks), (FOUND_SHAPE, shapes), (TRUE_SHAPE, drawn)):
-        read = [torch.sigmoid(n.read(n.drop(x))) for n, x in zip(nets, made_of, strict=True)]
-        error = torch.cat(read, dim=1).view(*groups, -1) - wanted
+        error = read_looks(parts, made_of).view(*groups, -1) - wanted
         apart, near = changes(error)
         terms['level'] = terms['level'] + share * error.square().mean()
         terms['differ'] = terms['differ'] + share * (same * apart).square().mean()
@@ -126,24 +124,17 @@ def places_of(points: Tensor) -> Tensor:
     return torch.stack(middles, dim=-2)
 
 
-@torch.no_grad()
-def read_points(parts: Parts, points: Tensor) -> Tensor:
-    """Read parts from points alone.
+def looks_of_points(parts: Parts, offsets: list[Tensor]) -> list[Tensor]:
+    """(B, P, 2) points of right eye, left eye and mouth to (B, 96) looks of each."""
+    nets = (parts.eye, parts.eye, parts.mouth)
+    return [F.leaky_relu(n.shape_of(o), 0.1) for n, o in zip(nets, offsets, strict=True)]
 
-    Args:
-        parts: of which the layers after the points are used.
-        points: (B, P, 2) of part_mesh.POINTS as shares of the crop.
 
-    Returns:
-        (B, R) readings in the order of `parts.order`.
-    """
-    nets, places = (parts.eye, parts.eye, parts.mouth), places_of(points)
+def read_looks(parts: Parts, looks: list[Tensor]) -> Tensor:
+    """(B, 96) looks of right eye, left eye and mouth to (B, R) readings, as `parts.order`."""
+    nets = (parts.eye, parts.eye, parts.mouth)
     return torch.cat(
-        [
-            torch.sigmoid(n.read(F.leaky_relu(n.shape_of(o), 0.1)))
-            for n, o in zip(nets, true_offsets(points, places), strict=True)
-        ],
-        dim=1,
+        [torch.sigmoid(n.read(n.drop(x))) for n, x in zip(nets, looks, strict=True)], dim=1
     )
 
 
@@ -183,20 +174,21 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
     kinds = {'eyes': eyes, 'looks': looks, 'mouth': mouth}
     found: dict[str, list[float]] = {}
     for clip in clips:
-        changes = clip_changes(clip, scorer, CROP_PX, limit)[1:]
-        labels, count = clip.labels, len(changes) + 1
+        seen = clip_changes(clip, scorer, CROP_PX, limit)[1:]
+        labels, count = clip.labels, len(seen) + 1
         shapes = smooth(labels.blendshapes, TRAINED_SIGMA_S, labels.fps, labels.lag_s)[:count]
         x, y, size = np.median(clip.regions[:count], axis=0)
         points = labels.points_px[:count, part_mesh.POINTS] - [x - size / 2, y - size / 2]
         points = smooth(points / size, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
-        read = read_points(parts, torch.from_numpy(points.astype(np.float32)))
+        true = torch.from_numpy(points.astype(np.float32))
+        read = read_looks(parts, looks_of_points(parts, true_offsets(true, places_of(true))))
         drawn = np.diff((read @ parts.spread)[:, : shapes.shape[1]].numpy(), axis=0)
         truth = np.diff(shapes, axis=0)
         # What the runtime's smoothing leaves.
-        changes, drawn, truth = (smooth(c, 0.04, labels.fps) for c in (changes, drawn, truth))
+        seen, drawn, truth = (smooth(c, 0.04, labels.fps) for c in (seen, drawn, truth))
         for kind, index in kinds.items():
-            for name, seen in ((kind, changes), (f'{kind}_points', drawn)):
-                error = np.square(seen[:, index] - truth[:, index]).sum()
+            for name, found_by in ((kind, seen), (f'{kind}_points', drawn)):
+                error = np.square(found_by[:, index] - truth[:, index]).sum()
                 size_of = np.square(truth[:, index]).sum() + 1e-9
                 found.setdefault(name, []).append(float(np.sqrt(error / size_of)))
     parts.train()
@@ -256,8 +248,7 @@ def main() -> None:
     parts = Parts(reading_order(names)).to(memory_format=torch.channels_last)
     if arguments.start:
         weights = torch.load(arguments.start, map_location='cpu', weights_only=False)
-        # Targets of training alone are not in exported files, so not in what was thawed.
-        parts.load_state_dict(weights_under(weights['state_dict'], PREFIX), strict=False)
+        parts.load_state_dict(weights_under(weights['state_dict'], PREFIX))
     mean = copy.deepcopy(parts).requires_grad_(False)
     parts.eye.half = parts.mouth.half = bfloat16.is_fast() and not arguments.full
     optimiser = torch.optim.AdamW(parts.parameters(), lr=arguments.rate, weight_decay=0.02)
