@@ -48,6 +48,11 @@ class Labels:
     fps: float
     lag_s: float = 0.0
 
+    @property
+    def state(self) -> np.ndarray:
+        """(N, 54) blendshapes and rotation, whose changes are learned and scored."""
+        return np.concatenate([self.blendshapes, self.rotation], axis=1)
+
 
 def load_labels(path: Path) -> Labels:
     """Read a label file.
@@ -125,8 +130,7 @@ def score_of_raw(raw: np.ndarray) -> np.ndarray:
 
 def target_score(labels: Labels) -> np.ndarray:
     """Return the (N,) ground-truth score of a clip; the first frame has 0."""
-    state = np.concatenate([labels.blendshapes, labels.rotation], axis=1)
-    change = np.diff(smooth(state, SIGMA_S, labels.fps), axis=0, prepend=np.nan)
+    change = np.diff(smooth(labels.state, SIGMA_S, labels.fps), axis=0, prepend=np.nan)
     change[0] = 0
     return score_of_raw(labels.fps / REFERENCE_FPS * raw_change(change))
 

@@ -37,8 +37,7 @@ from training.keyframe.measure import (
 def relative_error(changes: np.ndarray, clip: CachedClip) -> float:
     """Return RMS(found - true) / RMS(true) of (N, 54) change vectors; 1 is that of saying 0."""
     labels, count = clip.labels, len(changes)
-    state = np.concatenate([labels.blendshapes, labels.rotation], axis=1)
-    state = smooth(state, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
+    state = smooth(labels.state, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
     truth = np.diff(state[:count], axis=0)
     known = labels.valid[1:count] & labels.valid[: count - 1]
     apart = np.square(changes[1:] - truth)[known].mean()

@@ -48,8 +48,7 @@ def agreement(
     sums = {part: np.zeros((3, len(lags_s))) for part in PARTS}
     for changes, clip in pairs:
         labels, count = clip.labels, len(changes)
-        state = np.concatenate([labels.blendshapes, labels.rotation], axis=1)[:count]
-        state = smooth(state, SIGMA_S, labels.fps)
+        state = smooth(labels.state[:count], SIGMA_S, labels.fps)
         found = smooth(changes, SIGMA_S, labels.fps)
         known = labels.valid[1:count] & labels.valid[: count - 1]
         frame = np.arange(count)
