@@ -46,7 +46,7 @@ faults: $(VENV)/.tested
 	$(BIN)/python -m benchmark.faults --markdown docs/safety.md $(ARGS)
 
 train: $(VENV)/.trained
-	$(BIN)/python -m training.keyframe.recipe --minutes '$(MINUTES)' --out '$(OUT)' \
+	$(BIN)/python -m training.keyframe.train.recipe --minutes '$(MINUTES)' --out '$(OUT)' \
 	    $(if $(CLIPS),--clips '$(CLIPS)') $(if $(LABELS),--labels '$(LABELS)') \
 	    $(if $(FACES),--faces '$(FACES)') $(if $(filter 1,$(INSTALL)),--install) $(ARGS)
 

@@ -109,7 +109,7 @@ setup(
     zip_safe=False,
     entry_points={
         'console_scripts': [
-            f'{PACKAGE} = {PACKAGE}.cli:main',
+            f'{PACKAGE} = {PACKAGE}.cli.main:main',
             *(f'{name} = {PACKAGE}.nodes.programs:{name}' for name in NODES),
         ],
     },

@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from kf_imitation.head.bus_factory import SimulatedBus
+from kf_imitation.head.controller import ServoController
 from kf_imitation.paths import share_path
-from kf_imitation.robot_config import RobotConfig, load_robot
-from kf_imitation.servo.controller import ServoController
-from kf_imitation.servo.open_bus import SimulatedBus
+from kf_imitation.robot import RobotConfig, load_robot
 
 BITS = 10  # per byte
 GOAL_CYCLES = 25

@@ -18,11 +18,11 @@ from scipy.spatial.transform import Rotation
 
 from kf_imitation.data_types import FrameScore
 from kf_imitation.errors import KfImitationError
-from kf_imitation.keyframe.detector_settings import DetectorSettings
-from kf_imitation.keyframe.score_smoother import Smoothing
-from kf_imitation.offline.clip_scores import ScoredClip, measure, select
-from kf_imitation.offline.labels import Labels, find_clips, load_labels
-from kf_imitation.offline.metrics import label_target, mean_metrics, unwrapped
+from kf_imitation.evaluation.clip_scores import ScoredClip, measure, select
+from kf_imitation.evaluation.labels import Labels, find_clips, load_labels
+from kf_imitation.evaluation.metrics import label_target, mean_metrics, unwrapped
+from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.keyframe.selection.smoother import Smoothing
 
 DELAYS_S = (0.04, 0.07, 0.1, 0.135, 0.17, 0.2, 0.25, 0.3, 0.5)
 

@@ -19,8 +19,8 @@ import numpy as np
 from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import FaceRegion
-from kf_imitation.face.canonical import canonical_region, overlap
-from kf_imitation.face.face_tracker import FaceSettings, FaceTracker
+from kf_imitation.face.canonical_region import canonical_region, overlap
+from kf_imitation.face.tracker import FaceSettings, FaceTracker
 
 SETTLED_S = 0.3
 

@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kf_imitation.robot_config import RobotConfig
-from kf_imitation.servo.controller import ServoController
-from kf_imitation.servo.cycle import OK, ServoCycle, ServoStatus
-from kf_imitation.servo.dynamixel_bus import DynamixelBus
-from kf_imitation.servo.guards import STALL_CURRENT_SHARE
-from kf_imitation.servo.simulated_bus import simulated_servos
-from kf_imitation.servo.simulated_line import SimulatedLine
-from kf_imitation.servo.simulated_port import SimulatedPort
-from kf_imitation.servo.simulated_servo import WriteRecord
+from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.servo import WriteRecord
+from kf_imitation.head.controller import ServoController
+from kf_imitation.head.reports import OK, ServoCycle, ServoStatus
+from kf_imitation.head.simulator_process import simulated_servos
+from kf_imitation.motion.guards import STALL_CURRENT_SHARE
+from kf_imitation.robot import RobotConfig
 
 LONGEST_S = 20.0
 

@@ -26,10 +26,10 @@ from pathlib import Path
 
 from benchmark.fault_bench import LONGEST_S, Bench
 from benchmark.fault_rows import FAULTS, Fault
-from kf_imitation.robot_config import load_robot
-from kf_imitation.servo.cycle import OK
-from kf_imitation.servo.simulated_faults import apply_fault
-from kf_imitation.servo.units import RAD_PER_TICK
+from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
+from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK
+from kf_imitation.head.reports import OK
+from kf_imitation.robot import load_robot
 
 WARM_UP_S = 1.5
 PERIOD_S = 0.01
@@ -141,9 +141,9 @@ def run(fault: Fault) -> Row:
 
 HOST = """
 import sys, numpy as np
-from kf_imitation.robot_config import load_robot
-from kf_imitation.servo.controller import ServoController
-from kf_imitation.servo.dynamixel_bus import DynamixelBus
+from kf_imitation.robot import load_robot
+from kf_imitation.head.controller import ServoController
+from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 robot = load_robot('sim_face')
 controller = ServoController(robot, DynamixelBus(sys.argv[1], robot.baud), hold_s=60)
 controller.start()

@@ -2,7 +2,7 @@
 
     python -m benchmark.frame_rates --clips ../shared/data/clips/dev
     for fps in 15 25 30 60; do
-        python -m training.synthetic.demo --fps $fps --out rates/demo_$fps.mp4; done
+        python -m face_renderer.demo --fps $fps --out rates/demo_$fps.mp4; done
     python -m benchmark.frame_rates --same rates/demo_30.mp4 rates/demo_15.mp4 rates/demo_60.mp4
 
 `--same` takes videos of one motion, each rendered at its own rate; the first is what the others
@@ -25,7 +25,7 @@ import numpy as np
 from benchmark.stillness import KeyframeStage, read_frames
 from kf_imitation.data_types import Frame, Keyframe
 from kf_imitation.errors import KfImitationError
-from kf_imitation.offline.metrics import pair
+from kf_imitation.evaluation.metrics import pair
 
 NEAR_S = 2 / 30
 REACH_MS = 200

@@ -11,7 +11,7 @@ load or horn that changes meanwhile. Then
 
 A crash, a hang (a sequence above 2 s) or silence ends it with exit code 1 and the seed. Seconds
 are of processor time, so that the figures do not depend on what else the machine does.
-The small run of the tests is test/unit/test_fuzz.py.
+The small run of the tests is test/benchmark/test_fuzz.py.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from kf_imitation.servo import packet as p
-from kf_imitation.servo.control_table import MODELS
-from kf_imitation.servo.packet import Parser, encode
-from kf_imitation.servo.simulated_line import SimulatedLine
-from kf_imitation.servo.simulated_servo import SimulatedServo
+from kf_imitation.actuators.dynamixel import packet as p
+from kf_imitation.actuators.dynamixel.control_tables import MODELS
+from kf_imitation.actuators.dynamixel.packet import Parser, encode
+from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
+from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
 INSTRUCTIONS = (
     p.PING,

@@ -33,15 +33,15 @@ from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError, SourceError
-from kf_imitation.face.face_tracker import FaceSettings, FaceTracker
-from kf_imitation.image_ops import crop
-from kf_imitation.keyframe.baselines import DisFlowScorer, FrameDifferenceScorer
-from kf_imitation.keyframe.change_scorer import ChangeScorer
-from kf_imitation.keyframe.detector_settings import DetectorSettings
-from kf_imitation.keyframe.pair_scorer import PairScorer
-from kf_imitation.keyframe.score_smoother import Smoothing
-from kf_imitation.keyframe.selector import KeyframeSelector
-from kf_imitation.onnx_model import OnnxModel
+from kf_imitation.face.tracker import FaceSettings, FaceTracker
+from kf_imitation.inference.crop import crop
+from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.keyframe.scoring.baselines import DisFlowScorer, FrameDifferenceScorer
+from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
+from kf_imitation.keyframe.selection.selector import KeyframeSelector
+from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.paths import share_path
 
 PEER = 'MediaPipe face landmarker'
@@ -96,7 +96,7 @@ def model_subject(name: str, threads: int, manifest: Path | None) -> Subject:
 def paper_subject(threads: int) -> Subject:
     """Return face tracking and the paper's two networks, both frames seen anew each time."""
     try:
-        from training.keyframe.unstreamed import write
+        from training.keyframe.export.unstreamed import write
     except ImportError as error:
         raise SourceError(
             '--paper needs PyTorch: pip install -r training/requirements.txt'

@@ -18,18 +18,18 @@ from benchmark.run_pictures import run_pictures
 from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CHANNELS, Expression, Image
-from kf_imitation.graph import DEMO_CLIP, merged_parameters
 from kf_imitation.keyframe.explanation_values import keyframe_values, words
-from kf_imitation.overlay.avatar import Avatar
-from kf_imitation.overlay.drawing import label
-from kf_imitation.overlay.live_overlay import LiveOverlay
 from kf_imitation.paths import share_path
-from kf_imitation.pipeline import build_face_pipeline
-from kf_imitation.robot_config import load_robot
-from kf_imitation.robot_meshes import MESHES
-from kf_imitation.robot_urdf import description
-from kf_imitation.servo.joint_mapping import JointMapping
-from kf_imitation.stats import Ledger
+from kf_imitation.pipeline.face_pipeline import build_face_pipeline
+from kf_imitation.pipeline.statistics import Ledger
+from kf_imitation.robot import load_robot
+from kf_imitation.robot.joint_mapping import JointMapping
+from kf_imitation.robot.meshes import MESHES
+from kf_imitation.robot.urdf import description
+from kf_imitation.ros_graph.nodes import DEMO_CLIP, merged_parameters
+from kf_imitation.visualization.avatar import Avatar
+from kf_imitation.visualization.drawing import label
+from kf_imitation.visualization.live_overlay import LiveOverlay
 
 SMILE = {'mouth_smile_left': 1.0, 'mouth_smile_right': 1.0}
 FROWN = {'mouth_frown_left': 0.5, 'mouth_frown_right': 0.5}

@@ -76,7 +76,7 @@ def command(*arguments: str) -> tuple[float, float]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started_s = perf_counter()
     subprocess.run(
-        [sys.executable, '-m', 'kf_imitation.cli', *arguments],
+        [sys.executable, '-m', 'kf_imitation.cli.main', *arguments],
         check=True,
         stdout=subprocess.DEVNULL,
     )

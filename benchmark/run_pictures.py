@@ -9,8 +9,8 @@ import numpy as np
 
 from kf_imitation.cli import main as kf_imitation
 from kf_imitation.data_types import Image
-from kf_imitation.graph import DEMO_CLIP
 from kf_imitation.paths import share_path
+from kf_imitation.ros_graph.nodes import DEMO_CLIP
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome')
 WINDOW = (1600, 1200)  # of the report [px]

@@ -22,16 +22,16 @@ from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import Frame, FrameScore, Image, Keyframe
 from kf_imitation.errors import KfImitationError
-from kf_imitation.face.face_tracker import FaceSettings, FaceTracker
-from kf_imitation.graph import merged_parameters
-from kf_imitation.keyframe.change_scorer import ChangeScorer
-from kf_imitation.keyframe.score_smoother import Smoothing
-from kf_imitation.keyframe.selector import KeyframeSelector
-from kf_imitation.offline.labels import find_clips, load_labels
-from kf_imitation.offline.metrics import Target, label_target
-from kf_imitation.onnx_model import OnnxModel
+from kf_imitation.evaluation.labels import find_clips, load_labels
+from kf_imitation.evaluation.metrics import Target, label_target
+from kf_imitation.face.tracker import FaceSettings, FaceTracker
+from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.selection.selector import KeyframeSelector
+from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.paths import share_path
-from kf_imitation.pipeline import detector_settings, face_settings
+from kf_imitation.pipeline.face_pipeline import detector_settings, face_settings
+from kf_imitation.ros_graph.nodes import merged_parameters
 
 # Share of the picture's own light, and electrons a full pixel holds at that gain: a bright room,
 # an evening lamp, and a dim room with the gain turned up.

@@ -13,7 +13,7 @@ head would be one that stands still.
 
 Progress is kept in a file after every chunk; a run that was ended goes on with --resume, unless
 the code has changed. A failing stream prints its seed and can be run alone: --seed N --streams 1.
-The small run of the tests is test/unit/test_streams.py.
+The small run of the tests is test/benchmark/test_streams.py.
 """
 
 import argparse
@@ -32,12 +32,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.robot_config import CoupledLimit, JointConfig, RobotConfig, ThermalLimits
-from kf_imitation.servo import brake, guarded_motion, guards, safety, trajectory
-from kf_imitation.servo.brake import Motion
-from kf_imitation.servo.guarded_motion import GuardedMotion
-from kf_imitation.servo.joint_bus import empty_state
-from kf_imitation.servo.timed_trajectory import Waypoint
+from kf_imitation.head.servo_group import empty_state
+from kf_imitation.motion import brake, guards, motion_generator, safety_limiter
+from kf_imitation.motion import planner as trajectory
+from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.motion_generator import GuardedMotion
+from kf_imitation.motion.waypoints import Waypoint
+from kf_imitation.robot import CoupledLimit, JointConfig, RobotConfig, ThermalLimits
 
 Array = NDArray[np.float64]
 RATES = ('velocity', 'acceleration', 'jerk')
@@ -53,7 +54,7 @@ LONGEST_CYCLES = 150
 ENDING = 0.02  # share of the streams that end with a goal to arrive at
 LONGEST_WAY = 6000  # cycles until then
 ARRIVED_RAD = 1e-4
-CODE = (brake, guarded_motion, guards, safety, trajectory, sys.modules[__name__])
+CODE = (brake, motion_generator, guards, safety_limiter, trajectory, sys.modules[__name__])
 
 
 def random_robot(rng: np.random.Generator) -> RobotConfig:

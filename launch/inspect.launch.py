@@ -16,11 +16,11 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from kf_imitation.errors import ConfigError
-from kf_imitation.graph import PACKAGE, merged_parameters
 from kf_imitation.paths import share_path
-from kf_imitation.robot_config import load_robot
-from kf_imitation.robot_urdf import description
-from kf_imitation.transport import defaults
+from kf_imitation.robot import load_robot
+from kf_imitation.robot.urdf import description
+from kf_imitation.ros_graph.environment import defaults
+from kf_imitation.ros_graph.nodes import PACKAGE, merged_parameters
 
 CHOICES = ('auto', 'true', 'false')
 ARGUMENTS = (

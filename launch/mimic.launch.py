@@ -2,7 +2,7 @@
 
     ros2 launch kf_imitation mimic.launch.py source:=clip.mp4 robot:=sim_face
 
-Composition only: kf_imitation.graph says which nodes run and with which parameters. The run ends
+Composition only: kf_imitation.ros_graph.nodes says which nodes run and with which parameters. The run ends
 when a file has been played, when any node ends, or with Ctrl-C.
 """
 
@@ -20,9 +20,9 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from kf_imitation.graph import PACKAGE, RunOptions, build_graph
 from kf_imitation.paths import share_path
-from kf_imitation.transport import defaults
+from kf_imitation.ros_graph.environment import defaults
+from kf_imitation.ros_graph.nodes import PACKAGE, RunOptions, build_graph
 
 ARGUMENTS = (
     (

@@ -2,7 +2,7 @@
 
     ros2 launch kf_imitation replay.launch.py bag:=run1 robot:=sim_face rate:=0.5 loop:=true
 
-Composition only: kf_imitation.replay_graph says which nodes run with which parameters. All of
+Composition only: kf_imitation.ros_graph.replay_graph says which nodes run with which parameters. All of
 them run on the bag's time (/clock). The run ends with the bag, when any node ends, or with Ctrl-C.
 """
 
@@ -21,9 +21,9 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from kf_imitation.errors import ConfigError
-from kf_imitation.graph import PACKAGE
-from kf_imitation.replay_graph import PLAYERS, ReplayOptions, build_replay_graph
-from kf_imitation.transport import defaults
+from kf_imitation.ros_graph.environment import defaults
+from kf_imitation.ros_graph.nodes import PACKAGE
+from kf_imitation.ros_graph.replay_graph import PLAYERS, ReplayOptions, build_replay_graph
 
 ARGUMENTS = (
     ('bag', '', 'bag folder or file, MCAP or SQLite'),

@@ -8,6 +8,8 @@ import subprocess
 
 import pytest
 
+pytest_plugins = ['servo_rig']
+
 DOMAINS = 99  # from 1: below the ports that Linux hands out
 STOP_S = 15.0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rosbags.highlevel import AnyReader
 
-from kf_imitation.bag_files import (
+from kf_imitation.bags.opening import (
     COMPRESSED_IMAGE,
     READ_ERRORS,
     image_topic,

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from kf_imitation.bag_files import is_bag
+from kf_imitation.bags.opening import is_bag
 from kf_imitation.camera.bag_source import BagSource
 from kf_imitation.camera.device_path import DevicePath
 from kf_imitation.camera.frame_source import FrameSource, SourceSettings

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from kf_imitation.doctor.finding import BAD, GOOD, NOTE, Finding
-from kf_imitation.transport import defaults
+from kf_imitation.ros_graph.environment import defaults
 
 MESSAGES = (
     'diagnostic_msgs',

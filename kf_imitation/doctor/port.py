@@ -9,8 +9,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from kf_imitation.actuators.dynamixel.host_tuning import GOOD_MS, latency_ms, latency_remedy
 from kf_imitation.doctor.finding import BAD, GOOD, NOTE, Finding
-from kf_imitation.servo.usb_latency import GOOD_MS, latency_ms, latency_remedy
 
 ROOT = Path('/')
 

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 
+from kf_imitation.actuators.bus import PingReply, ServoBus
+from kf_imitation.actuators.dynamixel import units
+from kf_imitation.actuators.dynamixel.control_tables import (
+    BAUD_RATES,
+    hardware_error_text,
+    model_name,
+)
+from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.doctor.finding import BAD, GOOD, NOTE, Finding
 from kf_imitation.doctor.port import check_latency
 from kf_imitation.errors import BusError
-from kf_imitation.robot_config import JointConfig, RobotConfig
-from kf_imitation.servo import units
-from kf_imitation.servo.bus import PingReply, ServoBus
-from kf_imitation.servo.control_table import BAUD_RATES, hardware_error_text, model_name
-from kf_imitation.servo.dynamixel_bus import DynamixelBus
-from kf_imitation.servo.open_bus import SIMULATED, SimulatedBus, open_bus
-from kf_imitation.servo.wire_time import budget_text, cycle_budget
+from kf_imitation.head.bus_factory import SIMULATED, SimulatedBus, open_bus
+from kf_imitation.head.cycle_budget import budget_text, cycle_budget
+from kf_imitation.robot import JointConfig, RobotConfig
 
 RATE_HZ = 100.0
 SDK_FASTEST = 4_000_000  # the Dynamixel SDK opens no port beyond

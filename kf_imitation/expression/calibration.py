@@ -13,7 +13,7 @@ from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
 from kf_imitation.expression import channel_weights as table
 from kf_imitation.expression.channels import IS_ANGLE, per_channel
-from kf_imitation.yaml_file import read_yaml
+from kf_imitation.parameters.yaml_text import read_yaml
 
 Levels = NDArray[np.float64]
 

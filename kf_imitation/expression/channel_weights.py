@@ -1,4 +1,4 @@
-"""The fixed mapping from geometry to channels, by training/landmarks/fit_channels.py.
+"""The fixed mapping from geometry to channels, by training/landmarks/fit/channels.py.
 
 raw = bias + sum of weight * feature (kf_imitation/expression/geometry.py). Unit channels are the
 sigmoid of it. `REST` and `FULL` are the raw levels of most faces at rest and at the extreme;

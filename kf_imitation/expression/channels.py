@@ -6,7 +6,6 @@ A model that also reads the expression off the picture (Landmarks.readings) refi
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation import wflw
 from kf_imitation.data_types import (
     ANGLE_CHANNELS,
     CHANNELS,
@@ -17,9 +16,10 @@ from kf_imitation.data_types import (
 from kf_imitation.expression import channel_weights as table
 from kf_imitation.expression import turn_weights
 from kf_imitation.expression.geometry import FEATURES, face_features
+from kf_imitation.face_geometry import wflw
 
 # How far a model's own reading is believed beside the geometry of its points, chosen on held-out
-# training people (training/landmarks/fit_shares.py). Models without readings have the geometry
+# training people (training/landmarks/fit/blend_weights.py). Models without readings have the geometry
 # alone.
 READING_SHARE = {
     'jaw_open': 0.3,

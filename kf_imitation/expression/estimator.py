@@ -1,12 +1,33 @@
 """Channels of one face after the other: geometry, calibration, and what to do when unsure."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, HeadPose, Landmarks
 from kf_imitation.expression.calibration import AutoCalibration, Calibration
 from kf_imitation.expression.channels import channel_confidence, raw_channels
 from kf_imitation.expression.one_euro import OneEuroFilter, OneEuroSettings
-from kf_imitation.expression.settings import ExpressionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionSettings:
+    """Settings of the channels.
+
+    Attributes:
+        minimum_confidence: channels below hold their value, then relax to neutral; 0..1.
+        alpha: (19,) gain on each channel, in CHANNELS order: the alpha of the paper's
+            theta = alpha * mean |p_i - q_i|, on top of the person's calibration. Unit channels
+            end at 1 all the same.
+        cutoff_hz: of the One-Euro filter at rest; 0 filters nothing.
+        speed_gain: how much its cut-off rises with speed.
+    """
+
+    minimum_confidence: float = 0.3
+    alpha: tuple[float, ...] = (1.0,) * len(CHANNELS)
+    cutoff_hz: float = 0.0
+    speed_gain: float = 4.0
+
 
 IS_UNIT = slice(0, len(UNIT_CHANNELS))
 

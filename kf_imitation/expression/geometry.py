@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import HeadPose, Landmarks
-from kf_imitation.mean_face import turn_to_front
-from kf_imitation.wflw import FLIP
+from kf_imitation.face_geometry.mean_face import turn_to_front
+from kf_imitation.face_geometry.wflw import FLIP
 
 Points = NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""What turning the head moves a channel by, written by training/landmarks/fit_turning.py.
+"""What turning the head moves a channel by, written by training/landmarks/fit/turning.py.
 
 Raw units on the features of channels.turn_features.
 """

@@ -26,9 +26,9 @@ import numpy as np
 
 from kf_imitation.data_types import FloatArray, Image
 from kf_imitation.errors import ModelError
-from kf_imitation.keyframe.change_names import CHANGE_NAMES
-from kf_imitation.keyframe.score_scale import BLENDSHAPES, ROTATION_WEIGHT, score_of_raw
-from kf_imitation.keyframe.streaming_model import (
+from kf_imitation.keyframe.scoring.change_vector import CHANGE_NAMES
+from kf_imitation.keyframe.scoring.score_scale import BLENDSHAPES, ROTATION_WEIGHT, score_of_raw
+from kf_imitation.keyframe.scoring.streaming_model import (
     Array,
     ScoredPair,
     StreamingModel,

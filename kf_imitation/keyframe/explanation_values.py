@@ -6,8 +6,8 @@ NaN stands for what is not known: a frame has no prominence, a baseline no share
 from math import nan
 
 from kf_imitation.data_types import FloatArray, FrameScore, Keyframe
-from kf_imitation.keyframe.change_names import CHANGE_NAMES
 from kf_imitation.keyframe.explanation import Explanation, split_change
+from kf_imitation.keyframe.scoring.change_vector import CHANGE_NAMES
 
 # docs/inspect.md tells what each means.
 NAMES = (

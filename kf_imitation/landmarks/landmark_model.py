@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, FloatArray, Image, Landmarks
 from kf_imitation.errors import ModelError
-from kf_imitation.image_ops import crop
-from kf_imitation.landmarks.alignment import cut, undo, upright_crop
-from kf_imitation.landmarks.eyes import EyeModel
-from kf_imitation.landmarks.layouts import LAYOUTS
-from kf_imitation.landmarks.parts import PartModel
-from kf_imitation.landmarks.readings import (
+from kf_imitation.face_geometry.alignment import cut, undo, upright_crop
+from kf_imitation.face_geometry.mean_face import template
+from kf_imitation.face_geometry.point_sets import LAYOUTS
+from kf_imitation.face_geometry.wflw import FLIP
+from kf_imitation.inference.crop import crop
+from kf_imitation.landmarks.eye_model import EyeModel
+from kf_imitation.landmarks.part_model import PartModel
+from kf_imitation.landmarks.predictions import (
     PART_SHARE,
     channel_readings,
     mirrored_head,
     turned_back,
 )
-from kf_imitation.mean_face import template
-from kf_imitation.wflw import FLIP
 
 
 class Model(Protocol):

@@ -7,7 +7,7 @@ from rclpy.node import Node
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, Image
 
-from kf_imitation.bag_files import COMPRESSED_IMAGE, READ_ERRORS, reason
+from kf_imitation.bags.opening import COMPRESSED_IMAGE, READ_ERRORS, reason
 from kf_imitation.camera.encodings import compressed_to_bgr
 from kf_imitation.camera.frame_source import camera_model
 from kf_imitation.errors import BagError, SourceError

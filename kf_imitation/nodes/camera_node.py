@@ -12,14 +12,14 @@ from kf_imitation.camera.frame_source import FrameSource, SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError
-from kf_imitation.graph import INPUTS
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_camera_info, to_image
-from kf_imitation.nodes.frame_flow import follow_frames, frame_flow
+from kf_imitation.nodes.flow_control import follow_frames, frame_flow
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
-from kf_imitation.params import Value
+from kf_imitation.parameters.schema import Value
 from kf_imitation.paths import share_path
+from kf_imitation.ros_graph.nodes import INPUTS
 
 # After the last frame of a file is explained: time for the head to reach the last keyframe.
 LINGER_S = 1.0

@@ -10,10 +10,10 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.graph import Graph
 from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S
-from kf_imitation.stats import Ledger
+from kf_imitation.pipeline.statistics import Ledger
+from kf_imitation.ros_graph.nodes import Graph
 
 # Python hands its lock over after at most this long; the default of 5 ms is half a bus cycle.
 _SWITCH_INTERVAL_S = 0.001

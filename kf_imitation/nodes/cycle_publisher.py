@@ -6,10 +6,10 @@ from collections import deque
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
+from kf_imitation.head.reports import ServoCycle
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_joint_state
-from kf_imitation.servo.cycle import ServoCycle
-from kf_imitation.stats import Ledger
+from kf_imitation.pipeline.statistics import Ledger
 
 # Half a second of cycles: an executor that is later than that has lost them.
 _KEPT = 50

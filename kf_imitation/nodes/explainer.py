@@ -13,7 +13,7 @@ from kf_imitation.keyframe.explanation import Explanation
 from kf_imitation.keyframe.explanation_values import frame_values, keyframe_values, words
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_scalars
-from kf_imitation.pipeline import ChosenFrame, FacePipeline
+from kf_imitation.pipeline.face_pipeline import ChosenFrame, FacePipeline
 
 # Explaining a keyframe costs three runs of the model; a live camera does not wait for it.
 _WAITING = 8

@@ -5,13 +5,13 @@ from typing import Any
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from kf_imitation.head.gateway_head import OpenLoopHead
+from kf_imitation.head.reports import WARN, ServoStatus
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import from_scalars
 from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.nodes.trajectory_messages import to_trajectory
-from kf_imitation.robot_config import RobotConfig
-from kf_imitation.servo.cycle import WARN, ServoStatus
-from kf_imitation.servo.open_loop import OpenLoopHead
+from kf_imitation.robot import RobotConfig
 
 # Where a ros2_control joint_trajectory_controller of the usual name listens; remap it for others.
 TOPIC = 'joint_trajectory_controller/joint_trajectory'

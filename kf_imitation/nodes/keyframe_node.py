@@ -17,9 +17,8 @@ from kf_imitation.nodes.explainer import Explainer
 from kf_imitation.nodes.face_messages import to_region
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
-from kf_imitation.overlay.live_overlay import LiveOverlay
-from kf_imitation.params import Value
-from kf_imitation.pipeline import (
+from kf_imitation.parameters.schema import Value
+from kf_imitation.pipeline.face_pipeline import (
     ChosenFrame,
     FacePipeline,
     FaceStep,
@@ -27,6 +26,7 @@ from kf_imitation.pipeline import (
     detector_settings,
     face_settings,
 )
+from kf_imitation.visualization.live_overlay import LiveOverlay
 
 # Without a frame for this long the source has ended or is lost: what is pending is committed.
 FLUSH_S = 0.5

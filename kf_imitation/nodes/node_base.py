@@ -14,8 +14,8 @@ from rclpy.timer import Timer
 
 from kf_imitation.errors import ConfigError, KfImitationError
 from kf_imitation.nodes.descriptors import descriptor, typed
-from kf_imitation.params import SCHEMA, Value
-from kf_imitation.stats import Ledger
+from kf_imitation.parameters.schema import SCHEMA, Value
+from kf_imitation.pipeline.statistics import Ledger
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

@@ -12,7 +12,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes.node_base import KfNode
-from kf_imitation.transport import apply_defaults
+from kf_imitation.ros_graph.environment import apply_defaults
 
 # Launch kills what is still there 5 s after Ctrl-C.
 QUIET_TIMEOUT_S = 4.0

@@ -11,9 +11,9 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.signals import SignalHandlerOptions
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.graph_search import GraphSearch, Sight, in_order, missing
 from kf_imitation.nodes.service_question import ask
-from kf_imitation.params import SCHEMA, Value
+from kf_imitation.parameters.schema import SCHEMA, Value
+from kf_imitation.ros_graph.discovery import GraphSearch, Sight, in_order, missing
 
 # Every node of the package publishes here, so an endpoint of an unknown node is one to wait for.
 _COMMON_TOPIC = '/diagnostics'

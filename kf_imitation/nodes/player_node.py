@@ -8,18 +8,18 @@ from typing import Any
 
 from rosgraph_msgs.msg import Clock
 
-from kf_imitation.bag_files import open_reader
+from kf_imitation.bags.opening import open_reader
+from kf_imitation.bags.playback import BagPlay, PlayClock, header_stamp_ns
 from kf_imitation.errors import BagError, ConfigError, KfImitationError
-from kf_imitation.graph import INPUTS
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.bag_images import ImagePublisher
 from kf_imitation.nodes.conversions import to_time
-from kf_imitation.nodes.frame_flow import follow_frames, frame_flow
+from kf_imitation.nodes.flow_control import follow_frames, frame_flow
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import message_class
-from kf_imitation.offline.playback import BagPlay, PlayClock, header_stamp_ns
-from kf_imitation.params import Value
+from kf_imitation.parameters.schema import Value
+from kf_imitation.ros_graph.nodes import INPUTS
 
 CLOCK = '/clock'
 # After the last message time goes on, until the last keyframe is committed and reached.

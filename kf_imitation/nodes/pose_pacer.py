@@ -4,18 +4,18 @@ from copy import deepcopy
 from time import monotonic
 
 from kf_imitation.data_types import Expression
+from kf_imitation.head.interface import Head
 from kf_imitation.nodes.node_base import KfNode
-from kf_imitation.robot_config import RobotConfig
-from kf_imitation.servo.head import Head
-from kf_imitation.servo.joint_mapping import JointMapping
-from kf_imitation.servo.pose_budget import BudgetCount, PoseBudget
+from kf_imitation.robot import RobotConfig
+from kf_imitation.robot.joint_mapping import JointMapping
+from kf_imitation.robot.pose_budget import BudgetCount, PoseBudget
 
 PERIOD_S = 0.02
 AHEAD_NS = 500_000_000  # stamps may be this far ahead of our clock
 
 
 class PosePacer:
-    """Sends poses when the joints can follow (servo/pose_budget.py)."""
+    """Sends poses when the joints can follow (robot/pose_budget.py)."""
 
     def __init__(self, node: KfNode, head: Head, robot: RobotConfig) -> None:
         """Begin.

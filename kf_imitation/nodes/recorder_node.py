@@ -7,15 +7,15 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from kf_imitation.bags.writer import BagWriter
 from kf_imitation.errors import BagError, ConfigError
-from kf_imitation.graph import INPUTS, PER_FRAME, RECORDED, RECORDED_IMAGES
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import TopicFollower, is_name, topic_fault
-from kf_imitation.offline.bag_writer import BagWriter
-from kf_imitation.offline.output import check_free
-from kf_imitation.params import Value
+from kf_imitation.output_files import check_free
+from kf_imitation.parameters.schema import Value
+from kf_imitation.ros_graph.nodes import INPUTS, PER_FRAME, RECORDED, RECORDED_IMAGES
 
 # Messages kept before the first frame: a minute and a half of an idle robot at 100 Hz.
 _WAITING = 20_000

@@ -8,8 +8,8 @@ from rclpy.node import Node
 from rclpy.task import Future as RosFuture
 from std_srvs.srv import SetBool, Trigger
 
-from kf_imitation.servo.head import Head
-from kf_imitation.servo.promises import Answer, at_once
+from kf_imitation.head.interface import Head
+from kf_imitation.head.pending_confirmations import Answer, at_once
 
 Act = Callable[[Head, Any], 'Future[Answer]']
 

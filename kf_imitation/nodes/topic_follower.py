@@ -11,8 +11,8 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.validate_topic_name import validate_topic_name
 
+from kf_imitation.bags.message_definitions import is_defined
 from kf_imitation.nodes import qos
-from kf_imitation.offline.message_definitions import is_defined
 
 IMAGE_TYPES = frozenset({'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'})
 

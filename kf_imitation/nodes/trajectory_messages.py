@@ -5,9 +5,9 @@ from array import array
 from builtin_interfaces.msg import Duration
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from kf_imitation.head.gateway_head import PlannedTrajectory
+from kf_imitation.motion.waypoints import TrajectoryPoint
 from kf_imitation.nodes.conversions import to_ns
-from kf_imitation.servo.open_loop import PlannedTrajectory
-from kf_imitation.servo.timed_trajectory import TrajectoryPoint
 
 
 def from_trajectory(message: JointTrajectory) -> tuple[list[str], list[TrajectoryPoint]]:

@@ -61,8 +61,8 @@ def test_launch_is_imported_in_launch_files_only():
 
 def test_dynamixel_sdk_is_imported_by_the_bus_and_its_tests_only():
     users = users_of('dynamixel_sdk', ('kf_imitation', 'training', 'benchmark', 'test'))
-    assert 'kf_imitation/servo/dynamixel_bus.py' in users
-    allowed = ('kf_imitation/servo/dynamixel_bus.py', 'test/servo/')
+    assert 'kf_imitation/actuators/dynamixel/serial_bus.py' in users
+    allowed = ('kf_imitation/actuators/dynamixel/serial_bus.py', 'test/servo/')
     assert all(u.startswith(allowed) for u in users), users
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kf_imitation.robot_config import load_robot
-from kf_imitation.servo.brake import Motion
-from kf_imitation.servo.controller import ServoController
-from kf_imitation.servo.direct_bus import DirectBus
-from kf_imitation.servo.simulated_bus import simulated_servos
-from kf_imitation.servo.trajectory import MotionPlanner
-from kf_imitation.servo.units import RAD_PER_TICK, position_rad
+from kf_imitation.actuators.dynamixel.simulator.in_process_bus import DirectBus
+from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK, position_rad
+from kf_imitation.head.controller import ServoController
+from kf_imitation.head.simulator_process import simulated_servos
+from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.planner import MotionPlanner
+from kf_imitation.robot import load_robot
 
 PACKAGE = Path(__file__).resolve().parents[2] / 'kf_imitation'
 SIMULATION = ('simulated_', 'servo_', 'register_file', 'dynamixel_x', 'direct_bus', 'bus.py')
@@ -46,12 +46,12 @@ def calls(method):
 
 def test_goals_are_written_once_from_the_state_of_the_limiter():
     assert [(name, args[-1]) for name, args in calls('write_goals')] == [
-        ('servo/bus_cycle.py', 'motion.limiter.state.position')
+        ('head/control_cycle.py', 'motion.limiter.state.position')
     ]
 
 
 def test_group_writes_are_made_by_the_joint_bus_only():
-    assert {name for name, _ in calls('group_write')} == {'servo/joint_bus.py'}
+    assert {name for name, _ in calls('group_write')} == {'head/servo_group.py'}
 
 
 def test_goal_registers_are_named_by_the_joint_bus_only():
@@ -61,7 +61,7 @@ def test_goal_registers_are_named_by_the_joint_bus_only():
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and node.value in GOALS
     }
-    assert users == {'servo/joint_bus.py', 'servo/wire_time.py'}  # the latter counts bytes
+    assert users == {'head/servo_group.py', 'head/cycle_budget.py'}  # the latter counts bytes
     written = [args[1:] for name, args in calls('write_register') if "'goal" in args[1]]
     assert sorted(written) == [
         ["'goal_current'", 'max(1, raw)'],

@@ -17,12 +17,12 @@ import pytest
 import yaml
 from rosbags.highlevel import AnyReader
 
-from kf_imitation import cli
+from kf_imitation.bags.messages import BagTopics
+from kf_imitation.bags.writer import BagWriter
+from kf_imitation.cli import main as cli
 from kf_imitation.data_types import CHANNELS
-from kf_imitation.offline.bag_messages import BagTopics
-from kf_imitation.offline.bag_writer import BagWriter
-from kf_imitation.offline.csv_writer import seconds
-from kf_imitation.robot_config import load_robot
+from kf_imitation.replay.csv_writer import seconds
+from kf_imitation.robot import load_robot
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / 'media' / 'demo.mp4'
@@ -163,7 +163,15 @@ def test_a_report_of_the_replay_and_one_of_its_bag_show_every_keyframe(out, tmp_
 
 def test_the_same_clip_gives_the_same_bytes(out, clip, tmp_path):
     again = tmp_path / 'again'
-    command = [sys.executable, '-m', 'kf_imitation.cli', 'replay', str(clip), '--out', str(again)]
+    command = [
+        sys.executable,
+        '-m',
+        'kf_imitation.cli.main',
+        'replay',
+        str(clip),
+        '--out',
+        str(again),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     for name in ('scores.csv', 'expression.csv', 'joints.csv', 'bag/bag.mcap'):
@@ -199,7 +207,7 @@ def refused(capsys, *arguments):
 
 
 def started(*arguments, **options):
-    command = [sys.executable, '-m', 'kf_imitation.cli', 'replay', *map(str, arguments)]
+    command = [sys.executable, '-m', 'kf_imitation.cli.main', 'replay', *map(str, arguments)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options)
 
 
@@ -273,7 +281,7 @@ def test_an_altered_model_is_refused(clip, tmp_path, capsys, monkeypatch):
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(bytes(data))
-    from kf_imitation import onnx_model
+    from kf_imitation.inference import onnx_model
 
     monkeypatch.setattr(onnx_model, 'share_path', lambda name: tmp_path / name)
     message = refused(capsys, clip, tmp_path / 'out')

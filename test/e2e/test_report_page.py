@@ -5,10 +5,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from kf_imitation.keyframe.detector_settings import MODES, DetectorSettings
-from kf_imitation.offline import report
-from kf_imitation.offline.report_data import ReportData, final_run
-from kf_imitation.offline.report_health import Fault
+from kf_imitation.keyframe.selection.settings import MODES, DetectorSettings
+from kf_imitation.reporting import page as report
+from kf_imitation.reporting.data import ReportData, final_run
+from kf_imitation.reporting.health import Fault
 
 pytest.importorskip('plotly')
 pytestmark = pytest.mark.timeout(150)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import yaml
 
-from kf_imitation.cli import build_parser
-from kf_imitation.params import SCHEMA
+from kf_imitation.cli.main import build_parser
+from kf_imitation.parameters.schema import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / 'docs' / 'tutorials').glob('*.md'))
@@ -69,7 +69,10 @@ def folder(tmp_path):
     programs = tmp_path / 'bin'
     programs.mkdir()
     python = shlex.quote(sys.executable)
-    for program, line in {'kf_imitation': '-m kf_imitation.cli "$@"', 'python': '"$@"'}.items():
+    for program, line in {
+        'kf_imitation': '-m kf_imitation.cli.main "$@"',
+        'python': '"$@"',
+    }.items():
         path = programs / program
         path.write_text(f'#!/bin/sh\nexec {python} {line}\n')
         path.chmod(0o755)

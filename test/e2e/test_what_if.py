@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import FrameScore
-from kf_imitation.keyframe.detector_settings import MODES, DetectorSettings
-from kf_imitation.keyframe.score_scale import score_of_change
-from kf_imitation.keyframe.score_smoother import Smoothing
-from kf_imitation.keyframe.selector import KeyframeSelector
-from kf_imitation.offline.changes import provisional
-from kf_imitation.offline.metrics import pair
-from kf_imitation.offline.report_data import what_if_run
+from kf_imitation.evaluation.metrics import pair
+from kf_imitation.keyframe.scoring.score_scale import score_of_change
+from kf_imitation.keyframe.selection.selector import KeyframeSelector
+from kf_imitation.keyframe.selection.settings import MODES, DetectorSettings
+from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.replay.score_trace import provisional
+from kf_imitation.reporting.data import what_if_run
 
 SMOOTHINGS = (Smoothing(), Smoothing(0.03, 0.05), Smoothing(vectors=False))
 

@@ -9,12 +9,12 @@ onnx = pytest.importorskip('onnx')
 import onnxruntime  # noqa: E402
 import yaml  # noqa: E402
 
-from kf_imitation.keyframe.score_smoother import Smoothing  # noqa: E402
-from kf_imitation.onnx_model import OnnxModel  # noqa: E402
-from training.keyframe import export as exporting  # noqa: E402
-from training.keyframe.fastflownet import FastFlowNet  # noqa: E402
-from training.keyframe.flow_graph import GraphFlow  # noqa: E402
-from training.keyframe.fusion import KeyframeNet, normalise  # noqa: E402
+from kf_imitation.inference.onnx_model import OnnxModel  # noqa: E402
+from kf_imitation.keyframe.selection.smoother import Smoothing  # noqa: E402
+from training.keyframe.export import run as exporting  # noqa: E402
+from training.keyframe.export.flow_graph import GraphFlow  # noqa: E402
+from training.keyframe.networks.fastflownet import FastFlowNet  # noqa: E402
+from training.keyframe.networks.fusion import KeyframeNet, normalise  # noqa: E402
 
 
 @pytest.fixture(scope='module')

@@ -10,12 +10,12 @@ import yaml
 torch = pytest.importorskip('torch')
 onnxruntime = pytest.importorskip('onnxruntime')
 
-from kf_imitation.landmarks import parts as runtime  # noqa: E402
+from kf_imitation.face_geometry.mean_face import template  # noqa: E402
+from kf_imitation.inference.onnx_model import OnnxModel  # noqa: E402
+from kf_imitation.landmarks import part_model as runtime  # noqa: E402
 from kf_imitation.landmarks.landmark_model import LandmarkModel  # noqa: E402
-from kf_imitation.mean_face import template  # noqa: E402
-from kf_imitation.onnx_model import OnnxModel  # noqa: E402
-from training.keyframe import parts as networks  # noqa: E402
-from training.landmarks.export import (  # noqa: E402
+from training.keyframe.networks import eye_mouth_networks as networks  # noqa: E402
+from training.landmarks.export.run import (  # noqa: E402
     NAME,
     PFLD_ENTRY,
     TOLERANCE,
@@ -23,7 +23,7 @@ from training.landmarks.export import (  # noqa: E402
     enter,
     export,
 )
-from training.landmarks.model import PFLD, PFLDConfig  # noqa: E402
+from training.landmarks.networks.pfld import PFLD, PFLDConfig  # noqa: E402
 
 
 @pytest.fixture(scope='module')

@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from training.keyframe.export import StreamingStep, trace  # noqa: E402
-from training.keyframe.fusion import MOTION_PX, KeyframeNet  # noqa: E402
-from training.keyframe.measure_flow import FlowModel  # noqa: E402
+from training.keyframe.export.run import StreamingStep, trace  # noqa: E402
+from training.keyframe.measure.flow import FlowModel  # noqa: E402
+from training.keyframe.networks.fusion import MOTION_PX, KeyframeNet  # noqa: E402
 
 
 def test_images_smaller_than_the_crop_give_the_same_flow_in_their_pixels(tmp_path):

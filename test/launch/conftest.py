@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL_PROGRAM = ROOT / 'test/ros/small_program.py'
+SMALL_PROGRAM = ROOT / 'test/nodes/small_program.py'
 PACKAGE = 'kf_imitation'
 NODES = ('camera', 'keyframe', 'landmarks', 'servo', 'recorder', 'player', 'avatar')
 

@@ -14,10 +14,10 @@ pytest.importorskip('launch_ros', reason='launch_ros is not installed')
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 
+from kf_imitation.bags.messages import BagTopics
+from kf_imitation.bags.reader import header_stamp_ns, read_joints, read_topic, topics
+from kf_imitation.bags.writer import BagWriter
 from kf_imitation.data_types import CHANNELS, Expression
-from kf_imitation.offline.bag_messages import BagTopics
-from kf_imitation.offline.bag_reader import header_stamp_ns, read_joints, read_topic, topics
-from kf_imitation.offline.bag_writer import BagWriter
 
 LAUNCH_FILE = Path(__file__).resolve().parents[2] / 'launch/replay.launch.py'
 START = 1_700_000_000_000_000_000

@@ -9,12 +9,12 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
-from test_shards import write_clip  # noqa: E402
+from fake_faces import write_clip  # noqa: E402
 
 from kf_imitation.errors import ModelError, SourceError  # noqa: E402
-from training.keyframe import ablate  # noqa: E402
-from training.keyframe.config import TrainConfig  # noqa: E402
-from training.keyframe.fusion import KeyframeNet  # noqa: E402
+from training.keyframe.networks.fusion import KeyframeNet  # noqa: E402
+from training.keyframe.train import ablate  # noqa: E402
+from training.keyframe.train.config import TrainConfig  # noqa: E402
 
 SETTINGS = {'minutes': 2.0, 'steps': 0, 'seed': 1, 'start': None, 'limit': 60, 'set': ['ema=0.9']}
 

@@ -10,7 +10,7 @@ pytest.importorskip('onnx')
 
 import yaml
 
-from training.keyframe import card
+from training.keyframe.export import card
 
 NAMES = np.array(['_neutral', *(f'mouth{i}' for i in range(30)), *(f'brow{i}' for i in range(21))])
 

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import hashlib, json, os
 from pathlib import Path
-import training.keyframe.train as train
-from training.keyframe.task import KeyframeTraining
+import training.keyframe.train.run as train
+from training.keyframe.train.task import KeyframeTraining
 
 # Not an argument: Lightning starts the other process with the arguments left in sys.argv.
 out = Path(os.environ['FACTS'])
@@ -72,7 +72,7 @@ def train(tmp_path, steps, devices):
     program = tmp_path / 'program.py'
     program.write_text(PROGRAM)
     command = [sys.executable, str(program)]
-    command += ['--config', 'training/keyframe/configs/lite.yaml', '--threads', '1']
+    command += ['--config', 'training/keyframe/train/configs/lite.yaml', '--threads', '1']
     command += ['--clips', str(tmp_path / 'clips'), '--cache', str(tmp_path / 'cache')]
     command += ['--animated', str(tmp_path / 'none'), '--faces', str(tmp_path / 'none.npz')]
     command += ['--out', str(tmp_path / 'run'), '--accelerator', 'cpu', '--devices', str(devices)]

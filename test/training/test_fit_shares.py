@@ -5,8 +5,8 @@ import pytest
 
 from kf_imitation.data_types import CHANNELS
 from kf_imitation.expression.channels import READING_SHARE
-from kf_imitation.landmarks.readings import PART_SHARE
-from training.landmarks.fit_shares import PART_OF, SHARES, Score, best, columns, score
+from kf_imitation.landmarks.predictions import PART_SHARE
+from training.landmarks.fit.blend_weights import PART_OF, SHARES, Score, best, columns, score
 
 NOTHING = float('nan')
 

@@ -8,7 +8,7 @@ import pytest
 from kf_imitation.data_types import CHANNELS
 from kf_imitation.expression import turn_weights
 from kf_imitation.expression.channels import TURNED, turn_features
-from training.landmarks.fit_turning import fit, table
+from training.landmarks.fit.turning import fit, table
 
 
 def test_the_shipped_table_is_as_the_fit_writes_it():

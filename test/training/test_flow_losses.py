@@ -7,15 +7,15 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
-from training.keyframe.config import TrainConfig  # noqa: E402
-from training.keyframe.flow_losses import (  # noqa: E402
+from training.keyframe.train.config import TrainConfig  # noqa: E402
+from training.keyframe.train.flow_losses import (  # noqa: E402
     census_loss,
     smoothness_loss,
     visible,
 )
-from training.keyframe.losses import photometric_loss  # noqa: E402
+from training.keyframe.train.losses import photometric_loss  # noqa: E402
 
-CONFIGS = Path(__file__).resolve().parents[2] / 'training/keyframe/configs'
+CONFIGS = Path(__file__).resolve().parents[2] / 'training/keyframe/train/configs'
 
 
 def texture(size=64):

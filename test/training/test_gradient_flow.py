@@ -5,8 +5,8 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from training.keyframe.fusion import KeyframeNet, grow  # noqa: E402
-from training.keyframe.gradient_flow import (  # noqa: E402
+from training.keyframe.networks.fusion import KeyframeNet, grow  # noqa: E402
+from training.keyframe.networks.gradient_flow import (  # noqa: E402
     REACH_PX,
     image_motion,
     local_contrast,

@@ -5,15 +5,15 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-from training.keyframe.fastflownet import (  # noqa: E402
+from training.keyframe.networks.fastflownet import (  # noqa: E402
     CentreDenseCorrelation,
     FastFlowNet,
     pool,
     tap_offsets,
     warp,
 )
-from training.keyframe.fusion import KeyframeNet, change_size, grow, normalise  # noqa: E402
-from training.keyframe.resnet50 import CHANNELS, ResNet50  # noqa: E402
+from training.keyframe.networks.fusion import KeyframeNet, change_size, grow, normalise  # noqa: E402
+from training.keyframe.networks.resnet50 import CHANNELS, ResNet50  # noqa: E402
 
 
 def count(module):

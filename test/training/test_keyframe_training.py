@@ -11,13 +11,17 @@ pytest.importorskip('lightning')
 from fake_faces import fake_points  # noqa: E402
 
 from kf_imitation.errors import KfImitationError  # noqa: E402
-from training.data import clip_cache, labels  # noqa: E402
+from training.data import (  # noqa: E402
+    clip_cache,
+    labels,
+)
 from training.data.augment import OFF, random_flow  # noqa: E402
 from training.data.windows import SampleSettings, SampleStream  # noqa: E402
-from training.keyframe import bfloat16  # noqa: E402
-from training.keyframe.config import TrainConfig  # noqa: E402
-from training.keyframe.fastflownet import warp  # noqa: E402
-from training.keyframe.losses import (  # noqa: E402
+from training.keyframe.measure.run import figures, hold_regions, smoothed_score  # noqa: E402
+from training.keyframe.networks.fastflownet import warp  # noqa: E402
+from training.keyframe.train import bfloat16  # noqa: E402
+from training.keyframe.train.config import TrainConfig  # noqa: E402
+from training.keyframe.train.losses import (  # noqa: E402
     endpoint_loss,
     photometric_loss,
     point_loss,
@@ -26,11 +30,10 @@ from training.keyframe.losses import (  # noqa: E402
     time_kernel,
     vector_loss,
 )
-from training.keyframe.measure import figures, hold_regions, smoothed_score  # noqa: E402
-from training.keyframe.task import KeyframeTraining  # noqa: E402
+from training.keyframe.train.task import KeyframeTraining  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / 'training/keyframe/configs'
+CONFIGS = ROOT / 'training/keyframe/train/configs'
 NAMES = ('_neutral', 'browLeft', 'browRight', *(f'shape{i}' for i in range(49)))
 
 

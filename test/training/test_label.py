@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from kf_imitation.offline.labels import load_labels
-from training import label
-from training.label_jobs import run_local, run_ray
-from training.label_video import ALL_VIEWS, View, mean_pose, to_arrays
+from kf_imitation.evaluation.labels import load_labels
+from training.labels import run as label
+from training.labels.jobs import run_local, run_ray
+from training.labels.video import ALL_VIEWS, View, mean_pose, to_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT.parent / 'shared/models/face_landmarker.task'

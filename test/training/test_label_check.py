@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip('scipy')
 
-from training import label_check
+from training.labels import check
 
 
 def write(path, shift=0.0, frames=60):
@@ -30,7 +30,7 @@ def test_a_constant_shift_is_a_difference_of_shapes_and_not_of_scores(tmp_path, 
     write(tmp_path / 'clips/a.npz')
     write(tmp_path / 'made/a.npz', shift=0.05)
     command = [str(tmp_path / 'clips'), '--labels', str(tmp_path / 'made')]
-    assert label_check.main(command) == 0
+    assert check.main(command) == 0
     assert 'a: rho 1.000, blendshapes 0.0500, head 0.00 deg, 60 fr' in capsys.readouterr().out
 
 
@@ -38,5 +38,5 @@ def test_labels_of_other_clips_are_refused(tmp_path, capsys):
     (tmp_path / 'a.mp4').touch()
     write(tmp_path / 'a.npz')
     write(tmp_path / 'made/a.npz', frames=59)
-    assert label_check.main([str(tmp_path / 'a.mp4'), '--labels', str(tmp_path / 'made')]) == 2
+    assert check.main([str(tmp_path / 'a.mp4'), '--labels', str(tmp_path / 'made')]) == 2
     assert 'has 60 frames' in capsys.readouterr().err

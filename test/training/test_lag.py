@@ -7,8 +7,8 @@ pytest.importorskip('torch')
 
 from training.data.clip_cache import CachedClip
 from training.data.labels import Labels, smooth
-from training.keyframe.measure import smoothed_score
-from training.keyframe.measure_lag import LAGS_S, PARTS, agreement
+from training.keyframe.measure.lag import LAGS_S, PARTS, agreement
+from training.keyframe.measure.run import smoothed_score
 
 FPS, LAG_S = 30.0, 0.02
 

@@ -3,31 +3,30 @@
 import csv
 import sys
 from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
-sys.path.insert(0, str(Path(__file__).parent))
 
 from fake_faces import fake_points  # noqa: E402
 
-from kf_imitation.keyframe.change_names import CHANGE_NAMES  # noqa: E402
+from kf_imitation.keyframe.scoring.change_vector import CHANGE_NAMES  # noqa: E402
 from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
 from training.data.labels import Labels  # noqa: E402
 from training.data.part_stream import PartStream, footage  # noqa: E402
-from training.keyframe import choose_mesh, part_mesh  # noqa: E402
-from training.keyframe.export import (  # noqa: E402
+from training.keyframe.export.import_from_onnx import set_statistics, thaw  # noqa: E402
+from training.keyframe.export.run import (  # noqa: E402
     StreamingStep,
     compare,
     export,
     fixed_crops,
     trace,
 )
-from training.keyframe.fusion import KeyframeNet, normalise  # noqa: E402
-from training.keyframe.parts import (  # noqa: E402
+from training.keyframe.measure import choose_mesh  # noqa: E402
+from training.keyframe.networks import eye_mouth_mesh_points  # noqa: E402
+from training.keyframe.networks.eye_mouth_networks import (  # noqa: E402
     CROP_PX,
     EYE,
     LOOKS,
@@ -38,8 +37,8 @@ from training.keyframe.parts import (  # noqa: E402
     direction,
     reading_order,
 )
-from training.keyframe.thaw import set_statistics, thaw  # noqa: E402
-from training.keyframe.train_parts import WEIGHT, changes, losses, places_of  # noqa: E402
+from training.keyframe.networks.fusion import KeyframeNet, normalise  # noqa: E402
+from training.keyframe.train.train_parts import WEIGHT, changes, losses, places_of  # noqa: E402
 
 NAMES = CHANGE_NAMES[:51]
 PLACES = torch.tensor([[[0.33, 0.42], [0.67, 0.36], [0.55, 0.7]]])
@@ -64,14 +63,18 @@ def stream(seed=1):
 
 
 def test_the_table_of_mesh_points_pairs_left_and_right():
-    order = np.array(part_mesh.MIRRORED)
+    order = np.array(eye_mouth_mesh_points.MIRRORED)
     assert (order[order] == np.arange(len(order))).all()
-    assert sorted(part_mesh.POINTS[i] for i in part_mesh.MIRRORED) == sorted(part_mesh.POINTS)
-    right, left, mouth = part_mesh.PARTS
-    assert set(part_mesh.POINTS[right]) >= {33, 133, 468} and set(part_mesh.POINTS[left]) >= {263}
+    assert sorted(
+        eye_mouth_mesh_points.POINTS[i] for i in eye_mouth_mesh_points.MIRRORED
+    ) == sorted(eye_mouth_mesh_points.POINTS)
+    right, left, mouth = eye_mouth_mesh_points.PARTS
+    assert set(eye_mouth_mesh_points.POINTS[right]) >= {33, 133, 468} and set(
+        eye_mouth_mesh_points.POINTS[left]
+    ) >= {263}
     assert set(order[mouth]) == set(range(mouth.start, mouth.stop))
     for part, patch in (('eye', EYE), ('mouth', MOUTH)):
-        places = part_mesh.usual_places(part)
+        places = eye_mouth_mesh_points.usual_places(part)
         width, height = patch.size_px
         assert (np.abs(places) < [0.5, 0.5 * height / width]).all()
 
@@ -79,10 +82,12 @@ def test_the_table_of_mesh_points_pairs_left_and_right():
 def test_the_table_is_chosen_from_labels(tmp_path, monkeypatch):
     # A face laid out by the table, eyes and mouth where they usually are in a region of 200 px.
     mesh = np.stack([np.full(478, 96.0), np.linspace(16, 176, 478)], axis=1)
-    right, left, mouth = (np.array(part_mesh.POINTS)[p] for p in part_mesh.PARTS)
-    eye = 50 * part_mesh.usual_places('eye') - [30, 16 + 6.25]
+    right, left, mouth = (
+        np.array(eye_mouth_mesh_points.POINTS)[p] for p in eye_mouth_mesh_points.PARTS
+    )
+    eye = 50 * eye_mouth_mesh_points.usual_places('eye') - [30, 16 + 6.25]
     mesh[right], mesh[left] = 96 + eye, 96 + eye * [-1, 1]
-    lips = 87.5 * part_mesh.usual_places('mouth')
+    lips = 87.5 * eye_mouth_mesh_points.usual_places('mouth')
     mesh[mouth] = [96, 134] + (lips + lips[mirrored_mouth()] * [-1, 1]) / 2
     shifts = np.random.default_rng(2).normal(0, 3, (20, 1, 2))
     mesh = mesh + shifts
@@ -96,7 +101,10 @@ def test_the_table_is_chosen_from_labels(tmp_path, monkeypatch):
     choose_mesh.main()
     with out.open() as file:
         rows = {(row['part'], int(row['point'])): row for row in csv.DictReader(file)}
-    usual = {('eye', i): p for i, p in zip(right, part_mesh.usual_places('eye'), strict=True)}
+    usual = {
+        ('eye', i): p
+        for i, p in zip(right, eye_mouth_mesh_points.usual_places('eye'), strict=True)
+    }
     found = [k for k in usual if k in rows]
     assert len(found) > 0.8 * len(usual)
     for key in found:
@@ -108,19 +116,19 @@ def test_the_table_is_chosen_from_labels(tmp_path, monkeypatch):
 
 def mirrored_mouth():
     """Return the order that exchanges left and right among the points of the mouth."""
-    mouth = part_mesh.PARTS[2]
-    return np.array(part_mesh.MIRRORED[mouth]) - mouth.start
+    mouth = eye_mouth_mesh_points.PARTS[2]
+    return np.array(eye_mouth_mesh_points.MIRRORED[mouth]) - mouth.start
 
 
 def test_readings_of_a_shape_do_not_depend_on_where_the_patch_lies():
     torch.manual_seed(0)
     mouth = Parts(reading_order(NAMES)).mouth
     torch.nn.init.normal_(mouth.shape[-1].weight)
-    points = 0.02 * torch.randn(3, len(part_mesh.MOUTH), 2)
+    points = 0.02 * torch.randn(3, len(eye_mouth_mesh_points.MOUTH), 2)
     shifted = points + torch.tensor([0.05, -0.03])
     assert torch.allclose(mouth.shape_of(points), mouth.shape_of(shifted), atol=1e-4)
     opened = points.clone()
-    opened[:, part_mesh.MOUTH.index(14), 1] += 0.1
+    opened[:, eye_mouth_mesh_points.MOUTH.index(14), 1] += 0.1
     assert not torch.allclose(mouth.shape_of(points), mouth.shape_of(opened), atol=1e-2)
 
 

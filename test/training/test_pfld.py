@@ -8,20 +8,20 @@ torch = pytest.importorskip('torch')
 
 from scipy.spatial.transform import Rotation  # noqa: E402
 
-from kf_imitation.landmarks.alignment import similarity  # noqa: E402
-from kf_imitation.mean_face import template  # noqa: E402
-from kf_imitation.wflw import FLIP  # noqa: E402
-from training.landmarks import losses  # noqa: E402
-from training.landmarks.augment import region_matrix, training_crop  # noqa: E402
-from training.landmarks.data import (  # noqa: E402
+from kf_imitation.face_geometry.alignment import similarity  # noqa: E402
+from kf_imitation.face_geometry.mean_face import template  # noqa: E402
+from kf_imitation.face_geometry.wflw import FLIP  # noqa: E402
+from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch  # noqa: E402
+from training.landmarks.train import losses  # noqa: E402
+from training.landmarks.train.augment import region_matrix, training_crop  # noqa: E402
+from training.landmarks.train.data import (  # noqa: E402
     BLENDSHAPES,
     CACHE_PX,
     CACHE_SPAN,
     apply,
     cut,
 )
-from training.landmarks.model import PFLD, PFLDConfig, PoseBranch  # noqa: E402
-from training.landmarks.train import DEFAULT_CONFIG, Cache, normalise  # noqa: E402
+from training.landmarks.train.run import DEFAULT_CONFIG, Cache, normalise  # noqa: E402
 
 
 @pytest.fixture(scope='module')

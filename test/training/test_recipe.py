@@ -9,7 +9,7 @@ import yaml
 
 pytest.importorskip('torch')
 
-from training.keyframe import recipe
+from training.keyframe.train import recipe
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def printed(capsys, folder, *more):
 def test_small_networks_come_first_and_start_the_default(capsys, folder):
     code, lines, _ = printed(capsys, folder, '--faces', 'none', '--minutes', '100')
     assert code == 0
-    trained = [line for line in lines if 'training.keyframe.train ' in line]
+    trained = [line for line in lines if 'training.keyframe.train.run ' in line]
     names = [line.split('configs/')[1].split('.yaml')[0] for line in trained]
     assert names == ['lite', 'resnet50_only', 'default']
     assert [line.split('--minutes ')[1].split()[0] for line in trained] == ['10.0', '20.0', '20.0']
@@ -40,10 +40,10 @@ def test_small_networks_come_first_and_start_the_default(capsys, folder):
     assert [Path(s).parent.name for s in starts] == ['keyframe_resnet50', 'keyframe_lite']
     assert all('/parts/last.ckpt' in line for line in trained[:2])
     assert starts[0].endswith('last.ckpt:place_net.,squeeze.')
-    (parts,) = (line for line in lines if 'training.keyframe.train_parts' in line)
+    (parts,) = (line for line in lines if 'training.keyframe.train.train_parts' in line)
     assert '--minutes 50.0' in parts and parts.endswith('--hold-out clip4')
     assert lines.index(parts) < lines.index(trained[0])
-    exported = [line for line in lines if 'training.keyframe.export' in line]
+    exported = [line for line in lines if 'training.keyframe.export.run' in line]
     assert len(exported) == 3
     assert all(f'--models {folder}/out/models' in line for line in exported)
     # Nobody of the configuration is here: one person of eight is held out, in every step.
@@ -61,7 +61,9 @@ def test_models_that_are_there_are_trained_on(capsys, folder):
     for _, name, _, _ in recipe.STAGES:
         (models / f'{name}.onnx').touch()
     code, lines, _ = printed(capsys, folder, '--faces', 'none', '--start-from', models)
-    thawed = [i for i, line in enumerate(lines) if 'training.keyframe.thaw' in line]
+    thawed = [
+        i for i, line in enumerate(lines) if 'training.keyframe.export.import_from_onnx' in line
+    ]
     cached = [i for i, line in enumerate(lines) if 'training.data.clip_cache' in line]
     (parts,) = (i for i, line in enumerate(lines) if 'train_parts' in line)
     # The statistics of a thawed network are measured on the clips.
@@ -69,7 +71,7 @@ def test_models_that_are_there_are_trained_on(capsys, folder):
     assert cached[0] < thawed[0] and thawed[-1] < parts
     assert f'--start {folder}/out/thawed_keyframe_lite.ckpt' in lines[parts]
     for line in lines:
-        if 'training.keyframe.train ' in line:
+        if 'training.keyframe.train.run ' in line:
             starts = line.split('--start ')[1].split(' --set')[0].split()
             assert f'thawed_{Path(line.split("--out ")[1].split()[0]).name}' in starts[0]
             assert starts[1].endswith('/parts/last.ckpt')
@@ -79,7 +81,7 @@ def test_models_that_are_there_are_trained_on(capsys, folder):
         (folder / f'out/thawed_{name}.ckpt').touch()
     os.utime(models / 'keyframe_lite.onnx', (4e9, 4e9))
     _, lines, _ = printed(capsys, folder, '--faces', 'none', '--start-from', models)
-    (again,) = [line for line in lines if 'training.keyframe.thaw' in line]
+    (again,) = [line for line in lines if 'training.keyframe.export.import_from_onnx' in line]
     assert 'keyframe_lite.onnx' in again
 
 
@@ -103,11 +105,11 @@ def test_photographs_are_animated_if_all_is_there(capsys, folder, monkeypatch):
 def test_renders_that_are_there_are_kept(capsys, folder, monkeypatch):
     monkeypatch.setenv('KF_FACE_MODEL', str(folder))
     _, lines, _ = printed(capsys, folder, '--faces', 'none')
-    assert sum('training.synthetic.generate' in line for line in lines) == 1
+    assert sum('face_renderer.generate' in line for line in lines) == 1
     (folder / 'out/renders').mkdir(parents=True)
     (folder / 'out/renders/pairs-00000.npz').touch()
     _, lines, _ = printed(capsys, folder, '--faces', 'none')
-    assert not any('training.synthetic.generate' in line for line in lines)
+    assert not any('face_renderer.generate' in line for line in lines)
 
 
 def test_all_bad_numbers_are_named(capsys, folder):

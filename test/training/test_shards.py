@@ -1,6 +1,5 @@
 """Shards: what is packed is what is read, each reader gets its own, people stay apart."""
 
-import json
 from itertools import islice
 from pathlib import Path
 
@@ -11,10 +10,13 @@ import pytest
 torch = pytest.importorskip('torch')
 pytest.importorskip('webdataset')
 
-from fake_faces import fake_points  # noqa: E402
+from fake_faces import write_clip  # noqa: E402
 
 from kf_imitation.errors import SourceError  # noqa: E402
-from training.data import clip_cache, shards  # noqa: E402
+from training.data import (  # noqa: E402
+    clip_cache,
+    shards,
+)
 from training.data.augment import OFF  # noqa: E402
 from training.data.shard_stream import (  # noqa: E402
     ShardStream,
@@ -25,33 +27,8 @@ from training.data.shard_stream import (  # noqa: E402
 )
 from training.data.windows import SampleSettings, SampleStream, prepare  # noqa: E402
 
-CONFIG = Path(__file__).resolve().parents[2] / 'training/keyframe/configs/lite.yaml'
+CONFIG = Path(__file__).resolve().parents[2] / 'training/keyframe/train/configs/lite.yaml'
 SETTINGS = SampleSettings(crop_px=64, windows=2, frames=4, stills=0, augment=OFF)
-
-
-def write_clip(folder, name, frames=40, seed=0, lost=(), starts=None):
-    """A cached clip of a waving pattern with random smooth labels."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:192, 0:192]
-    images = [128 + 60 * np.sin((x + i) / 9) * np.cos(y / 11 + seed) for i in range(frames)]
-    np.save(folder / f'{name}.npy', np.stack(images).astype(np.uint8)[..., None].repeat(3, -1))
-    pose = np.tile(np.eye(4, dtype=np.float32), (frames, 1, 1))
-    points = np.concatenate([fake_points(), np.zeros((478, 1))], axis=1)
-    valid = np.ones(frames, bool)
-    valid[list(lost)] = False
-    np.savez(
-        folder / f'{name}.npz',
-        blendshapes=rng.random((frames, 52)).astype(np.float32),
-        names=np.array(['_neutral', *(f'shape{i}' for i in range(51))]),
-        head_pose=pose,
-        landmarks_q=(np.tile(points, (frames, 1, 1)) * 16).astype(np.int16),
-        valid=valid,
-        fps=30.0,
-        **({} if starts is None else {'starts': np.array(starts)}),
-    )
-    placement = {'left': 0, 'top': 0, 'scale': 1.0, 'video': str(folder / f'{name}.mp4')}
-    (folder / f'{name}.json').write_text(json.dumps(placement))
-    return folder / f'{name}.npy'
 
 
 @pytest.fixture
@@ -186,7 +163,7 @@ def test_the_command_packs_a_folder_and_names_what_is_wrong(tmp_path, capsys):
 @pytest.mark.timeout(600)  # starts a loader process, on a busy machine
 def test_a_training_reads_shards(clips, tmp_path, monkeypatch, capsys):
     pytest.importorskip('lightning')
-    from training.keyframe import train
+    from training.keyframe.train import run as train
 
     packed(clips, tmp_path / 'out')
     words = ['train', '--config', str(CONFIG), '--shards', str(tmp_path / 'out')]

@@ -29,7 +29,7 @@ from training.data.face_mesh import RIGID, eye_distance
 from training.data.face_warp import CANVAS_PX, Face, Mesh
 from training.data.labels import Labels, load_labels
 from training.data.mouth_paint import draw_look
-from training.label_video import Teacher, TeacherError, check_teacher
+from training.labels.video import Teacher, TeacherError, check_teacher
 
 FRAMES = 12
 FPS = 25.0

@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kf_imitation.offline import layouts
-from kf_imitation.offline.layouts import Clip
+from kf_imitation.evaluation import datasets
+from kf_imitation.evaluation.datasets import Clip
 from training.data.labels import Labels, load_labels
 
 REGION_FACTOR = 1.25
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument('--labels', type=Path, help='label files, mirroring the clips')
     parser.add_argument('--out', type=Path, default=Path('data/clips'))
     arguments = parser.parse_args()
-    clips = layouts.find(arguments.clips, arguments.labels, labelled=True)
+    clips = datasets.find(arguments.clips, arguments.labels, labelled=True)
     for i, clip in enumerate(clips, 1):
         array = build_clip(clip, arguments.out)
         print(f'{i}/{len(clips)} {array.name} {np.load(array, mmap_mode="r").shape}', flush=True)

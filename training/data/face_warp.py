@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from scipy.spatial import Delaunay
 
+from face_renderer.rasteriser import interpolate_corners, rasterise
 from training.data.face_mesh import (
     LEFT_IRIS,
     LEFT_LIDS,
@@ -14,7 +15,6 @@ from training.data.face_mesh import (
     RIGHT_LIDS,
 )
 from training.data.mouth_paint import MouthLook, paint_mouth
-from training.synthetic.rasteriser import interpolate_corners, rasterise
 
 CANVAS_PX = 192
 EYES = ([*RIGHT_LIDS, *RIGHT_IRIS], [*LEFT_LIDS, *LEFT_IRIS])

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from kf_imitation.landmarks.alignment import similarity
+from kf_imitation.face_geometry.alignment import similarity
 from training.data.face_mesh import CHEEKS, INNER_LIPS, RIGID, eye_distance
-from training.landmarks.data import apply
+from training.landmarks.train.data import apply
 
 # From the right corner of the mouth to the left.
 UPPER = INNER_LIPS[:11]

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from kf_imitation.landmarks.alignment import undo
+from kf_imitation.face_geometry.alignment import undo
 from training.data import face_images
 from training.data.augment import Appearance, AugmentSettings, crop_matrix, cut
 from training.data.clip_cache import CachedClip
 from training.data.face_images import FaceImages
 from training.data.labels import TRAINED_SIGMA_S, mirror_order, smooth
-from training.keyframe import part_mesh
+from training.keyframe.networks import eye_mouth_mesh_points
 
 # The face drifts inside its held region, and compression and noise are those of webcams, the
 # noise that of the mean of three channels.
@@ -37,7 +37,7 @@ class Footage:
     Attributes:
         frames: (N, H, W, 3) uint8.
         blendshapes: (N, 51) lightly smoothed.
-        points: (N, P, 2) of part_mesh.POINTS, lightly smoothed [px].
+        points: (N, P, 2) of eye_mouth_mesh_points.POINTS, lightly smoothed [px].
         regions: (N, 3) centre x, centre y, size [px].
         known: indices of frames with a face.
     """
@@ -53,7 +53,7 @@ def footage(clip: CachedClip) -> list[Footage]:
     """Cut a clip into its continuous pieces."""
     found = []
     labels = clip.labels
-    points = labels.points_px[:, part_mesh.POINTS]
+    points = labels.points_px[:, eye_mouth_mesh_points.POINTS]
     for piece in clip.pieces():
         known = np.flatnonzero(labels.valid[piece])
         if len(known) < 16:
@@ -84,7 +84,7 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         crop_px: edge of the crops.
 
     A batch holds crops (G, 8, S, S) uint8, means of the three channels, blendshapes (G, 8, 51),
-    points (G, 8, P, 2) of part_mesh.POINTS as shares of the crop, and same (G,) bool: all frames
+    points (G, 8, P, 2) of eye_mouth_mesh_points.POINTS as shares of the crop, and same (G,) bool: all frames
     show one person.
     """
 
@@ -141,7 +141,11 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         chosen = rng.integers(0, len(faces.images), 8)
         parts = [
             self._cut(
-                *(faces.images[i], faces.regions[i], faces.labels.points_px[i][part_mesh.POINTS]),
+                *(
+                    faces.images[i],
+                    faces.regions[i],
+                    faces.labels.points_px[i][eye_mouth_mesh_points.POINTS],
+                ),
                 rng,
                 mirrored,
             )
@@ -182,5 +186,5 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         matrix, _ = crop_matrix(region, self._size, rng, AUGMENT, mirrored)
         moved = undo(matrix, points)
         if mirrored:
-            moved = moved[part_mesh.MIRRORED]
+            moved = moved[eye_mouth_mesh_points.MIRRORED]
         return cut(image, matrix, self._size), (moved + 0.5) / self._size

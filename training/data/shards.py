@@ -32,7 +32,7 @@ import webdataset
 import yaml
 
 from kf_imitation.errors import KfImitationError, SourceError
-from kf_imitation.offline import layouts
+from kf_imitation.evaluation import datasets
 from training.data import clip_cache, face_mesh
 from training.data.face_mesh import MOTION_POINTS
 
@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=Path('data/shards'))
     parser.add_argument('--hold-out', nargs='*', help='clips or people; none: those of --config')
     parser.add_argument(
-        '--config', type=Path, default=Path('training/keyframe/configs/default.yaml')
+        '--config', type=Path, default=Path('training/keyframe/train/configs/default.yaml')
     )
     parser.add_argument('--frames', type=int, default=64, help='of a sample')
     parser.add_argument('--samples', type=int, default=128, help='of a shard')
@@ -278,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if names is None:
         names = yaml.safe_load(options.config.read_text()).get('hold_out', [])
     try:
-        found = layouts.find(options.clips, options.labels, labelled=True)
+        found = datasets.find(options.clips, options.labels, labelled=True)
         held = {c.person for c in found if c.key in names or c.person in names}
         clips = [
             (

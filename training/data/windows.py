@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from kf_imitation.landmarks.alignment import undo
+from kf_imitation.face_geometry.alignment import undo
 from training.data import clip_cache, face_images, face_mesh
 from training.data.augment import (
     Appearance,
@@ -93,7 +93,7 @@ class SampleStream(IterableDataset[Batch]):
         faces: folder with <split>.npz and <split>/ images, or None.
         settings: what a batch is made of.
         seed: of the stream; workers derive their own.
-        renders: folder of pairs-*.npz of training.synthetic.generate, or None.
+        renders: folder of pairs-*.npz of face_renderer.generate, or None.
         animated: cached animated photographs (training.data.animate).
 
     A batch holds

@@ -1,4 +1,4 @@
-"""Fit the constants of kf_imitation/face/detector.py and canonical.py on the train clips.
+"""Fit the constants of kf_imitation/face/detector.py and canonical_region.py on the train clips.
 
     python -m training.face.fit_region ../shared/data/clips/train
 
@@ -14,10 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kf_imitation.face import canonical
-from kf_imitation.face.cascades import FRONTAL, PROFILE, load_cascade
-from kf_imitation.face.window import Window
-from kf_imitation.landmarks.layouts import LAYOUTS
+from kf_imitation.face import canonical_region
+from kf_imitation.face.detector import FRONTAL, PROFILE, load_cascade
+from kf_imitation.face.region_network import Window
+from kf_imitation.face_geometry.point_sets import LAYOUTS
 
 FRAMES_PER_CLIP = 40
 
@@ -63,7 +63,7 @@ def main() -> None:
                 continue
             count += 1
             meshes.append(points[i])
-            region = canonical.canonical_region(points[i])
+            region = canonical_region.canonical_region(points[i])
             window = Window.around(region)
             patch = window.cut(capture.retrieve()[1])
             for name, cascade in cascades.items():
@@ -83,9 +83,11 @@ def main() -> None:
     wflw = [matrix @ mesh for mesh in meshes]
     best = (np.inf, 0.0, 0.0)
     for rise, half_width in itertools.product(np.arange(0.2, 0.8, 0.05), (0.0, 0.1, 0.2, 0.3)):
-        canonical.FOREHEAD_RISE, canonical.FOREHEAD_HALF_WIDTH = rise, half_width
+        canonical_region.FOREHEAD_RISE, canonical_region.FOREHEAD_HALF_WIDTH = rise, half_width
         hits = [
-            canonical.overlap(canonical.canonical_region(a), canonical.canonical_region(b))
+            canonical_region.overlap(
+                canonical_region.canonical_region(a), canonical_region.canonical_region(b)
+            )
             for a, b in zip(wflw, meshes, strict=True)
         ]
         best = min(best, (-float(np.mean(hits)), float(rise), float(half_width)))

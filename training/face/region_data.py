@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kf_imitation.face.canonical import canonical_region
-from kf_imitation.face.region_net import CROP_PX, CROP_REGIONS
+from kf_imitation.face.canonical_region import canonical_region
+from kf_imitation.face.region_network import CROP_PX, CROP_REGIONS
 
 TILE_REGIONS = 3.4
 TILE_PX = 208

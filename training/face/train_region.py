@@ -17,7 +17,7 @@ import torch
 import yaml
 from torch import nn
 
-from kf_imitation.face.region_net import CROP_PX, CROP_REGIONS, MODEL
+from kf_imitation.face.region_network import CROP_PX, CROP_REGIONS, MODEL
 from training.face.region_data import draw, load_tiles
 
 

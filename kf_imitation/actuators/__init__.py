@@ -1,0 +1,1 @@
+"""Servo buses: the contract (bus.py) and one folder per make."""

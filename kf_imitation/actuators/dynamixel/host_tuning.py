@@ -1,0 +1,53 @@
+"""The latency timer of USB serial adapters (FTDI), as Linux shows it in /sys."""
+
+import contextlib
+import os
+import threading
+from pathlib import Path
+
+# An FTDI chip keeps received bytes for this long before it hands them over. 16 ms is its default
+# and allows some 60 exchanges per second.
+GOOD_MS = 1
+
+
+def latency_file(port: str, root: Path = Path('/')) -> Path:
+    """Return where the kernel keeps the timer of a device (links are followed)."""
+    device = (root / port.lstrip('/')).resolve().name
+    return root / 'sys/bus/usb-serial/devices' / device / 'latency_timer'
+
+
+def latency_ms(port: str, root: Path = Path('/')) -> int | None:
+    """Return the timer, None for devices without one."""
+    try:
+        return int(latency_file(port, root).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def latency_remedy(port: str, root: Path = Path('/')) -> str:
+    """Say how to set the timer for good."""
+    file = latency_file(port, root)
+    return (
+        f'echo {GOOD_MS} | sudo tee {file}, or for good a udev rule: ACTION=="add", '
+        f'SUBSYSTEM=="usb-serial", DRIVER=="ftdi_sio", ATTR{{latency_timer}}="{GOOD_MS}"'
+    )
+
+
+PRIORITY = 10  # lowest useful; kernel threads of drivers are above it
+
+
+def prefer_realtime() -> bool:
+    """Schedule the calling thread SCHED_FIFO if this user may; it must sleep, never spin.
+
+    On a robot: `@realtime - rtprio 20` in /etc/security/limits.d, and the user in that group.
+
+    Returns:
+        Whether it worked.
+    """
+    if not hasattr(os, 'sched_setscheduler'):
+        return False
+    with contextlib.suppress(OSError):
+        parameter = os.sched_param(PRIORITY)
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_FIFO, parameter)
+        return True
+    return False

@@ -1,0 +1,334 @@
+"""The real bus, on dynamixel_sdk; the only module that imports it.
+
+The SDK waits by spinning and gives a servo 34 ms. _Port replaces both: it sleeps until bytes
+come, and gives a reply its time on the wire plus a margin that fits a 100 Hz cycle.
+"""
+
+import contextlib
+import os
+import select
+import termios
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import serial
+from dynamixel_sdk import (
+    COMM_RX_CORRUPT,
+    COMM_SUCCESS,
+    GroupSyncRead,
+    GroupSyncWrite,
+    PortHandler,
+    Protocol2PacketHandler,
+)
+
+from kf_imitation.actuators.bus import BlockReply, DeviceError, NoReplyError, PingReply, retry
+from kf_imitation.errors import PortError
+
+# A reply's time beyond its bytes: USB 1 ms, scheduling, return delay of a servo not set up yet.
+# Outside the cycle a busy machine gets more time.
+GROUP_MARGIN_S = 0.015
+SINGLE_MARGIN_S = 0.025
+PATIENT_MARGIN_S = 0.08
+# After a missing reply: this share of the margin in silence shows that it does not come late.
+QUIET_SHARE = 0.3
+WRITE_TIMEOUT_S = 0.1
+TRIES = 3
+FAST_FAILURES = 3  # in a row: find out again whether fast or normal group reads work
+Result = TypeVar('Result')
+
+
+class _Port(PortHandler):  # type: ignore[misc]
+    """The SDK's port with exclusive access, short timeouts and sleeping instead of spinning."""
+
+    is_open: bool
+    margin_s = PATIENT_MARGIN_S
+
+    def setupPort(self, cflag_baud: int) -> bool:  # noqa: N802
+        if self.is_open:
+            self.closePort()
+        self.ser = serial.Serial(
+            self.port_name,
+            self.baudrate,
+            timeout=0,
+            write_timeout=WRITE_TIMEOUT_S,
+            exclusive=True,
+        )
+        self.is_open = True
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):
+            self.ser.set_low_latency_mode(True)  # FTDI: latency_timer 16 ms -> 1 ms
+        self.ser.reset_input_buffer()
+        self.tx_time_per_byte = 10_000.0 / self.baudrate
+        return True
+
+    def getCurrentTime(self) -> float:  # noqa: N802
+        return time.monotonic() * 1000.0
+
+    def setPacketTimeout(self, packet_length: int) -> None:  # noqa: N802
+        self.setPacketTimeoutMillis(self.tx_time_per_byte * packet_length + self.margin_s * 1000.0)
+
+    def readPort(self, length: int) -> bytes:  # noqa: N802
+        left = max(0.0, self.packet_timeout - self.getTimeSinceStart()) / 1000.0
+        fd = self.ser.fileno()
+        if length <= 0 or not select.select([fd], [], [], left)[0]:
+            return b''
+        data = os.read(fd, length)
+        if not data:
+            raise serial.SerialException('the device is gone')
+        return data
+
+    def drain(self) -> None:
+        """Throw away what still arrives, until the line is quiet.
+
+        Replies carry no number: a late one would pass for the reply to the next instruction.
+        """
+        fd = self.ser.fileno()
+        while select.select([fd], [], [], QUIET_SHARE * self.margin_s)[0]:
+            if not os.read(fd, 4096):
+                raise serial.SerialException('the device is gone')
+
+
+class _Read(GroupSyncRead):  # type: ignore[misc]
+    """The SDK's group read, which forgets the error bytes; this one keeps the alerts."""
+
+    def __init__(self, port: _Port, handler: Any, address: int, length: int) -> None:
+        super().__init__(port, handler, address, length)
+        self.alerts: dict[int, bool] = {}
+
+    def rxPacket(self) -> int:  # noqa: N802
+        self.last_result = False
+        for id_ in self.data_dict:
+            data, result, error = self.ph.readRx(self.port, id_, self.data_length)
+            if result != COMM_SUCCESS:
+                return int(result)
+            self.data_dict[id_] = data
+            self.alerts[id_] = bool(error & 0x80)
+        self.last_result = True
+        return int(COMM_SUCCESS)
+
+    def fastSyncReadRxPacket(self) -> int:  # noqa: N802
+        stride = self.data_length + 4  # error, id, data, CRC
+        raw, result, _ = self.ph.fastSyncReadRx(self.port, 0xFE, stride * len(self.data_dict))
+        if result != COMM_SUCCESS:
+            return int(result)
+        for index, id_ in enumerate(self.data_dict):
+            part = raw[index * stride : (index + 1) * stride]
+            if len(part) < stride - 2 or part[1] != id_:
+                return int(COMM_RX_CORRUPT)
+            self.data_dict[id_] = part[2 : 2 + self.data_length]
+            self.alerts[id_] = bool(part[0] & 0x80)
+        self.last_result = True
+        return int(COMM_SUCCESS)
+
+
+class DynamixelBus:
+    """ServoBus over a serial device.
+
+    Attributes:
+        port: device path.
+        baud: bit/s.
+        misses: replies that were lost or damaged (ServoBus).
+        fast: fast group reads work; None until the first one decided it.
+    """
+
+    def __init__(self, port: str, baud: int) -> None:
+        self.port = port
+        self.baud = baud
+        self.misses = 0
+        self.fast: bool | None = None
+        self._fast_failures = 0
+        self._margin_s = PATIENT_MARGIN_S
+        self._port = _Port(port)
+        self._handler = Protocol2PacketHandler()
+        self._reads: dict[tuple[int, int, tuple[int, ...]], _Read] = {}
+        self._writes: dict[tuple[int, int], GroupSyncWrite] = {}
+
+    def open(self) -> None:
+        """Open the port for this program alone."""
+        try:
+            opened = self._port.setBaudRate(self.baud)
+        except (serial.SerialException, OSError, termios.error) as error:
+            raise PortError(f'{self.port}: {_reason(error)}') from error
+        if not opened:
+            raise PortError(f'{self.port}: {self.baud} bit/s is not a rate of the Dynamixel SDK')
+        self._port.is_using = False
+
+    def rename(self, port: str) -> None:
+        """Use another device from the next open() on."""
+        self.port = port
+        self._port.setPortName(port)
+
+    def close(self) -> None:
+        """Release the port."""
+        if self._port.is_open:
+            with contextlib.suppress(serial.SerialException, OSError, termios.error):
+                self._port.closePort()
+            self._port.is_open = False
+
+    def shutdown(self) -> None:
+        """Release the port."""
+        self.close()
+
+    def tick(self, now_s: float) -> None:
+        """Do nothing: a real bus has its own time."""
+
+    def hurry(self, in_cycle: bool) -> None:
+        """Wait only briefly for the reply of one servo (in the cycle), or patiently."""
+        self._margin_s = SINGLE_MARGIN_S if in_cycle else PATIENT_MARGIN_S
+
+    def ping(self, id_: int, tries: int = TRIES) -> PingReply:
+        """Ask one servo for its model number and firmware."""
+        data = self._try(f'ping of servo {id_}', lambda: self._ping(id_), tries)
+        return PingReply(id_, data[0], data[1])
+
+    def scan(self) -> list[PingReply]:
+        """Ask everybody at once."""
+        with self._guard():
+            found, _ = self._handler.broadcastPing(self._port)
+        return [PingReply(int(i), int(d[0]), int(d[1])) for i, d in sorted(found.items())]
+
+    def read(self, id_: int, address: int, length: int) -> bytes:
+        """Return memory of one servo."""
+
+        def once() -> tuple[bytes, int, int]:
+            data, result, error = self._handler.readTxRx(self._port, id_, address, length)
+            if result == COMM_SUCCESS and not error & 0x7F and len(data) != length:
+                result = COMM_RX_CORRUPT  # a late reply to something else
+            return bytes(data), result, error
+
+        return self._try(f'reading {length} bytes at {address} of servo {id_}', once)
+
+    def write(self, id_: int, address: int, data: bytes) -> None:
+        """Write memory of one servo and wait for its confirmation."""
+
+        def once() -> tuple[None, int, int]:
+            handler, size = self._handler, len(data)
+            return None, *handler.writeTxRx(self._port, id_, address, size, list(data))
+
+        self._try(f'writing {data.hex(" ")} at {address} of servo {id_}', once)
+
+    def group_write(self, address: int, data: Mapping[int, bytes]) -> None:
+        """Write the same registers of several servos at once; nobody confirms."""
+        length = len(next(iter(data.values())))
+        key = (address, length)
+        if key not in self._writes:
+            self._writes[key] = GroupSyncWrite(self._port, self._handler, address, length)
+        group = self._writes[key]
+        if tuple(group.data_dict) != tuple(data):
+            group.clearParam()
+        for id_, content in data.items():
+            if not (group.changeParam(id_, content) or group.addParam(id_, content)):
+                raise ValueError(f'{len(content)} bytes for servo {id_} where {length} fit')
+        with self._guard():
+            result = group.txPacket()
+        if result != COMM_SUCCESS:
+            raise NoReplyError(f'group write at {address}: {self._handler.getTxRxResult(result)}')
+
+    def group_read(self, address: int, length: int, ids: Iterable[int]) -> dict[int, BlockReply]:
+        """Read the same registers of several servos: fast if the servos can, else normal."""
+        key = (address, length, tuple(ids))
+        if key not in self._reads:
+            self._reads[key] = _Read(self._port, self._handler, address, length)
+            for id_ in key[2]:
+                self._reads[key].addParam(id_)
+        group = self._reads[key]
+        with self._guard(GROUP_MARGIN_S):
+            result = self._read_group(group)
+        if result != COMM_SUCCESS:
+            self.misses += 1
+            with self._guard(GROUP_MARGIN_S):
+                self._port.drain()
+            raise NoReplyError(
+                f'group read of servos {_ids(key[2])}: {self._handler.getTxRxResult(result)}'
+            )
+        return {i: BlockReply(group.alerts[i], bytes(d)) for i, d in group.data_dict.items()}
+
+    def _read_group(self, group: _Read) -> int:
+        """Read fast, normally, or (undecided) fast and then normally; remember what worked."""
+        if self.fast is not False:
+            if group.fastSyncRead() == COMM_SUCCESS:
+                self.fast, self._fast_failures = True, 0
+                return int(COMM_SUCCESS)
+            self._fast_failures += 1
+            if self.fast and self._fast_failures < FAST_FAILURES:
+                return int(COMM_RX_CORRUPT)
+            self.fast = None
+            self._port.drain()
+        result = int(group.txRxPacket())
+        if result == COMM_SUCCESS:
+            self.fast = False
+        return result
+
+    def reboot(self, id_: int) -> None:
+        """Restart one servo."""
+        self._try(f'reboot of servo {id_}', lambda: (None, *self._handler.reboot(self._port, id_)))
+
+    def factory_reset(self, id_: int, scope: int) -> None:
+        """Reset the EEPROM of one servo."""
+        self._try(
+            f'factory reset of servo {id_}',
+            lambda: (None, *self._handler.factoryReset(self._port, id_, scope)),
+        )
+
+    def _ping(self, id_: int) -> tuple[tuple[int, int], int, int]:
+        # The SDK's ping() asks twice and drops the firmware version.
+        transmit = [0] * 10
+        transmit[4], transmit[5], transmit[7] = id_, 3, 1
+        received, result, error = self._handler.txRxPacket(self._port, transmit)
+        if result != COMM_SUCCESS or len(received) < 14:
+            return (0, 0), result or COMM_RX_CORRUPT, error
+        return (received[9] | received[10] << 8, received[11]), result, error
+
+    def _try(
+        self, what: str, once: Callable[[], tuple[Result, int, int]], tries: int = TRIES
+    ) -> Result:
+        """Repeat a single-servo exchange while nobody answers; a refusal counts at once."""
+        result = 0
+        for _ in range(tries):
+            try:
+                with self._guard():
+                    value, result, error = once()
+            except NoReplyError:
+                result = COMM_RX_CORRUPT
+            if result == COMM_SUCCESS:
+                code = error & 0x7F
+                if code:
+                    text = self._handler.getRxPacketError(code)
+                    raise DeviceError(f'{what}: {text}', code)
+                return value
+            self.misses += tries > 1
+            with self._guard():
+                self._port.drain()
+        raise NoReplyError(retry(tries, f'{what}: {self._handler.getTxRxResult(result)}'))
+
+    @contextlib.contextmanager
+    def _guard(self, margin_s: float = 0.0) -> Iterator[None]:
+        """Turn what the SDK and pyserial throw into our errors, and leave the port usable."""
+        if not self._port.is_open:
+            raise PortError(f'{self.port}: is not open')
+        self._port.margin_s = margin_s or self._margin_s
+        try:
+            yield
+        except serial.SerialTimeoutException as error:  # the line does not take bytes right now
+            raise NoReplyError(f'{self.port}: the instruction could not be sent') from error
+        except (serial.SerialException, OSError, termios.error) as error:
+            raise PortError(f'{self.port}: {_reason(error)}') from error
+        except IndexError as error:  # the SDK trusts length fields
+            raise NoReplyError(f'{self.port}: a damaged packet') from error
+        finally:
+            self._port.is_using = False
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error)
+    if 'exclusively lock' in text or 'busy' in text:
+        return 'is in use by another program'
+    if isinstance(error, OSError) and error.errno == 2:
+        return 'does not exist'
+    if isinstance(error, OSError) and error.errno == 13:
+        return 'is not permitted; on Linux add the user to the group dialout'
+    return f'is gone or broken ({text})'
+
+
+def _ids(ids: tuple[int, ...]) -> str:
+    return ', '.join(map(str, ids))

@@ -1,0 +1,1 @@
+"""Simulated Dynamixels that answer real packets; they know no robot file."""

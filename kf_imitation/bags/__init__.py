@@ -1,0 +1,1 @@
+"""Bags: open, repair, read, write and play recordings."""

@@ -1,0 +1,111 @@
+"""The command line: `kf_imitation COMMAND …`; every command is imported when it is asked for."""
+
+import argparse
+import signal
+import sys
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from types import FrameType
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.paths import share_path
+
+# Command -> module with add_arguments(parser) and run(args) -> exit code, and what it does.
+COMMANDS = {
+    'mimic': ('kf_imitation.cli.mimic', 'let the head mimic the face in a video or camera'),
+    'replay': (
+        'kf_imitation.replay.run',
+        'run a video or bag offline, write tables and plots',
+    ),
+    'record': ('kf_imitation.cli.record', 'record a running graph into a bag'),
+    'play': ('kf_imitation.cli.play', 'play a bag to ROS topics'),
+    'bag': ('kf_imitation.cli.bag', 'list what a bag holds, close one whose recorder was killed'),
+    'report': ('kf_imitation.reporting.page', 'write a page about a bag or replay folder'),
+    'evaluate': ('kf_imitation.evaluation.evaluate', 'measure keyframes and imitation on clips'),
+    'calibrate': ('kf_imitation.evaluation.calibrate', "learn one person's neutral and extremes"),
+    'doctor': (
+        'kf_imitation.cli.doctor',
+        'check what a run needs: ROS, models, robot, port, camera',
+    ),
+    'params': ('kf_imitation.cli.params', 'save what was tuned in a running graph'),
+    'robot': ('kf_imitation.cli.robot', 'check a robot file, list the robots'),
+    'servo': ('kf_imitation.cli.servo', 'scan, check and move servos'),
+}
+
+
+def version() -> str:
+    """Return the version, which package.xml alone states."""
+    return ET.parse(share_path('package.xml')).getroot().findtext('version') or 'unknown'
+
+
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """Return the parser; only the chosen command's module is imported for its options."""
+    parser = argparse.ArgumentParser(prog='kf_imitation', description=__doc__)
+    parser.add_argument('--version', action='version', version=f'%(prog)s {version()}')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    for name, (module_name, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name == chosen:
+            module = import_module(module_name)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+@contextmanager
+def unwound_by_signals() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP unwind the body, so that nothing half-written is left.
+
+    Only the first one does; a second must not interrupt the tidying up. Signals that were ignored
+    when the program started (nohup) stay so, and commands that run nodes take over from here.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        number: handler
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+
+    def unwind(number: int, frame: FrameType | None) -> None:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    for number in before:
+        signal.signal(number, unwind)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        Exit code: 0; 2 for what the user can mend, told in one clear message on stderr;
+        130 after Ctrl-C, 143 after SIGTERM, before the command took them over.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in given if not word.startswith('-')), None)
+    args = build_parser(chosen).parse_args(given)
+    try:
+        with unwound_by_signals():
+            return int(args.run(args))
+    except KfImitationError as error:
+        print(f'kf_imitation: {error}', file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

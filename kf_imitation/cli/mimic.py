@@ -1,0 +1,156 @@
+"""`kf_imitation mimic`: the whole graph in one process, with progress and a table at the end."""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from threading import Event
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from kf_imitation.pipeline.run_report import BusFigures, RunFigures, run_table
+from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
+from kf_imitation.ros_graph.nodes import RunOptions, build_graph
+
+if TYPE_CHECKING:
+    from kf_imitation.nodes.composition import Composition
+
+# Between two lines of progress where there is no terminal to draw in.
+_LOG_INTERVAL_S = 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument(
+        '--source',
+        default='',
+        metavar='SOURCE',
+        help='video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, '
+        'or test-pattern[:SECONDS]; default: the demo clip',
+    )
+    parser.add_argument(
+        '--robot', default='', metavar='NAME', help='name in config/robots, or a file'
+    )
+    parser.add_argument(
+        '--port', default='', help="serial device, simulated, or none; default: the robot file's"
+    )
+    parser.add_argument('--record', default='', metavar='DIR', help='bag folder to make (MCAP)')
+    parser.add_argument(
+        '--record-images', action='store_true', help='record images too; they show people'
+    )
+    parser.add_argument(
+        '--no-realtime',
+        dest='realtime',
+        action='store_false',
+        help='play a file as fast as the graph takes it',
+    )
+    parser.add_argument(
+        '--params', default='', metavar='FILE', help='parameters above config/kf_imitation.yaml'
+    )
+    parser.add_argument(
+        '--avatar',
+        action='store_true',
+        help="draw the robot's face; the address of the page that shows it is printed",
+    )
+    parser.add_argument('--namespace', default='', metavar='NAME', help='of nodes and topics')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until the source ends, a node fails or Ctrl-C; print the table.
+
+    Returns:
+        Exit code: 0, or 1 after a crash of a node.
+
+    Raises:
+        KfImitationError: bad input; nothing was written.
+    """
+    names = RunOptions.__dataclass_fields__
+    options = RunOptions(**{name: getattr(args, name) for name in names})
+    graph = build_graph(options)
+    apply_defaults()
+    quiet_logging()
+    with ros_needed():
+        from kf_imitation.nodes.composition import Composition
+        from kf_imitation.nodes.node_main import catch_stop_signals
+    stop = Event()
+    catch_stop_signals(stop)
+    with Composition(graph) as composition:
+        elapsed_s = watch(composition, stop)
+        bus = bus_figures(composition)
+    figures = collect(composition, elapsed_s, options.realtime, bus)
+    Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
+    if options.record:
+        print(f'recorded to {options.record}')
+    if composition.fault is not None:
+        raise composition.fault
+    return 1 if composition.crashed else 0
+
+
+def watch(composition: 'Composition', stop: Event) -> float:
+    """Show progress until the run ends or is told to stop.
+
+    Returns:
+        Time from the first frame to the last [s].
+    """
+    console = Console(stderr=True)
+    first_s = last_s = told_s = monotonic()
+    frames = 0
+    with Live(console=console, refresh_per_second=5, transient=True) as live:
+        while not stop.wait(0.1) and not composition.finished:
+            now_s, count = monotonic(), composition.ledger('keyframe').count('frames')
+            if count != frames:
+                first_s, last_s = first_s if frames else now_s, now_s
+                frames = count
+            if console.is_terminal:
+                live.update(Text(progress_line(composition)))
+            elif now_s - told_s > _LOG_INTERVAL_S:
+                told_s = now_s
+                print(progress_line(composition), file=sys.stderr, flush=True)
+    return last_s - first_s
+
+
+def progress_line(composition: 'Composition') -> str:
+    """Return frames, keyframes and the states of camera, face and servos in one line."""
+    keyframe = composition.ledger('keyframe')
+    parts = [
+        f'{composition.ledger("camera").count("frames")} frames',
+        f'{keyframe.count("scored")} scored',
+        f'{keyframe.count("keyframes")} keyframes',
+    ]
+    parts += [composition.nodes[name].status()[1] for name in ('camera', 'keyframe', 'servo')]
+    return ' · '.join(parts)
+
+
+def collect(
+    composition: 'Composition', elapsed_s: float, realtime: bool, bus: BusFigures | None
+) -> RunFigures:
+    """Gather the figures of a run from the nodes' ledgers."""
+    counts: dict[str, Mapping[str, int]] = {
+        name: composition.ledger(name).counts() for name in ('camera', 'keyframe', 'landmarks')
+    }
+    times = {
+        stage: value
+        for name in ('camera', 'keyframe', 'landmarks', 'servo', 'recorder')
+        for stage, value in composition.ledger(name).times().items()
+    }
+    return RunFigures(
+        elapsed_s=elapsed_s,
+        frames_in=counts['camera'].get('frames', 0),
+        received=counts['keyframe'].get('frames', 0),
+        scored=counts['keyframe'].get('scored', 0),
+        keyframes=counts['keyframe'].get('keyframes', 0),
+        poses=counts['landmarks'].get('read', 0),
+        times=times,
+        realtime=realtime,
+        bus=bus,
+    )
+
+
+def bus_figures(composition: 'Composition') -> BusFigures | None:
+    """Return the bus's figures while it still runs; None without a bus."""
+    servo = composition.nodes.get('servo')
+    figures = servo.bus_figures() if servo is not None else None
+    return figures if isinstance(figures, BusFigures) else None

@@ -1,0 +1,127 @@
+"""`kf_imitation params`: keep what was tuned while a graph ran."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kf_imitation.output_files import check_free, new_file
+from kf_imitation.parameters.schema import SCHEMA, Value, load_file
+from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
+from kf_imitation.ros_graph.nodes import merged_parameters
+
+# What the graph works out for one run, or what names that run's own files.
+ONE_RUN = {
+    'camera': ('source', 'realtime', 'lossless', 'wait_for'),
+    'keyframe': ('lossless',),
+    'avatar': ('robot',),
+    'recorder': ('directory', 'topics', 'images'),
+}
+# Nodes that belong to one playing of one bag.
+ONE_RUN_NODES = ('player',)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions."""
+    actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
+    save = actions.add_parser(
+        'save', help='write the parameters of the running graph that differ from the defaults'
+    )
+    save.add_argument('--out', type=Path, default=Path('params.yaml'), metavar='FILE')
+    save.add_argument('--overwrite', action='store_true', help='replace the file')
+    save.add_argument('--all', action='store_true', help='also those that are at their default')
+    save.add_argument('--namespace', metavar='NAME', help='of the graph, where several run')
+    save.add_argument(
+        '--timeout',
+        type=_seconds,
+        default=10.0,
+        metavar='S',
+        help='to find all nodes, and for each answer; a complete graph is taken at once',
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float('inf'):
+        raise ValueError(text)
+    return value
+
+
+_seconds.__name__ = 'number of seconds above 0'  # argparse names it in its message
+
+
+def run(args: argparse.Namespace) -> int:
+    """Save.
+
+    Raises:
+        KfImitationError: no graph runs, a node does not answer, or the file is in the way.
+    """
+    check_free(args.out, args.overwrite)
+    apply_defaults()
+    quiet_logging()
+    with ros_needed():
+        from kf_imitation.nodes.parameter_reader import read_parameters
+    graph = read_parameters(args.namespace, args.timeout)
+    kept = worth_keeping(graph.values, args.all)
+    with new_file(args.out, args.overwrite) as file:
+        write(file, kept)
+        load_file(file)  # what is written can be read back
+    for node, values in kept.items():
+        for name, value in values.items():
+            print(f'{node}: {name} = {value}')
+    count = sum(len(values) for values in kept.values())
+    print(f'{count} parameters in {args.out}; use them with --params {args.out}')
+    print(f'asked: {", ".join(graph.values)}')
+    if graph.missing:
+        print(f'not found within {args.timeout:g} s (--timeout): {", ".join(graph.missing)}')
+    return 0
+
+
+def worth_keeping(
+    values: Mapping[str, Mapping[str, Value]], everything: bool = False
+) -> dict[str, dict[str, Value]]:
+    """Return what belongs into a file of the user's: no default, nothing of this run alone.
+
+    Args:
+        values: by node and dotted name, as the nodes have them.
+        everything: keep the defaults too.
+    """
+    shipped = merged_parameters()
+    kept = {
+        node: {
+            name: value
+            for name, value in section.items()
+            if name not in ONE_RUN.get(node, ()) and (everything or value != shipped[node][name])
+        }
+        for node, section in values.items()
+        if node not in ONE_RUN_NODES
+    }
+    return {node: section for node, section in kept.items() if section}
+
+
+def write(path: Path, values: Mapping[str, Mapping[str, Value]]) -> None:
+    """Write a ROS parameter file; it holds in any namespace.
+
+    Args:
+        path: to write.
+        values: by node and dotted name.
+    """
+    document: dict[str, Any] = {}
+    for node, section in values.items():
+        tree: dict[str, Any] = {}
+        for name, value in section.items():
+            *groups, last = name.split('.')
+            place = tree
+            for group in groups:
+                place = place.setdefault(group, {})
+            place[last] = value
+        document[f'/**/{node}'] = {'ros__parameters': tree}
+    assert set(values) <= set(SCHEMA)
+    text = '# Saved by: kf_imitation params save. Use it with --params FILE or params:=FILE.\n'
+    if document:
+        text += yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    else:
+        text += '{}\n'  # all at their defaults
+    path.write_text(text, encoding='utf-8')

@@ -1,0 +1,1 @@
+"""The tools of `kf_imitation servo`, one file each."""

@@ -1,0 +1,148 @@
+"""What the servo tools share: the arguments for robot and port, opened buses, running heads."""
+
+import argparse
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from kf_imitation.actuators.bus import ServoBus
+from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES
+from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+from kf_imitation.errors import ConfigError
+from kf_imitation.head.bus_factory import SIMULATED, open_bus
+from kf_imitation.head.controller import ServoController
+from kf_imitation.head.reports import ServoCycle
+from kf_imitation.robot import RobotConfig, load_robot
+
+BAUDS = tuple(rate for rate in BAUD_RATES.values() if rate <= 4_000_000)  # what the SDK opens
+
+LAST_ID = 252
+
+
+def add_robot(parser: argparse.ArgumentParser) -> None:
+    """Declare --robot and --port."""
+    parser.add_argument('--robot', default='sim_face', help='name in config/robots, or a file')
+    parser.add_argument('--port', default='', help="device or simulated; default: robot file's")
+
+
+def add_line(parser: argparse.ArgumentParser) -> None:
+    """Declare --robot, --port and --baud for tools that need no robot file."""
+    add_robot(parser)
+    parser.add_argument(
+        '--baud', type=int, default=0, help="bit/s; default: the robot file's", choices=(0, *BAUDS)
+    )
+
+
+def servo_id(text: str) -> int:
+    """Return the id of one servo: never 254, which means all of them.
+
+    Raises:
+        argparse.ArgumentTypeError: no servo can have it.
+    """
+    if text.isascii() and text.isdigit() and int(text) <= LAST_ID:
+        return int(text)
+    raise argparse.ArgumentTypeError(f'id = {text} must be from 0 to {LAST_ID}')
+
+
+@contextlib.contextmanager
+def opened_bus(args: argparse.Namespace, baud: int = 0) -> Iterator[ServoBus]:
+    """Open the bus of the arguments and release it at the end.
+
+    Raises:
+        ConfigError, PortError: it cannot be opened.
+    """
+    robot = load_robot(args.robot)
+    port = args.port or robot.port
+    if port == 'none':
+        raise ConfigError(robot.name, ["port = 'none' has no bus; give --port"])
+    rate = baud or args.baud or robot.baud
+    bus = open_bus(robot, port) if port == SIMULATED else DynamixelBus(port, rate)
+    bus.open()
+    try:
+        yield bus
+    finally:
+        bus.shutdown()
+
+
+class Head:
+    """A running controller whose cycles the tool can wait for.
+
+    Attributes:
+        robot: with the limits that the tool wants.
+        controller: running.
+        cycles: all cycles so far.
+    """
+
+    def __init__(self, robot: RobotConfig, controller: ServoController) -> None:
+        self.robot = robot
+        self.controller = controller
+        self.cycles: list[ServoCycle] = []
+        self._changed = threading.Condition()
+        self._stamp = 0
+        controller.on_cycle = self._note
+
+    def _note(self, cycle: ServoCycle) -> None:
+        with self._changed:
+            self.cycles.append(cycle)
+            self._changed.notify_all()
+
+    def wait(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait, cycle by cycle; returns whether done() became true in time."""
+        with self._changed:
+            return self._changed.wait_for(done, timeout_s)
+
+    def go(self, goals: dict[str, float], timeout_s: float = 20.0) -> bool:
+        """Move joints and wait until they are commanded to rest there and had 0.3 s to arrive.
+
+        Raises:
+            ConfigError: the goal is refused.
+        """
+        self._stamp += 1
+        if refusal := self.controller.set_joint_goals(goals, self._stamp):
+            raise ConfigError('goal', [refusal])
+        at = {self.robot.names.index(name): value for name, value in goals.items()}
+        settled_since: list[int] = []
+
+        def arrived() -> bool:
+            cycle = self.cycles[-1] if self.cycles else None
+            near = cycle is not None and all(
+                abs(cycle.commanded_rad[i] - value) < 1e-4 for i, value in at.items()
+            )
+            if not near:
+                settled_since.clear()
+                return False
+            settled_since.append(1)
+            return len(settled_since) > 30
+
+        return self.wait(arrived, timeout_s)
+
+
+@contextlib.contextmanager
+def running_head(
+    args: argparse.Namespace, speed_rad_s: float = 0.0, current_share: float = 1.0
+) -> Iterator[Head]:
+    """Run the controller of the arguments' robot, slower and weaker if asked; limp at the end.
+
+    Args:
+        args: robot and port.
+        speed_rad_s: upper bound of all joints' speeds; 0 leaves them.
+        current_share: share of the joints' current limits.
+    """
+    robot = load_robot(args.robot)
+    joints = tuple(
+        replace(
+            joint,
+            max_velocity_rad_s=min(joint.max_velocity_rad_s, speed_rad_s or 1e9),
+            max_current_a=joint.max_current_a * current_share,
+        )
+        for joint in robot.joints
+    )
+    gentle = replace(robot, joints=joints)
+    controller = ServoController(gentle, open_bus(gentle, args.port), hold_s=1e9)
+    head = Head(gentle, controller)
+    controller.start()
+    try:
+        yield head
+    finally:
+        controller.close()

@@ -1,0 +1,43 @@
+"""`servo jog JOINT RAD`: move one joint slowly and gently; the others hold."""
+
+import argparse
+
+from kf_imitation.cli.servo_tools.connection import add_robot, running_head
+from kf_imitation.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_robot(parser)
+    parser.add_argument('joint')
+    parser.add_argument('rad', type=float, help='angle; with --relative the way from here')
+    parser.add_argument('--relative', action='store_true')
+    parser.add_argument('--speed', type=float, default=0.5, help='rad/s (default 0.5)')
+    parser.add_argument('--current', type=float, default=0.5, help='share of the limit, 0..1')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Move and tell where the joint is.
+
+    Raises:
+        ConfigError: no such joint, or the goal is outside its limits.
+    """
+    if not 0.0 < args.current <= 1.0 or not args.speed > 0.0:
+        raise ConfigError('servo jog', ['--current must be above 0, up to 1; --speed above 0'])
+    with running_head(args, args.speed, args.current) as head:
+        if args.joint not in head.robot.names:
+            known = ', '.join(head.robot.names)
+            raise ConfigError('servo jog', [f'{args.joint} is not a joint ({known})'])
+        index = head.robot.names.index(args.joint)
+        head.wait(lambda: bool(head.cycles), 2.0)
+        start = float(head.cycles[-1].present_rad[index])
+        goal = start + args.rad if args.relative else args.rad
+        arrived = head.go({args.joint: goal})
+        last = head.cycles[-1]
+        print(
+            f'{args.joint}: from {start:+.3f} to {last.present_rad[index]:+.3f} rad '
+            f'(goal {goal:+.3f}), {last.current_a[index]:+.3f} A'
+        )
+        if not arrived:
+            print(head.controller.status().sentence)
+    return 0 if arrived else 1

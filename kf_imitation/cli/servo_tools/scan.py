@@ -1,0 +1,55 @@
+"""`servo scan`: who is on the line, at which speed, and whether that fits the robot file."""
+
+import argparse
+
+from kf_imitation.actuators.bus import PingReply
+from kf_imitation.actuators.dynamixel.control_tables import model_name
+from kf_imitation.cli.servo_tools.connection import BAUDS, add_line, opened_bus
+from kf_imitation.errors import PortError
+from kf_imitation.robot import load_robot
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_line(parser)
+    parser.add_argument('--all-bauds', action='store_true', help='try every speed (10 s)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every servo; exit code 1 when the robot's servos are not all there."""
+    robot = load_robot(args.robot)
+    found: dict[int, PingReply] = {}
+    rates = BAUDS if args.all_bauds else (args.baud or robot.baud,)
+    for rate in rates:
+        print(f'{rate} bit/s …', flush=True)
+        try:
+            with opened_bus(args, rate) as bus:
+                replies = bus.scan()
+        except PortError as error:
+            if not args.all_bauds:
+                raise
+            print(f'  {error}')
+            continue
+        for reply in replies:
+            found[reply.id] = reply
+            name = model_name(reply.model_number)
+            print(f'  id {reply.id:3}  {name}  firmware {reply.firmware}')
+    faults = compare(found, {j.id: (j.name, j.model) for j in robot.joints})
+    for fault in faults:
+        print(f'{robot.name}: {fault}')
+    if not faults:
+        print(f'{robot.name}: all {len(robot.joints)} servos are there')
+    return 1 if faults else 0
+
+
+def compare(found: dict[int, PingReply], wanted: dict[int, tuple[str, str]]) -> list[str]:
+    """Return one sentence for each missing, wrong or unknown servo."""
+    faults = []
+    for id_, (joint, model) in wanted.items():
+        if id_ not in found:
+            faults.append(f'id {id_} ({joint}, {model}) does not answer')
+        elif model_name(found[id_].model_number) != model:
+            is_model = model_name(found[id_].model_number)
+            faults.append(f'id {id_} ({joint}) is {is_model}, the robot file says {model}')
+    unknown = sorted(set(found) - set(wanted))
+    return faults + [f'id {id_} is in no joint of the robot file' for id_ in unknown]

@@ -1,0 +1,164 @@
+"""`servo selftest`: measure speed, delay, backlash and range of each joint at low current.
+
+With --write the figures go into the robot file, for the keyframe budget.
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.cli.servo_tools.connection import Head, add_robot, running_head
+from kf_imitation.errors import BusError, ConfigError
+from kf_imitation.head.reports import ServoCycle
+from kf_imitation.robot import Measured, load_robot
+
+Array = NDArray[np.float64]
+CURRENT_SHARE = 0.6
+LONGEST_DELAY_S = 0.3
+ARRIVED_RAD = 0.1  # further away at rest is no backlash: something is in the way
+SHARE_OF_RANGE = 0.8  # of the way from neutral to each limit
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_robot(parser)
+    parser.add_argument('--joint', action='append', help='only this one (may be repeated)')
+    parser.add_argument('--write', action='store_true', help='write into the robot file')
+    parser.add_argument('--yes', action='store_true', help='every joint moves: keep clear')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Move one joint after the other and print what was measured."""
+    robot = load_robot(args.robot)
+    chosen = args.joint or list(robot.names)
+    if unknown := [name for name in chosen if name not in robot.names]:
+        raise ConfigError('servo selftest', [f'{name} is not a joint' for name in unknown])
+    if not args.yes:
+        print(f'would move {", ".join(chosen)} one by one; keep clear and add --yes')
+        return 0
+    path = Path(robot.source)
+    if args.write:  # what keeps the figures from being written is told before anything moves
+        with_measured(path.read_text(encoding='utf-8'), dict.fromkeys(chosen, Measured()))
+    results: dict[str, Measured] = {}
+    with running_head(args, current_share=CURRENT_SHARE) as head:
+        for number, name in enumerate(chosen, 1):
+            print(f'{number}/{len(chosen)} {name}: ', end='', flush=True)
+            results[name] = measure(head, name)
+            print(sentence(results[name]), flush=True)
+    if args.write:
+        write_measured(path, results)
+        print(f'written to {path}')
+    return 0
+
+
+def write_measured(path: Path, results: dict[str, Measured]) -> None:
+    """Write figures into a robot file, whole and only if it can be read again."""
+    draft = path.with_suffix('.new.yaml')
+    try:
+        text = with_measured(path.read_text(encoding='utf-8'), results)
+        draft.write_text(text, encoding='utf-8')
+        load_robot(str(draft))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def measure(head: Head, name: str) -> Measured:
+    """Move one joint from end to end and back; returns what its servo did.
+
+    Raises:
+        BusError: it does not get there; nothing is written then.
+    """
+    index = head.robot.names.index(name)
+    joint = head.robot.joints[index]
+    low, high = (
+        joint.neutral_rad + SHARE_OF_RANGE * (limit - joint.neutral_rad)
+        for limit in joint.limits_rad
+    )
+
+    def go(goal: float) -> float:
+        arrived = head.go({name: goal})
+        present = _present(head, index)
+        if not arrived or abs(present - goal) > ARRIVED_RAD:
+            why = head.controller.status().sentence
+            raise BusError(f'{name} is at {present:+.3f} rad instead of {goal:+.3f}: {why}')
+        return present
+
+    at_low = go(low)
+    begin = len(head.cycles)
+    from_below = go(joint.neutral_rad)
+    at_high = go(high)
+    from_above = go(joint.neutral_rad)
+    moved = [cycle for cycle in head.cycles[begin:] if cycle.fresh]
+    return Measured(
+        speed_rad_s=round(top_speed(moved, index), 3),
+        delay_s=round(tracking_delay(moved, index), 3),
+        backlash_rad=round(abs(from_above - from_below), 4),
+        range_rad=(round(at_low, 3), round(at_high, 3)),
+    )
+
+
+def top_speed(cycles: list[ServoCycle], index: int) -> float:
+    """Return the speed that was kept for at least a few cycles [rad/s]."""
+    speeds = np.sort(np.abs([cycle.velocity_rad_s[index] for cycle in cycles]))
+    return float(speeds[-5]) if len(speeds) >= 5 else 0.0
+
+
+def tracking_delay(cycles: list[ServoCycle], index: int) -> float:
+    """Return the delay of present behind commanded that fits best [s]."""
+    times = np.array([cycle.stamp_ns for cycle in cycles]) * 1e-9
+    commanded = np.array([cycle.commanded_rad[index] for cycle in cycles])
+    present = np.array([cycle.present_rad[index] for cycle in cycles])
+    delays = np.arange(0.0, LONGEST_DELAY_S, 0.001)
+    errors = [
+        float(np.mean((present - np.interp(times - delay, times, commanded)) ** 2))
+        for delay in delays
+    ]
+    return float(delays[int(np.argmin(errors))])
+
+
+def sentence(measured: Measured) -> str:
+    """Return the figures for people."""
+    low, high = measured.range_rad or (float('nan'), float('nan'))
+    return (
+        f'{measured.speed_rad_s:.2f} rad/s, delay {measured.delay_s:.3f} s, '
+        f'backlash {measured.backlash_rad:.4f} rad, range [{low:+.3f}, {high:+.3f}] rad'
+    )
+
+
+def with_measured(text: str, results: dict[str, Measured]) -> str:
+    """Return the text of a robot file with `measured` lines; everything else stays.
+
+    Raises:
+        ConfigError: a joint's entry does not begin with `- name: NAME` on a line of its own.
+    """
+    lines = text.splitlines()
+    for name, measured in results.items():
+        pattern = re.compile(rf'^(\s*)- name:\s*{re.escape(name)}\s*(#.*)?$')
+        start = next((i for i, line in enumerate(lines) if pattern.match(line)), None)
+        if start is None:
+            raise ConfigError(
+                'servo selftest', [f'{name}: write `- name: {name}` on a line of its own']
+            )
+        indent = ' ' * (len(lines[start]) - len(lines[start].lstrip()) + 2)
+        end = start + 1
+        while end < len(lines) and lines[end].startswith(indent):
+            if lines[end].lstrip().startswith('measured:'):
+                del lines[end]
+            else:
+                end += 1
+        low, high = measured.range_rad or (0.0, 0.0)
+        lines.insert(
+            end,
+            f'{indent}measured: {{speed_rad_s: {measured.speed_rad_s}, '
+            f'delay_s: {measured.delay_s}, backlash_rad: {measured.backlash_rad}, '
+            f'range_rad: [{low}, {high}]}}',
+        )
+    return '\n'.join(lines) + '\n'
+
+
+def _present(head: Head, index: int) -> float:
+    return float(np.mean([cycle.present_rad[index] for cycle in head.cycles[-5:]]))

@@ -1,0 +1,1 @@
+"""How good the head is: labels, metrics, methods, tuning and calibration sessions."""

@@ -1,0 +1,117 @@
+"""A labelled clip as the methods of `evaluate --imitation` see it: computed once for all."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import FrameScore, HeadPose, Landmarks
+from kf_imitation.errors import SourceError
+from kf_imitation.evaluation.channel_labels import label_channels
+from kf_imitation.evaluation.labels import load_labels
+from kf_imitation.face.tracker import FaceTracker
+from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.keyframe.scoring.baselines import FrameDifferenceScorer
+from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.pipeline.face_pipeline import build_expression_pipeline, cut_face, face_settings
+from kf_imitation.pipeline.statistics import Ledger
+from kf_imitation.replay.run import open_file, source_settings
+
+Rows = NDArray[np.float64]
+Reading = tuple[Landmarks, HeadPose]
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """All that the methods share; N frames.
+
+    Attributes:
+        name: of the clip.
+        stamps_ns: (N,) int64.
+        human: (N, 19) float64 channels from the labels.
+        valid: (N,) bool, frames whose labels count.
+        readings: landmarks and head pose of each frame, None without a face.
+        scores: raw, of the keyframe model.
+        differences: raw, of the frame difference.
+        smoothing: of the model's scores.
+    """
+
+    name: str
+    stamps_ns: NDArray[np.int64]
+    human: Rows
+    valid: NDArray[np.bool_]
+    readings: Sequence[Reading | None]
+    scores: Sequence[FrameScore]
+    differences: Sequence[FrameScore]
+    smoothing: Smoothing = field(default_factory=Smoothing)
+
+    @property
+    def duration_s(self) -> float:
+        """From the first to the last frame."""
+        return float(self.stamps_ns[-1] - self.stamps_ns[0]) * 1e-9
+
+
+class ClipReader:
+    """Reads clips.
+
+    Args:
+        values: parameters of all nodes.
+    """
+
+    def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
+        keyframe = values['keyframe']
+        self._values = values
+        self._model = OnnxModel.load(keyframe['model'], keyframe['threads'])
+        self._pipeline = build_expression_pipeline(values['landmarks'], Ledger())
+
+    def read(self, path: Path, most_s: float = math.inf) -> Clip:
+        """Read a labelled clip.
+
+        Args:
+            path: the video, its labels beside it.
+            most_s: where to stop [s].
+
+        Raises:
+            SourceError: video or labels are missing or do not belong together.
+        """
+        labels = load_labels(path.with_suffix('.npz'))
+        human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
+        tracker = FaceTracker(face_settings(self._values['keyframe']))
+        scorer, difference = ChangeScorer(self._model), FrameDifferenceScorer()
+        self._pipeline.reset()
+        source = open_file(str(path), source_settings(dict(self._values['camera'])))
+        stamps: list[int] = []
+        readings, scores, differences = [], [], []
+        try:
+            most = most_s * labels.fps
+            while len(stamps) < most and (frame := source.read()) is not None:
+                region = tracker.update(frame)
+                stamps.append(frame.stamp_ns)
+                scores.append(scorer.score(frame, region))
+                differences.append(difference.score(frame, region))
+                reading = None
+                if region is not None:
+                    crop_px = self._values['keyframe']['crop_px']
+                    found = self._pipeline.run(cut_face(frame, region, crop_px), source.camera)
+                    reading = found.landmarks, found.pose
+                readings.append(reading)
+        finally:
+            source.close()
+        count = min(len(stamps), len(human))
+        if (count < most and abs(len(stamps) - len(human)) > 2) or count < 2:
+            raise SourceError(f'{path}: {len(stamps)} frames, but labels of {len(human)}')
+        return Clip(
+            path.stem,
+            np.array(stamps[:count], np.int64),
+            human[:count].astype(np.float64),
+            labels.valid[:count],
+            readings[:count],
+            scores[:count],
+            differences[:count],
+            Smoothing.of_model(self._model.entry),
+        )

@@ -1,0 +1,413 @@
+"""Which square of every frame is the face."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import FaceRegion, Frame, Image
+from kf_imitation.face.canonical_region import canonical_region, overlap
+from kf_imitation.face.detector import FaceDetector, Found
+from kf_imitation.face.region_network import Centring, RegionNet, Window, net_crop
+
+POLICIES = ('sticky', 'largest', 'centre')
+
+# The region handed out stays where it is while the face is within these shares of its size.
+KEEP_POSITION = 0.06
+KEEP_SIZE = 0.10
+
+# The estimate follows the network with these time constants, faster where it is far off.
+POSITION_TIME_S = 0.08
+SIZE_TIME_S = 0.15
+FAR_OFF = 0.12  # share of the size (log of the ratio of sizes): taken over at once
+LOOK_TWICE = 0.08  # an offset this large is measured again from there
+FACE = 0.5  # confidence of the network above which a crop is a face
+SURE = 0.8
+# A face that the cascade has not seen for this long needs the network to be sure; after the
+# limit it is none (the network alone takes a few of a hundred backgrounds for a face).
+CASCADE_MEMORY_S = 3.0
+CASCADE_LIMIT_S = 15.0
+CASCADE_INTERVAL_S = 1.0
+RETRY_INTERVAL_S = 0.15  # while the network sees no face where one was
+# A cut: thumbnails of two frames correlate less than this and differ by more grey levels than
+# the noise of a dark image.
+SAME_SCENE = 0.5
+CUT_LEVELS = 10.0
+THUMB_PX = (32, 24)
+FIRST_SEARCHES_S = 0.1  # the interval between searches grows from here to the one asked for
+OTHERS_INTERVAL_S = 2.0  # how often 'largest' and 'centre' look for a better face
+OTHERS_AGAIN_S = 0.3  # and when they have seen one
+LARGER = 1.25
+NEARER = 0.25  # in sizes of the face followed
+HINT_GAIN = 0.5
+HINT_LIMIT = 0.3  # larger corrections are landmarks of something else
+BIAS_LIMIT = 0.15
+HISTORY_S = 2.0  # hints arrive late, up to the commit delay and a queue
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSettings:
+    """How faces are found.
+
+    Attributes:
+        policy: whom to follow: 'sticky' stays with a face until it is lost (the largest to begin
+            with), 'largest' and 'centre' (nearest the image centre) change to a better one.
+        minimum_px: smallest face region that counts [px].
+        search_interval_s: time between searches of the whole frame while no face is known [s].
+        lost_s: time without confirmation after which a face is lost [s].
+    """
+
+    policy: str = 'sticky'
+    minimum_px: float = 60.0
+    search_interval_s: float = 0.5
+    lost_s: float = 0.7
+
+
+@dataclass(slots=True)
+class _Face:
+    """The face that is followed, or a candidate; pixels of the full image."""
+
+    x: float  # centre
+    y: float
+    size: float
+    seen_s: float  # by the cascade
+    confirmed_s: float
+    track_id: int = 0
+    # Learned from hints: x and y in sizes, log of the ratio of sizes; added to the network's.
+    bias: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+
+    @staticmethod
+    def at(region: FaceRegion, now_s: float) -> '_Face':
+        half = region.size / 2
+        return _Face(region.x + half, region.y + half, region.size, now_s, now_s)
+
+    def region(self) -> FaceRegion:
+        half = self.size / 2
+        return FaceRegion(self.x - half, self.y - half, self.size, self.track_id)
+
+    def move(self, offset: NDArray[np.float64], position_gain: float, size_gain: float) -> None:
+        """Go part of the way of an offset (x and y in sizes, log of the ratio of sizes)."""
+        self.x += position_gain * float(offset[0]) * self.size
+        self.y += position_gain * float(offset[1]) * self.size
+        self.size *= math.exp(size_gain * float(offset[2]))
+
+
+class FaceTracker:
+    """Finds a face, follows it from frame to frame, and hands out a region that keeps still.
+
+    Haar cascades search the whole frame while no face is known; a candidate counts when a small
+    network, trained apart from them, agrees on this and the next frame. From then on the network
+    alone centres the region in every frame and says whether there still is a face; the cascade
+    looks at the place of the face about once per second. The region that is handed out moves only
+    when the estimate has left its tolerance. Time comes from the stamps alone: same frames, same
+    regions.
+
+    Attributes:
+        state: what is going on, as a sentence.
+    """
+
+    def __init__(
+        self,
+        settings: FaceSettings,
+        detector: FaceDetector | None = None,
+        net: RegionNet | None = None,
+    ) -> None:
+        """Load cascades and network.
+
+        Args:
+            settings: may be replaced later by set_settings().
+            detector: for tests.
+            net: for tests.
+
+        Raises:
+            ModelError: the cascades or the network are missing.
+        """
+        self._detector = detector or FaceDetector(settings.minimum_px)
+        self._net = net or RegionNet()
+        self._settings = settings
+        self._next_id = 1
+        self.state = ''
+        self.reset()
+
+    def set_settings(self, settings: FaceSettings) -> None:
+        """Change policy and times while running; minimum_px needs a new tracker."""
+        self._settings = settings
+
+    def reset(self) -> None:
+        """Forget the face and the time (the source starts again)."""
+        self._face: _Face | None = None
+        self._candidate: _Face | None = None
+        self._rival: FaceRegion | None = None
+        self._held: FaceRegion | None = None
+        self._shape: tuple[int, ...] | None = None
+        self._thumb: NDArray[np.uint8] | None = None
+        self._now_s = -math.inf
+        self._dt_s = 0.0
+        self._gone_since_s = 0.0
+        self._next_search_s = -math.inf
+        self._searches = 0
+        self._next_cascade_s = -math.inf
+        self._next_others_s = -math.inf
+        self._history: deque[tuple[int, float, float, float]] = deque()
+        self.state = 'waiting for the first frame'
+
+    def update(self, frame: Frame) -> FaceRegion | None:
+        """Take the next frame.
+
+        Returns:
+            The face region, or None without a (confirmed) face. While the face keeps still it is
+            the same object as before.
+        """
+        now_s = frame.stamp_ns * 1e-9
+        if now_s < self._now_s or self._shape != frame.bgr.shape:
+            self.reset()  # another source, or it was started again
+            self._shape = frame.bgr.shape
+            self._gone_since_s = now_s
+        self._dt_s = min(now_s - self._now_s, 1.0)
+        if self._face is not None and now_s - self._now_s > self._settings.lost_s:
+            self._lose(now_s)  # a gap too long to follow across
+        self._now_s = now_s
+        if self._is_cut(frame.bgr) and self._face is not None:
+            self._lose(now_s)
+        if self._face is not None:
+            self._follow(self._face, frame.bgr)
+        if self._face is None:
+            self._find(frame.bgr)
+        self._hold()
+        if self._face is not None:
+            face = self._face
+            self._history.append((frame.stamp_ns, face.x, face.y, face.size))
+            while self._history[0][0] < frame.stamp_ns - HISTORY_S * 1e9:
+                self._history.popleft()
+            self.state = f'following a face of {self._held.size if self._held else 0:.0f} px'
+        else:
+            self.state = f'no face for {now_s - self._gone_since_s:.1f} s'
+        return self._held
+
+    def hint(self, points_px: NDArray[np.floating], stamp_ns: int | None = None) -> None:
+        """Correct the region by landmarks of a frame that was updated with before.
+
+        The correction is kept as the person's own for as long as the face is followed.
+
+        Args:
+            points_px: (98, 2) WFLW points, pixels of the full image.
+            stamp_ns: of the frame they were found in; None: the last one.
+        """
+        face = self._face
+        if face is None or not self._history:
+            return
+        past = self._history[-1]
+        if stamp_ns is not None:
+            past = min(self._history, key=lambda entry: abs(entry[0] - stamp_ns))
+            if past[0] != stamp_ns:
+                return
+        _, x, y, size = past
+        wanted = canonical_region(points_px)
+        half = wanted.size / 2
+        error = np.array(
+            [
+                (wanted.x + half - x) / size,
+                (wanted.y + half - y) / size,
+                math.log(wanted.size / size) if wanted.size > 0 else math.nan,
+            ]
+        )
+        if not np.all(np.abs(error) < HINT_LIMIT):  # also not when NaN
+            return
+        bias = np.clip(face.bias + HINT_GAIN * error, -BIAS_LIMIT, BIAS_LIMIT)
+        face.move(bias - face.bias, 1.0, 1.0)
+        face.bias = bias
+        self._hold()
+
+    # -- without a face ------------------------------------------------------------------------
+
+    def _find(self, bgr: Image) -> None:
+        """Confirm the candidate of the frame before, or search the whole frame when it is time."""
+        candidate, self._candidate = self._candidate, None
+        if candidate is not None and self._centre(candidate, bgr):
+            self._start(candidate)
+            return
+        if self._now_s < self._next_search_s:
+            return
+        interval_s = min(
+            self._settings.search_interval_s, FIRST_SEARCHES_S * 2 ** min(self._searches, 20)
+        )
+        self._next_search_s = self._now_s + interval_s
+        self._searches += 1
+        # Tilted heads take twice the time and are rare: every other search.
+        found = self._detector.search(bgr, rolled=self._searches % 2 == 0)
+        for best in sorted(found, key=lambda f: -self._merit(f.region, bgr)):
+            face = _Face.at(best.region, self._now_s)
+            if self._centre(face, bgr):
+                self._candidate = face
+                return
+
+    def _centre(self, face: _Face, bgr: Image) -> bool:
+        """Move a face that was just detected to where the network sees it; False: sees none."""
+        seen = Centring(0.0, 0.0, 0.0, 0.0)
+        for _ in range(2):
+            seen, _ = self._look(face.region(), bgr)
+            if seen.confidence < FACE:
+                return False
+            face.move(np.array([seen.x, seen.y, seen.log_size]), 1.0, 1.0)
+        return face.size >= 0.8 * self._settings.minimum_px
+
+    def _merit(self, region: FaceRegion, bgr: Image) -> float:
+        if self._settings.policy == 'centre':
+            height, width = bgr.shape[:2]
+            half = region.size / 2
+            return -math.hypot(region.x + half - width / 2, region.y + half - height / 2)
+        return region.size
+
+    def _start(self, candidate: _Face) -> None:
+        candidate.track_id = self._next_id
+        candidate.confirmed_s = self._now_s
+        self._next_id += 1
+        self._face = candidate
+        self._searches = 0
+        self._next_cascade_s = self._now_s + CASCADE_INTERVAL_S
+        self._next_others_s = self._now_s + OTHERS_INTERVAL_S
+
+    # -- with a face ---------------------------------------------------------------------------
+
+    def _follow(self, face: _Face, bgr: Image) -> None:
+        """Centre the estimate; let the cascade look when it is time; lose the face."""
+        before = face.region()
+        seen, patch = self._look(before, bgr)
+        if seen.confidence >= FACE:
+            self._pull(face, seen, bgr)
+        if self._now_s >= self._next_cascade_s:
+            seen = self._ask_cascade(face, before, patch, seen, bgr)
+        unseen_s = self._now_s - face.seen_s
+        enough = FACE if unseen_s < CASCADE_MEMORY_S else SURE
+        if seen.confidence >= enough and unseen_s < CASCADE_LIMIT_S:
+            face.confirmed_s = self._now_s
+        height, width = bgr.shape[:2]
+        outside = not (0 <= face.x < width and 0 <= face.y < height)
+        small = face.size < 0.8 * self._settings.minimum_px
+        if outside or small or self._now_s - face.confirmed_s > self._settings.lost_s:
+            self._lose(self._now_s)
+        elif self._settings.policy != 'sticky' and self._now_s >= self._next_others_s:
+            self._look_for_others(face, bgr)
+
+    def _look(self, region: FaceRegion, bgr: Image) -> tuple[Centring, NDArray[np.uint8]]:
+        window = Window.around(region)
+        patch = window.cut(bgr)
+        return self._net.look(net_crop(patch, window.to_patch(region))), patch
+
+    def _pull(self, face: _Face, seen: Centring, bgr: Image) -> None:
+        """Pull the estimate towards what the network sees."""
+        offset = np.array([seen.x, seen.y, seen.log_size])
+        if np.abs(offset).max() > LOOK_TWICE:
+            there = _Face.at(face.region(), self._now_s)
+            there.move(offset, 1.0, 1.0)
+            again, _ = self._look(there.region(), bgr)
+            if again.confidence >= FACE:
+                there.move(np.array([again.x, again.y, again.log_size]), 1.0, 1.0)
+                offset = np.array(
+                    [
+                        (there.x - face.x) / face.size,
+                        (there.y - face.y) / face.size,
+                        math.log(there.size / face.size),
+                    ]
+                )
+        offset += face.bias
+        far = float(np.abs(offset).max()) / FAR_OFF
+        face.move(
+            offset,
+            min(1.0, max(1 - math.exp(-self._dt_s / POSITION_TIME_S), far)),
+            min(1.0, max(1 - math.exp(-self._dt_s / SIZE_TIME_S), far)),
+        )
+
+    def _ask_cascade(
+        self,
+        face: _Face,
+        before: FaceRegion,
+        patch: NDArray[np.uint8],
+        seen: Centring,
+        bgr: Image,
+    ) -> Centring:
+        """Let the cascade look at the place; it can bring back a face that jumped a little."""
+        window = Window.around(before)
+        doubtful = seen.confidence < FACE
+        missed = self._now_s - face.seen_s > 1.5 * CASCADE_INTERVAL_S
+        found = self._detector.look_again(
+            patch, window.to_patch(before), thorough=doubtful or missed
+        )
+        self._next_cascade_s = self._now_s + (
+            RETRY_INTERVAL_S if doubtful and found is None else CASCADE_INTERVAL_S
+        )
+        if found is None:
+            return seen
+        face.seen_s = self._now_s
+        if not doubtful:
+            return seen
+        jumped = _Face.at(window.to_frame(found.region), self._now_s)
+        if not self._centre(jumped, bgr):
+            return seen
+        face.x, face.y, face.size = jumped.x, jumped.y, jumped.size
+        return Centring(0.0, 0.0, 0.0, 1.0)
+
+    def _is_cut(self, bgr: Image) -> bool:
+        """Whether the whole frame looks nothing like the one before."""
+        small = cv2.resize(bgr, (2 * THUMB_PX[0], 2 * THUMB_PX[1]), interpolation=cv2.INTER_LINEAR)
+        small = cv2.resize(small, THUMB_PX, interpolation=cv2.INTER_AREA)
+        thumb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+        before, self._thumb = self._thumb, thumb
+        if before is None or float(cv2.absdiff(thumb, before).mean()) < CUT_LEVELS:
+            return False
+        # Up to one thumbnail pixel of movement of the camera is no cut.
+        likeness = cv2.matchTemplate(thumb, before[1:-1, 1:-1], cv2.TM_CCOEFF_NORMED)
+        return float(likeness.max()) < SAME_SCENE
+
+    def _look_for_others(self, face: _Face, bgr: Image) -> None:
+        """Change to a better face once it was seen twice."""
+        self._next_others_s = self._now_s + OTHERS_INTERVAL_S
+        rival, self._rival = self._rival, None
+        own = face.region()
+        found: list[Found] = self._detector.search(bgr)
+        for other in sorted(found, key=lambda f: -self._merit(f.region, bgr)):
+            new = _Face.at(other.region, self._now_s)
+            if overlap(other.region, own) > 0.2 or not self._centre(new, bgr):
+                continue
+            if not self._better(new.region(), own, bgr):
+                continue
+            if rival is not None and overlap(rival, new.region()) > 0.3:
+                self._lose(self._now_s)
+                self._start(new)
+            else:
+                self._rival = new.region()
+                self._next_others_s = self._now_s + OTHERS_AGAIN_S
+            return
+
+    def _better(self, a: FaceRegion, b: FaceRegion, bgr: Image) -> bool:
+        if self._settings.policy == 'largest':
+            return a.size > LARGER * b.size
+        return self._merit(a, bgr) > self._merit(b, bgr) + NEARER * b.size
+
+    def _lose(self, now_s: float) -> None:
+        self._face = None
+        self._history.clear()
+        self._gone_since_s = now_s
+        self._next_search_s = now_s
+        self._searches = 0
+
+    # -- output --------------------------------------------------------------------------------
+
+    def _hold(self) -> None:
+        """Let the region that is handed out follow the estimate once it left its tolerance."""
+        if self._face is None:
+            self._held = None
+            return
+        new, old = self._face.region(), self._held
+        if old is not None and old.track_id == new.track_id:
+            shift = max(
+                abs(new.x + new.size / 2 - old.x - old.size / 2),
+                abs(new.y + new.size / 2 - old.y - old.size / 2),
+            )
+            kept = shift <= KEEP_POSITION * old.size
+            if kept and abs(new.size - old.size) <= KEEP_SIZE * old.size:
+                return
+        self._held = new

@@ -1,0 +1,174 @@
+"""Head pose from 98 landmarks: the mean face seen through the camera (PnP).
+
+PnP uses the points that hardly move with the expression; a small linear correction takes care of
+what still does. Angles follow data_types.HeadPose.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, CameraModel, HeadPose, Landmarks
+from kf_imitation.face_geometry import wflw
+from kf_imitation.face_geometry.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
+from kf_imitation.face_geometry.pose_weights import BIAS, OF_ANGLES, OF_POINTS
+
+# Nose, eye corners, the upper contour and the brows' ends and middles: what moves least when a
+# face talks. Measured on the train clips, docs/landmarks.md.
+STABLE = (
+    *wflw.NOSE,
+    *(60, 64, 68, 72),
+    *range(8),
+    *range(25, 33),
+    *(33, 35, 37, 42, 44, 46),
+)
+_MINIMUM_CONFIDENCE = 0.25
+_MINIMUM_POINTS = 12
+# No face differs from the mean face by more than this turn.
+_LARGEST_CORRECTION_RAD = 0.25
+# How far the model's own reading of yaw, pitch and roll is believed beside the points, chosen on
+# held-out training people (training/landmarks/fit/blend_weights.py). Their errors have little in common,
+# so about half and half is better than either.
+READING_SHARE = np.array([0.5, 0.4, 0.5])
+
+
+def angles_of(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
+    """Yaw, pitch and roll of a rotation as defined in data_types.
+
+    Args:
+        rotation: (3, 3), head axes to camera axes.
+
+    Returns:
+        yaw, pitch, roll [rad]: R = Rz(yaw) Ry(pitch) Rx(roll) on axes x forward, y left, z up.
+    """
+    yaw = float(np.arctan2(-rotation[0, 2], rotation[2, 2]))
+    pitch = float(np.arcsin(np.clip(-rotation[1, 2], -1.0, 1.0)))
+    roll = float(np.arctan2(-rotation[1, 0], rotation[1, 1]))
+    return yaw, pitch, roll
+
+
+def rotation_of(yaw_rad: float, pitch_rad: float, roll_rad: float) -> NDArray[np.float32]:
+    """The inverse of angles_of: (3, 3) float32, head axes to camera axes."""
+    cy, sy = np.cos(yaw_rad), np.sin(yaw_rad)
+    cp, sp = np.cos(pitch_rad), np.sin(pitch_rad)
+    cr, sr = np.cos(roll_rad), np.sin(roll_rad)
+    about_up = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    about_left = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    about_front = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+    # Columns of the change of axes: head front, left and up in (x left, y down, z back).
+    axes = np.array([[0, 1, 0], [0, 0, -1], [-1, 0, 0]], np.float64)
+    return np.asarray(axes @ about_up @ about_left @ about_front @ axes.T, np.float32)
+
+
+def camera_matrix(camera: CameraModel) -> NDArray[np.float64]:
+    """(3, 3) pinhole matrix in pixel coordinates whose integers are pixel centres."""
+    return np.array(
+        [
+            [camera.focal_px, 0.0, (camera.width - 1) / 2],
+            [0.0, camera.focal_px, (camera.height - 1) / 2],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def solve_head_pose(
+    landmarks: Landmarks, camera: CameraModel, *, corrected: bool = True
+) -> HeadPose:
+    """Where the head is and where it looks.
+
+    Args:
+        landmarks: of a face in front of the camera, pixels of the full image.
+        camera: of the full image.
+        corrected: add `correction`.
+
+    Returns:
+        The pose; error_px is the RMS over the points used.
+    """
+    stable = np.array(STABLE)
+    sure = stable[landmarks.confidence[stable] >= _MINIMUM_CONFIDENCE]
+    used = sure if len(sure) >= _MINIMUM_POINTS else stable
+    pixels = landmarks.points_px[used].astype(np.float64)
+    matrix = camera_matrix(camera)
+    turn, shift = _first_guess(landmarks.points_px.astype(np.float64), camera)
+    _, turn, shift = cv2.solvePnP(
+        MEAN_FACE_M[used], pixels, matrix, None, turn, shift, True, cv2.SOLVEPNP_ITERATIVE
+    )
+    seen, _ = cv2.projectPoints(MEAN_FACE_M[used], turn, shift, matrix, None)
+    error = float(np.sqrt(((seen[:, 0] - pixels) ** 2).sum(axis=1).mean()))
+    rotation = cv2.Rodrigues(turn)[0]
+    angles = np.array(angles_of(rotation))
+    if corrected:
+        angles += correction(landmarks.points_px, rotation, shift[:, 0])
+        seen_angles = angles_seen(landmarks)
+        if seen_angles is not None:
+            angles += READING_SHARE * (seen_angles - angles)
+    yaw, pitch, roll = (float(angle) for angle in angles)
+    return HeadPose(
+        landmarks.stamp_ns,
+        rotation_of(yaw, pitch, roll),
+        shift[:, 0].astype(np.float32),
+        yaw,
+        pitch,
+        roll,
+        error,
+    )
+
+
+def correction(
+    points_px: NDArray[np.floating],
+    rotation: NDArray[np.floating],
+    translation_m: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """What the turn of a rigid mean face misses: a face that talks or frowns is no rigid body.
+
+    A linear reading of what is left after the face was turned to the front, fitted on the train
+    clips (training/landmarks/fit/pose.py).
+
+    Args:
+        points_px: (98, 2).
+        rotation: (3, 3) as PnP gave it.
+        translation_m: (3,).
+
+    Returns:
+        (3,) yaw, pitch, roll to add [rad].
+    """
+    front = turn_to_front(points_px, rotation, translation_m)
+    left_over = front - MEAN_FACE_M[:, :2] / EYE_SPAN_M
+    angles = np.array(angles_of(rotation))
+    turn = np.einsum('apc,pc->a', OF_POINTS, left_over) + OF_ANGLES @ angles + BIAS
+    return np.asarray(np.clip(turn, -_LARGEST_CORRECTION_RAD, _LARGEST_CORRECTION_RAD))
+
+
+def angles_seen(landmarks: Landmarks) -> NDArray[np.float64] | None:
+    """The head angles that the landmark model read off the picture.
+
+    A crop shows a head as it is turned against the ray to it. The reading is taken as it comes
+    all the same: adding the turn of the ray made it worse on the training people, because the
+    labels hardly hold that turn (docs/landmarks.md).
+
+    Args:
+        landmarks: with readings or without.
+
+    Returns:
+        (3,) yaw, pitch, roll [rad], or None without a reading.
+    """
+    if landmarks.readings is None:
+        return None
+    facing = landmarks.readings[[CHANNELS.index(name) for name in HEAD_CHANNELS]]
+    return facing.astype(np.float64) if np.isfinite(facing).all() else None
+
+
+def _first_guess(
+    points: NDArray[np.float64], camera: CameraModel
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A head that faces the camera, tilted as its eyes are, at the distance of its size."""
+    eyes = points[72] - points[60]
+    height = float(np.linalg.norm(points[16] - points[[60, 72]].mean(axis=0)))
+    mean_height = float(np.linalg.norm(MEAN_FACE_M[16] - MEAN_FACE_M[[60, 72]].mean(axis=0)))
+    px_per_m = max(float(np.linalg.norm(eyes)) / EYE_SPAN_M, height / mean_height, 1e-3)
+    distance = camera.focal_px / px_per_m
+    middle = points[[60, 64, 68, 72]].mean(axis=0)
+    centre = np.array([(camera.width - 1) / 2, (camera.height - 1) / 2])
+    shift = np.append((middle - centre) / px_per_m, distance)
+    turn = np.array([0.0, 0.0, np.arctan2(eyes[1], eyes[0])])
+    return turn[:, None], shift[:, None]

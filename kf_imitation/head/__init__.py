@@ -1,0 +1,1 @@
+"""The bus thread: one object that owns the servos of a head and moves them."""

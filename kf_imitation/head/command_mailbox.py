@@ -1,0 +1,101 @@
+"""What other threads ask of the bus thread; a mailbox, not a queue: the newest goal counts."""
+
+import copy
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.waypoints import TimedTrajectory, Waypoint
+
+Array = NDArray[np.float64]
+
+
+class Requests:
+    """Mailbox of the controller.
+
+    Attributes:
+        lock: guards everything but the switches.
+        wanted_rad: (J,) pose asked for.
+        heard_s: when a goal or a sign of life came.
+        hold_s: longest time a goal is valid without a sign of life.
+        relaxed: the pose asked for is neutral because nobody asks for another.
+        stop, reset: switches, set by anyone, taken by the bus thread.
+        limp: the stop is to let torque go, whatever the robot file says.
+        reboots: joints to restart.
+        running, waiting: the trajectory that moves its joints, and one that starts later.
+    """
+
+    def __init__(self, neutral_rad: Array, hold_s: float) -> None:
+        self.lock = threading.Lock()
+        self._neutral = neutral_rad.copy()
+        self.wanted_rad = neutral_rad.copy()
+        self.heard_s = 0.0
+        self.hold_s = hold_s
+        self.relaxed = True
+        self.stop = False
+        self.reset = False
+        self.limp = False
+        self.reboots: list[int] = []
+        self.running: TimedTrajectory | None = None
+        self.waiting: TimedTrajectory | None = None
+
+    def goal(self, position_rad: Array, now_s: float) -> None:
+        """Ask for a pose; the caller holds the lock."""
+        self.wanted_rad = position_rad.copy()
+        self.heard_s = now_s
+        self.relaxed = False
+
+    def relax(self) -> None:
+        """Ask for the neutral pose, trajectories end; the caller holds the lock."""
+        self._go_neutral()
+        self.running = self.waiting = None
+
+    def _go_neutral(self) -> None:
+        self.wanted_rad = self._neutral.copy()
+        self.relaxed = True
+
+    def pose(self, now_s: float, state: Motion) -> tuple[Array, Waypoint | None]:
+        """Return the pose (J,) wanted now, and the waypoint that some joints are to pass.
+
+        A trajectory has its joints until its end; then they stay where it led until the next
+        goal, or until hold_s later. The other joints follow the goals all the while.
+
+        Args:
+            now_s: controller time.
+            state: commanded now.
+        """
+        with self.lock:
+            if self.waiting is not None and now_s >= self.waiting.start_s:
+                self.running, self.waiting = self.waiting, None
+                self.running.begin(now_s, state)
+            if self.running is None:
+                return self.wanted_rad.copy(), None
+            waypoint = self.running.waypoint(now_s)
+            self.wanted_rad[waypoint.joints] = waypoint.position_rad
+            if now_s >= self.running.end_s:
+                self.heard_s = max(self.heard_s, self.running.end_s)
+                self.relaxed = False
+                self.running = None
+                return self.wanted_rad.copy(), None
+            return self.wanted_rad.copy(), waypoint
+
+    def take(self, now_s: float) -> tuple[bool, bool, list[int]]:
+        """Return and clear stop, reset and reboots; relax if nobody spoke for hold_s."""
+        with self.lock:
+            if not self.relaxed and now_s - self.heard_s > self.hold_s:
+                self._go_neutral()
+            stop, self.stop = self.stop, False
+            reset, self.reset = self.reset, False
+            reboots, self.reboots = self.reboots, []
+        return stop, reset, reboots
+
+    def copy(self) -> 'Requests':
+        """Return the poses and trajectories asked for, to look ahead with."""
+        with self.lock:
+            other = Requests(self._neutral, self.hold_s)
+            other.wanted_rad = self.wanted_rad.copy()
+            other.heard_s, other.relaxed = self.heard_s, self.relaxed
+            other.running, other.waiting = copy.deepcopy((self.running, self.waiting))
+            return other

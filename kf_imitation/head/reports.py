@@ -1,0 +1,204 @@
+"""What the controller reports: one cycle, the bus statistics and its state in a sentence."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.head.servo_monitor import JointWatch, names_of, unknown_as_text
+
+Array = NDArray[np.float64]
+OK, WARN, ERROR = 0, 1, 2  # levels of diagnostic_msgs/DiagnosticStatus
+_WINDOW = 3000  # periods kept for the jitter, 30 s at 100 Hz
+
+
+@dataclass(frozen=True, slots=True)
+class ServoCycle:
+    """One cycle of the bus thread; arrays are copies in robot-file order, (J,) float64.
+
+    Attributes:
+        stamp_ns: the controller's clock.
+        names: joints.
+        goal_rad: where the joints are going, after all guards.
+        commanded_rad: what was sent in this cycle.
+        present_rad, velocity_rad_s, current_a: what was read.
+        fresh: false when this cycle's reading failed and the values are old.
+        commanding: goals were sent.
+        errors: one sentence each.
+    """
+
+    stamp_ns: int
+    names: tuple[str, ...]
+    goal_rad: Array
+    commanded_rad: Array
+    present_rad: Array
+    velocity_rad_s: Array
+    current_a: Array
+    fresh: bool
+    commanding: bool
+    errors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BusStatistics:
+    """Counts since start.
+
+    Attributes:
+        rate_hz: mean over the last 30 s.
+        jitter_p99_ms: 99th percentile of |period - nominal| over the last 30 s.
+        longest_ms: longest period in it.
+        cycles: all.
+        overruns: cycles that took longer than a period.
+        errors: failed exchanges.
+        outages: times the whole bus was lost.
+        unsynchronised: plans where the joints could not arrive together.
+        rejected: proposals that the safety limiter replaced by a stop.
+        refused: commands refused.
+        missed: waypoints of trajectories that were not reached in time.
+        stalls: joints found pushing without moving.
+    """
+
+    rate_hz: float
+    jitter_p99_ms: float
+    longest_ms: float
+    cycles: int
+    overruns: int
+    errors: int
+    outages: int
+    unsynchronised: int
+    rejected: int
+    refused: int
+    missed: int
+    stalls: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServoStatus:
+    """State for people and /diagnostics.
+
+    Attributes:
+        level: OK, WARN or ERROR.
+        sentence: what is going on.
+        values: details by name, temperatures and voltages among them.
+    """
+
+    level: int
+    sentence: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+class PeriodMeter:
+    """Rate and jitter of the cycle from its start times."""
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._periods: deque[float] = deque(maxlen=_WINDOW)
+        self._last_s: float | None = None
+
+    def mark(self, now_s: float) -> None:
+        """Note the start of a cycle."""
+        if self._last_s is not None:
+            self._periods.append(now_s - self._last_s)
+        self._last_s = now_s
+
+    def figures(self) -> tuple[float, float, float]:
+        """Return rate [Hz], p99 of the jitter [ms] and the longest period [ms]; 0 if unknown."""
+        periods = np.array(tuple(self._periods))
+        if not len(periods):
+            return 0.0, 0.0, 0.0
+        jitter = np.percentile(np.abs(periods - self._period_s), 99)
+        mean = float(periods.mean())
+        return 1.0 / mean if mean > 0 else 0.0, float(jitter) * 1e3, float(periods.max()) * 1e3
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the sentence is made of.
+
+    Attributes:
+        state: off, running, lost or stopped.
+        names: joints.
+        derate_above_c: where joints count as warm.
+        last_error: of the bus.
+        unconfirmed: joints whose stop was not read back.
+        warnings: of setup.
+        resting, outside: (J,) bool.
+        line: what is wrong with the line, '' for nothing.
+        relaxed: no command, neutral.
+        scripted: a trajectory runs.
+        refusal: why the last refused command was; '' if none was.
+        refused_just_now: it was a moment ago.
+    """
+
+    state: str
+    names: tuple[str, ...]
+    derate_above_c: float
+    last_error: str
+    unconfirmed: list[str]
+    warnings: list[str]
+    resting: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
+    line: str
+    relaxed: bool
+    scripted: bool
+    refusal: str
+    refused_just_now: bool
+
+
+def describe(now: Situation, watch: JointWatch, figures: BusStatistics) -> ServoStatus:
+    """Return level, sentence and values."""
+    level, sentence = _sentence(now, watch)
+    values = {
+        'state': now.state,
+        'rate': f'{figures.rate_hz:.1f} Hz',
+        'jitter p99': f'{figures.jitter_p99_ms:.2f} ms',
+        'overruns': str(figures.overruns),
+        'failed exchanges': str(figures.errors),
+        'outages': str(figures.outages),
+        'refused commands': str(figures.refused),
+        'last refused command': now.refusal or 'none',
+        'waypoints missed': str(figures.missed),
+        'stalls': str(figures.stalls),
+        'plans without synchronisation': str(figures.unsynchronised),
+        'proposals replaced by a stop': str(figures.rejected),
+    }
+    heat = unknown_as_text(watch.temperature_c, '°C')
+    volts = unknown_as_text(watch.voltage_v, 'V')
+    for index, (name, warm, supply) in enumerate(zip(now.names, heat, volts, strict=True)):
+        values[name] = f'{warm}, {supply}, {watch.trouble(index) or "no error"}'
+    for number, warning in enumerate(now.warnings, 1):
+        values[f'warning {number}'] = warning
+    return ServoStatus(level, sentence, values)
+
+
+def _sentence(now: Situation, watch: JointWatch) -> tuple[int, str]:
+    if now.state == 'stopped':
+        if now.unconfirmed:
+            return ERROR, f'stop not confirmed by {", ".join(now.unconfirmed)}; trying again'
+        return WARN, 'stopped; waiting for reset'
+    if now.state == 'lost':
+        return ERROR, f'bus lost, trying again: {now.last_error}'
+    if now.state == 'off':
+        return OK, 'off'
+    if watch.reasons:
+        return ERROR, '; '.join(watch.sentences())
+    if watch.errors:
+        return WARN, '; '.join(watch.sentences())
+    if now.resting.any():
+        stalled = names_of(np.flatnonzero(now.resting).tolist(), now.names)
+        return WARN, f'{stalled} pushed without moving and rests'
+    if now.outside.any():
+        outside = names_of(np.flatnonzero(now.outside).tolist(), now.names)
+        return WARN, f'{outside} started outside its limits and creeps back'
+    warm = np.nan_to_num(watch.temperature_c) > now.derate_above_c
+    if warm.any():
+        names = names_of(np.flatnonzero(warm).tolist(), now.names)
+        return WARN, f'{names} is warm and moves less'
+    if now.refused_just_now:
+        return WARN, f'refused a command: {now.refusal}'
+    if now.line:
+        return WARN, now.line
+    if now.scripted:
+        return OK, 'following a trajectory'
+    return OK, 'at rest in neutral' if now.relaxed else 'following'

@@ -1,0 +1,323 @@
+"""The joints of a robot on a bus: setup, torque, goals and state in rad, A and °C."""
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.actuators.bus import DeviceError, NoReplyError, ServoBus
+from kf_imitation.actuators.dynamixel import control_tables as ct
+from kf_imitation.actuators.dynamixel import units
+from kf_imitation.actuators.dynamixel.host_tuning import GOOD_MS, latency_ms, latency_remedy
+from kf_imitation.errors import BusError, ServoSetupError
+from kf_imitation.robot import JointConfig, RobotConfig
+
+Array = NDArray[np.float64]
+REBOOT_TIMEOUT_S = 2.0
+TORQUE_OFF_TRIES = 5
+TORQUE_OFF_PAUSE_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class JointState:
+    """What one cycle read, per joint.
+
+    Attributes:
+        position_rad, velocity_rad_s, current_a: (J,) float64.
+        alert: (J,) bool, a hardware error is set.
+    """
+
+    position_rad: Array
+    velocity_rad_s: Array
+    current_a: Array
+    alert: NDArray[np.bool_]
+
+
+class JointBus:
+    """Robot-level operations over a ServoBus; array order is that of the robot file.
+
+    Attributes:
+        robot: the head.
+        bus: the line.
+        warnings: what setup() found noteworthy, one sentence each.
+    """
+
+    def __init__(
+        self, robot: RobotConfig, bus: ServoBus, pause: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Use an opened bus; `pause` waits between tries (a no-op offline)."""
+        self.robot = robot
+        self.bus = bus
+        self.warnings: list[str] = []
+        self._pause = pause
+        joints = robot.joints
+        self._ids = robot.ids
+        self._zero = np.array([j.zero_tick for j in joints], np.float64)
+        self._direction = np.array([j.direction for j in joints], np.float64)
+        self._current_unit = np.array([units.current_unit_a(j.servo) for j in joints])
+        table = joints[0].servo.registers
+        self._goal_address = table['goal_position'].address
+        first, last = table[ct.STATE_FIRST], table[ct.STATE_LAST]
+        self._state_address = first.address
+        self._state_length = last.address + last.size - first.address
+
+    def read_register(self, index: int, name: str) -> int:
+        """Return a register of one joint's servo."""
+        joint = self.robot.joints[index]
+        register = joint.servo.registers[name]
+        data = self.bus.read(joint.id, register.address, register.size)
+        return units.unpack(data, register.signed)
+
+    def write_register(self, index: int, name: str, value: int) -> None:
+        """Write a register of one joint's servo, confirmed."""
+        joint = self.robot.joints[index]
+        register = joint.servo.registers[name]
+        self.bus.write(joint.id, register.address, units.pack(value, register.size))
+
+    def verify(self) -> None:
+        """Check that the servos of the robot file are there.
+
+        Raises:
+            ServoSetupError: with every missing id and every wrong model.
+        """
+        faults = []
+        for joint in self.robot.joints:
+            try:
+                reply = self.bus.ping(joint.id)
+            except NoReplyError:
+                faults.append(f'id {joint.id} ({joint.name}, {joint.model}) does not answer')
+                continue
+            if reply.model_number != joint.servo.number:
+                found = ct.model_name(reply.model_number)
+                faults.append(
+                    f'id {joint.id} ({joint.name}) is {found}, the robot file says {joint.model}'
+                )
+        if faults:
+            raise ServoSetupError(f'{self.robot.name} on {self.bus.port}', faults)
+
+    def configure(self, index: int) -> None:
+        """Bring one servo to the settings this program needs; torque may be on.
+
+        EEPROM is written only where it differs, with torque off for that moment: the servo does
+        not accept it otherwise.
+        """
+        joint = self.robot.joints[index]
+        if self.read_register(index, 'hardware_error_status'):
+            self.reboot(index)
+        with_current = 'goal_current' in joint.servo.registers
+        mode = ct.MODE_CURRENT_BASED_POSITION if with_current else ct.MODE_POSITION
+        if self.read_register(index, 'bus_watchdog'):
+            self.write_register(index, 'bus_watchdog', 0)
+        for name, value in (('return_delay_time', 0), ('operating_mode', mode)):
+            if self.read_register(index, name) == value:
+                continue
+            if self.read_register(index, 'torque_enable'):
+                self.write_register(index, 'torque_enable', 0)
+            self.write_register(index, name, value)
+            if self.read_register(index, name) != value:
+                raise BusError(f'servo {joint.id} ({joint.name}) does not keep {name} = {value}')
+        for name in ('profile_velocity', 'profile_acceleration'):
+            self.write_register(index, name, 0)
+        self.limit_current(index, 1.0)
+
+    def setup(self) -> None:
+        """Verify and configure all servos.
+
+        Raises:
+            ServoSetupError: servos are missing or of the wrong model.
+            BusError: a servo does not take its settings.
+        """
+        self.warnings = []
+        self.verify()
+        for index in range(len(self.robot.joints)):
+            self.configure(index)
+        latency = latency_ms(self.bus.port)  # the bus asked for the shortest when it opened
+        if latency is not None and latency > GOOD_MS:
+            self.warnings.append(
+                f'the USB adapter keeps replies back for {latency} ms, which slows the bus down: '
+                f'{latency_remedy(self.bus.port)}'
+            )
+        deaf = [j.name for j in self.robot.joints if not j.servo.watchdog_stops]
+        if self.robot.watchdog_s and deaf:
+            self.warnings.append(
+                'the firmware of 330-size servos trips its Bus Watchdog but keeps moving to its '
+                f'last goal: {", ".join(deaf)}'
+            )
+
+    def limit_current(self, index: int, share: float) -> None:
+        """Set the force limit to a share of the joint's max_current_a; no-op without one."""
+        joint = self.robot.joints[index]
+        if 'goal_current' in joint.servo.registers:
+            raw = units.current_raw(share * joint.max_current_a, joint.servo)
+            self.write_register(index, 'goal_current', max(1, raw))
+
+    def torque_on(self, indices: Sequence[int]) -> None:
+        """Switch torque on without any motion: goal := present, read back, then torque.
+
+        Raises:
+            BusError: a goal or a torque did not arrive; the torque of these joints is off.
+        """
+        for index in indices:
+            joint = self.robot.joints[index]
+            if self.read_register(index, 'torque_enable'):
+                continue  # it holds where it is; its goal is replaced by the first cycle
+            present = self.read_register(index, 'present_position')
+            try:
+                self.write_register(index, 'goal_position', present)
+            except DeviceError as error:
+                raise BusError(self._beyond_own_limits(index, present) or str(error)) from error
+            if self.read_register(index, 'goal_position') != present:
+                raise BusError(f'servo {joint.id} ({joint.name}) does not take its goal')
+            self.write_register(index, 'torque_enable', 1)
+            if not self.read_register(index, 'torque_enable'):
+                raise BusError(f'servo {joint.id} ({joint.name}) does not switch torque on')
+
+    def _beyond_own_limits(self, index: int, tick: int) -> str:
+        """Return why a servo takes no goal there; '' if its own limits are not the reason."""
+        joint = self.robot.joints[index]
+        low = self.read_register(index, 'min_position_limit')
+        high = self.read_register(index, 'max_position_limit')
+        if low <= tick <= high:
+            return ''
+        angle, *ends = (
+            units.position_rad(float(one), float(joint.zero_tick), float(joint.direction))
+            for one in (tick, low, high)
+        )
+        return (
+            f'servo {joint.id} ({joint.name}) is at {angle:.2f} rad, outside its own position '
+            f'limits [{min(ends):.2f}, {max(ends):.2f}] rad, where it takes no goal: move it '
+            'inside by hand, or widen them in the servo'
+        )
+
+    def torque_off(self, indices: Sequence[int] | None = None) -> list[str]:
+        """Switch torque off and read it back, again and again until it is confirmed.
+
+        Returns:
+            Names of the joints that could not be confirmed.
+        """
+        left = list(range(len(self.robot.joints)) if indices is None else indices)
+        address = self.robot.joints[0].servo.registers['torque_enable'].address
+        with contextlib.suppress(BusError):  # everybody at once, then one by one with read-back
+            self.bus.group_write(address, {self._ids[index]: b'\0' for index in left})
+        for attempt in range(TORQUE_OFF_TRIES):
+            if attempt:
+                self._pause(TORQUE_OFF_PAUSE_S)
+            left = [index for index in left if not self._torque_is_off(index)]
+            if not left:
+                return []
+        return [self.robot.joints[index].name for index in left]
+
+    def _torque_is_off(self, index: int) -> bool:
+        try:
+            self.write_register(index, 'torque_enable', 0)
+            torque, _ = self.read_torque(index)  # of a length of its own: no late reply fits
+            return not torque
+        except BusError:
+            return False
+
+    def arm_watchdog(self, indices: Sequence[int]) -> None:
+        """Arm the Bus Watchdog and read it back; 0 s disarms.
+
+        Raises:
+            BusError: a servo did not take it.
+        """
+        wanted = units.watchdog_raw(self.robot.watchdog_s) if self.robot.watchdog_s else 0
+        for index in indices:
+            if self.read_register(index, 'bus_watchdog') == units.WATCHDOG_TRIPPED:
+                self.write_register(index, 'bus_watchdog', 0)
+            self.write_register(index, 'bus_watchdog', wanted)
+            if self.read_register(index, 'bus_watchdog') != wanted:
+                joint = self.robot.joints[index]
+                raise BusError(f'servo {joint.id} ({joint.name}) does not arm its Bus Watchdog')
+
+    def disarm_watchdog(self, indices: Sequence[int]) -> None:
+        """Switch the Bus Watchdog off, as an exit that holds torque needs."""
+        for index in indices:
+            self.write_register(index, 'bus_watchdog', 0)
+
+    def reboot(self, index: int) -> None:
+        """Restart one servo and wait until it answers.
+
+        Raises:
+            NoReplyError: it did not come back.
+        """
+        joint: JointConfig = self.robot.joints[index]
+        self.bus.reboot(joint.id)
+        pauses = int(REBOOT_TIMEOUT_S / 0.1)
+        for attempt in range(pauses):
+            self._pause(0.1)
+            try:
+                self.bus.ping(joint.id)
+                return
+            except NoReplyError:
+                if attempt == pauses - 1:
+                    raise
+
+    def read_state(self, active: Sequence[int], into: JointState) -> None:
+        """Read position, speed, current and alert of the active joints in one exchange.
+
+        Args:
+            active: joint indices.
+            into: their entries are replaced; all or, on an error, none.
+        """
+        ids = [self._ids[index] for index in active]
+        replies = self.bus.group_read(self._state_address, self._state_length, ids)
+        raw = np.array(
+            [
+                (
+                    int.from_bytes(replies[i].data[0:2], 'little', signed=True),
+                    int.from_bytes(replies[i].data[2:6], 'little', signed=True),
+                    int.from_bytes(replies[i].data[6:10], 'little', signed=True),
+                )
+                for i in ids
+            ],
+            np.float64,
+        ).reshape(-1, 3)
+        at = np.asarray(active, np.intp)
+        direction = self._direction[at]
+        into.position_rad[at] = units.position_rad(raw[:, 2], self._zero[at], direction)
+        into.velocity_rad_s[at] = units.velocity_rad_s(raw[:, 1]) * direction
+        into.current_a[at] = raw[:, 0] * self._current_unit[at] * direction
+        into.alert[at] = [replies[i].alert for i in ids]
+
+    def write_goals(self, active: Sequence[int], position_rad: Array) -> None:
+        """Send the goals of the active joints in one packet; position_rad is (J,)."""
+        joints = self.robot.joints
+        self.bus.group_write(
+            self._goal_address,
+            {
+                joints[i].id: units.pack(
+                    units.ticks(float(position_rad[i]), joints[i].zero_tick, joints[i].direction),
+                    4,
+                )
+                for i in active
+            },
+        )
+
+    def read_torque(self, index: int) -> tuple[bool, int]:
+        """Return whether one joint's torque is on, and its hardware error bits."""
+        joint = self.robot.joints[index]
+        table = joint.servo.registers
+        first = table['torque_enable'].address
+        data = self.bus.read(joint.id, first, table['hardware_error_status'].address + 1 - first)
+        return bool(data[0]), data[-1]
+
+    def read_supply(self, index: int) -> tuple[float, float]:
+        """Return voltage [V] and temperature [°C] of one joint's servo."""
+        joint = self.robot.joints[index]
+        data = self.bus.read(joint.id, joint.servo.registers['present_input_voltage'].address, 3)
+        return units.unpack(data[:2]) * units.VOLTAGE_UNIT_V, float(data[2])
+
+    def watchdog_tripped(self, index: int) -> bool:
+        """Return whether one joint's servo stopped itself because the host was silent."""
+        return self.read_register(index, 'bus_watchdog') == units.WATCHDOG_TRIPPED
+
+
+def empty_state(joints: int) -> JointState:
+    """Return a state full of zeros to read into."""
+    return JointState(
+        np.zeros(joints), np.zeros(joints), np.zeros(joints), np.zeros(joints, np.bool_)
+    )

@@ -1,0 +1,179 @@
+"""The simulated bus as a process of its own, so that no other thread can slow its 100 Hz down.
+
+`python -m kf_imitation.head.simulator_process --robot sim_face` prints the device path and serves
+until its input closes: it dies with whoever started it. Lines on its input are fault commands
+(simulated_faults.py).
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from kf_imitation.actuators.dynamixel.simulator.faults import FaultCommandError, apply_fault
+from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
+from kf_imitation.actuators.dynamixel.units import ticks
+from kf_imitation.errors import PortError
+from kf_imitation.robot import RobotConfig, load_robot
+
+START_TIMEOUT_S = 20.0
+
+
+def simulated_servos(
+    robot: RobotConfig, log: list[WriteRecord] | None = None
+) -> list[SimulatedServo]:
+    """Return one simulated servo per joint, at rest in the neutral pose."""
+    return [
+        SimulatedServo(
+            joint.servo,
+            joint.id,
+            ticks(joint.neutral_rad, joint.zero_tick, joint.direction),
+            robot.baud,
+            log,
+        )
+        for joint in robot.joints
+    ]
+
+
+class SimulatorProcess:
+    """A child process with the simulated bus of a robot.
+
+    Attributes:
+        device: path of the pseudo-terminal.
+    """
+
+    def __init__(self, robot: str) -> None:
+        """Start it and wait for the device.
+
+        Args:
+            robot: name or path, as for load_robot().
+
+        Raises:
+            PortError: the process did not come up.
+        """
+        command = [sys.executable, '-m', 'kf_imitation.head.simulator_process', '--robot', robot]
+        # A session of its own: Ctrl-C must not end the bus before torque is off.
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        self.device = self._process.stdout.readline().strip()
+        if not self.device:
+            code = self._process.wait(START_TIMEOUT_S)
+            raise PortError(f'the simulated bus did not start (exit code {code})')
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
+    def command(self, text: str) -> None:
+        """Send a fault command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + '\n')
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        """End it; may be called twice."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        if not self._process.stdin.closed:
+            self._process.stdin.close()
+        try:
+            self._process.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+
+def _environment() -> dict[str, str]:
+    """Let the child find this package even when it is not installed."""
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    path = os.environ.get('PYTHONPATH', '')
+    return {**os.environ, 'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else root}
+
+
+class _Lines:
+    """Fault commands from a file descriptor."""
+
+    def __init__(self, fd: int, port: SimulatedPort) -> None:
+        self._fd, self._port = fd, port
+        self._unread = b''
+
+    def take(self) -> bool:
+        """Carry out what arrived; false at the end of the input."""
+        data = os.read(self._fd, 4096)
+        *lines, self._unread = (self._unread + data).split(b'\n')
+        for line in lines:
+            try:
+                apply_fault(line.decode(errors='replace'), self._port)
+            except FaultCommandError as error:
+                sys.stderr.write(f'{error}\n')
+        return bool(data)
+
+
+def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> None:
+    """Print the device path, then serve until standard input closes or Ctrl-C comes.
+
+    Args:
+        robot: whose servos to simulate.
+        until_input_ends: false goes on without input, for `servo simulate < /dev/null &`, and
+            takes fault commands from a pipe, too, that it prints after the device.
+        link: another path under which the device appears, for programs with a fixed one.
+
+    Raises:
+        PortError: the link cannot be made.
+    """
+    port = SimulatedPort(SimulatedLine(simulated_servos(robot)))
+    try:
+        if link:
+            if os.path.islink(link) and not os.path.exists(link):
+                os.unlink(link)  # left behind by a simulator that was killed
+            os.symlink(port.device, link)
+    except OSError as error:
+        port.close()
+        raise PortError(f'{link}: {error.strerror}') from error
+    # Whoever reads the path may end this process at once.
+    signal.signal(signal.SIGTERM, lambda *_: port.stop())
+    sys.stdout.write((link or port.device) + '\n')
+    inputs = {0: _Lines(0, port).take}
+    pipe = -1
+    if not until_input_ends:
+        os.mkfifo(port.faults, 0o600)
+        pipe = os.open(port.faults, os.O_RDWR | os.O_NONBLOCK)  # own writer: it never ends
+        inputs[pipe] = _Lines(pipe, port).take
+        sys.stdout.write(f'faults: {port.faults}\n')
+    sys.stdout.flush()
+    try:
+        port.run(inputs)
+        if not until_input_ends:
+            del inputs[0]
+            port.run(inputs)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if pipe >= 0:
+            os.close(pipe)
+        if link:
+            os.unlink(link)
+        port.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(description='Simulated Dynamixel bus on a pseudo-terminal.')
+    parser.add_argument('--robot', required=True, help='name in config/robots, or a file')
+    serve(load_robot(parser.parse_args(arguments).robot))
+
+
+if __name__ == '__main__':
+    main()

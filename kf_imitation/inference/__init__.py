@@ -1,0 +1,1 @@
+"""Run ONNX models; cut the crop that they see."""

@@ -1,0 +1,1 @@
+"""How much a face changed between two frames."""

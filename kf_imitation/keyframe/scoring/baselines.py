@@ -1,0 +1,56 @@
+"""The scores to beat: frame difference and classical optical flow, no learning."""
+
+import cv2
+import numpy as np
+
+from kf_imitation.data_types import FloatArray, Image
+from kf_imitation.keyframe.scoring.pair_scorer import PairChange, PairScorer
+from kf_imitation.keyframe.scoring.score_scale import SOFTNESS, score_of_raw
+
+_CROP_PX = 96
+# Raw values that map to the same score as a label's raw change of SOFTNESS; only the scale of
+# the score depends on them, not its order. About the 80th percentile on data/clips/train.
+_DIFFERENCE_SCALE = 6.0  # grey levels, mean absolute difference
+_FLOW_SCALE = 1.2  # crop pixels, RMS
+
+
+def _grey(image: Image) -> Image:
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)  # type: ignore[no-any-return]
+
+
+class FrameDifferenceScorer(PairScorer):
+    """Mean absolute grey difference of the two crops."""
+
+    def __init__(self) -> None:
+        super().__init__(_CROP_PX)
+        self._previous: Image | None = None
+
+    def _begin(self, image: Image) -> None:
+        self._previous = _grey(image)
+
+    def _compare(self, image: Image) -> PairChange:
+        assert self._previous is not None  # _begin comes first
+        grey = _grey(image)
+        mean = float(np.mean(cv2.absdiff(grey, self._previous)))
+        self._previous = grey
+        return PairChange(score_of_raw(mean / _DIFFERENCE_SCALE * SOFTNESS))
+
+
+class DisFlowScorer(PairScorer):
+    """Root mean square length of OpenCV's DIS flow between the two crops."""
+
+    def __init__(self) -> None:
+        super().__init__(_CROP_PX)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._previous: Image | None = None
+
+    def _begin(self, image: Image) -> None:
+        self._previous = _grey(image)
+
+    def _compare(self, image: Image) -> PairChange:
+        assert self._previous is not None  # _begin comes first
+        grey = _grey(image)
+        flow: FloatArray = self._flow.calc(self._previous, grey, None)
+        self._previous = grey
+        length = float(np.sqrt(np.mean(np.sum(flow * flow, axis=2))))
+        return PairChange(score_of_raw(length / _FLOW_SCALE * SOFTNESS), flow_px=length)

@@ -1,0 +1,1 @@
+"""Which frame is imitated: smoothing and the online detectors."""

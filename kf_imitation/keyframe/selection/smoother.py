@@ -1,0 +1,225 @@
+"""Takes the noise out of the scores, by time stamps, with a fixed and small look-ahead."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import exp, inf, pi, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erfcx
+
+from kf_imitation.data_types import FloatArray, FrameScore
+from kf_imitation.keyframe.scoring.score_scale import score_of_change
+
+Times = NDArray[np.float64]
+
+# Stamps are rounded; a frame this much beyond a limit still counts as on it.
+TOLERANCE_NS = 500_000
+# Of the Gaussian, in sigmas: beyond lies a thousandth of it.
+REACH = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothing:
+    """How scores are smoothed.
+
+    Attributes:
+        sigma_s: of the Gaussian [s]; the labels' own by default.
+        forecast_s: time in which a change dies away, on average [s]: what the frames that are not
+            known yet are taken for. The default is the best linear forecast of the labels
+            (docs/keyframes.md); infinite carries the newest change on.
+        vectors: use change vectors where the scorer has them; false smooths the scores.
+        delay_s: the middle of the Gaussian lies so much before the frame's own pair [s]. The
+            labels of videos are late by about this, because the teacher smooths over what is past
+            (docs/keyframes.md).
+    """
+
+    sigma_s: float = 0.05
+    forecast_s: float = 0.012
+    vectors: bool = True
+    delay_s: float = 0.0
+
+    def at_once(self) -> 'Smoothing':
+        """Return the smoothing for who waits for nothing: a movement is taken to go on."""
+        return replace(self, forecast_s=inf, delay_s=0.0)
+
+    @classmethod
+    def of_model(cls, entry: Mapping[str, Any]) -> 'Smoothing':
+        """Return what the manifest's section of a model says under `smoothing`, else defaults."""
+        return cls(**entry.get('smoothing', {}))
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A frame's final score, and what was known of the frames after it at that time.
+
+    Attributes:
+        score: of the frame; the same values as the raw score but for score and change.
+        ahead: provisional scores of the frames after it within its look-ahead, oldest first.
+    """
+
+    score: FrameScore
+    ahead: tuple[FrameScore, ...] = ()
+
+
+class ScoreSmoother:
+    """Gaussian mean over time of change vectors, or of scores where there are no vectors.
+
+    Each pair of frames weighs as much as the Gaussian, centred on the frame's own pair, has over
+    the time the pair covers; so frame rates and dropped frames make no difference. What lies in
+    the future counts as the newest vector, dying away with `forecast_s`. With vectors the score is
+    computed anew from the smoothed vector: noise, which points anywhere, cancels, while movement
+    adds up; vectors before a segment count as 0. Scores without vectors are divided by the sum of
+    their weights, and the newest is carried on into the future. A frame without a score ends a
+    segment; nothing is mixed across it.
+
+    A result is final as soon as no further frame is expected within its look-ahead, the next one
+    being expected after the same time as the last one took, but not before the frame after it.
+    """
+
+    def __init__(
+        self,
+        look_ahead_s: float,
+        smoothing: Smoothing | None = None,
+        wait_for_next: bool = True,
+    ) -> None:
+        """Set the window.
+
+        Args:
+            look_ahead_s: time a result waits for more frames [s]; part of the commit delay.
+            smoothing: default Smoothing().
+            wait_for_next: false lets a look-ahead of 0 give a result with the frame itself.
+        """
+        self._ahead_ns = round(look_ahead_s * 1e9)
+        self._smoothing = smoothing or Smoothing()
+        self._wait = wait_for_next
+        self._segment: deque[FrameScore] = deque()
+        self._finished = 0  # frames at the left of the segment whose result is out
+
+    def push(self, score: FrameScore) -> list[Estimate]:
+        """Take the newest frame; return the frames whose result is final, oldest first."""
+        if score.score is None:
+            return [*self.flush(), Estimate(score)]
+        self._segment.append(score)
+        due_ns = score.stamp_ns + round(score.dt_s * 1e9)
+        waiting = list(self._segment)[self._finished :]
+        ready = sum(
+            due_ns > frame.stamp_ns + self._ahead_ns + TOLERANCE_NS
+            and not (self._wait and frame is score)
+            for frame in waiting
+        )
+        return self._finish(ready)
+
+    def flush(self) -> list[Estimate]:
+        """End the segment; return the frames that still waited for their look-ahead."""
+        results = self._finish(len(self._segment) - self._finished)
+        self._segment.clear()
+        self._finished = 0
+        return results
+
+    def _finish(self, ready: int) -> list[Estimate]:
+        if ready == 0:
+            return []
+        known = list(self._segment)
+        scores = smoothed_at(known, range(self._finished, len(known)), self._smoothing)
+        self._finished += ready
+        self._forget()
+        return [
+            Estimate(
+                score,
+                tuple(
+                    s
+                    for s in scores[i + 1 :]
+                    if s.stamp_ns <= score.stamp_ns + self._ahead_ns + TOLERANCE_NS
+                )
+                # The frame that was waited for counts even when it came late.
+                or tuple(scores[i + 1 : i + 2]),
+            )
+            for i, score in enumerate(scores[:ready])
+        ]
+
+    def _forget(self) -> None:
+        """Drop the frames that no future result needs."""
+        reach_ns = 2 * (REACH * self._smoothing.sigma_s + self._smoothing.delay_s) * 1e9
+        while self._finished > 1 and (
+            self._segment[0].stamp_ns < self._segment[self._finished - 1].stamp_ns - reach_ns
+        ):
+            self._segment.popleft()
+            self._finished -= 1
+
+
+def smoothed(known: Sequence[FrameScore], place: int, smoothing: Smoothing) -> FrameScore:
+    """Return the best estimate of a frame's score from all that is known of its segment.
+
+    Args:
+        known: consecutive frames with scores, up to the newest.
+        place: of the frame among them.
+        smoothing: how.
+    """
+    return smoothed_at(known, [place], smoothing)[0]
+
+
+def smoothed_at(
+    known: Sequence[FrameScore], places: Sequence[int], smoothing: Smoothing
+) -> list[FrameScore]:
+    """Return the estimates of several frames at once, which takes hardly longer than one.
+
+    Args:
+        known: as for smoothed().
+        places: of the frames among them.
+        smoothing: how.
+    """
+    newest = known[-1]
+    # Relative to the newest: a float holds no wall clock to the nanosecond.
+    ends = np.array([float(frame.stamp_ns - newest.stamp_ns) for frame in known])
+    spans = np.array([frame.dt_s * 1e9 for frame in known])
+    sigma_ns = smoothing.sigma_s * 1e9
+    centres = (ends - 0.5 * spans)[list(places), None] - smoothing.delay_s * 1e9
+    shares = _shares(ends, spans, centres, sigma_ns)
+    reach_ns = REACH * sigma_ns
+    inside = (ends > centres - reach_ns) & (ends - spans < centres + reach_ns)
+    results = []
+    for row, place in enumerate(places):
+        first, last = np.flatnonzero(inside[row])[[0, -1]]
+        window, weights = known[first : last + 1], shares[row, first : last + 1]
+        vectors = [other.change for other in window if other.change is not None]
+        use_vectors = smoothing.vectors and len(vectors) == len(window)
+        if window[-1] is newest:
+            # A score has no sign, so it does not die away: it is carried on.
+            decay_ns = smoothing.forecast_s * 1e9 if use_vectors else inf
+            weights[-1] += _future(-float(centres[row, 0]) / sigma_ns, sigma_ns / decay_ns)
+        if use_vectors:
+            change: FloatArray = (weights @ np.stack(vectors)).astype(np.float32)
+            score = score_of_change(change)
+            results.append(replace(known[place], score=score, change=change))
+        else:
+            mean = weights @ [other.score or 0.0 for other in window] / weights.sum()
+            results.append(replace(known[place], score=float(mean)))
+    return results
+
+
+def _shares(ends: Times, spans: Times, centres: Times, sigma_ns: float) -> Times:
+    """Return the part of Gaussians that belongs to frames: density times the pair's time.
+
+    Like the labels' filter this takes samples; an integral over the pair would blur once more.
+
+    Args:
+        ends: (n,) stamps of the frames [ns].
+        spans: (n,) durations of their pairs [ns].
+        centres: (p, 1) of the Gaussians [ns].
+        sigma_ns: of the Gaussians.
+
+    Returns:
+        (p, n) shares.
+    """
+    distance = (ends - 0.5 * spans - centres) / sigma_ns
+    density = np.exp(-0.5 * distance * distance) / sqrt(2 * pi)
+    return np.asarray(np.maximum(spans, 1.0) / sigma_ns * density)
+
+
+def _future(begin: float, decay: float) -> float:
+    """Integrate the standard normal density times exp(-decay * (x - begin)) from begin on."""
+    # erfcx(x) = exp(x * x) * erfc(x) keeps a fast decay from overflowing.
+    return float(0.5 * exp(-0.5 * begin * begin) * erfcx((begin + decay) / sqrt(2)))

@@ -1,0 +1,102 @@
+"""Keyframes evenly spaced along the way the expression travels."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import FrameScore, Keyframe
+from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, raw_of_change, raw_of_score
+from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.keyframe.selection.spacing import Spacing
+
+# A still face never scores exactly 0; changes below this part of the prominence are noise.
+STILL_SHARE = 0.5
+# `combined`: what is left of a movement is a pose of its own from this share of the quantum on.
+REST_SHARE = 0.3
+# A face that went to and fro and is nearer than this to the one shown last needs no pose.
+NEAR_SHARE = 0.5
+# A face that came into view is shown when it is this share of the quantum away from how it came,
+# and this share of its way led there: noise goes to and fro, movement goes somewhere. One that is
+# no longer near to how it came is shown in any case.
+FIRST_SHARE = 0.1
+STRAIGHT_SHARE = 0.3
+# Way and distance fade away, so that neither noise nor a small bias of the network adds up [s].
+MEMORY_S = 3.0
+
+
+class TravelDetector:
+    """A keyframe each time the accumulated raw change passes the quantum; no commit delay.
+
+    A frame adds -0.2 ln(1 - score) times its pair's duration in units of 1/30 s to the way, unless
+    its score is below STILL_SHARE of the prominence or below the threshold, and its change vector
+    to the distance from the last keyframe's face. When the way since then reaches the quantum,
+    the distance NEAR_SHARE of it, and the spacing allows it, the frame is a keyframe and both
+    start at 0. Scorers without change vectors do not know where a face went: its way counts as
+    its distance.
+
+    The first keyframe, at the beginning and after frames without a score, does not wait for a
+    quantum: whoever comes into view is imitated as soon as the face moves (FIRST_SHARE and
+    STRAIGHT_SHARE).
+
+    The mode `combined` adds the end of a movement: a frame whose score is below the prominence is
+    a keyframe already when the way reaches REST_SHARE of the quantum, so that a face at rest is
+    not imitated with up to a quantum missing.
+    """
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self.settings = settings
+        self._spacing = Spacing()
+        self._travelled = 0.0
+        self._moved: NDArray[np.float64] | float = 0.0
+        self._unseen = True  # this face has not been shown yet
+        self._last_ns: int | None = None
+
+    def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
+        """Judge the next frame; see PeakDetector.push. What is ahead does not matter."""
+        if score.score is None:
+            self._travelled, self._moved, self._unseen, self._last_ns = 0.0, 0.0, True, None
+            return None
+        settings = self.settings
+        interval_ns = 0 if self._last_ns is None else score.stamp_ns - self._last_ns
+        self._last_ns = score.stamp_ns
+        if not self._is_far(score, score.score, interval_ns) or not self._spacing.allows(
+            score.stamp_ns, interval_ns, settings.spacing_s
+        ):
+            return None
+        self._travelled, self._moved, self._unseen = 0.0, 0.0, False
+        self._spacing.take(score.stamp_ns)
+        return Keyframe(
+            index=score.index,
+            stamp_ns=score.stamp_ns,
+            score=score.score,
+            prominence=0.0,
+            threshold=needed(settings, score.score),
+            committed_stamp_ns=(ahead[-1] if ahead else score).stamp_ns,
+            mode=settings.mode,
+        )
+
+    def _is_far(self, score: FrameScore, height: float, interval_ns: int) -> bool:
+        """Go on by a frame; tell whether it is far enough from the last keyframe."""
+        settings = self.settings
+        kept, duration = math.exp(-interval_ns * 1e-9 / MEMORY_S), score.dt_s / REFERENCE_S
+        self._travelled *= kept
+        if height >= max(settings.threshold, STILL_SHARE * settings.prominence):
+            self._travelled += raw_of_score(height) * duration
+        distance = self._travelled
+        if score.change is not None:
+            moved = self._moved * kept + score.change.astype(np.float64) * duration
+            self._moved, distance = moved, raw_of_change(moved)
+        near = NEAR_SHARE * settings.travel_quantum
+        if self._unseen:
+            first = FIRST_SHARE * settings.travel_quantum
+            return distance >= min(max(first, STRAIGHT_SHARE * self._travelled), near)
+        way = needed(settings, height)
+        return self._travelled >= way and distance >= min(way, near)
+
+
+def needed(settings: DetectorSettings, score: float) -> float:
+    """The accumulated change that makes a frame with this score a keyframe."""
+    ends = settings.mode == 'combined' and score < settings.prominence
+    return settings.travel_quantum * (REST_SHARE if ends else 1.0)

@@ -1,0 +1,1 @@
+"""Pure motion: planner, safety limiter, brake, guards and waypoints. No bus, no clock."""

@@ -1,0 +1,213 @@
+"""Jerk-limited, time-synchronised motion between sparse goals (ruckig), sampled per cycle.
+
+A planner only proposes: what is sent passes safety.SafetyLimiter.
+"""
+
+import numpy as np
+import ruckig
+from numpy.typing import NDArray
+
+from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.waypoints import SPEED_SHARE, Waypoint
+from kf_imitation.robot import RobotConfig
+
+Array = NDArray[np.float64]
+EVEN = 1e-9  # rad/s and rad/s², what rounding makes of 0
+
+
+class _Straight:
+    """A plan along a straight line in joint space: one path parameter from 0 to 1."""
+
+    def __init__(self, start: Array, way: Array, along: ruckig.Trajectory) -> None:
+        self._start, self._way, self._along = start, way, along
+        self.duration = float(along.duration)
+
+    def at_time(self, time_s: float) -> tuple[Array, Array, Array]:
+        """Return position, velocity and acceleration, as ruckig's trajectories do."""
+        (share,), (speed,), (push,) = self._along.at_time(time_s)
+        share = min(1.0, max(0.0, share))  # no rounding error leads beyond the goal
+        return self._start + share * self._way, speed * self._way, push * self._way
+
+
+class MotionPlanner:
+    """Plans from a state to a goal at rest and hands out one proposal per cycle.
+
+    Attributes:
+        plans: trajectories computed.
+        unsynchronised: plans where ruckig could not let the joints arrive together.
+        failures: goals that could not be planned at all.
+    """
+
+    def __init__(self, robot: RobotConfig, period_s: float) -> None:
+        joints = robot.joints
+        self._period_s = period_s
+        self._all = np.arange(len(joints))
+        self._size = len(joints)
+        self._ruckig = ruckig.Ruckig(self._size)
+        self._line = ruckig.Ruckig(1)
+        self._velocity = np.array([j.max_velocity_rad_s for j in joints])
+        self._acceleration = np.array([j.max_acceleration_rad_s2 for j in joints])
+        self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
+        self._trajectory: ruckig.Trajectory | _Straight | None = None
+        self._time_s = 0.0
+        self.plans = 0
+        self.unsynchronised = 0
+        self.failures = 0
+
+    def plan(
+        self,
+        start: Motion,
+        goal_rad: Array,
+        speed: Array | float = 1.0,
+        joints: NDArray[np.intp] | None = None,
+    ) -> bool:
+        """Plan a motion; the next proposal is one period after `start`.
+
+        Args:
+            start: commanded state now.
+            goal_rad: (J,) where to come to rest.
+            speed: share of the velocity limits to use, one number or (J,), above 0.
+            joints: (K,) which joints move; None means all.
+
+        Returns:
+            Whether there is a plan; without one next() gives None.
+        """
+        request = self._request(start, goal_rad, speed, self._all if joints is None else joints)
+        # Phase: straight in joint space from rest, else all joints arrive at the same time.
+        self._trajectory = self._calculate(request, ruckig.Synchronization.Phase)
+        return self._or_unsynchronised(request)
+
+    def plan_straight(
+        self,
+        start: Motion,
+        goal_rad: Array,
+        speed: Array | float,
+        joints: NDArray[np.intp],
+        share: float,
+    ) -> bool:
+        """Plan a gentle motion that is straight in joint space whatever the limits.
+
+        plan() cannot promise that: joints of different strength may have to part on the way. It
+        is what is left for joints that move, and not evenly and straight towards the goal: who
+        ends an acceleration gently gets faster than the limit before.
+
+        Args:
+            start: commanded state now.
+            goal_rad: (J,) where to come to rest.
+            speed: share of the velocity limits to use, one number or (J,), above 0.
+            joints: (K,) which joints move.
+            share: of the limits on acceleration and jerk to use, above 0.
+        """
+        way = (goal_rad - start.position)[joints]
+        moving = np.abs(way) > 0.0
+        if not moving.any():
+            return self.plan(start, goal_rad, speed, joints)
+        request = ruckig.InputParameter(1)
+        request.current_position, request.target_position = [0.0], [1.0]
+        present, along = start.velocity[joints], start.velocity[joints] @ way / (way @ way)
+        pushing = (np.abs(start.acceleration[joints]) > EVEN).any()
+        if pushing or (np.abs(present - along * way) > EVEN).any():
+            return self.plan(start, goal_rad, speed, joints)
+        request.current_velocity = [float(along)]
+        self.plans += 1
+        self._time_s = 0.0
+        request.max_velocity, request.max_acceleration, request.max_jerk = (
+            [float((limit[joints][moving] / np.abs(way[moving])).min())]
+            for limit in (
+                np.maximum(1e-3, self._velocity * speed),
+                share * self._acceleration,
+                share * self._jerk,
+            )
+        )
+        line = ruckig.Trajectory(1)
+        try:
+            result = self._line.calculate(request, line)
+        except ruckig.RuckigError:
+            result = ruckig.Result.Error
+        good = result in (ruckig.Result.Working, ruckig.Result.Finished)
+        self._trajectory = _Straight(start.position[joints], way, line) if good else None
+        self.failures += not good
+        return good
+
+    def plan_passage(
+        self, start: Motion, waypoint: Waypoint, goal_rad: Array, speed: Array, now_s: float
+    ) -> bool:
+        """Plan the way to a waypoint, so that its joints are there in time and pass it.
+
+        Args:
+            start: commanded state one period before now_s.
+            waypoint: which joints and when; its position counts where goal_rad says the same.
+            goal_rad: (J,) positions after all guards; a joint rests where they differ.
+            speed: (J,) share of the velocity limits to use.
+            now_s: controller clock.
+        """
+        at = waypoint.joints
+        request = self._request(start, goal_rad, speed, at)
+        request.minimum_duration = max(0.0, waypoint.at_s - now_s + self._period_s)
+        as_sent = np.abs(goal_rad[at] - waypoint.position_rad) < 1e-9
+        top = SPEED_SHARE * np.maximum(1e-3, (self._velocity * speed)[at])
+        velocity = np.where(as_sent, np.clip(waypoint.velocity_rad_s, -top, top), 0.0)
+        request.target_velocity = velocity.tolist()
+        request.target_acceleration = np.where(as_sent, waypoint.acceleration_rad_s2, 0.0).tolist()
+        self._trajectory = self._calculate(request, ruckig.Synchronization.Time)
+        if self._trajectory is None:
+            rest = [0.0] * len(at)
+            request.target_velocity = request.target_acceleration = rest
+            self._trajectory = self._calculate(request, ruckig.Synchronization.Time)
+        return self._or_unsynchronised(request)
+
+    def _request(
+        self, start: Motion, goal_rad: Array, speed: Array | float, joints: NDArray[np.intp]
+    ) -> ruckig.InputParameter:
+        self.plans += 1
+        self._time_s = 0.0
+        if len(joints) != self._size:
+            self._size = len(joints)
+            self._ruckig = ruckig.Ruckig(self._size)
+        request = ruckig.InputParameter(self._size)
+        request.current_position = start.position[joints].tolist()
+        request.current_velocity = start.velocity[joints].tolist()
+        request.current_acceleration = start.acceleration[joints].tolist()
+        request.target_position = goal_rad[joints].tolist()
+        request.max_velocity = np.maximum(1e-3, self._velocity * speed)[joints].tolist()
+        request.max_acceleration = self._acceleration[joints].tolist()
+        request.max_jerk = self._jerk[joints].tolist()
+        return request
+
+    def _or_unsynchronised(self, request: ruckig.InputParameter) -> bool:
+        if self._trajectory is None:
+            self.unsynchronised += 1
+            self._trajectory = self._calculate(request, ruckig.Synchronization.No)
+        self.failures += self._trajectory is None
+        return self._trajectory is not None
+
+    def next(self) -> Motion | None:
+        """Return the state of the planned joints (K,) one period later; None without a plan."""
+        if self._trajectory is None:
+            return None
+        self._time_s += self._period_s
+        position, velocity, acceleration = self._trajectory.at_time(self._time_s)
+        return Motion(np.array(position), np.array(velocity), np.array(acceleration))
+
+    def drop(self) -> None:
+        """Forget the plan; next() gives None."""
+        self._trajectory = None
+
+    @property
+    def remaining_s(self) -> float:
+        """Time until the goal is reached; 0 without a plan."""
+        if self._trajectory is None:
+            return 0.0
+        return max(0.0, float(self._trajectory.duration) - self._time_s)
+
+    def _calculate(
+        self, request: ruckig.InputParameter, synchronization: ruckig.Synchronization
+    ) -> ruckig.Trajectory | None:
+        """Return a trajectory, or None where ruckig gives up (seen in mid-motion)."""
+        trajectory = ruckig.Trajectory(request.degrees_of_freedom)
+        request.synchronization = synchronization
+        try:
+            result = self._ruckig.calculate(request, trajectory)
+        except ruckig.RuckigError:
+            return None
+        return trajectory if result in (ruckig.Result.Working, ruckig.Result.Finished) else None

@@ -1,0 +1,285 @@
+"""The last word on motion: what may be commanded, cycle by cycle; pure, no bus, no clock.
+
+Invariant: from every commanded state a jerk-limited stop (brake.py) stays inside all limits. A
+proposal is taken only if the state it leads to keeps that invariant and could be reached within
+one period; otherwise the joints brake along the stop that was checked before. So no planner, no
+goal and no fault can lead over a limit.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.motion.brake import Brake, Motion, plan_brake
+from kf_imitation.robot import RobotConfig
+
+Array = NDArray[np.float64]
+TOLERANCE = 1e-7  # of positions [rad] and, scaled by the period, of their derivatives
+ROUNDING = 1e-12  # rad
+GOAL_MARGIN = 0.002  # goals stay this far from coupled limits, so that stops fit in between
+CREEP_RAD_S = 0.3  # speed of a joint that is still outside its limits
+PROJECTIONS = 20
+
+
+class SafetyLimiter:
+    """Checks commands and limits motion of one robot.
+
+    Attributes:
+        state: what is commanded now.
+        outside: (J,) bool, joints that still are on their way back into their limits.
+        speed_share: (J,) share of the velocity limit that a plan may use; small while outside.
+        rejected: proposals refused so far.
+        refused: commands refused so far.
+    """
+
+    def __init__(self, robot: RobotConfig, period_s: float) -> None:
+        joints = robot.joints
+        self._names = robot.names
+        self._period_s = period_s
+        self._low = np.array([j.limits_rad[0] for j in joints])
+        self._high = np.array([j.limits_rad[1] for j in joints])
+        self._neutral = np.array([j.neutral_rad for j in joints])
+        self._velocity = np.array([j.max_velocity_rad_s for j in joints])
+        self._acceleration = np.array([j.max_acceleration_rad_s2 for j in joints])
+        self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
+        self._matrix = np.zeros((len(robot.coupled_limits), len(joints)))
+        for row, limit in enumerate(robot.coupled_limits):
+            for name, factor in limit.terms.items():
+                self._matrix[row, self._names.index(name)] = factor
+        self._bound = np.array([limit.maximum_rad for limit in robot.coupled_limits])
+        self._goal_bound = np.maximum(self._bound - GOAL_MARGIN, self._matrix @ self._neutral)
+        # Each row of sides @ position stays below its edge: limits of joints and coupled ones.
+        single = np.eye(len(joints))
+        self._sides = np.vstack([single, -single, self._matrix])
+        self._edges = np.concatenate([self._high, -self._low, self._bound]) + TOLERANCE
+        # The same for a region of positions, from its (high, low) corners (2J,).
+        nothing = np.zeros_like(single)
+        ends = (np.maximum(self._matrix, 0.0), np.minimum(self._matrix, 0.0))
+        self._corners = np.block([[single, nothing], [nothing, -single], [*ends]])
+        self._corner_edges = np.concatenate([self._high, -self._low, self._bound]) + TOLERANCE
+        self._steps = _steps(period_s)
+        self._step_bounds = self._bounds_of_steps(self._velocity)
+        self._everywhere = np.zeros(len(joints), np.bool_), np.ones(len(joints))
+        for shared in self._everywhere:
+            shared.setflags(write=False)
+        self._last_stamp_ns: int | None = None
+        self.rejected = 0
+        self.refused = 0
+        self.reset(self._neutral)
+
+    def reset(self, position_rad: Array) -> None:
+        """Start at rest from a measured pose, which may lie outside the limits."""
+        zero = np.zeros(len(self._names))
+        self._before = [position_rad.astype(np.float64)] * 2
+        self._become(Motion(self._before[0], zero, zero.copy()))
+        self._brake: Brake | None = None
+        self._brake_s = 0.0
+
+    def reset_joints(self, indices: Sequence[int], position_rad: Array) -> None:
+        """Start some joints again at rest from their measured angle, (J,); others go on."""
+        old = self.state
+        position, velocity = old.position.copy(), old.velocity.copy()
+        acceleration = old.acceleration.copy()
+        at = list(indices)
+        self._before = [before.copy() for before in self._before]
+        for angles in (*self._before, position):
+            angles[at] = position_rad[at]
+        velocity[at] = 0.0
+        acceleration[at] = 0.0
+        self._become(Motion(position, velocity, acceleration))
+        self._brake = None
+
+    def _become(self, state: Motion) -> None:
+        """Take a state, and note which joints are on their way back into their limits."""
+        self.state = state
+        self.outside, self.speed_share = self._everywhere
+        over = self._sides @ state.position > self._edges
+        self._inside = not over.any()
+        if not self._inside:
+            self.outside = np.any(self._sides[over] != 0.0, axis=0)
+            creep = np.minimum(1.0, CREEP_RAD_S / self._velocity)
+            self.speed_share = np.where(self.outside, creep, 1.0)
+
+    def fault(self, position_rad: Array, stamp_ns: int) -> str:
+        """Check a command and note its stamp; a refused one changes nothing.
+
+        Args:
+            position_rad: (J,) goals.
+            stamp_ns: must grow from command to command.
+
+        Returns:
+            Why it is refused, in one sentence; '' when it is good.
+        """
+        reason = self._fault(position_rad, stamp_ns)
+        if reason:
+            self.refused += 1
+        else:
+            self._last_stamp_ns = stamp_ns
+        return reason
+
+    def forget_order(self) -> None:
+        """Take the next command whatever its stamp."""
+        self._last_stamp_ns = None
+
+    def _fault(self, position_rad: Array, stamp_ns: int) -> str:
+        if position_rad.shape != self._low.shape:
+            return f'{position_rad.size} positions for {len(self._low)} joints'
+        bad = [n for n, v in zip(self._names, position_rad, strict=True) if not np.isfinite(v)]
+        if bad:
+            return f'not a finite position for {", ".join(bad)}'
+        beyond = (position_rad < self._low - 1e-6) | (position_rad > self._high + 1e-6)
+        if beyond.any():
+            index = int(np.argmax(beyond))
+            return (
+                f'{self._names[index]} = {position_rad[index]:.3f} rad is outside '
+                f'[{self._low[index]:g}, {self._high[index]:g}]'
+            )
+        if self._last_stamp_ns is not None and stamp_ns <= self._last_stamp_ns:
+            late = (self._last_stamp_ns - stamp_ns) * 1e-9
+            return f'out of order: {late:.3f} s older than the command before it'
+        return ''
+
+    def allowed_goal(self, position_rad: Array) -> Array:
+        """Return the goal (J,) inside all limits that is near to a finite one."""
+        goal: Array = np.minimum(np.maximum(position_rad, self._low), self._high)
+        bound = self._goal_bound
+        for _ in range(PROJECTIONS):
+            over = self._matrix @ goal - bound
+            if not (over > 0.0).any():
+                return goal
+            row = self._matrix[int(np.argmax(over))]
+            goal = goal - row * over.max() / (row @ row)
+            goal = np.clip(goal, self._low, self._high)
+        # Rarely: towards the neutral pose, which keeps every limit.
+        rest = self._matrix @ self._neutral
+        way = self._matrix @ goal - rest
+        share = min([1.0, *((bound - rest)[way > 0.0] / way[way > 0.0])])
+        goal = self._neutral + share * (goal - self._neutral)
+        return goal
+
+    def aside(self) -> Array:
+        """Return the pose (J,) to take first where every plan from rest is refused.
+
+        Joints that stand at a coupled limit cannot move along it, as they do not stop in the same
+        time: the pose is as far inside as goals are. Outside of one, joints wait that would lead
+        further out while the others come in.
+        """
+        position = self.state.position
+        way = self.allowed_goal(position) - position
+        broken = self._matrix @ position > self._bound
+        worse = (self._matrix[broken] * way > 0.0).any(axis=0)
+        pose: Array = position + np.where(worse, 0.0, way)
+        return pose
+
+    def step(self, proposal: Motion | None) -> bool:
+        """Advance one period: take the proposal, or brake without or in spite of it.
+
+        Returns:
+            Whether the proposal was taken; the new command is in `state`.
+        """
+        taken = proposal is not None and self._reachable(proposal) and self._keeps_speed(proposal)
+        if taken and proposal is not None:
+            brake = plan_brake(proposal, self._acceleration, self._jerk)
+            taken = self._stays_inside(brake)
+        if taken and proposal is not None:
+            self._brake, self._brake_s, state = brake, 0.0, proposal
+        else:
+            self.rejected += proposal is not None
+            if self._brake is None:
+                self._brake = plan_brake(self.state, self._acceleration, self._jerk)
+                self._brake_s = 0.0
+            self._brake_s += self._period_s
+            state = self._brake.at(self._brake_s)
+        self._before = [self._before[1], self.state.position]
+        self._become(state)
+        return taken
+
+    @property
+    def at_rest(self) -> bool:
+        """Nothing is commanded to move."""
+        moving = np.abs(self.state.velocity) > TOLERANCE
+        return not (moving.any() or (np.abs(self.state.acceleration) > TOLERANCE).any())
+
+    def _reachable(self, new: Motion) -> bool:
+        """Whether limits on derivatives allow the step from the present state to `new`."""
+        old = self.state
+        parts = (new.position, new.velocity, new.acceleration)
+        states = np.array([*parts, old.position, old.velocity, old.acceleration, *self._before])
+        if not np.isfinite(states).all():
+            return False
+        bounds = self._step_bounds
+        if not self._inside:
+            bounds = self._bounds_of_steps(self._velocity * self.speed_share)
+        return bool((np.abs(self._steps @ states) <= bounds).all())
+
+    def _keeps_speed(self, new: Motion) -> bool:
+        """Whether the stop from `new` stays below the speed limits.
+
+        Ending an acceleration takes time, in which the speed goes on to v + a|a| / 2j.
+        """
+        a = new.acceleration
+        reached = np.abs(new.velocity + a * np.abs(a) / (2.0 * self._jerk))
+        return bool((reached <= self._velocity * self.speed_share + TOLERANCE).all())
+
+    def _bounds_of_steps(self, velocity: Array) -> Array:
+        """Return (8, J) what each row of _steps() @ states may be at most."""
+        dt, jerk, acceleration = self._period_s, self._jerk, self._acceleration
+        return np.array(
+            [
+                velocity + TOLERANCE / dt,
+                velocity * dt + TOLERANCE,
+                acceleration + TOLERANCE / dt**2,
+                acceleration * dt**2 + TOLERANCE,
+                jerk * dt + TOLERANCE / dt**2,
+                jerk * dt**2 / 2.0 + TOLERANCE / dt,
+                jerk * dt**3 / 6.0 + TOLERANCE,
+                jerk * dt**3 + TOLERANCE,
+            ]
+        )
+
+    def _stays_inside(self, brake: Brake) -> bool:
+        """Whether every commanded point of a stop is inside the limits.
+
+        A start outside is allowed for, as long as the way beyond a limit never grows again.
+        """
+        if self._inside:  # cheap and enough for most: the region that the stop does not leave
+            region = np.concatenate(brake.region())
+            if (self._corners @ region <= self._corner_edges).all():
+                return True
+        count = int(np.ceil(brake.duration_s / self._period_s)) + 1
+        times: Array = self._period_s * np.arange(count, dtype=np.float64)[:, None]
+        path = np.vstack([self.state.position, brake.at(times).position])
+        coupled = path @ self._matrix.T
+        return (
+            _only_inwards(path, self._high)
+            and _only_inwards(-path, -self._low)
+            and _only_inwards(coupled, self._bound)
+        )
+
+
+def _steps(dt: float) -> Array:
+    """Return (8, 8): what a step changes, from the states that _reachable() lists.
+
+    Rows: velocity, its difference of positions, acceleration, its difference, change of
+    acceleration, what velocity and position gain beyond the motion before, third difference.
+    """
+    return np.array(
+        [
+            [0, 1, 0, 0, 0, 0, 0, 0],
+            [1, 0, 0, -1, 0, 0, 0, 0],
+            [0, 0, 1, 0, 0, 0, 0, 0],
+            [1, 0, 0, -2, 0, 0, 0, 1],
+            [0, 0, 1, 0, 0, -1, 0, 0],
+            [0, 1, 0, 0, -1, -dt, 0, 0],
+            [1, 0, 0, -1, -dt, -dt * dt / 2.0, 0, 0],
+            [1, 0, 0, -3, 0, 0, -1, 3],
+        ],
+        np.float64,
+    )
+
+
+def _only_inwards(path: Array, bound: Array) -> bool:
+    """Whether no point of a path (K, N) beyond the bound is further out than the one before."""
+    allowed = np.maximum(bound + TOLERANCE, path[:-1] + ROUNDING)
+    return bool((path[1:] <= allowed).all())

@@ -1,1 +1,0 @@
-"""The same stages over a file or bag: replay, report, measures."""

@@ -1,1 +1,0 @@
-"""Pictures for people: landmarks on the frame, the drawn robot face, the side-by-side video."""

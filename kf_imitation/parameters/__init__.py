@@ -1,0 +1,1 @@
+"""One definition of every parameter, and the files that set them."""

@@ -1,0 +1,1 @@
+"""The stages put together, and how long each takes."""

@@ -1,0 +1,370 @@
+"""The stages put together, once, for the nodes and for offline work.
+
+FacePipeline runs on every frame and ends in keyframes; ExpressionPipeline runs on keyframes only.
+Both are deterministic: no wall clock, only the stamps of the frames.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from kf_imitation.data_types import (
+    CHANNELS,
+    CameraModel,
+    Expression,
+    FaceImage,
+    FaceRegion,
+    FloatArray,
+    Frame,
+    FrameScore,
+    HeadPose,
+    Keyframe,
+    Landmarks,
+)
+from kf_imitation.expression.calibration import Calibration
+from kf_imitation.expression.estimator import ExpressionEstimator, ExpressionSettings
+from kf_imitation.face.tracker import FaceSettings, FaceTracker
+from kf_imitation.face_geometry.head_pose import solve_head_pose
+from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.keyframe.explanation import Explanation, explain_pair
+from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.scoring.streaming_model import ScoredPair
+from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
+from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.landmarks.eye_model import EyeModel
+from kf_imitation.landmarks.landmark_model import LandmarkModel
+from kf_imitation.landmarks.part_model import PartModel
+from kf_imitation.pipeline.statistics import Ledger
+
+# A keyframe is committed within commit_delay_s plus the frame that shows it; slower cameras wait
+# longer for that frame, so the crops are kept a little longer than the delay.
+_CROP_MARGIN_S = 0.5
+
+
+class FrameScorer(Protocol):
+    """What FacePipeline needs of a scorer: the networks or a baseline."""
+
+    def score(self, frame: Frame, region: FaceRegion | None) -> FrameScore:
+        """Score a frame against the one before it."""
+        ...
+
+    def reset(self) -> None:
+        """Forget the previous frame."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenFrame:
+    """A keyframe and the face in it.
+
+    Attributes:
+        keyframe: which frame, and why it passed.
+        face: cut out of it.
+        pair: what the network compared, for `FacePipeline.explain`; None where the scorer keeps
+            nothing of the kind.
+        change: (54,) smoothed change vector that the score was made from, or None.
+    """
+
+    keyframe: Keyframe
+    face: FaceImage
+    pair: ScoredPair | None = None
+    change: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FaceStep:
+    """What one frame brought.
+
+    Attributes:
+        region: where the face is in this frame; None without a face.
+        state: of the face tracker, as a sentence.
+        scores: final scores that became known now, oldest first; each frame's comes once, late by
+            the smoother's look-ahead.
+        chosen: keyframes committed now, oldest first.
+        raw: score of this frame before smoothing; None where no frame was pushed.
+    """
+
+    region: FaceRegion | None
+    state: str
+    scores: tuple[FrameScore, ...]
+    chosen: tuple[ChosenFrame, ...]
+    raw: FrameScore | None = None
+
+
+class FacePipeline:
+    """Face region, score and keyframes of a stream of frames."""
+
+    def __init__(
+        self,
+        tracker: FaceTracker,
+        scorer: FrameScorer,
+        selector: KeyframeSelector,
+        crop_px: int,
+        ledger: Ledger,
+    ) -> None:
+        self._tracker = tracker
+        self._scorer = scorer
+        self._selector = selector
+        self._crop_px = crop_px
+        self._ledger = ledger
+        self._crops: deque[tuple[int, FaceImage, ScoredPair | None]] = deque()
+
+    @property
+    def settings(self) -> DetectorSettings:
+        """The detector's settings in force."""
+        return self._selector.settings
+
+    @property
+    def smoothing(self) -> Smoothing:
+        """How the scores are smoothed."""
+        return self._selector.smoothing
+
+    def push(self, frame: Frame) -> FaceStep:
+        """Take the next frame.
+
+        Args:
+            frame: later than every frame before it.
+
+        Returns:
+            The scores and keyframes that this frame made final.
+        """
+        with self._ledger.timed('face'):
+            region = self._tracker.update(frame)
+        with self._ledger.timed('score'):
+            raw = self._scorer.score(frame, region)
+        self._keep_crop(frame, region)
+        with self._ledger.timed('detect'):
+            step = self._finish(self._selector.push(raw))
+        self._drop_crops(frame.stamp_ns)
+        self._ledger.add('frames')
+        self._ledger.add('scored' if raw.score is not None else 'unscored')
+        return replace(step, region=region, raw=raw)
+
+    def flush(self) -> FaceStep:
+        """Commit what is pending, at the end of a source or in a pause of it."""
+        step = self._finish(self._selector.flush())
+        self._crops.clear()
+        return step
+
+    def reset(self) -> None:
+        """Forget everything: the next frame is the first of another source."""
+        self._tracker.reset()
+        self._scorer.reset()
+        self._selector.reset()
+        self._crops.clear()
+
+    def configure(self, settings: DetectorSettings) -> FaceStep:
+        """Change the detector's settings; return what that made final."""
+        return self._finish(self._selector.configure(settings))
+
+    def configure_face(self, settings: FaceSettings) -> None:
+        """Change the tracker's settings while it runs."""
+        self._tracker.set_settings(settings)
+
+    def explain(self, chosen: ChosenFrame) -> Explanation | None:
+        """Say why a frame was chosen; costs up to three runs of the score model.
+
+        May be called from another thread while frames are pushed.
+
+        Args:
+            chosen: of this pipeline.
+
+        Returns:
+            None where the scorer's answer cannot be taken apart (baselines).
+        """
+        if not isinstance(self._scorer, ChangeScorer):
+            return None
+        if chosen.pair is None or chosen.change is None:
+            return None
+        with self._ledger.timed('explain'):
+            return explain_pair(self._scorer.model, chosen.pair, chosen.change)
+
+    def _finish(self, selection: Selection) -> FaceStep:
+        chosen = self._choose(selection)
+        return FaceStep(None, self._tracker.state, tuple(selection.scores), tuple(chosen))
+
+    def _choose(self, selection: Selection) -> list[ChosenFrame]:
+        self._ledger.add('keyframes', len(selection.keyframes))
+        if not selection.keyframes:
+            return []  # most frames
+        kept = {index: (face, pair) for index, face, pair in self._crops}
+        changes = {score.index: score.change for score in selection.scores}
+        for keyframe in selection.keyframes:
+            self._ledger.observe('commit delay', keyframe.commit_delay_s)
+        return [
+            ChosenFrame(keyframe, *kept[keyframe.index], changes.get(keyframe.index))
+            for keyframe in selection.keyframes
+        ]
+
+    def _keep_crop(self, frame: Frame, region: FaceRegion | None) -> None:
+        if region is not None:
+            pair = self._scorer.pair if isinstance(self._scorer, ChangeScorer) else None
+            self._crops.append((frame.index, cut_face(frame, region, self._crop_px), pair))
+
+    def _drop_crops(self, newest_ns: int) -> None:
+        """Forget the crops that are judged; only then, as a pause may lie before the newest."""
+        oldest_ns = newest_ns - round((self.settings.commit_delay_s + _CROP_MARGIN_S) * 1e9)
+        while self._crops and self._crops[0][1].stamp_ns < oldest_ns:
+            self._crops.popleft()
+
+
+def cut_face(frame: Frame, region: FaceRegion, crop_px: int) -> FaceImage:
+    """Cut a face region out of a frame.
+
+    Args:
+        frame: the full image.
+        region: clipped to the image.
+        crop_px: largest edge of the result; a larger region is shrunk, a smaller one kept.
+    """
+    height, width = frame.bgr.shape[:2]
+    left = min(max(0, round(region.x)), width - 1)
+    top = min(max(0, round(region.y)), height - 1)
+    right = min(max(left + 1, round(region.x + region.size)), width)
+    bottom = min(max(top + 1, round(region.y + region.size)), height)
+    part = frame.bgr[top:bottom, left:right]
+    scale = crop_px / max(part.shape[:2])
+    if scale < 1:
+        size = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
+        part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    else:
+        part = part.copy()  # the frame itself is not kept
+    return FaceImage(frame.stamp_ns, part, left, top, right - left, bottom - top)
+
+
+def face_square(face: FaceImage) -> FaceRegion:
+    """Return the square face region inside a face image, in that image's own pixels.
+
+    Where the region of interest was clipped at the image's border it is no square any more; the
+    missing part lies beyond that border.
+    """
+    height, width = face.bgr.shape[:2]
+    size = max(height, width)
+    x = width - size if face.x == 0 else 0
+    y = height - size if face.y == 0 else 0
+    return FaceRegion(float(x), float(y), float(size))
+
+
+@dataclass(frozen=True, slots=True)
+class FaceReading:
+    """What one keyframe says about the face."""
+
+    landmarks: Landmarks
+    pose: HeadPose
+    expression: Expression
+
+
+class ExpressionPipeline:
+    """Landmarks, head pose and channels of keyframes."""
+
+    def __init__(
+        self, model: LandmarkModel, estimator: ExpressionEstimator, ledger: Ledger
+    ) -> None:
+        self._model = model
+        self._estimator = estimator
+        self._ledger = ledger
+
+    def run(self, face: FaceImage, camera: CameraModel) -> FaceReading:
+        """Read a face.
+
+        Args:
+            face: the crop of a keyframe.
+            camera: of the full image.
+
+        Returns:
+            Landmarks in pixels of the full image, head pose and channels.
+        """
+        with self._ledger.timed('landmarks'):
+            found = self._model.predict(face.bgr, face_square(face), face.stamp_ns)
+            scale = face.width / face.bgr.shape[1], face.height / face.bgr.shape[0]
+            points = (found.points_px + 0.5) * scale - 0.5 + (face.x, face.y)
+            landmarks = replace(found, points_px=points.astype(np.float32))
+        with self._ledger.timed('expression'):
+            pose = solve_head_pose(landmarks, camera)
+            expression = self._estimator.update(landmarks, pose)
+        return FaceReading(landmarks, pose, expression)
+
+    def configure(self, settings: ExpressionSettings) -> None:
+        """Change confidence, filter and gains while it runs."""
+        self._estimator.configure(settings)
+
+    def reset(self) -> None:
+        """Forget the person."""
+        self._estimator.reset()
+
+
+def face_settings(values: Mapping[str, Any]) -> FaceSettings:
+    """Return the tracker's settings from the keyframe node's parameters."""
+    return FaceSettings(**_group(values, 'face.'))
+
+
+def expression_settings(values: Mapping[str, Any]) -> ExpressionSettings:
+    """Return the estimator's settings from the landmarks node's parameters."""
+    return ExpressionSettings(
+        values['minimum_confidence'],
+        tuple(values[f'alpha.{channel}'] for channel in CHANNELS),
+        **_group(values, 'filter.'),
+    )
+
+
+def detector_settings(values: Mapping[str, Any]) -> DetectorSettings:
+    """Return the detector's settings from the keyframe node's parameters."""
+    return DetectorSettings(**_group(values, 'detector.'))
+
+
+def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeline:
+    """Build the first half from the keyframe node's parameters (params.SCHEMA).
+
+    Raises:
+        ModelError: the score model or the face detector's files are missing or altered.
+    """
+    model = OnnxModel.load(values['model'], values['threads'])
+    return FacePipeline(
+        FaceTracker(face_settings(values)),
+        ChangeScorer(model),
+        KeyframeSelector(detector_settings(values), Smoothing.of_model(model.entry)),
+        values['crop_px'],
+        ledger,
+    )
+
+
+def build_landmark_model(values: Mapping[str, Any], manifest: Path | None = None) -> LandmarkModel:
+    """Build the landmark model with those of eyes and parts.
+
+    Args:
+        values: the landmarks node's parameters: model, eyes, parts and threads.
+        manifest: as for OnnxModel.load.
+
+    Raises:
+        ModelError: one of them is missing or altered.
+    """
+
+    def load(key: str) -> OnnxModel:
+        return OnnxModel.load(values[key], values['threads'], manifest)
+
+    eyes = EyeModel(load('eyes')) if values['eyes'] else None
+    parts = PartModel(load('parts')) if values['parts'] else None
+    return LandmarkModel(load('model'), eyes, parts)
+
+
+def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> ExpressionPipeline:
+    """Build the second half from the landmarks node's parameters (params.SCHEMA).
+
+    Raises:
+        ModelError: the landmark or the eye model is missing or altered.
+        ConfigError: the calibration file is missing or faulty.
+    """
+    model = build_landmark_model(values)
+    calibration = Calibration.load(values['calibration']) if values['calibration'] else None
+    estimator = ExpressionEstimator(calibration)
+    estimator.configure(expression_settings(values))
+    return ExpressionPipeline(model, estimator, ledger)
+
+
+def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}

@@ -1,0 +1,101 @@
+"""The table at the end of a run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from kf_imitation.pipeline.statistics import Times
+
+# Ledger name -> words in the table, in its order. Stages a run did not have are left out.
+STAGES = {
+    'camera read': 'read a frame',
+    'camera publish': 'publish a frame',
+    'face': 'face region',
+    'score': 'score',
+    'detect': 'smooth and detect',
+    'landmarks': 'landmarks (keyframes)',
+    'expression': 'head pose and channels (keyframes)',
+    'mapping': 'channels to joints (keyframes)',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BusFigures:
+    """What the servo bus did.
+
+    Attributes:
+        rate_hz: cycles per second.
+        jitter_p99_ms: of the cycle start.
+        overruns: cycles that took longer than their period.
+        errors: failed transactions.
+    """
+
+    rate_hz: float
+    jitter_p99_ms: float
+    overruns: int
+    errors: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """What a run did.
+
+    Attributes:
+        elapsed_s: wall time from the first frame to the last.
+        frames_in: frames the source gave.
+        received: frames that reached the keyframe node.
+        scored: of these, with a face and a score.
+        keyframes: chosen.
+        poses: keyframes that became an expression.
+        times: of every stage by ledger name.
+        realtime: the source ran at its own pace, so that latency means something.
+        bus: None without a bus.
+    """
+
+    elapsed_s: float
+    frames_in: int
+    received: int
+    scored: int
+    keyframes: int
+    poses: int
+    times: Mapping[str, Times]
+    realtime: bool
+    bus: BusFigures | None
+
+
+def run_table(figures: RunFigures) -> Table:
+    """Return the table: frames, keyframes, stages, latency, bus."""
+    table = Table('', '', title='run', title_justify='left', show_header=False)
+    table.add_column()
+    rate = figures.received / figures.elapsed_s if figures.elapsed_s > 0 else 0.0
+    table.add_row('frames in', str(figures.frames_in), f'{figures.elapsed_s:.1f} s')
+    table.add_row('scored', str(figures.scored), f'{rate:.1f} frames per second')
+    table.add_row('without a score', str(figures.received - figures.scored), 'no face, or first')
+    table.add_row('dropped', str(max(0, figures.frames_in - figures.received)), '')
+    table.add_row('keyframes', str(figures.keyframes), f'{figures.poses} became poses')
+    _add_times(table, figures, 'commit delay', 'commit delay')
+    table.add_section()
+    for name, words in STAGES.items():
+        _add_times(table, figures, name, words)
+    table.add_section()
+    if figures.realtime:
+        _add_times(table, figures, 'capture to command', 'capture to servo command')
+        _add_times(table, figures, 'camera late', 'frames behind real time')
+    if figures.bus is not None:
+        bus = figures.bus
+        table.add_row(
+            'bus rate', f'{bus.rate_hz:.1f} Hz', f'jitter p99 {bus.jitter_p99_ms:.2f} ms'
+        )
+        table.add_row('bus errors', str(bus.errors), f'{bus.overruns} overruns')
+    else:
+        table.add_row('bus', 'none', '')
+    return table
+
+
+def _add_times(table: Table, figures: RunFigures, name: str, words: str) -> None:
+    if name not in figures.times:
+        return
+    times = figures.times[name]
+    spread = f'p99 {times.p99_ms:.1f} ms, worst {times.worst_ms:.1f} ms, n = {times.count}'
+    table.add_row(words, f'p50 {times.p50_ms:.1f} ms', spread)

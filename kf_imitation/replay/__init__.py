@@ -1,0 +1,1 @@
+"""One recording through all stages, and the files that it leaves."""

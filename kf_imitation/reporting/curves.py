@@ -1,0 +1,132 @@
+"""The curves of a report: channels of person and robot, joints; read from a bag."""
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.bags.reader import read_joints
+from kf_imitation.data_types import CHANNELS, FloatArray
+from kf_imitation.replay.summary_figure import joint_groups
+
+# A curve with more points than a screen has columns gains nothing.
+_MOST_POINTS = 3000
+_CHANNEL_GROUPS = (
+    ('mouth', ('jaw_open', 'mouth_pucker', 'lip_press')),
+    ('mouth corners', tuple(c for c in CHANNELS if c.startswith(('mouth_smile', 'mouth_frown')))),
+    ('eyes', tuple(c for c in CHANNELS if c.startswith('eye_'))),
+    ('brows', tuple(c for c in CHANNELS if c.startswith('brow_'))),
+    ('gaze', ('gaze_yaw', 'gaze_pitch')),
+    ('head', ('head_yaw', 'head_pitch', 'head_roll')),
+)
+
+ChannelsOf = Callable[[NDArray[np.float64]], FloatArray]
+Held = Mapping[str, tuple[str, int]]
+
+
+def channel_groups(
+    bag: Path,
+    held: Held,
+    channels_of: ChannelsOf | None,
+    joint_names: tuple[str, ...],
+    start_ns: int,
+) -> list[dict[str, Any]]:
+    """Return the channels of the person at keyframes, and of the robot all the time.
+
+    Args:
+        bag: to read.
+        held: its topics.
+        channels_of: inverse joint mapping of the robot; None leaves the robot's channels out.
+        joint_names: of that robot; a bag with other joints gets no robot channels either.
+        start_ns: zero of the time axis.
+    """
+    if not held.get('/face/expression', ('', 0))[1]:
+        return []
+    stamps, names, values = read_joints(bag, 'face/expression')
+    person_s = rounded((stamps - start_ns) * 1e-9, 3)
+    robot: NDArray[np.float64] | None = None
+    robot_s: list[float] = []
+    if channels_of is not None and held.get('/joint_states', ('', 0))[1]:
+        joint_stamps, found, positions = read_joints(bag, 'joint_states')
+        if set(found) == set(joint_names):
+            order = [found.index(name) for name in joint_names]
+            thin = _thinning(len(positions))
+            rows = positions[::thin][:, order]
+            robot = np.stack([channels_of(row) for row in rows]).astype(np.float64)
+            robot_s = rounded((joint_stamps[::thin] - start_ns) * 1e-9, 3)
+    groups = []
+    for title, members in _CHANNEL_GROUPS:
+        lines = []
+        for name in members:
+            if name not in names:
+                continue
+            line: dict[str, Any] = {'name': _short(name, title)}
+            person = rounded(values[:, names.index(name)], 4)
+            if robot is None:
+                line |= {'time_s': person_s, 'value': person}
+            else:
+                line |= {
+                    'time_s': robot_s,
+                    'value': rounded(robot[:, CHANNELS.index(name)], 4),
+                    'other': person,
+                    'other_time_s': person_s,
+                    'other_name': 'person',
+                    'other_mode': 'markers',
+                }
+            lines.append(line)
+        if lines:
+            groups.append({'title': title, 'lines': lines})
+    return groups
+
+
+def _short(channel: str, title: str) -> str:
+    """Return a channel's name without what the title of its group says already."""
+    common = {'mouth corners': 'mouth_', 'eyes': 'eye_', 'brows': 'brow_'}
+    return channel.removeprefix(common.get(title, f'{title}_')).replace('_', ' ')
+
+
+def joint_curves(bag: Path, held: Held, start_ns: int) -> list[dict[str, Any]]:
+    """Return commanded and present angles [rad] of every joint."""
+    if not held.get('/joint_states', ('', 0))[1]:
+        return []
+    stamps, names, present = read_joints(bag, 'joint_states')
+    commanded: NDArray[np.float64] | None = None
+    command_s: list[float] = []
+    thin = _thinning(len(stamps))
+    if held.get('/servo/joint_commands', ('', 0))[1]:
+        command_stamps, command_names, commands = read_joints(bag, 'servo/joint_commands')
+        if command_names == names:
+            commanded = commands[::thin]
+            command_s = rounded((command_stamps[::thin] - start_ns) * 1e-9, 3)
+    time_s = rounded((stamps[::thin] - start_ns) * 1e-9, 3)
+    groups = []
+    for title, indices in joint_groups(names):
+        lines = []
+        for index in indices:
+            line: dict[str, Any] = {
+                'name': names[index].removeprefix(title).strip('_') or 'present',
+                'time_s': time_s,
+                'value': rounded(present[::thin, index], 4),
+            }
+            if commanded is not None:
+                line |= {
+                    'other': rounded(commanded[:, index], 4),
+                    'other_time_s': command_s,
+                    'other_name': 'commanded',
+                }
+            lines.append(line)
+        groups.append({'title': title.replace('_', ' '), 'lines': lines})
+    return groups
+
+
+def rounded(values: NDArray[np.floating[Any]], digits: int) -> list[float]:
+    """Return numbers that JSON writes in few characters."""
+    result: list[float] = np.round(values, digits).tolist()
+    return result
+
+
+def _thinning(count: int) -> int:
+    return max(1, math.ceil(count / _MOST_POINTS))

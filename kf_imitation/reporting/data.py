@@ -1,0 +1,263 @@
+"""What the report shows, read back from a bag or from the folder of a replay."""
+
+import base64
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.bags.reader import header_stamp_ns, read_topic, topics
+from kf_imitation.camera.encodings import image_to_bgr
+from kf_imitation.data_types import FaceImage, FrameScore, Image, Landmarks
+from kf_imitation.errors import BagError, SourceError
+from kf_imitation.evaluation.labels import load_labels
+from kf_imitation.evaluation.metrics import label_target
+from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.replay.score_trace import CHANGES, Provisional, provisional, read_changes
+from kf_imitation.reporting.curves import (
+    ChannelsOf,
+    Held,
+    channel_groups,
+    joint_curves,
+    rounded,
+)
+from kf_imitation.reporting.health import Fault, read_health, unscored
+from kf_imitation.visualization.drawing import face_thumbnail
+
+_PICTURE_PX = 224
+_SCORE_DIGITS = 7
+_CHANGE_DIGITS = 4  # of vectors: there are many
+# Of keyframe/explanation; bags of older versions lack them.
+_WHY = ('flow_share', 'appearance_share', 'still_share', 'head_share', 'score_without_head')
+
+
+@dataclass(slots=True)
+class ReportData:
+    """One run, ready for the page; times are seconds since its first frame.
+
+    Attributes:
+        name: of the source.
+        page: what the script of the page draws, JSON-ready.
+        times_ms: percentiles by stage.
+        faults: of the diagnostics.
+    """
+
+    name: str
+    page: dict[str, Any]
+    times_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    faults: Sequence[Fault] = ()
+
+
+def read_run(
+    path: Path, channels_of: ChannelsOf | None, joint_names: tuple[str, ...], labels: Path | None
+) -> ReportData:
+    """Read a run.
+
+    Args:
+        path: bag, or folder of a replay.
+        channels_of: inverse joint mapping of the robot; None leaves the robot's channels out.
+        joint_names: of that robot; a bag with other joints gets no robot channels either.
+        labels: .npz beside the clip, or None to look beside the source of a replay.
+
+    Raises:
+        BagError: it cannot be read or holds no scores.
+        SourceError: the labels, or changes.npz of the replay, are faulty.
+    """
+    is_replay = (path / 'run.json').is_file()
+    bag = path / 'bag' if is_replay else path
+    facts: dict[str, Any] = {}
+    if is_replay:
+        facts = json.loads((path / 'run.json').read_text(encoding='utf-8'))
+    held = topics(bag)
+    stamps, scores, keyframes = _read_explanations(bag)
+    start_ns = int(stamps[0])
+    fps = float(facts.get('fps') or _rate((stamps - start_ns) * 1e-9))
+    health = read_health(bag, held, start_ns)
+    run, faults = final_run(stamps, scores), health.faults
+    if (path / CHANGES).is_file():
+        raw, smoothing = read_changes(path / CHANGES)
+        run, faults = what_if_run(raw, provisional(raw, smoothing)), unscored(raw)
+    settings = facts.get('detector') or asdict(guessed_settings(keyframes))
+    _add_facts(keyframes, facts, scores)
+    _add_pictures(bag, held, path / 'keyframes' if is_replay else None, keyframes)
+    return ReportData(
+        name=Path(str(facts.get('source', path))).name,
+        page={
+            'fps': fps,
+            'settings': settings,
+            'run': run,
+            'keyframes': keyframes,
+            'truth_s': _truth(facts, labels),
+            'channels': channel_groups(bag, held, channels_of, joint_names, start_ns),
+            'joints': joint_curves(bag, held, start_ns),
+        },
+        times_ms=facts.get('times_ms') or health.times_ms,
+        faults=faults,
+    )
+
+
+def what_if_run(raw: Sequence[FrameScore], known: Provisional) -> dict[str, Any]:
+    """Return the frames for the page's detectors, which then find what the runtime would.
+
+    Args:
+        raw: scores before smoothing, of every frame.
+        known: what smoothing makes of them.
+    """
+    start_ns = raw[0].stamp_ns
+
+    def short(score: float | None) -> float | None:
+        return None if score is None else round(score, _SCORE_DIGITS)
+
+    return {
+        'exact': True,
+        'time_s': rounded(np.array([(s.stamp_ns - start_ns) * 1e-9 for s in raw]), 4),
+        'stamp_ns': [s.stamp_ns - start_ns for s in raw],
+        'dt_ns': [round(s.dt_s * 1e9) for s in raw],
+        'ahead': [None if row is None else [short(score) for score in row] for row in known.ahead],
+        'at_once': [short(score) for score in known.at_once],
+        'change_at_once': [
+            None if change is None else rounded(change, _CHANGE_DIGITS)
+            for change in known.change_at_once
+        ],
+    }
+
+
+def final_run(stamps: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, Any]:
+    """Return frames of which only the final scores are known, as from a bag.
+
+    Args:
+        stamps: (N,) [ns].
+        scores: (N,), NaN: none.
+    """
+    final = [None if math.isnan(s) else round(float(s), _SCORE_DIGITS) for s in scores]
+    return {
+        'exact': False,
+        'time_s': rounded((stamps - stamps[0]) * 1e-9, 4),
+        'stamp_ns': (stamps - stamps[0]).tolist(),
+        'dt_ns': [0, *np.diff(stamps).tolist()],
+        'ahead': [None if score is None else [score] for score in final],
+        'at_once': final,
+        'change_at_once': [None] * len(final),
+    }
+
+
+def guessed_settings(keyframes: Sequence[Mapping[str, Any]]) -> DetectorSettings:
+    """Return what a bag tells of the detector's settings; defaults for the rest."""
+    defaults = DetectorSettings()
+    if not keyframes:
+        return defaults
+    passed = float(keyframes[-1]['threshold'])
+    delay_s = max(float(k['commit_delay_s']) for k in keyframes)
+    if any(k['prominence'] > 0 for k in keyframes):
+        return DetectorSettings('peak', prominence=passed)
+    if delay_s > 0:
+        return DetectorSettings('settle', prominence=passed)
+    quanta = [float(k['threshold']) for k in keyframes]
+    mode = 'travel' if min(quanta) == max(quanta) else 'combined'
+    return DetectorSettings(mode, travel_quantum=max(quanta))
+
+
+def _read_explanations(
+    bag: Path,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], list[dict[str, Any]]]:
+    frames: dict[int, float] = {}
+    keyframes: list[dict[str, Any]] = []
+    for _, message in read_topic(bag, 'keyframe/explanation'):
+        values = dict(zip(message.name, (float(v) for v in message.position), strict=True))
+        stamp_ns = header_stamp_ns(message)
+        if not values.get('is_keyframe'):
+            frames[stamp_ns] = values['score']
+            continue
+        names = ('score', 'prominence', 'threshold', 'commit_delay_s')
+        known = {n: round(values[n], 4) for n in _WHY if math.isfinite(values.get(n, math.nan))}
+        passed = {n: values.get(n, 0.0) for n in names}
+        keyframes.append({'stamp_ns': stamp_ns, **passed, 'explanation': known})
+    if not frames:
+        raise BagError(f'bag {bag}: keyframe/explanation is empty, there is nothing to report')
+    stamps = np.array(sorted(frames), np.int64)
+    scores = np.array([frames[int(s)] for s in stamps])
+    keyframes.sort(key=lambda k: int(k['stamp_ns']))
+    for number, keyframe in enumerate(keyframes):
+        keyframe['number'] = number + 1
+        keyframe['time_s'] = round((keyframe['stamp_ns'] - int(stamps[0])) * 1e-9, 4)
+    return stamps, scores, keyframes
+
+
+def _add_facts(
+    keyframes: list[dict[str, Any]], facts: Mapping[str, Any], scores: NDArray[np.float64]
+) -> None:
+    """Add what explains each keyframe."""
+    known = {round(k['stamp_s'] * 1e9): k for k in facts.get('keyframes', [])}
+    good = scores[~np.isnan(scores)]
+    for keyframe in keyframes:
+        stamp_ns = keyframe.pop('stamp_ns')
+        near = min(known, key=lambda s: abs(s - stamp_ns), default=None)
+        fact = known[near] if near is not None and abs(near - stamp_ns) < 1_000_000 else {}
+        keyframe['explanation']['strongest'] = list(fact.get('changes', {}).items())
+        keyframe['frame'] = fact.get('frame')
+        keyframe['rank'] = math.floor(100 * float(np.mean(good < keyframe['score'])))
+        keyframe['_stamp_ns'] = stamp_ns
+
+
+def _add_pictures(
+    bag: Path, held: Held, crops: Path | None, keyframes: list[dict[str, Any]]
+) -> None:
+    """Add pictures with landmarks where crops are at hand."""
+    landmarks = {}
+    if '/face/landmarks' in held:
+        for _, message in read_topic(bag, 'face/landmarks'):
+            rows = np.array([(p.x, p.y, p.z) for p in message.polygon.points], np.float32)
+            rows = rows.reshape(-1, 3)
+            stamp_ns = header_stamp_ns(message)
+            landmarks[stamp_ns] = Landmarks(stamp_ns, rows[:, :2], rows[:, 2])
+    places = {}
+    if '/keyframe/camera_info' in held:
+        for _, message in read_topic(bag, 'keyframe/camera_info'):
+            places[header_stamp_ns(message)] = message.roi
+    images: dict[int, Image] = {}
+    if held.get('/keyframe/image', ('', 0))[1]:
+        for _, message in read_topic(bag, 'keyframe/image'):
+            images[header_stamp_ns(message)] = image_to_bgr(
+                message.data, message.encoding, message.height, message.width, message.step
+            )
+    for keyframe in keyframes:
+        stamp_ns = keyframe.pop('_stamp_ns')
+        picture = images.get(stamp_ns)
+        if picture is None and crops is not None and keyframe['frame'] is not None:
+            picture = cv2.imread(str(crops / f'{keyframe["frame"]:06d}.jpg'))
+        roi = places.get(stamp_ns)
+        if picture is None or roi is None:
+            keyframe['picture'] = None
+            continue
+        face = FaceImage(stamp_ns, picture, roi.x_offset, roi.y_offset, roi.width, roi.height)
+        keyframe['picture'] = _data_uri(face_thumbnail(face, landmarks.get(stamp_ns), _PICTURE_PX))
+
+
+def _data_uri(bgr: Image) -> str:
+    _, data = cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, 82])
+    return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode('ascii')
+
+
+def _truth(facts: Mapping[str, Any], labels: Path | None) -> list[float] | None:
+    """Return the times of the labels' keyframes, None without labels."""
+    if labels is None:
+        beside = Path(str(facts.get('source', ''))).with_suffix('.npz') if facts else None
+        if beside is None or not beside.is_file():
+            return None
+        try:
+            loaded = load_labels(beside)
+        except SourceError:  # something else of that name
+            return None
+    else:
+        loaded = load_labels(labels)
+    return [round(int(k) / loaded.fps, 4) for k in label_target(loaded).keyframes]
+
+
+def _rate(time_s: NDArray[np.floating[Any]]) -> float:
+    return 1.0 / float(np.median(np.diff(time_s))) if len(time_s) > 1 else 30.0

@@ -1,0 +1,148 @@
+"""`kf_imitation report`: one HTML page about a run, which opens without a network."""
+
+import argparse
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.output_files import OutputError, check_free, new_file
+from kf_imitation.paths import share_path
+from kf_imitation.pipeline.run_report import STAGES
+from kf_imitation.reporting.data import ReportData, read_run
+from kf_imitation.reporting.health import Fault
+from kf_imitation.robot import load_robot
+from kf_imitation.robot.joint_mapping import JointMapping
+
+SCRIPTS = ('what_if.js', 'charts.js', 'report.js')
+EXACT = 'Searched as the running system does: what it found with these settings.'
+FROM_BAG = (
+    'Searched in the final scores, all that a bag holds. While it ran, the scores ahead of a '
+    'frame were provisional, so single keyframes can differ; a replay is exact.'
+)
+_STAGES = {
+    **STAGES,
+    'commit delay': 'commit delay (keyframes)',
+    'capture to command': 'capture to servo command',
+    'camera late': 'frames behind real time',
+    'explain': 'explain (keyframes)',
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument('run_path', type=Path, metavar='BAG_OR_DIR', help='bag, or replay folder')
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE', help='page to write; default: report.html beside it'
+    )
+    parser.add_argument('--robot', default='sim_face', help='whose joints the bag holds')
+    parser.add_argument(
+        '--labels', type=Path, metavar='NPZ', help='labels of the clip, for E_n and E_l'
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace a page that exists')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        KfImitationError: bad input; nothing is left behind.
+    """
+    path: Path = args.run_path
+    out: Path = args.out or default_place(path)
+    check_free(out, args.overwrite)
+    robot = load_robot(args.robot)
+    data = read_run(path, JointMapping(robot).channels, robot.names, args.labels)
+    with new_file(out, args.overwrite) as partial:
+        partial.write_text(page(data), encoding='utf-8')
+    print(f'written to {out}')
+    return 0
+
+
+def default_place(path: Path) -> Path:
+    """Return where the page goes: into the folder of a replay, beside a bag."""
+    if (path / 'run.json').is_file():
+        return path / 'report.html'
+    return path.with_name(f'{path.stem}-report.html')
+
+
+def page(data: ReportData) -> str:
+    """Return the whole page as one text."""
+    time_s = data.page['run']['time_s']
+    facts = f'{len(time_s)} frames, {time_s[-1] if time_s else 0.0:.1f} s'
+    facts += f' · {len(data.page["keyframes"])} keyframes ({data.page["settings"]["mode"]})'
+    return Template(_part('page.html')).substitute(
+        title=html.escape(data.name),
+        facts=html.escape(facts),
+        against='the labels' if data.page['truth_s'] else 'the keyframes of the run',
+        exactness=EXACT if data.page['run']['exact'] else FROM_BAG,
+        tables=tables(data.times_ms, data.faults),
+        plotly=_plotly(),
+        style=_part('style.css'),
+        script='\n'.join(_part(name) for name in SCRIPTS),
+        # In a script element only this could end it early.
+        data=json.dumps(data.page, allow_nan=False).replace('</', '<\\/'),
+    )
+
+
+def _part(name: str) -> str:
+    path = share_path('media/report') / name
+    try:
+        return path.read_text(encoding='utf-8')
+    except OSError as error:
+        raise OutputError(f"{path}: the report's page is missing: {error.strerror}") from error
+
+
+def tables(times_ms: Mapping[str, Mapping[str, float]], faults: Sequence[Fault]) -> str:
+    """Return the sections on time and faults."""
+    sections = []
+    if times_ms:
+        rows = [
+            [
+                _STAGES.get(name, name),
+                *(f'{times[p]:.1f}' if p in times else '–' for p in ('p50', 'p95', 'p99')),
+                str(times.get('n', '–')),
+            ]
+            for name, times in times_ms.items()
+        ]
+        sections.append(_table('Time per stage [ms]', ['stage', 'p50', 'p95', 'p99', 'n'], rows))
+    if faults:
+        rows = [
+            [fault.text, str(fault.count), f'{fault.first_s:.1f} s', f'{fault.last_s:.1f} s']
+            for fault in faults
+        ]
+        sections.append(_table('Faults', ['what', 'times', 'first', 'last'], rows))
+    else:
+        sections.append('<h2>Faults</h2><p class="note">The run reported none.</p>')
+    return '\n'.join(sections)
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = ''.join(f'<th>{html.escape(cell)}</th>' for cell in head)
+    body = ''.join(
+        '<tr>' + ''.join(f'<td>{html.escape(cell)}</td>' for cell in row) + '</tr>' for row in rows
+    )
+    return (
+        f'<h2>{html.escape(title)}</h2><div class="card scroll"><table><thead><tr>{top}</tr>'
+        f'</thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _plotly() -> str:
+    """Return the plotting library's script.
+
+    Raises:
+        KfImitationError: it is not installed.
+    """
+    try:
+        from plotly.offline import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
+            get_plotlyjs,
+        )
+    except ModuleNotFoundError as error:
+        raise KfImitationError('the report needs plotly: pip install plotly') from error
+    return str(get_plotlyjs())

@@ -1,0 +1,81 @@
+"""From channels to joint goals by the alphas of the robot file, and back for the metrics."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, FloatArray
+from kf_imitation.robot import RobotConfig
+
+Array = NDArray[np.float64]
+# Pulls channels that a pose does not need to 0 [rad²]; too small to shrink the others visibly.
+REST_WEIGHT = 1e-6
+
+
+class JointMapping:
+    """goal = neutral + alpha * channels, clamped to the limits.
+
+    Attributes:
+        neutral_rad: (J,) float64.
+        used: (19,) bool, channels that this head can show.
+    """
+
+    def __init__(self, robot: RobotConfig) -> None:
+        joints = robot.joints
+        self.neutral_rad: Array = np.array([j.neutral_rad for j in joints], np.float64)
+        self._low = np.array([j.limits_rad[0] for j in joints], np.float64)
+        self._high = np.array([j.limits_rad[1] for j in joints], np.float64)
+        self._alpha = np.zeros((len(joints), len(CHANNELS)))
+        for row, joint in enumerate(joints):
+            for channel, alpha in joint.channels.items():
+                self._alpha[row, CHANNELS.index(channel)] = alpha
+        self.used: NDArray[np.bool_] = np.any(self._alpha != 0.0, axis=0)
+        self._normal = self._alpha.T @ self._alpha + REST_WEIGHT * np.eye(len(CHANNELS))
+        self._bounded = np.arange(len(CHANNELS)) < len(UNIT_CHANNELS)  # these are never negative
+
+    def goals(self, expression: Expression) -> Array:
+        """Return the goal of every joint, (J,) float64 rad, inside the limits.
+
+        Values that are not finite count as neutral, unit channels are clipped to 0..1.
+        """
+        values = np.nan_to_num(expression.values.astype(np.float64), posinf=0.0, neginf=0.0)
+        units = len(UNIT_CHANNELS)
+        values[:units] = np.clip(values[:units], 0.0, 1.0)
+        goal: Array = np.clip(self.neutral_rad + self._alpha @ values, self._low, self._high)
+        return goal
+
+    def channels(self, position_rad: Array) -> FloatArray:
+        """Return the channels that a pose shows, (19,) float32.
+
+        The smallest values that explain the (J,) positions, unit channels in 0..1; a channel that
+        the head cannot show is 0. Clamped goals give the clamped channel, not the original.
+        """
+        values = self._least_squares(self._alpha.T @ (position_rad - self.neutral_rad))
+        units = len(UNIT_CHANNELS)
+        values[:units] = np.clip(values[:units], 0.0, 1.0)
+        return values.astype(np.float32)
+
+    def _least_squares(self, right: Array) -> Array:
+        """Solve normal @ x = right with bounded x >= 0 (Lawson and Hanson's active sets).
+
+        scipy.optimize.nnls is not used: with columns that are each other's opposite, as smile
+        and frown are, it stops at points that are not the minimum.
+        """
+        x = np.zeros(len(right))
+        free = ~self._bounded & self.used
+        for _ in range(3 * len(right)):
+            trial = np.zeros(len(right))
+            trial[free] = np.linalg.solve(self._normal[np.ix_(free, free)], right[free])
+            below = free & self._bounded & (trial <= 0.0)
+            if below.any():  # go towards it as far as nothing turns negative
+                share = (x[below] / (x[below] - trial[below])).min()
+                x += share * (trial - x)
+                free &= ~(self._bounded & (x <= 1e-12))
+                x[~free] = 0.0
+                continue
+            x = trial
+            gain = np.where(self._bounded & ~free, right - self._normal @ x, 0.0)
+            best = int(np.argmax(gain))
+            if gain[best] <= 1e-10:
+                break
+            free[best] = True
+        return x

@@ -1,0 +1,135 @@
+"""A robot head as data; units are in the names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kf_imitation.actuators.dynamixel.control_tables import MODELS, ServoModel
+
+EXIT_POLICIES = ('limp', 'hold', 'neutral_limp')
+STOP_ACTIONS = ('limp', 'hold')
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What `servo selftest` found out about a joint; None where nobody measured.
+
+    Attributes:
+        speed_rad_s: fastest speed reached.
+        delay_s: from goal to first movement.
+        backlash_rad: play between the two directions.
+        range_rad: travel reached, low and high.
+    """
+
+    speed_rad_s: float | None = None
+    delay_s: float | None = None
+    backlash_rad: float | None = None
+    range_rad: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JointConfig:
+    """One joint and its servo.
+
+    Attributes:
+        name: of the joint, also in the URDF and in joint_states.
+        id: of the servo on the bus, 0..252.
+        model: a name of control_table.MODELS.
+        limits_rad: lowest and highest angle.
+        neutral_rad: angle of the face at rest, inside the limits.
+        zero_tick: present position of the servo at 0 rad.
+        direction: +1, or -1 where the servo turns the other way.
+        max_velocity_rad_s, max_acceleration_rad_s2, max_jerk_rad_s3: of commanded motion.
+        max_current_a: the servo's force limit.
+        channels: rad per unit of a channel (the paper's alpha); goal = neutral + sum.
+        measured: by `servo selftest`.
+    """
+
+    name: str
+    id: int
+    model: str
+    limits_rad: tuple[float, float]
+    neutral_rad: float
+    zero_tick: int
+    direction: int
+    max_velocity_rad_s: float
+    max_acceleration_rad_s2: float
+    max_jerk_rad_s3: float
+    max_current_a: float
+    channels: Mapping[str, float]
+    measured: Measured = field(default_factory=Measured)
+
+    @property
+    def servo(self) -> ServoModel:
+        """The control table and figures of the model."""
+        return MODELS[self.model]
+
+
+@dataclass(frozen=True, slots=True)
+class CoupledLimit:
+    """Sum of terms[joint] * position[joint] must stay at or below maximum [rad].
+
+    Attributes:
+        name: for messages, for example `left lid against eyeball`.
+        terms: factor by joint name, at least two.
+        maximum_rad: bound of the sum.
+    """
+
+    name: str
+    terms: Mapping[str, float]
+    maximum_rad: float
+
+
+@dataclass(frozen=True, slots=True)
+class ThermalLimits:
+    """When the head gets gentler and when it rests.
+
+    Attributes:
+        derate_above_c: motion shrinks from here …
+        rest_above_c: … to nothing here; below the servo's own shutdown temperature.
+    """
+
+    derate_above_c: float = 55.0
+    rest_above_c: float = 65.0
+
+
+@dataclass(frozen=True, slots=True)
+class RobotConfig:
+    """One head.
+
+    Attributes:
+        name: of the robot.
+        description: one sentence.
+        port: serial device, `simulated`, or `none`.
+        baud: of the bus.
+        exit: what happens to torque at the end: limp, hold or neutral_limp.
+        stop: what an emergency stop does: limp (torque off) or hold (freeze, torque stays).
+        watchdog_s: the servos stop by themselves after this silence of the host; 0 disarms.
+        urdf: file beside the robot file or in the package's urdf/, '' for none.
+        thermal: temperatures.
+        joints: in the order of all position arrays.
+        coupled_limits: linear limits between joints.
+        source: file it was read from.
+    """
+
+    name: str
+    description: str
+    port: str
+    baud: int
+    exit: str
+    stop: str
+    watchdog_s: float
+    urdf: str
+    thermal: ThermalLimits
+    joints: tuple[JointConfig, ...]
+    coupled_limits: tuple[CoupledLimit, ...] = ()
+    source: str = ''
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Joint names in array order."""
+        return tuple(joint.name for joint in self.joints)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Servo ids in array order."""
+        return tuple(joint.id for joint in self.joints)

@@ -1,0 +1,126 @@
+"""From the mappings of a robot file to RobotConfig; every fault is noted, none raised."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS
+from kf_imitation.data_types import CHANNELS
+from kf_imitation.robot.channel_gains import read_alphas
+from kf_imitation.robot.model import (
+    EXIT_POLICIES,
+    STOP_ACTIONS,
+    CoupledLimit,
+    JointConfig,
+    Measured,
+    RobotConfig,
+    ThermalLimits,
+)
+from kf_imitation.robot.section import Section
+
+
+def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
+    """Return the robot and those of its joints whose values are each good alone."""
+    defaults = top.mapping('joint_defaults', optional=True)
+    joints, sound = [], []
+    for index, values in top.sections('joints').items():
+        before = len(top.faults)
+        joints.append(
+            _read_joint({**defaults, **values}, _joint_prefix(index, values), top.faults)
+        )
+        sound += joints[-1:] if len(top.faults) == before else []
+    if top.values.get('joints') == []:
+        top.fault('joints', [], 'must name at least one joint')
+    coupled = [
+        _read_coupled(values, f'coupled_limits[{index}].', top.faults)
+        for index, values in top.sections('coupled_limits', optional=True).items()
+    ]
+    thermal = Section(top.mapping('thermal', optional=True), 'thermal.', top.faults)
+    limits = ThermalLimits(
+        thermal.number('derate_above_c', 20, 100, ThermalLimits().derate_above_c),
+        thermal.number('rest_above_c', 20, 100, ThermalLimits().rest_above_c),
+    )
+    thermal.refuse_unknown()
+    baud = top.raw('baud', 1_000_000)
+    if baud not in BAUD_RATES.values():
+        top.fault('baud', baud, f'must be one of {", ".join(map(str, BAUD_RATES.values()))}')
+    robot = RobotConfig(
+        name=top.text('name'),
+        description=top.text('description', ''),
+        port=top.text('port'),
+        baud=baud,
+        exit=top.text('exit', 'neutral_limp', EXIT_POLICIES),
+        stop=top.text('stop', 'limp', STOP_ACTIONS),
+        watchdog_s=top.number('watchdog_s', 0, 2.54, 0.3),
+        urdf=top.text('urdf', ''),
+        thermal=limits,
+        joints=tuple(joints),
+        coupled_limits=tuple(coupled),
+    )
+    return robot, sound
+
+
+def _joint_prefix(index: int, values: Mapping[Any, Any]) -> str:
+    name = values.get('name')
+    return f'joints.{name}.' if isinstance(name, str) and name else f'joints[{index}].'
+
+
+def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> JointConfig:
+    section = Section(values, prefix, faults)
+    direction = section.raw('direction', 1)
+    if type(direction) is not int or direction not in (1, -1):
+        section.fault('direction', direction, 'must be 1 or -1')
+        direction = 1
+    channels = read_alphas(section, prefix, faults)
+    for key in channels:
+        if key not in CHANNELS:
+            near = difflib.get_close_matches(key, CHANNELS, 1)
+            hint = f' (did you mean {near[0]}?)' if near else ''
+            faults.append(f'{prefix}channels.{key} is not an expression channel{hint}')
+    measured = Section(section.mapping('measured', optional=True), f'{prefix}measured.', faults)
+    joint = JointConfig(
+        name=section.text('name'),
+        id=section.whole('id', 0, 252),
+        model=section.text('model', one_of=tuple(MODELS)),
+        limits_rad=section.pair('limits_rad'),
+        neutral_rad=section.number('neutral_rad', -6.3, 6.3),
+        zero_tick=section.whole('zero_tick', 0, 4095, 2048),
+        direction=direction,
+        max_velocity_rad_s=section.number('max_velocity_rad_s', 0, 50, above=True),
+        max_acceleration_rad_s2=section.number('max_acceleration_rad_s2', 0, 5000, above=True),
+        max_jerk_rad_s3=section.number('max_jerk_rad_s3', 0, 500_000, above=True),
+        max_current_a=section.number('max_current_a', 0, 10, above=True),
+        channels=channels,
+        measured=_read_measured(measured),
+    )
+    measured.refuse_unknown()
+    section.refuse_unknown()
+    return joint
+
+
+def _read_measured(section: Section) -> Measured:
+    def optional(key: str) -> float | None:
+        section.known.add(key)
+        return section.number(key, 0, 100) if key in section.values else None
+
+    section.known.add('range_rad')
+    return Measured(
+        optional('speed_rad_s'),
+        optional('delay_s'),
+        optional('backlash_rad'),
+        section.pair('range_rad') if 'range_rad' in section.values else None,
+    )
+
+
+def _read_coupled(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> CoupledLimit:
+    section = Section(values, prefix, faults)
+    terms = Section(section.mapping('terms'), f'{prefix}terms.', faults)
+    limit = CoupledLimit(
+        name=section.text('name'),
+        terms={str(key): terms.number(str(key), -100, 100) for key in terms.values},
+        maximum_rad=section.number('maximum_rad', -100, 100),
+    )
+    if len(limit.terms) < 2:
+        section.fault('terms', dict(limit.terms), 'must name at least two joints')
+    section.refuse_unknown()
+    return limit

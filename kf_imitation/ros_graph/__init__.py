@@ -1,0 +1,1 @@
+"""Which nodes run with which parameters; discovery and environment. No rclpy."""

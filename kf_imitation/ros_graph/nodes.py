@@ -1,0 +1,179 @@
+"""The graph of a run, described once: launch/ starts it as processes, `mimic` inside one.
+
+Pure Python: no ROS is needed to build or check a graph.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from kf_imitation.camera.frame_source import SourceSettings
+from kf_imitation.camera.sources import make_source
+from kf_imitation.output_files import check_free
+from kf_imitation.parameters.schema import SCHEMA, Value, load_file
+from kf_imitation.paths import share_path
+
+PACKAGE = 'kf_imitation'
+DEMO_CLIP = 'media/demo.mp4'
+PARAMETER_FILE = 'config/kf_imitation.yaml'
+
+# The topic that a node listens to once it is ready for work; the camera node can wait for it.
+INPUTS = {
+    'keyframe': 'image_raw',
+    'landmarks': 'keyframe/image',
+    'servo': 'face/expression',
+    'recorder': 'keyframe/score',
+}
+
+# What a bag holds, by topic and message type. Images show people: only on request.
+RECORDED = {
+    'camera_info': 'sensor_msgs/msg/CameraInfo',
+    'face/region': 'geometry_msgs/msg/PolygonStamped',
+    'keyframe/score': 'std_msgs/msg/Float32',
+    'keyframe/explanation': 'sensor_msgs/msg/JointState',
+    'keyframe/camera_info': 'sensor_msgs/msg/CameraInfo',
+    'face/landmarks': 'geometry_msgs/msg/PolygonStamped',
+    'face/head_pose': 'geometry_msgs/msg/PoseStamped',
+    'face/expression': 'sensor_msgs/msg/JointState',
+    'servo/joint_commands': 'sensor_msgs/msg/JointState',
+    'joint_states': 'sensor_msgs/msg/JointState',
+    '/diagnostics': 'diagnostic_msgs/msg/DiagnosticArray',
+}
+RECORDED_IMAGES = {
+    'image_raw': 'sensor_msgs/msg/Image',
+    'keyframe/image': 'sensor_msgs/msg/Image',
+}
+# What is made only while somebody looks on.
+VIEWED = {
+    'keyframe/annotated': 'sensor_msgs/msg/Image',
+    'face/markers': 'visualization_msgs/msg/MarkerArray',
+    'avatar/image': 'sensor_msgs/msg/Image',
+}
+# Every topic of the graph that a view may show, by message type.
+TOPICS = {**RECORDED, **RECORDED_IMAGES, **VIEWED}
+# Results of every frame: kept by their publisher for a recorder that matches a moment late.
+PER_FRAME = ('face/region', 'keyframe/score', 'keyframe/explanation')
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a user asks of a run; '' leaves the choice to the parameter files.
+
+    Attributes:
+        source: video, camera, folder, URL, bag or test-pattern; '' is the demo clip.
+        robot: name in config/robots, or a file.
+        port: serial device, `simulated` or `none`.
+        record: bag folder to make; '' records nothing.
+        record_images: images go into the bag too.
+        realtime: play files at their own pace.
+        params: file whose values lie above those of config/kf_imitation.yaml.
+        namespace: of all nodes and relative topics.
+        avatar: draw the robot's face, as an image topic and on a page.
+    """
+
+    source: str = ''
+    robot: str = ''
+    port: str = ''
+    record: str = ''
+    record_images: bool = False
+    realtime: bool = True
+    params: str = ''
+    namespace: str = ''
+    avatar: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One node of the graph.
+
+    Attributes:
+        name: ROS name; also its section of the schema and of parameter files.
+        parameters: every parameter, by dotted name.
+        remappings: pairs of topic names.
+    """
+
+    name: str
+    parameters: Mapping[str, Value]
+    remappings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def executable(self) -> str:
+        """Name in lib/kf_imitation and of the module in kf_imitation.nodes."""
+        return f'{self.name}_node'
+
+    def node_class(self) -> Any:
+        """Import and return the class of the node (needs ROS)."""
+        module = import_module(f'{PACKAGE}.nodes.{self.executable}')
+        return getattr(module, f'{self.name.capitalize()}Node')
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes in the order in which they start: the camera last, so that all others listen."""
+
+    nodes: tuple[NodeSpec, ...]
+    namespace: str
+    lossless: bool
+    options: RunOptions = field(repr=False)
+
+    def node(self, name: str) -> NodeSpec:
+        """Return a node by name."""
+        return next(node for node in self.nodes if node.name == name)
+
+
+def build_graph(options: RunOptions) -> Graph:
+    """Work out nodes and parameters of a run.
+
+    Args:
+        options: of the user.
+
+    Raises:
+        ConfigError: a parameter file is faulty.
+        OutputError: the record folder exists or cannot be made.
+        SourceError: the source does not exist.
+    """
+    values = merged_parameters(options.params)
+    camera, servo, recorder = values['camera'], values['servo'], values['recorder']
+    camera['source'] = options.source or camera['source'] or str(share_path(DEMO_CLIP))
+    camera['realtime'] = options.realtime and camera['realtime']
+    servo['robot'] = options.robot or servo['robot']
+    servo['port'] = options.port or servo['port']
+    recorder['directory'] = options.record or recorder['directory']
+    recorder['images'] = options.record_images or recorder['images']
+    # A source that waits is played without losing a frame, whatever the machine's speed.
+    lossless = not make_source(str(camera['source']), SourceSettings()).is_live
+    camera['lossless'] = values['keyframe']['lossless'] = lossless
+    names = ['keyframe', 'landmarks', 'servo']
+    if recorder['directory']:
+        check_free(Path(str(recorder['directory'])))
+        names.append('recorder')
+    if lossless:
+        camera['wait_for'] = ' '.join(names)
+    if options.avatar:
+        values['avatar']['robot'] = servo['robot']
+        names.append('avatar')
+    nodes = tuple(NodeSpec(name, values[name]) for name in (*names, 'camera'))
+    return Graph(nodes, options.namespace.strip('/'), lossless, options)
+
+
+def merged_parameters(params: str = '') -> dict[str, dict[str, Any]]:
+    """Return all parameters by node: defaults, config/kf_imitation.yaml, then the user's file.
+
+    Raises:
+        ConfigError: with every fault of a file.
+    """
+    values: dict[str, dict[str, Any]] = {
+        node: {parameter.name: parameter.default for parameter in table}
+        for node, table in SCHEMA.items()
+    }
+    files = [share_path(PARAMETER_FILE), *([Path(params)] if params else [])]
+    for file in files:
+        for node, section in load_file(file).items():
+            values[node].update(section)
+    for node, table in SCHEMA.items():
+        for parameter in table:
+            if type(parameter.default) is float:
+                values[node][parameter.name] = float(values[node][parameter.name])
+    return values

@@ -1,1 +1,0 @@
-"""How the head moves: mapping, motion, safety, bus, simulated servos."""

@@ -1,0 +1,1 @@
+"""Pictures for people: overlays, the drawn robot face, its page, videos."""

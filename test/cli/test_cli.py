@@ -1,0 +1,72 @@
+"""The command line without ROS: help, bad input, exit codes."""
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from kf_imitation.cli import main as cli
+
+
+@pytest.mark.parametrize('command', cli.COMMANDS)
+def test_every_command_offers_help(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([command, '--help'])
+    assert end.value.code == 0
+    assert 'usage: kf_imitation' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('command', cli.COMMANDS)
+def test_every_command_module_keeps_the_contract(command):
+    module = import_module(cli.COMMANDS[command][0])
+    assert callable(module.add_arguments) and callable(module.run)
+
+
+def test_help_imports_no_command():
+    code = (
+        'import sys; from kf_imitation.cli.main import build_parser; build_parser(None);'
+        'sys.exit(any(m in sys.modules for m in ("cv2", "rclpy", "onnxruntime", "matplotlib")))'
+    )
+    assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
+def test_a_missing_video_is_one_line_and_exit_code_2(tmp_path, capsys):
+    record = tmp_path / 'bag'
+    code = cli.main(['mimic', '--source', str(tmp_path / 'gone.mp4'), '--record', str(record)])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert error.count('\n') == 1 and 'gone.mp4' in error and 'does not exist' in error
+    assert not record.exists()
+
+
+def test_a_wrong_parameter_file_lists_every_fault(tmp_path, capsys):
+    params = tmp_path / 'bad.yaml'
+    params.write_text('servo: {ros__parameters: {rate_hz: 1, hold: 2}}', encoding='utf-8')
+    assert cli.main(['mimic', '--source', 'test-pattern', '--params', str(params)]) == 2
+    error = capsys.readouterr().err
+    assert 'rate_hz = 1.0 must be from 10 to 500 Hz' in error
+    assert 'servo.hold is not a parameter' in error
+
+
+def test_a_good_robot_file_is_summarised(capsys):
+    assert cli.main(['robot', 'check', 'sim_face']) == 0
+    assert 'no faults' in capsys.readouterr().out
+
+
+def test_an_unknown_robot_is_refused_with_the_known_ones(capsys):
+    assert cli.main(['robot', 'check', 'nobody']) == 2
+    error = capsys.readouterr().err
+    assert 'nobody' in error and 'sim_face' in error
+
+
+def test_an_unknown_command_is_exit_code_2():
+    with pytest.raises(SystemExit) as end:
+        cli.main(['dance'])
+    assert end.value.code == 2
+
+
+def test_the_version_is_the_one_of_package_xml(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(['--version'])
+    assert capsys.readouterr().out.strip() == f'kf_imitation {cli.version()}'

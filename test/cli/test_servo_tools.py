@@ -1,0 +1,206 @@
+import shutil
+
+import numpy as np
+import pytest
+import yaml
+
+from kf_imitation.cli.servo import ACTIONS, add_arguments, run
+from kf_imitation.cli.servo_tools.recording import read_recording
+from kf_imitation.cli.servo_tools.selftest import with_measured, write_measured
+from kf_imitation.errors import BusError, ConfigError
+from kf_imitation.paths import share_path
+from kf_imitation.robot import Measured, load_robot
+
+
+@pytest.fixture
+def small_file(tmp_path):
+    """The simulated face with two joints, as a file."""
+    document = yaml.safe_load(share_path('config/robots/sim_face.yaml').read_text('utf-8'))
+    document['joints'] = [document['joints'][0], document['joints'][9]]
+    document['coupled_limits'] = []
+    path = tmp_path / 'small.yaml'
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding='utf-8')
+    return path
+
+
+@pytest.fixture
+def tool(small_file, rig):
+    """Run a tool on the rig's port, as the command line does."""
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    def call(*words):
+        options = ['--robot', str(small_file), '--port', rig.port.device]
+        return run(parser.parse_args([words[0], *options, *words[1:]]))
+
+    return call
+
+
+def test_every_tool_explains_itself():
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for name in ACTIONS:
+        with pytest.raises(SystemExit) as left:
+            parser.parse_args([name, '--help'])
+        assert left.value.code == 0
+
+
+def test_scan_finds_all(tool, capsys):
+    assert tool('scan') == 0
+    out = capsys.readouterr().out
+    assert 'id   1  XL330-M288' in out and 'all 2 servos are there' in out
+
+
+def test_scan_names_what_is_missing(tool, rig, capsys):
+    rig.fault('dead 10')
+    assert tool('scan') == 1
+    assert 'id 10 (neck_yaw, XM430-W350) does not answer' in capsys.readouterr().out
+
+
+def test_ping_tells_how_the_servo_is(tool, capsys):
+    assert tool('ping', '10') == 0
+    assert '25 °C, 12.0 V' in capsys.readouterr().out
+
+
+def test_set_id_needs_a_yes(tool, rig):
+    assert tool('set-id', '1', '5') == 0
+    assert rig.line.servos[0].id == 1
+    assert tool('set-id', '1', '5', '--yes') == 0
+    assert rig.line.servos[0].id == 5
+
+
+@pytest.mark.parametrize(
+    'words',
+    [
+        ('ping', '300'),  # once a traceback of the serial port
+        ('ping', '254'),
+        ('set-id', '254', '7', '--yes'),  # the broadcast id: would have meant every servo
+        ('set-id', '1', '253', '--yes'),
+        ('set-baud', '254', '57600', '--yes'),
+        ('ping', 'jaw'),
+    ],
+)
+def test_an_id_that_no_servo_can_have_is_refused(tool, rig, words, capsys):
+    before = rig.line.instructions
+    with pytest.raises(SystemExit) as left:
+        tool(*words)
+    assert left.value.code == 2
+    assert 'must be from 0 to 252' in capsys.readouterr().err
+    assert rig.line.instructions == before
+
+
+def test_limits_become_the_servos_own(tool, rig):
+    assert tool('limits', '--write') == 0
+    registers = rig.servo('neck_yaw').registers
+    assert registers.get('max_position_limit') == 2048 + round(0.9 / (2 * np.pi) * 4096)
+
+
+def test_limits_are_written_into_all_servos_or_none(tool, rig):
+    with rig.port.lock:
+        assert rig.servo('neck_yaw').write(64, b'\x01') == 0
+    with pytest.raises(BusError, match='neck_yaw'):
+        tool('limits', '--write')
+    assert rig.servo('jaw').registers.get('max_position_limit') == 4095
+
+
+def test_jog_moves_one_joint_and_lets_go(tool, rig, capsys):
+    assert tool('jog', 'jaw', '0.1', '--speed', '2') == 0
+    assert 'goal +0.100' in capsys.readouterr().out
+    assert rig.torques() == [False, False]
+
+
+def test_a_recording_can_be_played(tool, tmp_path, capsys):
+    path = tmp_path / 'poses.csv'
+    assert tool('record', str(path), '--seconds', '0.3', '--yes') == 0
+    assert tool('play', str(path)) == 0
+    assert 'poses played' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('seconds', ['nan', 'inf', '-1', '0'])
+def test_a_recording_without_a_length_is_refused_before_torque_goes_off(
+    tool, rig, tmp_path, seconds
+):
+    with rig.port.lock:
+        assert rig.servo('neck_yaw').write(64, b'\x01') == 0
+    path = tmp_path / 'poses.csv'
+    with pytest.raises(ConfigError, match='--seconds'):
+        tool('record', str(path), '--yes', '--seconds', seconds)
+    assert rig.servo('neck_yaw').torque
+    assert not path.exists()
+
+
+def test_recordings_with_faults_are_refused_with_all_of_them(tmp_path, small_file):
+    path = tmp_path / 'poses.csv'
+    path.write_text('time_s,ear\n0,1\n', encoding='utf-8')
+    with pytest.raises(ConfigError) as caught:
+        read_recording(path, load_robot(str(small_file)))
+    assert caught.value.faults == ('has no column jaw', 'has no column neck_yaw')
+
+
+def test_the_selftest_measures_a_joint(tool, small_file, capsys):
+    shutil.copy(share_path('config/robots/sim_face.yaml'), small_file)
+    text = small_file.read_text(encoding='utf-8')
+    new = with_measured(text, {'jaw': Measured(3.0, 0.02, 0.001, (-0.1, 0.4))})
+    small_file.write_text(new, encoding='utf-8')
+    robot = load_robot(str(small_file))
+    assert robot.joints[0].measured == Measured(3.0, 0.02, 0.001, (-0.1, 0.4))
+    again = with_measured(new, {'jaw': Measured(4.0, 0.02, 0.001, (-0.1, 0.4))})
+    assert again.count('measured:') == 1
+    assert len(again.splitlines()) == len(text.splitlines()) + 1
+
+
+def test_the_selftest_of_one_joint_gives_speed_and_delay(tool, capsys):
+    assert tool('selftest', '--joint', 'jaw', '--yes') == 0
+    out = capsys.readouterr().out
+    assert '1/1 jaw: ' in out and 'rad/s, delay 0.0' in out
+
+
+def test_a_selftest_that_finds_a_stuck_joint_writes_nothing(tool, rig, small_file):
+    before = small_file.read_text(encoding='utf-8')
+    rig.fault('block 1')
+    with pytest.raises(BusError, match=r'jaw is at .* instead of .*: jaw pushed without moving'):
+        tool('selftest', '--joint', 'jaw', '--yes', '--write')
+    assert small_file.read_text(encoding='utf-8') == before
+    assert rig.torques() == [False, False]
+
+
+def test_figures_that_make_a_faulty_file_are_not_written(small_file):
+    before = small_file.read_text(encoding='utf-8')
+    with pytest.raises(ConfigError, match='range_rad'):
+        write_measured(small_file, {'jaw': Measured(0.0, 0.0, 0.0, (0.0, 0.0))})
+    assert small_file.read_text(encoding='utf-8') == before
+    assert [path.name for path in small_file.parent.iterdir()] == [small_file.name]
+
+
+def test_a_file_that_cannot_take_figures_is_told_of_before_anything_moves(tool, rig, small_file):
+    text = small_file.read_text(encoding='utf-8')
+    small_file.write_text(text.replace('- name: jaw', '- "name": jaw'), encoding='utf-8')
+    with pytest.raises(ConfigError, match='on a line of its own'):
+        tool('selftest', '--joint', 'jaw', '--yes', '--write')
+    assert not any(record.value for record in rig.writes('torque_enable'))
+
+
+def test_off_lets_all_servos_go_and_names_those_that_do_not_answer(tool, rig, capsys):
+    with rig.port.lock:
+        for servo in rig.line.servos:
+            assert servo.write(64, b'\x01') == 0
+    assert tool('off') == 0
+    assert rig.torques() == [False, False]
+    assert '2 servos of sim_face are limp' in capsys.readouterr().out
+    rig.fault('dead 10')
+    assert tool('off') == 1
+    assert 'not confirmed by neck_yaw: cut their power' in capsys.readouterr().out
+
+
+def test_off_frees_servos_whose_watchdog_tripped(tool, rig):
+    """What a host that was killed leaves behind."""
+    with rig.port.lock:
+        for servo in rig.line.servos:
+            assert servo.write(64, b'\x01') == 0
+            servo.registers.set('bus_watchdog', 255)
+    assert tool('off') == 0
+    assert rig.torques() == [False, False]

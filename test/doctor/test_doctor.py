@@ -1,0 +1,266 @@
+"""The doctor: every finding on a line, bad ones in the exit code."""
+
+import os
+import stat
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
+from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.cli import main as cli
+from kf_imitation.doctor import environment, port
+from kf_imitation.doctor.finding import BAD, GOOD, NOTE
+from kf_imitation.doctor.port import check_latency, check_port
+from kf_imitation.doctor.servos import check_servos
+from kf_imitation.head.simulator_process import simulated_servos
+from kf_imitation.robot import load_robot
+
+DEVICE = '/dev/ttyUSB0'
+STABLE = 'dev/serial/by-id/usb-FTDI_USB__-__Serial_Converter_FT1-if00-port0'
+
+
+def test_a_healthy_installation_is_told_so(capsys):
+    code = cli.main(['doctor', '--source', 'test-pattern:1', '--port', 'simulated'])
+    lines = capsys.readouterr().out.splitlines()
+    subjects = [line[6:].split(':')[0] for line in lines]
+    assert {'machine', 'ROS 2', 'parameters', 'robot sim_face', 'bus time'} <= set(subjects)
+    assert any(subject.startswith('model ') for subject in subjects)
+    assert sum(subject.startswith('servo ') for subject in subjects) == 13
+    assert any('firmware' in line and ' V, ' in line for line in lines)
+    bad = [line for line in lines if line.startswith('bad')]
+    assert code == (2 if bad else 0)
+    assert not [line for line in bad if 'ROS 2' not in line]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['--port', '/dev/no-such-port'], 'is the adapter plugged in'),
+        (['--robot', 'nobody', '--port', 'none'], 'no such robot'),
+        (['--port', 'none', '--source', 'gone.mp4'], 'does not exist'),
+        (['--port', 'none', '--params', 'gone.yaml'], 'cannot be read'),
+    ],
+)
+def test_what_is_wrong_is_told_and_the_rest_is_checked_all_the_same(arguments, words, capsys):
+    assert cli.main(['doctor', *arguments]) == 2
+    out = capsys.readouterr().out
+    assert words in out
+    assert 'good  machine' in out or 'note  machine' in out
+    assert out.splitlines()[-1].endswith('to mend')
+
+
+# --- ROS ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    monkeypatch.setattr(environment, 'find_spec', lambda name: object())
+    monkeypatch.setattr(environment, 'import_module', lambda name: None)
+    monkeypatch.delenv('ROS_DOMAIN_ID', raising=False)
+
+
+def test_an_open_network_is_noted(monkeypatch, installed):
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
+    (finding,) = environment.check_ros()
+    assert finding.level == NOTE
+    assert 'others may move the head' in finding.sentence
+
+
+def test_missing_ros_is_bad_and_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(environment, 'find_spec', lambda name: None)
+    (finding,) = environment.check_ros()
+    assert finding.level == BAD
+    assert 'pip install' in finding.sentence
+
+
+def test_a_ros_of_another_python_is_bad(monkeypatch, installed):
+    def fail(name):
+        raise ImportError('no module _rclpy_pybind11')
+
+    monkeypatch.setattr(environment, 'import_module', fail)
+    (finding,) = environment.check_ros()
+    assert finding.level == BAD
+    assert 'does not load' in finding.sentence
+
+
+def test_missing_messages_and_a_wrong_domain_are_bad(monkeypatch, installed):
+    monkeypatch.setattr(
+        environment, 'find_spec', lambda name: None if name == 'trajectory_msgs' else object()
+    )
+    monkeypatch.setenv('ROS_DOMAIN_ID', '200')
+    bad = [finding.sentence for finding in environment.check_ros() if finding.level == BAD]
+    assert 'trajectory_msgs' in bad[0]
+    assert 'ROS_DOMAIN_ID' in bad[1]
+
+
+# --- the port, in a tree of files ---------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """/dev and /sys of a machine with one FTDI adapter."""
+    usb = tmp_path / 'sys/devices/usb1/1-1'
+    tty = usb / '1-1:1.0/ttyUSB0'
+    for folder in (tty, tmp_path / 'dev/serial/by-id', tmp_path / 'sys/class/tty/ttyUSB0'):
+        folder.mkdir(parents=True)
+    (usb / 'idVendor').write_text('0403\n')
+    (usb / 'idProduct').write_text('6014\n')
+    (tmp_path / 'sys/class/tty/ttyUSB0/device').symlink_to(tty)
+    (tmp_path / 'dev/ttyUSB0').touch()
+    (tmp_path / STABLE).symlink_to('../../ttyUSB0')
+    timer = tmp_path / 'sys/bus/usb-serial/devices/ttyUSB0'
+    timer.mkdir(parents=True)
+    (timer / 'latency_timer').write_text('16\n')
+    return tmp_path
+
+
+def test_a_port_is_good_and_its_lasting_name_is_told(tree):
+    (finding,) = check_port(DEVICE, tree)
+    assert finding.level == NOTE and f'/{STABLE}' in finding.sentence
+    (finding,) = check_port(f'/{STABLE}', tree)
+    assert finding.level == GOOD
+
+
+def test_a_missing_port_names_those_that_are_there(tree):
+    (finding,) = check_port('/dev/ttyUSB7', tree)
+    assert finding.level == BAD
+    assert f'/{STABLE}' in finding.sentence
+
+
+@pytest.mark.parametrize(
+    ('mode', 'members', 'words'),
+    [
+        (0o660, [], 'sudo usermod -aG dialout $USER'),
+        (0o660, ['someone'], 'only after you log in again'),
+        (0o600, [], 'no group may use it'),
+    ],
+)
+def test_missing_rights_are_explained_with_group_and_udev_rule(
+    tree, monkeypatch, mode, members, words
+):
+    (tree / 'dev/ttyUSB0').chmod(mode)
+    monkeypatch.setenv('USER', 'someone')
+    monkeypatch.setattr(port.os, 'access', lambda path, how: False)
+    monkeypatch.setattr(port.os, 'getgroups', lambda: [])
+    group = SimpleNamespace(gr_name='dialout', gr_mem=members)
+    monkeypatch.setattr(port.grp, 'getgrgid', lambda number: group)
+    (finding,) = check_port(DEVICE, tree)
+    assert finding.level == BAD
+    assert words in finding.sentence
+    if not members:
+        assert 'ATTRS{idVendor}=="0403", ATTRS{idProduct}=="6014"' in finding.sentence
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may open everything')
+def test_rights_are_asked_of_the_system(tree):
+    (tree / 'dev/ttyUSB0').chmod(0)
+    assert not stat.S_IMODE((tree / 'dev/ttyUSB0').stat().st_mode)
+    (finding,) = check_port(DEVICE, tree)
+    assert finding.level == BAD
+
+
+@pytest.mark.parametrize('name', [DEVICE, f'/{STABLE}'])
+def test_a_slow_adapter_is_a_note_before_and_bad_after_the_port_was_opened(tree, name):
+    (finding,) = check_latency(name, tree)
+    assert finding.level == NOTE
+    (finding,) = check_latency(name, tree, opened=True)
+    assert finding.level == BAD
+    assert 'latency_timer' in finding.sentence and 'ATTR{latency_timer}="1"' in finding.sentence
+    (tree / 'sys/bus/usb-serial/devices/ttyUSB0/latency_timer').write_text('1\n')
+    (finding,) = check_latency(name, tree, opened=True)
+    assert finding.level == GOOD
+
+
+def test_devices_without_a_latency_timer_are_left_alone(tree):
+    assert not list(check_latency('/dev/ttyACM0', tree))
+
+
+# --- the servos, on the simulated bus -----------------------------------------------------------
+
+
+@pytest.fixture
+def robot():
+    whole = load_robot('sim_face')
+    return replace(whole, joints=(whole.joints[0], whole.joints[9]), coupled_limits=())
+
+
+@pytest.fixture
+def line(robot):
+    with SimulatedPort(SimulatedLine(simulated_servos(robot))) as line:
+        for servo in line.line.servos:
+            servo.registers.set('return_delay_time', 0)
+        yield line
+
+
+def findings(robot, line):
+    return {f.subject: f for f in check_servos(robot, line.device)}
+
+
+def test_every_servo_is_told_with_model_firmware_voltage_and_heat(robot, line):
+    found = findings(robot, line)
+    assert [name for name, finding in found.items() if finding.level != GOOD] == ['bus watchdog']
+    assert 'last goal' in found['bus watchdog'].sentence  # the jaw is of the 330 size
+    sentence = found['servo 1 (jaw)'].sentence
+    assert 'XL330-M288, firmware 5' in sentence and ' V, ' in sentence and '°C' in sentence
+    assert '100 Hz fits' in found['bus time'].sentence
+
+
+@pytest.mark.parametrize(
+    ('faults', 'subject', 'level', 'words'),
+    [
+        (('dead 10',), 'servo 10 (neck_yaw)', BAD, 'does not answer: check its cable'),
+        (('supply 3',), 'servo 1 (jaw)', BAD, 'check the power supply'),
+        (('supply 6.5 1',), 'servo 1 (jaw)', NOTE, 'made for 5 V'),
+        (('overload 1',), 'servo 1 (jaw)', BAD, 'overload. Take the cause away'),
+        (('silence',), 'servos', BAD, 'nobody answers at any speed: is the servo power on'),
+    ],
+)
+def test_what_is_wrong_with_a_servo_says_what_to_do(robot, line, faults, subject, level, words):
+    for fault in faults:
+        apply_fault(fault, line)
+    finding = findings(robot, line)[subject]
+    assert finding.level == level
+    assert words in finding.sentence
+
+
+def test_a_wrong_model_a_stranger_and_late_replies_are_told(robot, line):
+    wrong = replace(
+        robot, joints=(replace(robot.joints[0], model='XC330-T288', max_current_a=0.5),)
+    )
+    with line.lock:
+        line.line.servos[1].registers.set('return_delay_time', 250)
+    found = findings(wrong, line)
+    assert 'is XL330-M288, the robot file says XC330-T288' in found['servo 1 (jaw)'].sentence
+    assert found['servos'].level == NOTE and 'XM430' in found['servos'].sentence
+    assert 'up to 500 µs in 1 servos' in findings(robot, line)['return delay'].sentence
+
+
+def test_a_servo_at_another_speed_is_found_there(robot, line):
+    with line.lock:
+        line.line.servos[1].registers.set('baud_rate', 1)
+    finding = findings(robot, line)['servo 10 (neck_yaw)']
+    assert finding.level == BAD
+    assert 'answers at 57600 bit/s, the robot file says 1000000' in finding.sentence
+
+
+def test_narrow_limits_of_a_servo_are_noted(robot, line):
+    with line.lock:
+        line.line.servos[1].registers.set('max_position_limit', 2100)
+    finding = findings(robot, line)['servo 10 (neck_yaw)']
+    assert finding.level == NOTE and 'narrower than limits_rad' in finding.sentence
+
+
+def test_a_port_that_is_taken_is_told(robot, line):
+    from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+
+    other = DynamixelBus(line.device, robot.baud)
+    other.open()
+    try:
+        assert (
+            'in use by another program' in findings(robot, line)[f'bus on {line.device}'].sentence
+        )
+    finally:
+        other.close()

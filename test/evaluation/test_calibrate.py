@@ -1,0 +1,47 @@
+"""The calibration session: who counts as at rest, who as posed, and what is refused."""
+
+import numpy as np
+import pytest
+
+from kf_imitation.camera.frame_source import SourceSettings
+from kf_imitation.camera.test_pattern import TestPattern
+from kf_imitation.cli import main as cli
+from kf_imitation.data_types import CHANNELS
+from kf_imitation.evaluation.calibrate import watch
+
+
+@pytest.fixture
+def source():
+    pattern = TestPattern(SourceSettings(width=64, height=48, fps=10.0), length_s=10.0)
+    pattern.open()
+    return pattern
+
+
+def test_the_time_at_rest_begins_with_the_first_face(source):
+    def read(frame, camera):
+        return None if frame.index < 20 else np.full(len(CHANNELS), float(frame.index))
+
+    rest, posed = watch(source, read, rest_s=3.0, pose_s=4.0)
+    assert rest[:, 0].tolist() == list(range(20, 50))
+    assert posed[:, 0].tolist() == list(range(50, 91))
+
+
+def test_faces_that_cannot_be_measured_are_left_out(source):
+    def read(frame, camera):
+        return np.full(len(CHANNELS), np.nan if frame.index % 2 else 1.0)
+
+    rest, posed = watch(source, read, rest_s=3.0, pose_s=100.0)
+    assert (len(rest), len(posed)) == (15, 35)
+
+
+def test_nobody_in_sight_gives_empty_sessions(source):
+    rest, posed = watch(source, lambda frame, camera: None, 3.0, 3.0)
+    assert rest.shape == posed.shape == (0, len(CHANNELS))
+
+
+def test_an_existing_file_is_kept(tmp_path, capsys):
+    out = tmp_path / 'me.yaml'
+    out.write_text('mine', encoding='utf-8')
+    assert cli.main(['calibrate', '--source', 'test-pattern:1', '--out', str(out)]) == 2
+    assert 'exists already' in capsys.readouterr().err
+    assert out.read_text(encoding='utf-8') == 'mine'

@@ -1,0 +1,75 @@
+"""The report: its page is whole, escapes what it is given and needs no network."""
+
+import argparse
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.reporting import page as report
+from kf_imitation.reporting.data import ReportData, final_run
+from kf_imitation.reporting.health import Fault
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def small_data():
+    stamps = np.arange(60, dtype=np.int64) * 40_000_000
+    run = final_run(stamps, np.linspace(0, 0.5, 60))
+    keyframe = {
+        'number': 1,
+        'time_s': 1.0,
+        'score': 0.5,
+        'prominence': 0.2,
+        'threshold': 0.1,
+        'commit_delay_s': 0.17,
+        'rank': 90,
+        'explanation': {},
+        'picture': None,
+    }
+    return ReportData(
+        name='clip <b>.mp4',
+        page={
+            'fps': 25.0,
+            'settings': asdict(DetectorSettings()),
+            'run': run,
+            'keyframes': [keyframe],
+            'truth_s': None,
+            'channels': [],
+            'joints': [],
+            'note': '</script><script>alert(1)</script>',
+        },
+        times_ms={'score': {'p50': 1.0, 'p95': 2.0, 'p99': 3.0, 'n': 25}},
+        faults=[Fault('servo: joint jaw <hot>', 3, 1.0, 2.5)],
+    )
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_escapes_what_it_is_given():
+    pytest.importorskip('plotly')
+    text = report.page(small_data())
+    own = text.replace(report._plotly(), '')
+    assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', own)
+    assert '<h1>clip &lt;b&gt;.mp4</h1>' in own
+    assert 'joint jaw &lt;hot&gt;' in own
+    assert own.count('</script>') == 4
+    data = re.search(r'type="application/json">(.*?)</script>', own, re.DOTALL).group(1)
+    assert json.loads(data)['note'].startswith('</script>')
+
+
+def test_a_bag_without_scores_is_refused(tmp_path):
+    from kf_imitation.errors import BagError
+
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    with pytest.raises(BagError, match='does not exist'):
+        report.run(parser.parse_args([str(tmp_path / 'nothing')]))
+
+
+def test_the_page_goes_into_the_folder_of_a_replay_or_beside_a_bag(tmp_path):
+    assert report.default_place(tmp_path / 'bag') == tmp_path / 'bag-report.html'
+    (tmp_path / 'run.json').write_text('{}')
+    assert report.default_place(tmp_path) == tmp_path / 'report.html'

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, neutral_expression
+from kf_imitation.robot import load_robot
+from kf_imitation.robot.joint_mapping import JointMapping
+
+ROBOT = load_robot('sim_face')
+MAPPING = JointMapping(ROBOT)
+
+
+def expression(**channels):
+    values = np.zeros(len(CHANNELS), np.float32)
+    for name, value in channels.items():
+        values[CHANNELS.index(name)] = value
+    return Expression(1, values, np.ones(len(CHANNELS), np.float32))
+
+
+def goal(joint, **channels):
+    return MAPPING.goals(expression(**channels))[ROBOT.names.index(joint)]
+
+
+def test_neutral_is_neutral():
+    assert MAPPING.goals(neutral_expression(0)) == pytest.approx(MAPPING.neutral_rad)
+
+
+def test_a_channel_moves_its_joint_by_alpha():
+    assert goal('jaw', jaw_open=1.0) == pytest.approx(0.45)
+    assert goal('mouth_corner_left', mouth_smile_left=0.5) == pytest.approx(0.25)
+    assert goal('brow_right', brow_lower=1.0) == pytest.approx(-0.35)
+
+
+def test_goals_stay_inside_the_limits():
+    assert goal('neck_yaw', head_yaw=3.0) == pytest.approx(0.9)
+    assert goal('jaw', jaw_open=7.0) == pytest.approx(0.45)
+
+
+def test_values_that_are_no_numbers_count_as_neutral():
+    assert goal('jaw', jaw_open=np.nan) == 0.0
+    assert goal('neck_yaw', head_yaw=np.inf) == 0.0
+
+
+def test_opposite_channels_of_one_joint_are_told_apart():
+    position = np.array(MAPPING.neutral_rad)
+    position[ROBOT.names.index('mouth_corner_left')] = -0.2
+    channels = dict(zip(CHANNELS, MAPPING.channels(position), strict=True))
+    assert channels['mouth_frown_left'] == pytest.approx(0.5, abs=0.01)
+    assert channels['mouth_smile_left'] == 0.0
+
+
+def test_channels_the_head_cannot_show_stay_zero():
+    pucker = CHANNELS.index('mouth_pucker')
+    small = JointMapping(load_robot('xl330_face'))
+    assert not small.used[pucker]
+    assert small.channels(small.neutral_rad + 0.1)[pucker] == 0.0
+
+
+def test_the_simulated_face_can_show_every_channel():
+    assert MAPPING.used.all()
+    assert goal('lips', mouth_pucker=1.0) == pytest.approx(0.4)
+    assert goal('lips', lip_press=1.0) == pytest.approx(-0.35)
+
+
+# One of two opposite channels at a time: a joint cannot show both.
+SIDES = st.lists(st.floats(-1, 1), min_size=19, max_size=19)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIDES)
+def test_the_inverse_gives_the_channels_back(values):
+    shown = {name: abs(v) for name, v in zip(CHANNELS, values, strict=True)}
+    for side in ('left', 'right'):
+        shown[f'mouth_frown_{side}'] = 0.0
+        shown[f'eye_wide_{side}'] = 0.0
+        shown[f'brow_raise_{side}'] = 0.0
+    shown['lip_press'] = 0.0
+    for name, limit in (('gaze_yaw', 0.5), ('gaze_pitch', 0.4), ('head_yaw', 0.9)):
+        shown[name] = values[CHANNELS.index(name)] * limit
+    shown['head_pitch'] = values[CHANNELS.index('head_pitch')] * 0.5
+    shown['head_roll'] = values[CHANNELS.index('head_roll')] * 0.45
+    back = MAPPING.channels(MAPPING.goals(expression(**shown)))
+    for index, name in enumerate(CHANNELS):
+        expected = shown[name] if MAPPING.used[index] else 0.0
+        assert back[index] == pytest.approx(expected, abs=0.01), name
+    assert (back[: len(UNIT_CHANNELS)] >= 0).all()

@@ -1,0 +1,83 @@
+"""`robot check` lists every fault of a file and of its URDF."""
+
+import pytest
+import yaml
+
+from kf_imitation.cli.main import main
+from kf_imitation.errors import ConfigError
+from kf_imitation.paths import share_path
+from kf_imitation.robot import load_robot, robot_names
+from kf_imitation.robot.urdf import description, urdf
+
+
+@pytest.fixture
+def head(tmp_path):
+    """Write a robot file with changes; returns its path."""
+
+    def write(change=lambda document: None):
+        text = share_path('config/robots/xl330_face.yaml').read_text(encoding='utf-8')
+        document = yaml.safe_load(text)
+        change(document)
+        path = tmp_path / 'head.yaml'
+        path.write_text(yaml.safe_dump(document), encoding='utf-8')
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize('name', robot_names())
+def test_every_robot_that_comes_along_passes(name, capsys):
+    assert main(['robot', 'check', name]) == 0
+    assert 'no faults' in capsys.readouterr().out
+
+
+def test_a_joint_that_is_no_mapping_does_not_hide_the_faults_of_the_others(head):
+    """One wrong item once hid all joints, and the list was called empty."""
+
+    def spoil(document):
+        document['joints'][0]['id'] = 300
+        document['joints'].append(7)
+        document['joints'].append({'name': 'ear'})
+
+    with pytest.raises(ConfigError) as error:
+        load_robot(str(head(spoil)))
+    faults = '\n'.join(error.value.faults)
+    count = len(load_robot('xl330_face').joints)
+    assert f'joints[{count}] = 7 must be a mapping' in faults
+    assert '.id = 300' in faults
+    assert 'joints.ear.id is missing' in faults
+    assert 'at least one joint' not in faults
+
+
+def test_a_urdf_that_is_not_there_is_a_fault_beside_the_others(head):
+    path = head(lambda document: document.update(urdf='nowhere.urdf', exit='drop'))
+    with pytest.raises(ConfigError) as error:
+        load_robot(str(path))
+    assert len(error.value.faults) == 2
+    assert "urdf = 'nowhere.urdf' must be a file beside" in '\n'.join(error.value.faults)
+
+
+def test_a_urdf_beside_the_robot_file_is_used_and_every_difference_is_told(head, tmp_path, capsys):
+    path = head(lambda document: document.update(urdf='own.urdf'))
+    robot = load_robot('xl330_face')
+    first, second, third = robot.names[:3]
+    own = tmp_path / 'own.urdf'
+    own.write_text(urdf(robot), encoding='utf-8')
+    assert main(['robot', 'check', str(path)]) == 0
+    assert description(load_robot(str(path))) == own.read_text(encoding='utf-8')
+    low = f'{robot.joints[1].limits_rad[0]:g}'
+    text = own.read_text(encoding='utf-8').replace(f'joint name="{first}"', 'joint name="nose"')
+    at = text.index(f'joint name="{second}"')
+    own.write_text(text[:at] + text[at:].replace(f'lower="{low}"', 'lower="-3"', 1), 'utf-8')
+    assert main(['robot', 'check', str(path)]) == 2
+    told = capsys.readouterr().err
+    assert f'own.urdf: joint {first} is missing' in told
+    assert f'own.urdf: nose is no joint of {robot.name}' in told
+    assert f'own.urdf: lower of {second} = -3 must be {low}' in told
+    assert third not in told
+
+
+def test_a_urdf_that_is_no_xml_is_told(head, tmp_path, capsys):
+    (tmp_path / 'own.urdf').write_text('<robot', encoding='utf-8')
+    assert main(['robot', 'check', str(head(lambda d: d.update(urdf='own.urdf')))]) == 2
+    assert 'own.urdf: cannot be read' in capsys.readouterr().err

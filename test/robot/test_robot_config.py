@@ -1,0 +1,165 @@
+import copy
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kf_imitation.errors import ConfigError
+from kf_imitation.robot import load_robot, parse_robot, robot_names
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = yaml.safe_load((ROOT / 'config/robots/sim_face.yaml').read_text(encoding='utf-8'))
+
+
+def faults_of(change):
+    document = copy.deepcopy(GOOD)
+    change(document)
+    with pytest.raises(ConfigError) as caught:
+        parse_robot(document, 'test.yaml')
+    return caught.value.faults
+
+
+@pytest.mark.parametrize('name', robot_names())
+def test_every_robot_that_comes_along_is_good(name):
+    robot = load_robot(name)
+    assert robot.name == name
+    assert robot.joints
+
+
+def test_the_simulated_face_has_thirteen_joints():
+    robot = load_robot('sim_face')
+    assert (len(robot.joints), robot.port) == (13, 'simulated')
+
+
+def test_a_robot_can_be_a_file(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text(yaml.safe_dump(GOOD), encoding='utf-8')
+    assert load_robot(str(path)).source == str(path)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(ConfigError, match=r'known: .*sim_face'):
+        load_robot('no_such_head')
+
+
+def test_a_file_that_is_not_yaml_says_so(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    path.write_text('name: [', encoding='utf-8')
+    with pytest.raises(ConfigError, match='is not YAML'):
+        load_robot(str(path))
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(ConfigError, match='cannot be read'):
+        load_robot(str(tmp_path / 'none.yaml'))
+
+
+def joint(index, **values):
+    return lambda d: d['joints'][index].update(values)
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda d: d.pop('name'), ['name is missing']),
+        (lambda d: d.update(bauds=1), ['bauds is not a key', 'did you mean baud?']),
+        (lambda d: d.update(baud=12345), ['baud = 12345', 'must be one of']),
+        (lambda d: d.update(exit='drop'), ["exit = 'drop'", 'limp, hold, neutral_limp']),
+        (lambda d: d.update(watchdog_s=9), ['watchdog_s = 9', 'from 0 to 2.54']),
+        (lambda d: d.update(joints=[]), ['joints', 'at least one']),
+        (lambda d: d.update(joints={}), ['joints', 'must be a list']),
+        (joint(0, id=300), ['joints.jaw.id = 300', 'from 0 to 252']),
+        (joint(0, id=2), ['id = 2 is used by joints[0], joints[1]; must be unique']),
+        (joint(0, name='gaze_yaw'), ["name = 'gaze_yaw' is used by joints[0], joints[7]"]),
+        (joint(0, model='XL999'), ["joints.jaw.model = 'XL999'", 'must be one of']),
+        (joint(0, limits_rad=[0.5, 0.0]), ['joints.jaw.limits_rad', 'low < high']),
+        (joint(0, limits_rad=[0.5]), ['joints.jaw.limits_rad', 'two finite numbers']),
+        (joint(0, neutral_rad=0.7), ['joints.jaw.neutral_rad = 0.7', 'inside limits_rad']),
+        (joint(0, neutral_rad=math.nan), ['joints.jaw.neutral_rad = nan', 'finite']),
+        (joint(0, neutral_rad='0'), ["joints.jaw.neutral_rad = '0'", 'finite number']),
+        (joint(0, neutral_rad=True), ['joints.jaw.neutral_rad = True', 'finite number']),
+        (joint(0, zero_tick=4090), ['joints.jaw.limits_rad', "inside the servo's one turn"]),
+        (joint(0, direction=0), ['joints.jaw.direction = 0', '1 or -1']),
+        (joint(0, max_velocity_rad_s=20), ['max_velocity_rad_s = 20', 'no-load speed']),
+        (joint(0, max_jerk_rad_s3=0), ['max_jerk_rad_s3 = 0', 'above 0']),
+        (joint(0, max_current_a=2), ['max_current_a = 2', '1.75 or less']),
+        (joint(0, channels={'jaw_opn': 0.1}), ['channels.jaw_opn', 'did you mean jaw_open?']),
+        (joint(0, channels={'jaw_open': 0.9}), ['jaw_open = 0.9', 'to 0.9', 'inside limits_rad']),
+        (joint(0, channels={'jaw_open': None}), ['channels.jaw_open = None', 'finite number']),
+        (joint(0, colour='red'), ['joints.jaw.colour is not a key']),
+        (
+            lambda d: d['coupled_limits'][0]['terms'].update(nose=1.0),
+            ["coupled limit 'left lid against eyeball': nose is not a joint"],
+        ),
+        (
+            lambda d: d['coupled_limits'][0].update(maximum_rad=-0.1),
+            ['left lid against eyeball', 'neutral gives 0.000'],
+        ),
+        (
+            lambda d: d['coupled_limits'][0].update(terms={'jaw': 1.0}),
+            ['terms', 'at least two joints'],
+        ),
+        (
+            lambda d: d.update(thermal={'derate_above_c': 65, 'rest_above_c': 60}),
+            ['rest_above_c = 60', 'above', 'derate_above_c = 65'],
+        ),
+        (
+            lambda d: d.update(thermal={'rest_above_c': 75}),
+            ['rest_above_c = 75', 'below 70', 'shuts itself off'],
+        ),
+    ],
+)
+def test_a_fault_names_key_value_and_rule(change, words):
+    faults = faults_of(change)
+    assert any(all(word in fault for word in words) for fault in faults), faults
+
+
+def test_all_faults_are_listed_at_once():
+    def spoil(document):
+        document['exit'] = 'drop'
+        document['joints'][0]['id'] = -1
+        document['joints'][3]['direction'] = 2
+        document['joints'][5]['speed'] = 1
+
+    assert len(faults_of(spoil)) == 4
+
+
+def test_faults_between_keys_are_listed_beside_those_of_single_keys():
+    def spoil(document):
+        document['exit'] = 'drop'
+        document['joints'][1]['id'] = document['joints'][0]['id']
+        document['joints'][2]['neutral_rad'] = 3.0
+
+    faults = faults_of(spoil)
+    assert any('is used by joints[0], joints[1]' in fault for fault in faults), faults
+    assert any('neutral_rad = 3 must be inside' in fault for fault in faults), faults
+    assert any(fault.startswith('exit') for fault in faults), faults
+
+
+def with_channels(channels, limits=(-0.2, 0.5), neutral=0.1):
+    document = copy.deepcopy(GOOD)
+    joint = document['joints'][0]
+    joint.update(channels=channels, limits_rad=list(limits), neutral_rad=neutral)
+    document['coupled_limits'] = []
+    return parse_robot(document, 'test.yaml').joints[0].channels
+
+
+def test_a_channel_with_a_direction_only_uses_the_limits():
+    assert with_channels({'jaw_open': 'up'}) == pytest.approx({'jaw_open': 0.4})
+    assert with_channels({'jaw_open': 'down'}) == pytest.approx({'jaw_open': -0.3})
+    both = with_channels({'mouth_smile_left': 'up', 'mouth_frown_left': 'down'})
+    assert both == pytest.approx({'mouth_smile_left': 0.4, 'mouth_frown_left': -0.3})
+
+
+def test_an_angle_is_shown_one_to_one_where_the_joint_has_room():
+    assert with_channels({'head_yaw': 'up'}, (-0.9, 0.9), 0.0) == {'head_yaw': 1.0}
+    narrow = with_channels({'gaze_yaw': 'down'}, (-0.25, 0.3), 0.0)
+    assert narrow == pytest.approx({'gaze_yaw': -0.5})
+
+
+def test_a_direction_that_is_none_is_a_fault():
+    def change(document):
+        document['joints'][0]['channels'] = {'jaw_open': 'left'}
+
+    assert any('must be a number, up or down' in fault for fault in faults_of(change))

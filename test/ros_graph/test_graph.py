@@ -1,0 +1,94 @@
+"""One description of a run for launch and command line."""
+
+import pytest
+
+from kf_imitation.errors import SourceError
+from kf_imitation.output_files import OutputError
+from kf_imitation.parameters.schema import SCHEMA
+from kf_imitation.ros_graph.nodes import INPUTS, PER_FRAME, RECORDED, RunOptions, build_graph
+
+
+def test_the_camera_starts_last_and_waits_for_all_others():
+    graph = build_graph(RunOptions(source='test-pattern'))
+    names = [node.name for node in graph.nodes]
+    assert names == ['keyframe', 'landmarks', 'servo', 'camera']
+    assert graph.node('camera').parameters['wait_for'].split() == names[:-1]
+
+
+def test_every_node_gets_every_parameter_of_the_schema(tmp_path):
+    options = RunOptions(source='test-pattern', record=str(tmp_path / 'bag'), avatar=True)
+    graph = build_graph(options)
+    assert {node.name for node in graph.nodes} == set(SCHEMA) - {'player'}
+    for node in graph.nodes:
+        assert set(node.parameters) == {parameter.name for parameter in SCHEMA[node.name]}
+
+
+def test_a_source_that_waits_is_lossless_on_both_sides():
+    graph = build_graph(RunOptions(source='test-pattern'))
+    assert graph.lossless
+    assert graph.node('camera').parameters['lossless'] is True
+    assert graph.node('keyframe').parameters['lossless'] is True
+
+
+@pytest.mark.parametrize('source', ['/dev/null', 'rtsp://camera/stream'])  # a device that exists
+def test_a_live_source_never_waits(source):
+    graph = build_graph(RunOptions(source=source))
+    assert not graph.lossless
+    assert graph.node('camera').parameters['lossless'] is False
+    assert graph.node('camera').parameters['wait_for'] == ''
+
+
+def test_a_camera_that_is_not_there_is_refused_before_anything_starts():
+    with pytest.raises(SourceError, match='camera /dev/video99: does not exist'):
+        build_graph(RunOptions(source='/dev/video99'))
+
+
+def test_a_missing_source_is_refused_by_name(tmp_path):
+    with pytest.raises(SourceError, match='no-such-video'):
+        build_graph(RunOptions(source=str(tmp_path / 'no-such-video.mp4')))
+
+
+def test_options_lie_above_the_file_and_the_file_above_the_defaults(tmp_path):
+    params = tmp_path / 'mine.yaml'
+    params.write_text(
+        'servo: {ros__parameters: {robot: from_file, hold_s: 3, port: none}}\n'
+        'keyframe: {ros__parameters: {detector.mode: travel}}\n',
+        encoding='utf-8',
+    )
+    graph = build_graph(RunOptions(source='test-pattern', port='/dev/x', params=str(params)))
+    servo = graph.node('servo').parameters
+    assert (servo['robot'], servo['hold_s'], servo['port']) == ('from_file', 3.0, '/dev/x')
+    assert type(servo['hold_s']) is float
+    assert graph.node('keyframe').parameters['detector.mode'] == 'travel'
+
+
+def test_an_existing_record_folder_is_never_overwritten(tmp_path):
+    with pytest.raises(OutputError, match='exists already'):
+        build_graph(RunOptions(source='test-pattern', record=str(tmp_path)))
+
+
+def test_a_record_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / 'file').write_text('', encoding='utf-8')
+    with pytest.raises(OutputError, match='is not a folder'):
+        build_graph(RunOptions(source='test-pattern', record=str(tmp_path / 'file/bag')))
+
+
+def test_without_a_source_the_demo_clip_plays(monkeypatch, tmp_path):
+    clip = tmp_path / 'demo.mp4'
+    clip.write_bytes(b'')
+    monkeypatch.setattr('kf_imitation.ros_graph.nodes.DEMO_CLIP', str(clip))
+    assert build_graph(RunOptions()).node('camera').parameters['source'] == str(clip)
+
+
+def test_the_camera_can_wait_for_every_other_node():
+    assert set(INPUTS) == set(SCHEMA) - {'camera', 'player', 'avatar'}
+
+
+def test_the_avatar_draws_the_robot_of_the_run_and_nobody_waits_for_it():
+    graph = build_graph(RunOptions(source='test-pattern', robot='face22', avatar=True))
+    assert graph.node('avatar').parameters['robot'] == 'face22'
+    assert 'avatar' not in graph.node('camera').parameters['wait_for'].split()
+
+
+def test_results_per_frame_are_recorded():
+    assert set(PER_FRAME) <= set(RECORDED)

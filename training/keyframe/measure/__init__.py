@@ -1,0 +1,1 @@
+"""Measure keyframe models on labelled clips."""

@@ -1,0 +1,159 @@
+"""Measure a checkpoint or an exported model on clips kept out of its training.
+
+`python -m training.keyframe.measure.held_out_people --model runs/keyframe_lite/last.ckpt`
+
+Beside the figures of `measure.py` it tells how far the change vectors are off, the finest measure
+there is of what a change of the training does: every pair counts, not only keyframes.
+With `--gains`, `--sigmas` and `--delays` every combination is measured: what the export is told.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.evaluation import datasets
+from training.data import clip_cache
+from training.data.clip_cache import CachedClip
+from training.data.labels import SIGMA_S, TRAINED_SIGMA_S, smooth, target_score
+from training.keyframe.export.run import held_out, load_network
+from training.keyframe.measure.held_out import net_scorer
+from training.keyframe.measure.run import (
+    OnnxScorer,
+    PairScorer,
+    clip_changes,
+    figures,
+    mean_figures,
+    smoothed_score,
+)
+
+
+def relative_error(changes: np.ndarray, clip: CachedClip) -> float:
+    """Return RMS(found - true) / RMS(true) of (N, 54) change vectors; 1 is that of saying 0."""
+    labels, count = clip.labels, len(changes)
+    state = smooth(labels.state, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
+    truth = np.diff(state[:count], axis=0)
+    known = labels.valid[1:count] & labels.valid[: count - 1]
+    apart = np.square(changes[1:] - truth)[known].mean()
+    return float(np.sqrt(apart / (np.square(truth)[known].mean() + 1e-12)))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How scores are made of change vectors.
+
+    Attributes:
+        gain: on the vectors, as in the export.
+        sigma_s: of the smoothing [s].
+        delay_s: of the smoothing [s].
+    """
+
+    gain: float = 1.0
+    sigma_s: float = SIGMA_S
+    delay_s: float = 0.0
+
+
+def measure(
+    scorer: PairScorer,
+    clips: list[CachedClip],
+    crop_px: int,
+    limit: int = 150,
+    readings: Sequence[Reading] = (Reading(),),
+) -> list[dict[str, float]]:
+    """Return for each reading the means over clips: error (relative_error), rho, f1, e_n, e_l."""
+    changes = [clip_changes(clip, scorer, crop_px, limit) for clip in clips]
+    found = []
+    for reading in readings:
+        rows = []
+        for clip, change in zip(clips, changes, strict=True):
+            fps, sigma_s, delay_s = clip.labels.fps, reading.sigma_s, reading.delay_s
+            score = smoothed_score(reading.gain * change, fps, sigma_s, delay_s=delay_s)
+            truth = target_score(clip.labels)[: len(score)]
+            rows.append(figures(score, truth, fps, 0.1))
+        errors = [
+            relative_error(reading.gain * c, clip) for c, clip in zip(changes, clips, strict=True)
+        ]
+        means = mean_figures(rows)
+        found.append(
+            {'error': float(np.mean(errors))}
+            | {k: means[k] for k in ('rho', 'f1', 'e_n', 'e_l') if k in means}
+        )
+    return found
+
+
+def measure_file(
+    model: Path,
+    clips: list[CachedClip],
+    limit: int = 150,
+    readings: Sequence[Reading] = (Reading(),),
+) -> list[dict[str, float]]:
+    """Measure a .ckpt or .onnx; see `measure`."""
+    if model.suffix == '.onnx':
+        scorer = OnnxScorer(model)
+        return measure(scorer, clips, scorer.crop_px, limit, readings)
+    net = load_network(model)
+    return measure(net_scorer(net), clips, net.crop_px, limit, readings)
+
+
+def clips_of(
+    folder: Path, labels: Path | None, cache: Path, names: Sequence[str]
+) -> list[CachedClip]:
+    """Open the clips of the people named (by clip or person); without names all.
+
+    Raises:
+        SourceError: there is no labelled clip.
+    """
+    found = datasets.find(folder, labels, labelled=True)
+    people = {c.person for c in found if c.key in names or c.person in names}
+    chosen = [c for c in found if not names or c.person in people]
+    return [clip_cache.load(clip_cache.build_clip(c, cache)) for c in chosen]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--model', type=Path, required=True, help='.ckpt or .onnx')
+    parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips/train'))
+    parser.add_argument('--labels', type=Path, help='label files, mirroring --clips')
+    parser.add_argument('--cache', type=Path, default=Path('data/clips'))
+    parser.add_argument('--hold-out', nargs='*', help="none: the checkpoint's own")
+    parser.add_argument('--limit', type=int, default=150, help='frames of a clip')
+    parser.add_argument('--gains', type=float, nargs='+', default=[1.0])
+    parser.add_argument('--sigmas', type=float, nargs='+', default=[SIGMA_S], help='[s]')
+    parser.add_argument('--delays', type=float, nargs='+', default=[0.0], help='[s]')
+    parser.add_argument('--json', type=Path, help='also write the figures to this file')
+    options = parser.parse_args(arguments)
+    if not options.model.is_file():
+        parser.error(f'--model {options.model}: no such file')
+    names = options.hold_out
+    if names is None:
+        names = held_out(options.model)
+    try:
+        clips = clips_of(options.clips, options.labels, options.cache, names)
+    except KfImitationError as error:
+        print(error, file=sys.stderr)
+        return 2
+    if not clips:
+        print(f'{options.clips}: no clip of {", ".join(names)}', file=sys.stderr)
+        return 2
+    grid = itertools.product(options.gains, options.sigmas, options.delays)
+    readings = [Reading(*values) for values in grid]
+    rows = measure_file(options.model, clips, options.limit, readings)
+    print(f'{options.model} on {len(clips)} clips')
+    rounded = [{k: round(v, 4) for k, v in row.items()} for row in rows]
+    for reading, row in zip(readings, rounded, strict=True):
+        print(json.dumps((asdict(reading) if len(readings) > 1 else {}) | row))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(rounded[0]) + '\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Labels of videos by a teacher network, on one machine or with Ray."""

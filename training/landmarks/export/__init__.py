@@ -1,0 +1,1 @@
+"""Landmark networks as ONNX files."""

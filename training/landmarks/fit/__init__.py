@@ -1,0 +1,1 @@
+"""Fit the numbers between landmarks and channels."""

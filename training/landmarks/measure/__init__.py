@@ -1,0 +1,1 @@
+"""Measure landmarks and channels."""

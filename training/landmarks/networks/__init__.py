@@ -1,0 +1,1 @@
+"""PFLD and its heads."""

@@ -1,0 +1,1 @@
+"""Train PFLD, its heads and the eye network."""

@@ -1,0 +1,266 @@
+"""Train PFLD on the cache of training/landmarks/train/data.py.
+
+    nice -n 5 .venv/bin/python -m training.landmarks.train --out runs/landmarks --minutes 60
+
+Writes last.pt (resumable with --resume), best.pt (least sum of the errors on held-out training
+people) and log.csv into --out. `--loss paper` is the published loss.
+"""
+
+import argparse
+import copy
+import csv
+import os
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from kf_imitation.evaluation.channel_labels import label_angles
+from kf_imitation.face_geometry.mean_face import template
+from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch
+from training.landmarks.train import losses
+from training.landmarks.train.augment import training_crop
+from training.landmarks.train.data import BLENDSHAPES, CACHE_SPAN
+from training.landmarks.train.loop import Draws, average_into
+
+DEFAULT_CONFIG = PFLDConfig(16, 24, 3, 64, 6, 2, 3, 24, 48, 128)
+Array = NDArray[np.float32]
+MIRRORED = [
+    BLENDSHAPES.index(name.replace('Left', '*').replace('Right', 'Left').replace('*', 'Right'))
+    for name in BLENDSHAPES
+]
+Item = tuple[NDArray[np.uint8], Array, Array, Array, Array, Array]
+
+
+class Cache(Dataset[Item]):
+    """Crops of one or more caches, cut and disturbed anew at every visit."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self.crops = [np.load(f / 'crops.npy', mmap_mode='r') for f in folders]
+        labels = [dict(np.load(f / 'labels.npz')) for f in folders]
+        self.points, self.angles, self.state, self.blendshapes, self.rotation, self.group = (
+            np.concatenate([part[key] for part in labels])
+            for key in ('points', 'angles', 'state', 'blendshapes', 'rotation', 'group')
+        )
+        counts = [len(c) for c in self.crops]
+        self.places = [(k, i) for k, count in enumerate(counts) for i in range(count)]
+        self.template = template()
+        self.clean = False
+        self.cover = 0.35  # how often something is put in front of a face
+
+    def crop(self, index: int) -> NDArray[np.uint8]:
+        """The cached square."""
+        part, place = self.places[index]
+        return np.asarray(self.crops[part][place])
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, index: int) -> Item:
+        """Crop, points, angles as the crop shows them, state, visible, blendshapes."""
+        seed: int = index if self.clean else int(torch.randint(2**62, (1,)))
+        rng = np.random.default_rng(seed)
+        other = self.crop(int(rng.integers(len(self))))
+        crop, points, mirrored, visible, turned = training_crop(
+            rng, self.crop(index), self.points[index], self.template, CACHE_SPAN, other,
+            clean=self.clean,
+            cover=self.cover,
+        )  # fmt: skip
+        state, blendshapes = self.state[index].copy(), self.blendshapes[index]
+        c, s = np.cos(turned), np.sin(turned)
+        rotation = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ self.rotation[index]
+        angles = np.array(label_angles(rotation), np.float32)
+        if mirrored:
+            angles[[0, 2]] *= -1
+            state[[0, 1]] = state[[1, 0]]
+            blendshapes = blendshapes[MIRRORED]
+        return crop, points, angles, state, visible, blendshapes
+
+    def held_out(self) -> NDArray[np.bool_]:
+        """True for the people on whom weights are chosen: every tenth, by name."""
+        names = sorted(set(self.group))
+        made = ('render:', 'animated:')
+        names = [n for n in names if not n.startswith(made)]
+        kept = {n for i, n in enumerate(names) if i % 10 == 3}
+        return np.array([g in kept for g in self.group])
+
+    def weights(self) -> NDArray[np.float64]:
+        """How often a sample is drawn: people even out, rare states come up."""
+        state, angles = self.state, self.angles
+        blink = state[:, :2].max(1)
+        rare = 1 + (blink > 0.25) + 2.0 * (blink > 0.5) + 1.5 * (state[:, 2] > 0.3)
+        rare = rare + 2.0 * (np.abs(angles[:, 0]) > 0.35)
+        kind = np.array([g.split(':')[0] for g in self.group])
+        share = {'clip': 0.40, 'face': 0.24, 'animated': 0.28, 'render': 0.08}
+        weight = np.zeros(len(self))
+        for group in set(self.group):
+            mine = self.group == group
+            weight[mine] = rare[mine] * mine.sum() ** -0.5
+        for name, part in share.items():
+            mine = kind == name
+            if mine.any():
+                weight[mine] *= part / weight[mine].sum()
+        return weight
+
+
+def normalise(crops: torch.Tensor) -> torch.Tensor:
+    """(B, 112, 112, 3) uint8 to (B, 3, 112, 112) float in -1..1."""
+    scaled = crops.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return scaled.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def evaluate(
+    model: PFLD, data: Cache, indices: NDArray[np.int64]
+) -> tuple[float, float, float, float]:
+    """Measure on undisturbed crops.
+
+    Returns:
+        NME [%], lid gap error [% of eye distance], error of the blendshapes that make channels
+        [%], error of an angle [degrees].
+    """
+    model.eval()
+    data.clean = True
+    errors, gaps, shapes, turns = [], [], [], []
+    weight = losses.READ_WEIGHT / losses.READ_WEIGHT.sum()
+    for start in range(0, len(indices), 64):
+        items = [data[int(i)] for i in indices[start : start + 64]]
+        crops = torch.from_numpy(np.stack([i[0] for i in items]))
+        truth = torch.from_numpy(np.stack([i[1] for i in items]))
+        points, _, _, readings = model(normalise(crops))
+        blendshapes = torch.from_numpy(np.stack([i[5] for i in items]))
+        shapes.append(((readings[:, :-3].sigmoid() - blendshapes).abs() * weight).sum(1))
+        angles = torch.from_numpy(np.stack([i[2] for i in items]))
+        turns.append((readings[:, -3:] - angles).abs().mean(1))
+        eyes = losses.inter_ocular(truth)
+        errors.append((points - truth).norm(dim=-1).mean(1) / eyes)
+        lid = [
+            (points[:, a] - points[:, b]).norm(dim=-1) - (truth[:, a] - truth[:, b]).norm(dim=-1)
+            for a, b in ((62, 66), (70, 74))
+        ]
+        gaps.append(torch.stack(lid, 1).abs().mean(1) / eyes)
+    data.clean = False
+    nme, gap, shape, turn = (float(torch.cat(p).mean()) for p in (errors, gaps, shapes, turns))
+    return 100 * nme, 100 * gap, 100 * shape, float(np.degrees(turn))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--cache', type=Path, nargs='+', default=[Path('data/landmarks')])
+    parser.add_argument('--out', type=Path, default=Path('runs/landmarks'))
+    parser.add_argument('--loss', choices=('wing', 'l1', 'paper'), default='wing')
+    parser.add_argument('--width', choices=('small', 'paper'), default='small')
+    parser.add_argument('--batch', type=int, default=64)
+    parser.add_argument('--rate', type=float, default=2e-3)
+    parser.add_argument('--minutes', type=float, default=60)
+    parser.add_argument('--every', type=int, default=250, help='steps between checkpoints')
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--workers', type=int, default=1)
+    parser.add_argument('--resume', action='store_true')
+    parser.add_argument('--start', type=Path, help='begin with the weights of this checkpoint')
+    parser.add_argument('--forget-best', action='store_true', help='choose best.pt anew')
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cv2.setNumThreads(1)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+
+    data = Cache(arguments.cache)
+    held = data.held_out()
+    train_index, held_index = np.flatnonzero(~held), np.flatnonzero(held)
+    held_index = np.random.default_rng(0).permutation(held_index)[:400]
+    config = DEFAULT_CONFIG if arguments.width == 'small' else PFLDConfig.paper()
+    model = PFLD(config, torch.from_numpy(data.template)).to(memory_format=torch.channels_last)
+    branch = PoseBranch(config)
+    parameters = [*model.parameters(), *branch.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=arguments.rate, weight_decay=1e-3)
+    step, spent, best = 0, 0.0, float('inf')
+    average = copy.deepcopy(model)
+    if arguments.start:
+        saved = torch.load(arguments.start, weights_only=False)
+        missing = model.load_state_dict(saved['average'], strict=False).missing_keys
+        assert all(name.split('.')[0] in ('sure', 'read') for name in missing), missing
+        branch.load_state_dict(saved['branch'])
+        average = copy.deepcopy(model)
+    elif arguments.resume:
+        saved = torch.load(arguments.out / 'last.pt', weights_only=False)
+        model.load_state_dict(saved['model'])
+        average.load_state_dict(saved['average'])
+        branch.load_state_dict(saved['branch'])
+        optimiser.load_state_dict(saved['optimiser'])
+        step, spent = saved['step'], saved['spent']
+        best = float('inf') if arguments.forget_best else saved['best']
+    loader = DataLoader(
+        data,
+        arguments.batch,
+        sampler=Draws(train_index, data.weights()[train_index]),
+        num_workers=arguments.workers,
+        persistent_workers=arguments.workers > 0,
+    )
+    loss_of = {'wing': losses.wing_loss, 'l1': losses.l1_loss}
+    budget = arguments.minutes * 60
+    begun = time.monotonic()
+    total = 0.0
+    for crops, truth, angles, state, _, blendshapes in loader:
+        done = min(1.0, (spent + time.monotonic() - begun) / budget)
+        warm = min(1.0, (step + 1) / 200)
+        rate = arguments.rate * warm * (0.5 * (1 + np.cos(np.pi * done)) + 0.005)
+        for group in optimiser.param_groups:
+            group['lr'] = rate
+        model.train()
+        points, _, early, readings = model(normalise(crops))
+        estimate = branch(early)
+        weight = losses.class_weight(state, angles)
+        if arguments.loss == 'paper':
+            weight = weight * losses.pose_weight(angles, estimate)
+        else:
+            weight = weight / weight.mean()
+        of_point = losses.point_weight(state)
+        if arguments.loss == 'paper':
+            loss = losses.paper_loss(points, truth, weight)
+        else:
+            loss = loss_of[arguments.loss](points, truth, weight, of_point)
+            loss = loss + losses.pair_loss(points, truth, weight, of_point)
+            loss = loss + 0.3 * losses.aperture_loss(points, truth, weight)
+            loss = loss + 0.1 * (estimate - angles).abs().mean()
+        loss = loss + 0.4 * losses.reading_loss(readings, blendshapes, angles, state)
+        total += float(loss.detach())
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        optimiser.step()
+        step += 1
+        average_into(average, model, step)
+        if step % arguments.every == 0 or done >= 1:
+            nme, gap, shape, turn = evaluate(average, data, held_index)
+            now = spent + time.monotonic() - begun
+            value = nme + gap + shape + turn
+            best = min(best, value)
+            saved = {
+                'model': model.state_dict(), 'average': average.state_dict(),
+                'branch': branch.state_dict(), 'optimiser': optimiser.state_dict(),
+                'step': step, 'spent': now, 'best': best, 'config': config.as_dict(),
+                'template': data.template, 'nme': nme, 'loss': arguments.loss,
+            }  # fmt: skip
+            torch.save(saved, arguments.out / 'last.tmp')
+            os.replace(arguments.out / 'last.tmp', arguments.out / 'last.pt')
+            if value == best:
+                torch.save(saved, arguments.out / 'best.tmp')
+                os.replace(arguments.out / 'best.tmp', arguments.out / 'best.pt')
+            with (arguments.out / 'log.csv').open('a', newline='', encoding='utf-8') as file:
+                figures = (total / arguments.every, nme, gap, shape, turn)
+                csv.writer(file).writerow([step, round(now), *(f'{f:.4f}' for f in figures)])
+            print(f'{step} {now:.0f} s loss {total / arguments.every:.4f} held-out NME {nme:.2f} %'
+                  f' lid gap {gap:.2f} % blendshapes {shape:.2f} % angles {turn:.2f} deg'
+                  f' rate {rate:.1e}', flush=True)  # fmt: skip
+            total = 0.0
+            if done >= 1:
+                break
+
+
+if __name__ == '__main__':
+    main()
