@@ -37,6 +37,7 @@ lint: $(VENV)/.tested
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m benchmark.keyframe media/demo.mp4

@@ -94,9 +94,12 @@ setup(
         'test': [
             'pytest>=8,<9',  # launch_testing breaks with 9
             'pytest-timeout>=2.3',
+            'pytest-xdist>=3.5',
             'hypothesis>=6',
             'ruff>=0.15',
             'mypy>=1.18',
+            'import-linter>=2.5',
+            'vulture>=2.11',
             'onnx>=1.16',
             'types-PyYAML',
             'yourdfpy>=0.0.56',  # reads our URDFs as other programs do

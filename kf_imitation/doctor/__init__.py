@@ -1,1 +1,1 @@
-"""Checks of a machine and a head: each says what it found and, when something is wrong, what to do."""
+"""Checks of a machine and a head: what is wrong, and what to do about it."""

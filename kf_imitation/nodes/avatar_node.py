@@ -1,10 +1,10 @@
 """Avatar node: the robot's face drawn as its servos stand, for people without the robot."""
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 
@@ -95,7 +95,7 @@ class AvatarNode(KfNode):
     def _on_joints(self, message: JointState) -> None:
         angles = from_scalars(message)
         for place, name in enumerate(self._names):
-            if name in angles and np.isfinite(angles[name]):
+            if name in angles and math.isfinite(angles[name]):
                 self._position_rad[place] = angles[name]
                 self._known = True
         self._stamp_ns = to_ns(message.header.stamp)

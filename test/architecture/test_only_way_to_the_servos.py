@@ -6,6 +6,7 @@ the cycle writes what SafetyLimiter commands.
 
 import ast
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +21,18 @@ from kf_imitation.motion.planner import MotionPlanner
 from kf_imitation.robot import load_robot
 
 PACKAGE = Path(__file__).resolve().parents[2] / 'kf_imitation'
-SIMULATION = ('simulated_', 'servo_', 'register_file', 'dynamixel_x', 'direct_bus', 'bus.py')
+SERVOS = ('actuators/dynamixel/simulator/', 'actuators/dynamixel/control_tables.py')
 GOALS = {'goal_position', 'goal_velocity', 'goal_current', 'goal_pwm'}
 
 
+@cache
 def trees():
-    for path in sorted(PACKAGE.rglob('*.py')):
-        name = path.relative_to(PACKAGE).as_posix()
-        if name.startswith('servo/') and path.name.startswith(SIMULATION):
-            continue  # the servos themselves
-        yield name, ast.parse(path.read_text(encoding='utf-8'))
+    names = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob('*.py')}
+    return [
+        (name, ast.parse(path.read_text(encoding='utf-8')))
+        for name, path in sorted(names.items())
+        if not name.startswith(SERVOS)
+    ]
 
 
 def calls(method):
