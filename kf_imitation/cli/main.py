@@ -16,14 +16,11 @@ from kf_imitation.paths import share_path
 # Command -> module with add_arguments(parser) and run(args) -> exit code, and what it does.
 COMMANDS = {
     'mimic': ('kf_imitation.cli.mimic', 'let the head mimic the face in a video or camera'),
-    'replay': (
-        'kf_imitation.replay.run',
-        'run a video or bag offline, write tables and plots',
-    ),
+    'replay': ('kf_imitation.cli.replay', 'run a video or bag offline, write tables and plots'),
     'record': ('kf_imitation.cli.record', 'record a running graph into a bag'),
     'play': ('kf_imitation.cli.play', 'play a bag to ROS topics'),
     'bag': ('kf_imitation.cli.bag', 'list what a bag holds, close one whose recorder was killed'),
-    'report': ('kf_imitation.reporting.page', 'write a page about a bag or replay folder'),
+    'report': ('kf_imitation.cli.report', 'write a page about a bag or replay folder'),
     'evaluate': ('kf_imitation.evaluation.evaluate', 'measure keyframes and imitation on clips'),
     'calibrate': ('kf_imitation.evaluation.calibrate', "learn one person's neutral and extremes"),
     'doctor': (

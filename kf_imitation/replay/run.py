@@ -1,4 +1,4 @@
-"""`kf_imitation replay`: the whole pipeline over a file or bag, without ROS and without waiting.
+"""The whole pipeline over a file or bag, without ROS and without waiting.
 
 The stages are those of the nodes; time is the frames' own. Everything happens at the virtual time
 at which it would be known: a keyframe's expression reaches the servos at its commitment, never
@@ -6,8 +6,6 @@ earlier. (What inference takes on a machine comes on top of that live; it is not
 same source, parameters and thread count give the same bytes in every table.
 """
 
-import argparse
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -23,7 +21,6 @@ from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
 from kf_imitation.head.reports import ServoCycle
-from kf_imitation.keyframe.selection.settings import MODES
 from kf_imitation.output_files import OutputError, check_free, new_file, new_folder
 from kf_imitation.pipeline.face_pipeline import (
     ChosenFrame,
@@ -33,7 +30,7 @@ from kf_imitation.pipeline.face_pipeline import (
     build_expression_pipeline,
     build_face_pipeline,
 )
-from kf_imitation.pipeline.run_report import RunFigures, run_table
+from kf_imitation.pipeline.run_report import RunFigures
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay.bag_output import RunBag
 from kf_imitation.replay.comparison_video import VideoRun, write_video
@@ -178,57 +175,58 @@ def build_stages(values: dict[str, dict[str, Any]], robot_name: str) -> Stages:
     )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the command."""
-    parser.add_argument('source', metavar='VIDEO_OR_BAG', help='video, folder of images, or bag')
-    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder to make')
-    parser.add_argument('--robot', default='', help='name in config/robots, or a file')
-    parser.add_argument('--mode', choices=MODES, help='which frame of a movement is imitated')
-    parser.add_argument(
-        '--params', default='', metavar='FILE', help='parameters above config/kf_imitation.yaml'
-    )
-    parser.add_argument('--topic', default='', help='image topic of a bag with several')
-    parser.add_argument(
-        '--video', type=Path, metavar='FILE', help='side-by-side video of person and robot'
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace results that exist')
+def replay_to_files(
+    spec: str,
+    out: Path,
+    robot_name: str = '',
+    mode: str = '',
+    parameter_file: str = '',
+    topic: str = '',
+    video: Path | None = None,
+    overwrite: bool = False,
+) -> RunFigures:
+    """Replay a recording and write everything about it.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Replay, write everything, print the table.
+    Args:
+        spec: video, folder of images or bag.
+        out: folder to make.
+        robot_name: in config/robots, or a file; '': as the parameters say.
+        mode: of the detector; '': as the parameters say.
+        parameter_file: parameters that override config/kf_imitation.yaml; '': none.
+        topic: image topic of a bag with several.
+        video: side-by-side video to make, outside of `out`.
+        overwrite: replace results that exist.
 
     Returns:
-        Exit code 0.
+        Counts and times for the table.
 
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
-    out: Path = args.out
-    check_free(out, args.overwrite)
-    if args.video is not None:
-        check_suffix(args.video)
-        check_free(args.video, args.overwrite)
-        if out.absolute() in args.video.absolute().parents:
-            raise OutputError(f'{args.video}: must not be inside {out}, which is made at the end')
-    values = merged_parameters(args.params)
-    if args.mode:
-        values['keyframe']['detector.mode'] = args.mode
-    mode = str(values['keyframe']['detector.mode'])
-    robot_name = args.robot or str(values['servo']['robot'])
+    check_free(out, overwrite)
+    if video is not None:
+        check_suffix(video)
+        check_free(video, overwrite)
+        if out.absolute() in video.absolute().parents:
+            raise OutputError(f'{video}: must not be inside {out}, which is made at the end')
+    values = merged_parameters(parameter_file)
+    if mode:
+        values['keyframe']['detector.mode'] = mode
+    robot_name = robot_name or str(values['servo']['robot'])
     stages = build_stages(values, robot_name)
     channels_of = JointMapping(load_robot(robot_name)).channels
-    settings = source_settings(values['camera'], args.topic)
+    settings = source_settings(values['camera'], topic)
     started_s = perf_counter()
     with ExitStack() as outputs:
-        source = open_file(args.source, settings)
+        source = open_file(spec, settings)
         outputs.callback(source.close)
-        folder = outputs.enter_context(new_folder(out, args.overwrite))
-        video = args.video and outputs.enter_context(new_file(args.video, args.overwrite))
+        folder = outputs.enter_context(new_folder(out, overwrite))
+        new_video = video and outputs.enter_context(new_file(video, overwrite))
         bag = RunBag(
             folder / 'bag', stages.face.settings.prominence, values['recorder']['minimum_free_mb']
         )
         with bag, _progress(source, 'replay') as advance:
-            record = replay(source, stages, mode, bag, advance)
+            record = replay(source, stages, values['keyframe']['detector.mode'], bag, advance)
         keyframes = [posed.keyframe for posed in record.posed]
         write_scores(folder / 'scores.csv', record.scores, keyframes)
         write_expressions(folder / 'expression.csv', record.posed)
@@ -239,22 +237,14 @@ def run(args: argparse.Namespace) -> int:
         write_changes(folder / CHANGES, record.raw, stages.face.smoothing)
         elapsed_s = perf_counter() - started_s
         write_facts(
-            folder / 'run.json',
-            record,
-            robot_name,
-            stages.face.settings,
-            stages.ledger.times(),
+            folder / 'run.json', record, robot_name, stages.face.settings, stages.ledger.times()
         )
-        if video:
+        if new_video:
             source.close()
             source.open()
             with _progress(source, 'video') as advance:
-                write_video(video, source, VideoRun.of_replay(record), channels_of, advance)
-    Console(width=None if sys.stdout.isatty() else 100).print(
-        run_table(_figures(record, stages.ledger, elapsed_s))
-    )
-    print(f'written to {out}' + (f' and {args.video}' if args.video else ''))
-    return 0
+                write_video(new_video, source, VideoRun.of_replay(record), channels_of, advance)
+    return _figures(record, stages.ledger, elapsed_s)
 
 
 def source_settings(camera: dict[str, Any], topic: str = '') -> SourceSettings:

@@ -1,6 +1,5 @@
-"""`kf_imitation report`: one HTML page about a run, which opens without a network."""
+"""One HTML page about a run, which opens without a network."""
 
-import argparse
 import html
 import json
 from collections.abc import Mapping, Sequence
@@ -31,41 +30,39 @@ _STAGES = {
 }
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of the command."""
-    parser.add_argument('run_path', type=Path, metavar='BAG_OR_DIR', help='bag, or replay folder')
-    parser.add_argument(
-        '--out', type=Path, metavar='FILE', help='page to write; default: report.html beside it'
-    )
-    parser.add_argument('--robot', default='sim_face', help='whose joints the bag holds')
-    parser.add_argument(
-        '--labels', type=Path, metavar='NPZ', help='labels of the clip, for E_n and E_l'
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace a page that exists')
+def write_report(
+    run_path: Path,
+    out: Path | None = None,
+    robot_name: str = 'sim_face',
+    labels: Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write the page about a run.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Write the report.
+    Args:
+        run_path: bag, or folder of a replay.
+        out: page to write; None: into the folder of a replay, next to a bag.
+        robot_name: whose joints the bag holds.
+        labels: of the clip, for E_n and E_l; None: without them.
+        overwrite: replace a page that exists.
 
     Returns:
-        Exit code 0.
+        Where the page is.
 
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
-    path: Path = args.run_path
-    out: Path = args.out or default_place(path)
-    check_free(out, args.overwrite)
-    robot = load_robot(args.robot)
-    data = read_run(path, JointMapping(robot).channels, robot.names, args.labels)
-    with new_file(out, args.overwrite) as partial:
+    out = out or default_place(run_path)
+    check_free(out, overwrite)
+    robot = load_robot(robot_name)
+    data = read_run(run_path, JointMapping(robot).channels, robot.names, labels)
+    with new_file(out, overwrite) as partial:
         partial.write_text(page(data), encoding='utf-8')
-    print(f'written to {out}')
-    return 0
+    return out
 
 
 def default_place(path: Path) -> Path:
-    """Return where the page goes: into the folder of a replay, beside a bag."""
+    """Return where the page goes: into the folder of a replay, next to a bag."""
     if (path / 'run.json').is_file():
         return path / 'report.html'
     return path.with_name(f'{path.stem}-report.html')

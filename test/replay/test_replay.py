@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('kf_imitation.pipeline.face_pipeline')
+from kf_imitation.cli import replay as command
 from kf_imitation.data_types import (
     CHANNELS,
     CameraModel,
@@ -161,7 +162,7 @@ def test_a_source_without_frames_or_with_time_running_back_is_refused():
 
 def arguments(*given):
     parser = argparse.ArgumentParser()
-    module.add_arguments(parser)
+    command.add_arguments(parser)
     return parser.parse_args([str(g) for g in given])
 
 
@@ -173,7 +174,7 @@ def small(monkeypatch):
 
 def test_a_run_writes_all_results(tmp_path, small, capsys):
     video = tmp_path / 'side.mp4'
-    code = module.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', video))
+    code = command.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', video))
     assert code == 0
     names = {p.name for p in (tmp_path / 'out').iterdir()}
     tables = {'scores.csv', 'expression.csv', 'joints.csv'}
@@ -194,7 +195,7 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
 
 def test_two_runs_write_the_same_tables(tmp_path, small):
     for name in ('a', 'b'):
-        module.run(arguments('x.mp4', '--out', tmp_path / name))
+        command.run(arguments('x.mp4', '--out', tmp_path / name))
     for table in ('scores.csv', 'expression.csv', 'joints.csv', 'bag/bag.mcap'):
         first, second = ((tmp_path / name / table).read_bytes() for name in ('a', 'b'))
         assert first == second, table
@@ -207,7 +208,7 @@ def test_nothing_half_written_is_left_when_a_run_breaks_off(tmp_path, small, mon
 
     monkeypatch.setattr(module, 'write_summary', broken)
     with pytest.raises(BaseException):  # noqa: B017
-        module.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', tmp_path / 'v.mp4'))
+        command.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', tmp_path / 'v.mp4'))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,7 +216,7 @@ def test_the_video_must_not_be_inside_the_folder_that_is_made_last(tmp_path, sma
     from kf_imitation.output_files import OutputError
 
     with pytest.raises(OutputError, match='inside'):
-        module.run(arguments('x', '--out', tmp_path / 'o', '--video', tmp_path / 'o' / 'v.mp4'))
+        command.run(arguments('x', '--out', tmp_path / 'o', '--video', tmp_path / 'o' / 'v.mp4'))
 
 
 def test_numbers_have_one_spelling():

@@ -1,6 +1,5 @@
 """The report: its page is whole, escapes what it is given and needs no network."""
 
-import argparse
 import json
 import re
 from dataclasses import asdict
@@ -63,13 +62,11 @@ def test_the_page_loads_nothing_from_elsewhere_and_escapes_what_it_is_given():
 def test_a_bag_without_scores_is_refused(tmp_path):
     from kf_imitation.errors import BagError
 
-    parser = argparse.ArgumentParser()
-    report.add_arguments(parser)
     with pytest.raises(BagError, match='does not exist'):
-        report.run(parser.parse_args([str(tmp_path / 'nothing')]))
+        report.write_report(tmp_path / 'nothing')
 
 
-def test_the_page_goes_into_the_folder_of_a_replay_or_beside_a_bag(tmp_path):
+def test_the_page_goes_into_the_folder_of_a_replay_or_next_to_a_bag(tmp_path):
     assert report.default_place(tmp_path / 'bag') == tmp_path / 'bag-report.html'
     (tmp_path / 'run.json').write_text('{}')
     assert report.default_place(tmp_path) == tmp_path / 'report.html'

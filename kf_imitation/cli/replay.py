@@ -1,0 +1,56 @@
+"""`kf_imitation replay`: the whole pipeline over a file or bag, as fast as the machine allows."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from kf_imitation.keyframe.selection.settings import MODES
+from kf_imitation.pipeline.run_report import run_table
+from kf_imitation.replay.run import replay_to_files
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument('source', metavar='VIDEO_OR_BAG', help='video, folder of images, or bag')
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder to make')
+    parser.add_argument('--robot', default='', help='name in config/robots, or a file')
+    parser.add_argument(
+        '--mode', default='', choices=MODES, help='which frame of a movement is imitated'
+    )
+    parser.add_argument(
+        '--params',
+        default='',
+        metavar='FILE',
+        help='parameters that override config/kf_imitation.yaml',
+    )
+    parser.add_argument('--topic', default='', help='image topic of a bag with several')
+    parser.add_argument(
+        '--video', type=Path, metavar='FILE', help='side-by-side video of person and robot'
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace results that exist')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay, write everything, print the table.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        KfImitationError: bad input; nothing is left behind.
+    """
+    figures = replay_to_files(
+        args.source,
+        args.out,
+        args.robot,
+        args.mode,
+        args.params,
+        args.topic,
+        args.video,
+        args.overwrite,
+    )
+    Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
+    print(f'written to {args.out}' + (f' and {args.video}' if args.video else ''))
+    return 0

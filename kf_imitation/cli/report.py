@@ -1,0 +1,33 @@
+"""`kf_imitation report`: one HTML page about a run, which opens without a network."""
+
+import argparse
+from pathlib import Path
+
+from kf_imitation.reporting.page import write_report
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument('run_path', type=Path, metavar='BAG_OR_DIR', help='bag, or replay folder')
+    parser.add_argument(
+        '--out', type=Path, metavar='FILE', help='page to write; default: report.html next to it'
+    )
+    parser.add_argument('--robot', default='sim_face', help='whose joints the bag holds')
+    parser.add_argument(
+        '--labels', type=Path, metavar='NPZ', help='labels of the clip, for E_n and E_l'
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace a page that exists')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        KfImitationError: bad input; nothing is left behind.
+    """
+    out = write_report(args.run_path, args.out, args.robot, args.labels, args.overwrite)
+    print(f'written to {out}')
+    return 0
