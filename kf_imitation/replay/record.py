@@ -164,6 +164,3 @@ def strongest(change: FloatArray | None) -> dict[str, float]:
     if change is None or len(change) != len(CHANGE_NAMES):
         return {}
     return {name: round(value, 5) for name, value in split_change(change).strongest}
-
-
-RadArray = NDArray[np.float64]
