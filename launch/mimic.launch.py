@@ -2,8 +2,8 @@
 
     ros2 launch kf_imitation mimic.launch.py source:=clip.mp4 robot:=sim_face
 
-Composition only: kf_imitation.ros_graph.nodes says which nodes run and with which parameters. The run ends
-when a file has been played, when any node ends, or with Ctrl-C.
+Composition only: kf_imitation.ros_graph.nodes says which nodes run and with which parameters. The
+run ends when a file has been played, when any node ends, or with Ctrl-C.
 """
 
 import os

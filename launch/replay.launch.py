@@ -2,8 +2,9 @@
 
     ros2 launch kf_imitation replay.launch.py bag:=run1 robot:=sim_face rate:=0.5 loop:=true
 
-Composition only: kf_imitation.ros_graph.replay_graph says which nodes run with which parameters. All of
-them run on the bag's time (/clock). The run ends with the bag, when any node ends, or with Ctrl-C.
+Composition only: kf_imitation.ros_graph.replay_graph says which nodes run with which parameters.
+All of them run on the bag's time (/clock). The run ends with the bag, when any node ends, or with
+Ctrl-C.
 """
 
 import os

@@ -1,1 +1,4 @@
-"""Servo buses: the contract (bus.py) and one folder per make."""
+"""Servo buses: the contract (bus.py) and one folder per make.
+
+Start with bus.py.
+"""

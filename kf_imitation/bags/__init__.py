@@ -1,1 +1,4 @@
-"""Bags: open, repair, read, write and play recordings."""
+"""Bags: open, repair, read, write and play recordings.
+
+Start with reader.py and opening.py.
+"""

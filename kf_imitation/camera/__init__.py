@@ -1,1 +1,4 @@
-"""Where frames come from."""
+"""Where frames come from.
+
+Start with frame_source.py and sources.py.
+"""

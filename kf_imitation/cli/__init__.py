@@ -1,1 +1,4 @@
-"""The command line: one file per command, each with add_arguments() and run()."""
+"""The command line: one file per command, each with add_arguments() and run().
+
+Start with main.py.
+"""

@@ -1,1 +1,4 @@
-"""What the face does: channels from landmarks."""
+"""What the face does: channels from landmarks.
+
+Start with estimator.py and channels.py.
+"""

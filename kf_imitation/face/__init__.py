@@ -1,1 +1,4 @@
-"""Which square of the frame is the face."""
+"""Which square of the frame is the face.
+
+Start with tracker.py.
+"""

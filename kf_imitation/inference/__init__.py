@@ -1,1 +1,4 @@
-"""Run ONNX models; cut the crop that they see."""
+"""Run ONNX models; cut the crop that they see.
+
+Start with onnx_model.py.
+"""

@@ -1,1 +1,4 @@
-"""How much the face changes, and which frames are worth imitating."""
+"""How much the face changes, and which frames are worth imitating.
+
+Start with selection/selector.py and explanation.py.
+"""

@@ -1,1 +1,4 @@
-"""ROS 2 nodes: parameters, messages, timers; no algorithm."""
+"""ROS 2 nodes: parameters, messages, timers; no algorithm.
+
+Start with keyframe_node.py.
+"""

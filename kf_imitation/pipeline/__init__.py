@@ -1,1 +1,4 @@
-"""The stages put together, and how long each takes."""
+"""The stages put together, and how long each takes.
+
+Start with face_pipeline.py.
+"""

@@ -1,1 +1,4 @@
-"""One recording through all stages, and the files that it leaves."""
+"""One recording through all stages, and the files that it leaves.
+
+Start with run.py.
+"""

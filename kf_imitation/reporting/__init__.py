@@ -1,1 +1,4 @@
-"""The report: one HTML page about a replay."""
+"""The report: one HTML page about a replay.
+
+Start with page.py.
+"""

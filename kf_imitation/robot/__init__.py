@@ -3,6 +3,8 @@
 docs/your_own_head.md explains every key. Reading lists every fault of a file at once: key, value
 and rule. model.py has the data classes, files.py reads, section.py and reader.py turn YAML into
 them, checks.py holds the rules between keys, urdf_check.py those of the URDF.
+
+Start with model.py and joint_mapping.py.
 """
 
 from kf_imitation.robot.files import load_robot, parse_robot, robot_names

@@ -1,1 +1,4 @@
-"""Which nodes run with which parameters; discovery and environment. No rclpy."""
+"""Which nodes run with which parameters; discovery and environment. No rclpy.
+
+Start with nodes.py.
+"""

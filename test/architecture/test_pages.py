@@ -1,0 +1,30 @@
+"""Pages that follow from the code: the picture of the layers, the glossary."""
+
+import re
+from pathlib import Path
+
+from benchmark import architecture
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_page_of_the_architecture_shows_the_contracts():
+    page = (ROOT / 'docs/architecture.md').read_text(encoding='utf-8')
+    assert architecture.block() in page, 'run python -m benchmark.architecture'
+
+
+def test_every_room_names_existing_files_to_start_with():
+    for layer in architecture.layers():
+        for room in layer:
+            summary, files = architecture.purpose(room)
+            assert summary
+            if (ROOT / 'kf_imitation' / room).is_dir():
+                assert files and all(file.is_file() for file in files), room
+
+
+def test_the_glossary_has_every_word_once_and_old_words_not_at_all():
+    text = (ROOT / 'docs/glossary.md').read_text(encoding='utf-8')
+    words = re.findall(r'^\| ([\w -]+) \|', text, re.MULTILINE)
+    words = [word for word in words if word != 'word']
+    assert len(words) > 50 and len(set(words)) == len(words)
+    assert not {'overlay', 'offline', 'quantum', 'share', 'look', 'line quality'} & set(words)
