@@ -1,13 +1,5 @@
-# make mimic [SOURCE=… ROBOT=… PORT=… RECORD=… ARGS=…]   set up, then let the head mimic a face
-# make test [TRAINING=1]                                  set up, then run the tests
-# make lint               ruff and mypy
-# make bench              time per frame, rate and jitter of the bus loop
-# make faults             the fault matrix of docs/safety.md
-# make train [CLIPS=DIR LABELS=DIR MINUTES=120 OUT=runs FACES=FILE|none INSTALL=1 ARGS=…]
-#                         train the keyframe models end to end (docs/training.md)
-# make clean              remove .venv and caches
 # Everything is installed into .venv once; a later run starts at once. PYTHON= chooses the
-# interpreter, VENV= the folder.
+# interpreter, VENV= the folder. `make` alone lists the targets: the comments after ##.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -21,32 +13,40 @@ export AMENT_PREFIX_PATH := $(abspath $(VENV))$(if $(AMENT_PREFIX_PATH),:$(AMENT
 # The tests of training/ need torch.
 IGNORED := $(if $(TRAINING),,--ignore=test/training --ignore=test/export)
 
-.PHONY: mimic test lint bench faults train setup clean
+.PHONY: help mimic setup test lint docs bench faults train clean
 .DELETE_ON_ERROR:
 
-mimic: $(VENV)/.installed
+help: ## list the targets
+	@echo 'make TARGET [NAME=value …]'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' Makefile
+
+mimic: $(VENV)/.installed ## let the head mimic a face [SOURCE= ROBOT= PORT= RECORD= ARGS=]
 	$(BIN)/kf_imitation mimic $(if $(SOURCE),--source '$(SOURCE)') $(if $(ROBOT),--robot '$(ROBOT)') \
 	    $(if $(PORT),--port '$(PORT)') $(if $(RECORD),--record '$(RECORD)') $(ARGS)
 
-setup: $(VENV)/.installed
+setup: $(VENV)/.installed ## install everything that mimic needs
 
-test: $(VENV)/.tested $(if $(TRAINING),$(VENV)/.trained)
+test: $(VENV)/.tested $(if $(TRAINING),$(VENV)/.trained) ## run the tests [TRAINING=1 for those of training/ too, ARGS=]
 	$(BIN)/python -m pytest $(IGNORED) $(ARGS)
 
-lint: $(VENV)/.tested
+lint: $(VENV)/.tested ## check style, types, import contracts and dead code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/vulture
 
-bench: $(VENV)/.tested
+docs: $(VENV)/.tested ## draw anew what pages take from the code
+	$(BIN)/python -m benchmark.architecture
+
+bench: $(VENV)/.tested ## time per frame, rate and jitter of the bus loop
 	$(BIN)/python -m benchmark.keyframe media/demo.mp4
 	$(BIN)/python -m benchmark.bus
 
-faults: $(VENV)/.tested
+faults: $(VENV)/.tested ## inject every fault and write the table of docs/safety.md [ARGS=]
 	$(BIN)/python -m benchmark.faults --markdown docs/safety.md $(ARGS)
 
-train: $(VENV)/.trained
+train: $(VENV)/.trained ## train the keyframe models [CLIPS= LABELS= MINUTES=120 OUT=runs FACES=FILE|none INSTALL=1 ARGS=]
 	$(BIN)/python -m training.keyframe.train.recipe --minutes '$(MINUTES)' --out '$(OUT)' \
 	    $(if $(CLIPS),--clips '$(CLIPS)') $(if $(LABELS),--labels '$(LABELS)') \
 	    $(if $(FACES),--faces '$(FACES)') $(if $(filter 1,$(INSTALL)),--install) $(ARGS)
@@ -69,5 +69,5 @@ $(VENV)/.trained: training/requirements.txt training/constraints.txt $(VENV)/.te
 	$(PIP) install --quiet --requirement training/requirements.txt --constraint training/constraints.txt
 	@touch $@
 
-clean:
+clean: ## remove .venv and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

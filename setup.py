@@ -98,8 +98,8 @@ setup(
             'hypothesis>=6',
             'ruff>=0.15',
             'mypy>=1.18',
-            'import-linter>=2.5',
-            'vulture>=2.11',
+            'import-linter>=2.15',
+            'vulture>=2.14',
             'onnx>=1.16',
             'types-PyYAML',
             'yourdfpy>=0.0.56',  # reads our URDFs as other programs do

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+from collections import Counter
 
 import pytest
 
@@ -73,3 +74,29 @@ def start_process():
             *filter(None, said),
             sep='\n',
         )
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """List what was not run and why, one line per reason."""
+    skipped = [
+        (
+            report.longrepr[2].removeprefix('Skipped: '),
+            report.nodeid if isinstance(report, pytest.CollectReport) else None,
+        )
+        for report in terminalreporter.stats.get('skipped', [])
+    ]
+    lines = [
+        f'{count} x {reason}'
+        for reason, count in Counter(
+            reason for reason, file in skipped if file is None
+        ).most_common()
+    ]
+    lines += [f'all of {file}: {reason}' for reason, file in skipped if file is not None]
+    lines += [
+        f'all of {os.path.relpath(folder, config.rootpath)}: make test TRAINING=1 runs it'
+        for folder in config.getoption('ignore') or ()
+    ]
+    if lines:
+        terminalreporter.section('not run')
+    for line in lines:
+        terminalreporter.line(line)

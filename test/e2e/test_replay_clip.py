@@ -149,7 +149,6 @@ def test_the_picture_is_a_picture(out):
 
 
 def test_a_report_of_the_replay_and_one_of_its_bag_show_every_keyframe(out, tmp_path):
-    pytest.importorskip('plotly')
     keyframes = sum(r['keyframe'] == '1' for r in rows(out / 'scores.csv'))
     for source, pictures in ((out, keyframes), (out / 'bag', 0)):
         page = tmp_path / f'{source.name}.html'

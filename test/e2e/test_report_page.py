@@ -10,7 +10,6 @@ from kf_imitation.reporting import page as report
 from kf_imitation.reporting.data import ReportData, final_run
 from kf_imitation.reporting.health import Fault
 
-pytest.importorskip('plotly')
 pytestmark = pytest.mark.timeout(150)
 
 FPS, SECONDS = 30, 60

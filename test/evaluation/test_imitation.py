@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip('kf_imitation.expression.estimator')
 from kf_imitation.data_types import CHANNELS, FaceRegion, FrameScore, HeadPose, Landmarks
 from kf_imitation.evaluation.imitation import figures, results
 from kf_imitation.evaluation.imitation.clip import Clip

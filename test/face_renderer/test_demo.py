@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-
-cv2 = pytest.importorskip('cv2')
 
 MEDIA = Path(__file__).resolve().parents[2] / 'media'
 

@@ -1,13 +1,12 @@
 import hashlib
 
 import numpy as np
+import onnx
 import pytest
 import yaml
 
 from kf_imitation.errors import ModelError
 from kf_imitation.inference.onnx_model import OnnxModel
-
-onnx = pytest.importorskip('onnx')
 
 
 @pytest.fixture

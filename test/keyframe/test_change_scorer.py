@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame
@@ -140,7 +141,6 @@ def test_a_model_that_drops_its_state_is_refused():
 
 def tiny_graph(path: Path):
     """Mean absolute difference of the crop and the crop before, as a real ONNX file."""
-    onnx = pytest.importorskip('onnx')
     helper, kinds = onnx.helper, onnx.TensorProto
     shape = [1, 8, 8, 3]
     nodes = [

@@ -16,6 +16,13 @@ PACKAGE = 'kf_imitation'
 NODES = ('camera', 'keyframe', 'landmarks', 'servo', 'recorder', 'player', 'avatar')
 
 
+@pytest.fixture(autouse=True)
+def _installed():
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    pytest.importorskip('launch', reason='launch comes with ROS, not from PyPI')
+    pytest.importorskip('launch_ros', reason='launch_ros comes with ROS, not from PyPI')
+
+
 @pytest.fixture
 def prefix(tmp_path):
     """An installation whose programs are the nodes with small stages."""

@@ -8,11 +8,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip('launch', reason='launch is not installed (it comes with ROS, not from PyPI)')
-pytest.importorskip('launch_ros', reason='launch_ros is not installed')
-pytest.importorskip('rclpy', reason='ROS 2 is not installed')
-
-
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = ROOT / 'launch/inspect.launch.py'
 VIEWERS = {

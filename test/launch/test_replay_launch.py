@@ -9,11 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip('launch', reason='launch is not installed (it comes with ROS, not from PyPI)')
-pytest.importorskip('launch_ros', reason='launch_ros is not installed')
-pytest.importorskip('rclpy', reason='ROS 2 is not installed')
-
-
 from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.reader import header_stamp_ns, read_joints, read_topic, topics
 from kf_imitation.bags.writer import BagWriter

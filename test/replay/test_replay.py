@@ -6,7 +6,6 @@ import csv
 import numpy as np
 import pytest
 
-pytest.importorskip('kf_imitation.pipeline.face_pipeline')
 from kf_imitation.cli import replay as command
 from kf_imitation.data_types import (
     CHANNELS,

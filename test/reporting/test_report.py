@@ -48,7 +48,6 @@ def small_data():
 
 
 def test_the_page_loads_nothing_from_elsewhere_and_escapes_what_it_is_given():
-    pytest.importorskip('plotly')
     text = report.page(small_data())
     own = text.replace(report._plotly(), '')
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', own)
