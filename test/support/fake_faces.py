@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 
 from training.data import face_mesh
@@ -72,3 +73,28 @@ def write_clip(folder, name, frames=40, seed=0, lost=(), starts=None):
     placement = {'left': 0, 'top': 0, 'scale': 1.0, 'video': str(folder / f'{name}.mp4')}
     (folder / f'{name}.json').write_text(json.dumps(placement))
     return folder / f'{name}.npy'
+
+
+def write_labelled_clips(root):
+    """Small labelled clips of a moving square in VoxCeleb's layout."""
+    for person in ('id10001', 'id10002', 'id10003'):
+        video = root / 'dev' / person / 'v' / '00001.avi'
+        video.parent.mkdir(parents=True)
+        writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*'MJPG'), 30, (192, 192))
+        for i in range(16):
+            image = np.full((192, 192, 3), 60, np.uint8)
+            image[40 + i : 120 + i, 60:130] = 200
+            writer.write(image)
+        writer.release()
+        points = np.zeros((16, 478, 3), np.float32)
+        points[..., :2] = fake_points()
+        np.savez(
+            video.with_suffix('.npz'),
+            blendshapes=np.linspace(0, 1, 16)[:, None].repeat(52, 1).astype(np.float32),
+            names=np.array(['_neutral', *(f'shape{i}' for i in range(51))]),
+            head_pose=np.tile(np.eye(4, dtype=np.float32), (16, 1, 1)),
+            landmarks_q=(points * 16).astype(np.int16),
+            valid=np.ones(16, bool),
+            fps=30.0,
+            size=np.array([192, 192]),
+        )

@@ -6,14 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
-from fake_faces import fake_points  # noqa: E402
+from fake_faces import write_labelled_clips  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 # What each process ends with is written by the process itself.
@@ -43,31 +41,6 @@ train.main()
 """
 
 
-def write_tree(root):
-    """Small labelled clips of a moving square in VoxCeleb's layout."""
-    for person in ('id10001', 'id10002', 'id10003'):
-        video = root / 'dev' / person / 'v' / '00001.avi'
-        video.parent.mkdir(parents=True)
-        writer = cv2.VideoWriter(str(video), cv2.VideoWriter_fourcc(*'MJPG'), 30, (192, 192))
-        for i in range(16):
-            image = np.full((192, 192, 3), 60, np.uint8)
-            image[40 + i : 120 + i, 60:130] = 200
-            writer.write(image)
-        writer.release()
-        points = np.zeros((16, 478, 3), np.float32)
-        points[..., :2] = fake_points()
-        np.savez(
-            video.with_suffix('.npz'),
-            blendshapes=np.linspace(0, 1, 16)[:, None].repeat(52, 1).astype(np.float32),
-            names=np.array(['_neutral', *(f'shape{i}' for i in range(51))]),
-            head_pose=np.tile(np.eye(4, dtype=np.float32), (16, 1, 1)),
-            landmarks_q=(points * 16).astype(np.int16),
-            valid=np.ones(16, bool),
-            fps=30.0,
-            size=np.array([192, 192]),
-        )
-
-
 def train(tmp_path, steps, devices):
     program = tmp_path / 'program.py'
     program.write_text(PROGRAM)
@@ -86,7 +59,7 @@ def train(tmp_path, steps, devices):
 
 @pytest.mark.timeout(600)
 def test_two_processes_share_weights_and_not_samples_and_a_run_goes_on(tmp_path):
-    write_tree(tmp_path / 'clips')
+    write_labelled_clips(tmp_path / 'clips')
     first = train(tmp_path, 2, 2)
     assert [r['rank'] for r in first] == [0, 1] and all(r['step'] == 2 for r in first)
     assert first[0]['mean'] == first[1]['mean'] and first[0]['net'] == first[1]['net']

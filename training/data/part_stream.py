@@ -80,12 +80,12 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         names: of the 51 blendshapes.
         seed: of the stream; workers derive their own.
         groups: in a batch.
-        share: of groups from animated photographs.
+        animated_fraction: of groups from animated photographs.
         crop_px: edge of the crops.
 
     A batch holds crops (G, 8, S, S) uint8, means of the three channels, blendshapes (G, 8, 51),
-    points (G, 8, P, 2) of eye_mouth_mesh_points.POINTS as shares of the crop, and same (G,) bool: all frames
-    show one person.
+    points (G, 8, P, 2) of eye_mouth_mesh_points.POINTS as fractions of the crop, and same (G,)
+    bool: all frames show one person.
     """
 
     def __init__(
@@ -96,14 +96,15 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
         names: tuple[str, ...],
         seed: int,
         groups: int = 10,
-        share: float = 0.7,
+        animated_fraction: float = 0.7,
         crop_px: int = 256,
     ) -> None:
         self._clips, self._animated = list(clips), list(animated)
         counts = np.array([len(c.known) for c in clips], float) ** 0.4
         self._chance = counts / counts.sum()
         self._mirror = mirror_order(names)
-        self._seed, self._groups, self._share, self._size = seed, groups, share, crop_px
+        self._seed, self._groups, self._size = seed, groups, crop_px
+        self._animated_fraction = animated_fraction
         self._faces = face_images.load(faces) if faces is not None else None
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -156,7 +157,7 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
     def _person(
         self, rng: np.random.Generator, mirrored: bool
     ) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
-        if self._animated and rng.random() < self._share:
+        if self._animated and rng.random() < self._animated_fraction:
             piece = self._animated[int(rng.integers(len(self._animated)))]
         else:
             piece = self._clips[int(rng.choice(len(self._clips), p=self._chance))]

@@ -19,6 +19,7 @@ from torch import nn
 
 from kf_imitation.face.region_network import CROP_PX, CROP_REGIONS, MODEL
 from training.face.region_data import draw, load_tiles
+from training.seeding import add_seed_option, seed_everything
 
 
 class RegionNet(nn.Module):
@@ -66,7 +67,7 @@ class Exported(nn.Module):
 
 def train(data: Path, steps: int, batch: int, seed: int) -> tuple[RegionNet, str]:
     """Adam with one cosine from 2e-3 to 0; Huber loss on near crops, cross entropy on all."""
-    torch.manual_seed(seed)
+    seed_everything(seed)
     rng = np.random.default_rng(seed)
     groups = load_tiles(data, 'train', 60)
     checks = draw(load_tiles(data, 'dev', 30), np.random.default_rng(1), 3000, plain=True)
@@ -94,7 +95,7 @@ def train(data: Path, steps: int, batch: int, seed: int) -> tuple[RegionNet, str
                 found = net(torch.from_numpy(checks[0]))[0].numpy()
             error = np.abs(found - checks[1]).mean(axis=0)
             measured = (
-                f'mean error of one look: x {error[0]:.4f}, y {error[1]:.4f} sizes, '
+                f'mean error of one pass: x {error[0]:.4f}, y {error[1]:.4f} sizes, '
                 f'log size {error[2]:.4f}'
             )
             seconds = time.monotonic() - start
@@ -170,7 +171,7 @@ def main() -> None:
     parser.add_argument('--data', type=Path, default=Path('../shared/data'))
     parser.add_argument('--steps', type=int, default=6000)
     parser.add_argument('--batch', type=int, default=96)
-    parser.add_argument('--seed', type=int, default=0)
+    add_seed_option(parser)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--out', type=Path, default=Path('models/face_region.onnx'))
     arguments = parser.parse_args()

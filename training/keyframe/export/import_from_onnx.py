@@ -1,7 +1,7 @@
 r"""Take the weights of an exported keyframe network back, as a start for training.
 
-    python -m training.keyframe.export.import_from_onnx models/keyframe_lite.onnx --out runs/shipped_lite.ckpt \
-        --config training/keyframe/train/configs/lite.yaml
+    python -m training.keyframe.export.import_from_onnx models/keyframe_lite.onnx \
+        --config training/keyframe/train/configs/lite.yaml --out runs/shipped_lite.ckpt
 
 The exported graph holds folded batch norms and packed weights (int8, float16). Here every weight
 goes back to its layer, and the batch norms get statistics measured on the training clips, so that

@@ -2,8 +2,8 @@
 
     python -m training.keyframe.measure.choose_mesh
 
-writes eye_mouth_mesh_points.csv from the labels of training: points inside a patch on at least nine of ten
-faces, their counterparts on the other side, and their usual places in the patch.
+writes eye_mouth_mesh_points.csv from the labels of training: points inside a patch on at least
+nine of ten faces, their counterparts on the other side, and their usual places in the patch.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The points of the teacher's mesh that lie in the patches of eyes and mouth.
 
-Read from eye_mouth_mesh_points.csv, which `python -m training.keyframe.measure.choose_mesh` wrote. Trained weights
-belong to the table they were trained with.
+Read from eye_mouth_mesh_points.csv, which `python -m training.keyframe.measure.choose_mesh` wrote.
+Trained weights belong to the table they were trained with.
 """
 
 import csv

@@ -24,6 +24,7 @@ from training.keyframe.networks.fusion import KeyframeNet, grow, weights_under
 from training.keyframe.train.config import TrainConfig
 from training.keyframe.train.options import add_data_options, animated_photographs, labelled_clips
 from training.keyframe.train.task import KeyframeTraining
+from training.seeding import seed_everything
 
 Clips = list[clip_cache.CachedClip]
 
@@ -37,6 +38,13 @@ def _data(arguments: argparse.Namespace, hold_out: list[str]) -> tuple[Clips, Cl
         return [], shard_stream.held_clips(arguments.shards), pairs
     train, held = labelled_clips(arguments, hold_out)
     return train, held, sum(len(c.frames) - 1 for c in train)
+
+
+def steps_done(checkpoint: Path) -> int:
+    """Return the steps of a checkpoint, 0 where there is none."""
+    if not checkpoint.exists():
+        return 0
+    return int(torch.load(checkpoint, map_location='cpu', weights_only=False)['global_step'])
 
 
 def main() -> None:
@@ -71,11 +79,14 @@ def main() -> None:
     parser.add_argument(
         '--set', nargs='*', default=[], help='overrides, like optimiser.rate=0.001'
     )
+    parser.add_argument('--seed', type=int, help="instead of the configuration's")
     arguments = parser.parse_args()
 
     config = TrainConfig.load(arguments.config, arguments.set)
+    if arguments.seed is not None:
+        config.seed = arguments.seed
     torch.set_num_threads(arguments.threads)
-    pl.seed_everything(config.seed)
+    seed_everything(config.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / 'config.json').write_text(json.dumps(config.__dict__, indent=1))
     try:
@@ -89,7 +100,7 @@ def main() -> None:
 
     resume = arguments.out / 'last.ckpt'
     # A resumed run must not see the same samples again.
-    seed = config.seed + (int(resume.stat().st_mtime) if resume.exists() else 0)
+    seed = config.seed + steps_done(resume)
     renders = arguments.renders if arguments.renders.exists() else None
     animated = animated_photographs(arguments)
     devices = arguments.devices if arguments.devices == 'auto' else int(arguments.devices)

@@ -282,8 +282,9 @@ class KeyframeTraining(pl.LightningModule):
         return means
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the time spent beside the weights."""
+        """Keep the time spent, the seed and the network with the weights."""
         checkpoint['spent_s'] = self.spent_s
+        checkpoint['seed'] = self.config.seed
         checkpoint['network'] = self.config.network
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

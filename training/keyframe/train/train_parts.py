@@ -8,7 +8,6 @@ again with the same --out it goes on where it was.
 
 import argparse
 import copy
-import math
 import time
 from pathlib import Path
 
@@ -40,7 +39,8 @@ from training.keyframe.networks.fusion import normalise, scale_levels, weights_u
 from training.keyframe.train import bfloat16
 from training.keyframe.train.config import TrainConfig
 from training.keyframe.train.options import add_data_options, animated_photographs, labelled_clips
-from training.landmarks.train.loop import average_into
+from training.loop import Schedule, add_length_options, average_into
+from training.seeding import add_seed_option, seed_everything
 
 PATCHES = ((EYE, False), (EYE, True), (MOUTH, False))  # of right eye, left eye, mouth: mirrored?
 CORNERS = (
@@ -121,7 +121,7 @@ def scaled(levels: Tensor) -> Tensor:
 
 
 def places_of(points: Tensor) -> Tensor:
-    """(..., P, 2) of eye_mouth_mesh_points.POINTS to (..., 3, 2) middles of right eye, left eye and mouth."""
+    """(..., P, 2) mesh points to (..., 3, 2) middles of right eye, left eye and mouth."""
     middles = [
         points[..., part, :][..., list(ends), :].mean(dim=-2)
         for part, ends in zip(eye_mouth_mesh_points.PARTS, CORNERS, strict=True)
@@ -216,7 +216,8 @@ def main() -> None:
     parser.add_argument('--hold-out', nargs='*', help='clips or people, instead of those')
     add_data_options(parser)
     parser.add_argument('--out', type=Path, default=Path('runs/parts'))
-    parser.add_argument('--minutes', type=float, default=40.0)
+    add_length_options(parser, minutes=40.0)
+    add_seed_option(parser)
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--full', action='store_true', help='no convolutions in bfloat16')
     parser.add_argument('--rate', type=float, default=2e-3)
@@ -228,7 +229,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    torch.manual_seed(time.time_ns() % 2**31)
+    seed_everything(arguments.seed)
     hold_out = arguments.hold_out
     if hold_out is None:
         hold_out = TrainConfig.load(arguments.config, []).hold_out
@@ -245,15 +246,6 @@ def main() -> None:
             figures = validate(parts, clips)
             print(kind, ' '.join(f'{k} {v:.3f}' for k, v in figures.items()))
         return
-    stream = PartStream(
-        [piece for clip in train for piece in footage(clip)],
-        [piece for clip in animated_photographs(arguments) for piece in footage(clip)],
-        arguments.faces if arguments.faces.exists() else None,
-        names,
-        time.time_ns() % 2**31,
-    )
-    loader = iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3))
-
     parts = Parts(reading_order(names)).to(memory_format=torch.channels_last)
     if arguments.start:
         weights = torch.load(arguments.start, map_location='cpu', weights_only=False)
@@ -262,48 +254,52 @@ def main() -> None:
     parts.eye.half = parts.mouth.half = bfloat16.is_fast() and not arguments.full
     optimiser = torch.optim.AdamW(parts.parameters(), lr=arguments.rate, weight_decay=0.02)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    file, step, spent = arguments.out / 'last.ckpt', 0, 0.0
+    file, schedule = arguments.out / 'last.ckpt', Schedule(arguments)
     if file.exists():
         saved = torch.load(file, weights_only=False)
         parts.load_state_dict(saved['raw'])
         mean.load_state_dict(weights_under(saved['state_dict'], PREFIX))
         optimiser.load_state_dict(saved['optimiser'])
-        step, spent = saved['step'], saved['spent_s']
-    clock, sums = time.monotonic(), {}
-    while spent < 60 * arguments.minutes:
-        done = spent / 60 / arguments.minutes
-        for group in optimiser.param_groups:
-            warm = min(1.0, (step + 1) / 100)
-            group['lr'] = arguments.rate * warm * (0.01 + 0.495 * (1 + math.cos(math.pi * done)))
-        terms = losses(parts, next(loader), step)
+        schedule = Schedule(arguments, saved['step'], saved['spent_s'])
+    stream = PartStream(
+        [piece for clip in train for piece in footage(clip)],
+        [piece for clip in animated_photographs(arguments) for piece in footage(clip)],
+        arguments.faces if arguments.faces.exists() else None,
+        names,
+        # A run that goes on must not see the same samples again.
+        arguments.seed + schedule.step,
+    )
+    loader = iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3))
+    sums: dict[str, float] = {}
+    while schedule.done < 1:
+        schedule.set_rate(optimiser, arguments.rate, warm_steps=100, least=0.01)
+        terms = losses(parts, next(loader), schedule.step)
         optimiser.zero_grad()
-        sum(WEIGHT[k] * v for k, v in terms.items()).backward()
+        torch.stack([WEIGHT[k] * v for k, v in terms.items()]).sum().backward()
         torch.nn.utils.clip_grad_norm_(parts.parameters(), 5.0)
         optimiser.step()
-        step += 1
-        average_into(mean, parts, step)
+        schedule.step += 1
+        average_into(mean, parts, schedule.step)
         for k, v in terms.items():
             sums[k] = sums.get(k, 0.0) + float(v.detach())
-        now = time.monotonic()
-        spent, clock = spent + now - clock, now
-        if step % 100 == 0:
+        if schedule.step % 100 == 0:
             line = ' '.join(f'{k} {v / 100:.5f}' for k, v in sums.items())
-            print(f'step {step} {spent / 60:.1f} min {line}', flush=True)
+            print(f'step {schedule.step} {schedule.spent_s / 60:.1f} min {line}', flush=True)
             sums = {}
-        if step % 500 == 0 or spent >= 60 * arguments.minutes:
-            torch.save(
-                {
-                    'state_dict': {PREFIX + k: v for k, v in mean.state_dict().items()},
-                    'raw': parts.state_dict(),
-                    'optimiser': optimiser.state_dict(),
-                    'step': step,
-                    'spent_s': spent,
-                },
-                file,
-            )
+        if schedule.step % 500 == 0 or schedule.done >= 1:
+            saved = {
+                'state_dict': {PREFIX + k: v for k, v in mean.state_dict().items()},
+                'raw': parts.state_dict(),
+                'optimiser': optimiser.state_dict(),
+                'step': schedule.step,
+                'spent_s': schedule.spent_s,
+                'seed': arguments.seed,
+            }
+            torch.save(saved, file)
+            begun = time.monotonic()
             figures = validate(mean, held)
             print('VAL', ' '.join(f'{k} {v:.3f}' for k, v in figures.items()), flush=True)
-            clock = time.monotonic()
+            schedule.pause(time.monotonic() - begun)
 
 
 if __name__ == '__main__':

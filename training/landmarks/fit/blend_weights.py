@@ -1,12 +1,13 @@
-"""Choose how far readings are believed beside the geometry, on people no model was trained on.
+"""Choose how much predictions count against the geometry, on people no model was trained on.
 
     .venv/bin/python -m training.landmarks.fit.blend_weights [--clips STEM ...]
 
-Prints what every share of the part model (PART_SHARE in landmarks/predictions.py) and of the readings
-(READING_SHARE in expression/channels.py and face_geometry/head_pose.py) gives on the clips that
-training/keyframe/train/configs/default.yaml holds out: the part model was not trained on them, PFLD and
-the eye model not on two of them (and not on edtalk_test_data_pose_source2). The table has the mean
-correlation with the labels over the clips where a channel moves, and the mean error.
+Prints what every weight of the part model (PART_SHARE in landmarks/predictions.py) and of the
+predictions (READING_SHARE in expression/channels.py and face_geometry/head_pose.py) gives on the
+clips that training/keyframe/train/configs/default.yaml holds out: the part model was not trained
+on them, PFLD and the eye model not on two of them (and not on edtalk_test_data_pose_source2). The
+table has the mean correlation with the labels over the clips where a channel moves, and the mean
+error.
 """
 
 import argparse

@@ -8,7 +8,6 @@ training/landmarks/export/run.py takes.
 """
 
 import argparse
-import copy
 from pathlib import Path
 
 import cv2
@@ -16,10 +15,16 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from training.landmarks.networks.heads import features_of, fold_scaling, open_trained
 from training.landmarks.train import losses
-from training.landmarks.train.loop import Draws
+from training.landmarks.train.heads import (
+    features_of,
+    fold_scaling,
+    open_trained,
+    train_head,
+)
 from training.landmarks.train.run import Cache
+from training.loop import WeightedDraws
+from training.seeding import add_seed_option, seed_everything
 
 # Points and what is seen of them in an item of the cache.
 LABELS = (1, 4)
@@ -35,16 +40,17 @@ def main() -> None:
     parser.add_argument('--minutes', type=float, default=30, help='most for the features')
     parser.add_argument('--epochs', type=int, default=60)
     parser.add_argument('--batch', type=int, default=64)
+    add_seed_option(parser)
     arguments = parser.parse_args()
+    seed_everything(arguments.seed)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     saved, model = open_trained(arguments.checkpoint, 'sure')
     data = Cache(arguments.cache)
     data.cover = 0.6
     index = np.flatnonzero(~data.held_out())
-    loader = DataLoader(
-        data, arguments.batch, sampler=Draws(index, data.weights()[index]), num_workers=1
-    )
+    draws = WeightedDraws(index, data.weights()[index], arguments.seed)
+    loader = DataLoader(data, arguments.batch, sampler=draws, num_workers=1)
     features, truth, visible = features_of(
         model, loader, LABELS, arguments.samples, arguments.minutes
     )
@@ -56,31 +62,22 @@ def main() -> None:
     middle, spread = features.mean(0), features.std(0) + 1e-3
     scaled = (features - middle) / spread
     optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.1)
-    best, best_state = float('inf'), copy.deepcopy(head.state_dict())
-    for epoch in range(arguments.epochs):
-        order = torch.randperm(len(features) - kept) + kept
-        for pick in order.split(128):
-            noisy = torch.nn.functional.dropout(scaled[pick], 0.3)
-            loss = losses.confidence_loss(head(noisy), points[pick], truth[pick], visible[pick])
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-        with torch.no_grad():
-            aside = slice(0, kept)
-            value = float(
-                losses.confidence_loss(
-                    head(scaled[aside]), points[aside], truth[aside], visible[aside]
-                )
-            )
-            seen = torch.sigmoid(head(scaled[aside]))
-            covered = float(seen[visible[aside] < 0.5].median())
-            free = float(seen[visible[aside] > 0.5].median())
-        print(f'epoch {epoch}: {value:.4f}, covered {covered:.2f}, free {free:.2f}', flush=True)
-        if value < best:
-            best, best_state = value, copy.deepcopy(head.state_dict())
-    head.load_state_dict(best_state)
+    aside = torch.arange(kept)
+
+    def loss_of(pick: torch.Tensor, drop: float = 0.3) -> torch.Tensor:
+        confidence = head(torch.nn.functional.dropout(scaled[pick], drop))
+        return losses.confidence_loss(confidence, points[pick], truth[pick], visible[pick])
+
+    def evaluate() -> tuple[float, str]:
+        found = torch.sigmoid(head(scaled[aside]))
+        covered = float(found[visible[aside] < 0.5].median())
+        free = float(found[visible[aside] > 0.5].median())
+        return float(loss_of(aside, 0.0)), f'covered {covered:.2f}, free {free:.2f}'
+
+    rest = torch.arange(kept, len(features))
+    train_head(head, optimiser, loss_of, evaluate, rest, 128, arguments.epochs)
     fold_scaling(head[0], middle, spread)
-    saved['average'] = model.state_dict()
+    saved |= {'average': model.state_dict(), 'seed': arguments.seed}
     torch.save(saved, arguments.out)
 
 

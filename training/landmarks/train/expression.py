@@ -8,7 +8,6 @@ measured after every epoch. Writes --out, which training/landmarks/export/run.py
 """
 
 import argparse
-import copy
 from pathlib import Path
 
 import cv2
@@ -17,11 +16,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from training.landmarks.networks.heads import features_of, fold_scaling, open_trained
 from training.landmarks.train import losses
 from training.landmarks.train.data import BLENDSHAPES
-from training.landmarks.train.loop import Draws
+from training.landmarks.train.heads import (
+    features_of,
+    fold_scaling,
+    open_trained,
+    train_head,
+)
 from training.landmarks.train.run import Cache
+from training.loop import WeightedDraws
+from training.seeding import add_seed_option, seed_everything
 
 # Blendshapes, angles and state in an item of the cache.
 LABELS = (5, 2, 3)
@@ -48,7 +53,9 @@ def main() -> None:
     parser.add_argument('--samples', type=int, default=20000)
     parser.add_argument('--minutes', type=float, default=30, help='most for the features')
     parser.add_argument('--epochs', type=int, default=40)
+    add_seed_option(parser)
     arguments = parser.parse_args()
+    seed_everything(arguments.seed)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     saved, model = open_trained(arguments.checkpoint, 'read', 'sure', without=('read',))
@@ -56,7 +63,8 @@ def main() -> None:
     data.cover = 0.15
     held = data.held_out()
     index = np.flatnonzero(~held)
-    loader = DataLoader(data, 64, sampler=Draws(index, data.weights()[index]), num_workers=1)
+    draws = WeightedDraws(index, data.weights()[index], arguments.seed)
+    loader = DataLoader(data, 64, sampler=draws, num_workers=1)
     features, blendshapes, angles, state = features_of(
         model, loader, LABELS, arguments.samples, arguments.minutes
     )
@@ -69,28 +77,21 @@ def main() -> None:
     features, apart = (features - middle) / spread, (kept[0] - middle) / spread
     head = model.read
     optimiser = torch.optim.AdamW(head.parameters(), lr=1e-3, weight_decay=0.05)
-    best, best_state = float('inf'), copy.deepcopy(head.state_dict())
-    for epoch in range(arguments.epochs):
-        head.train()
-        for group in optimiser.param_groups:
-            group['lr'] = 1e-3 * 0.5 * (1 + np.cos(np.pi * epoch / arguments.epochs)) + 1e-5
-        for pick in torch.randperm(len(features)).split(256):
-            loss = losses.reading_loss(
-                head(features[pick]), blendshapes[pick], angles[pick], state[pick]
-            )
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-        head.eval()
-        with torch.no_grad():
-            readings = head(apart)
-            value = float(losses.reading_loss(readings, *kept[1:]))
-        print(f'epoch {epoch}: {value:.4f} {fit_of(readings, kept[1], kept[2])}', flush=True)
-        if value < best:
-            best, best_state = value, copy.deepcopy(head.state_dict())
-    head.load_state_dict(best_state)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, arguments.epochs, 1e-5)
+
+    def loss_of(pick: Tensor) -> Tensor:
+        return losses.reading_loss(
+            head(features[pick]), blendshapes[pick], angles[pick], state[pick]
+        )
+
+    def evaluate() -> tuple[float, str]:
+        found = head(apart)
+        return float(losses.reading_loss(found, *kept[1:])), fit_of(found, kept[1], kept[2])
+
+    every = torch.arange(len(features))
+    train_head(head, optimiser, loss_of, evaluate, every, 256, arguments.epochs, schedule)
     fold_scaling(head[1], middle, spread)
-    saved['average'] = model.state_dict()
+    saved |= {'average': model.state_dict(), 'seed': arguments.seed}
     torch.save(saved, arguments.out)
 
 

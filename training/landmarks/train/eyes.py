@@ -8,7 +8,6 @@ Writes runs/eyes/last.pt (averaged weights) and log.csv; training/landmarks/expo
 import argparse
 import copy
 import csv
-import time
 from pathlib import Path
 
 import cv2
@@ -22,13 +21,21 @@ from kf_imitation.landmarks.eye_model import PATCH_PX
 from training.landmarks.networks.eye_model import EyeNet, normalise
 from training.landmarks.train.data import apply
 from training.landmarks.train.eye_data import READINGS, ROOM_PX
-from training.landmarks.train.loop import Draws, average_into
+from training.loop import (
+    Schedule,
+    WeightedDraws,
+    add_length_options,
+    average_into,
+    balanced_weights,
+    held_out_people,
+)
+from training.seeding import add_seed_option, seed_everything
 
 Array = NDArray[np.float32]
 Item = tuple[NDArray[np.uint8], Array, Array, Array]
 WEIGHT = torch.tensor([4.0, 1.0, 0.5, 1.5, 1.5, 1.5, 1.5])
 LIDS = ((1, 7), (2, 6), (3, 5))
-SHARE = {'clip': 0.42, 'face': 0.25, 'animated': 0.25, 'render': 0.08}
+FRACTIONS = {'clip': 0.42, 'face': 0.25, 'animated': 0.25, 'render': 0.08}
 
 
 class Patches(Dataset[Item]):
@@ -65,24 +72,13 @@ class Patches(Dataset[Item]):
 
     def held_out(self) -> NDArray[np.bool_]:
         """True for the people on whom settings are chosen: every tenth of clips and images."""
-        names = sorted({n for n in self.group.tolist() if n.startswith(('clip:', 'face:'))})
-        kept = set(names[3::10])
-        return np.array([g in kept for g in self.group])
+        return held_out_people(self.group)
 
     def weights(self) -> NDArray[np.float64]:
         """How often a patch is drawn: people even out, closing lids and looks aside come up."""
         blink, look = self.readings[:, 0], self.readings[:, 3:].max(1)
         rare = 1 + 1.5 * (blink > 0.25) + 2.5 * (blink > 0.5) + 1.0 * (look > 0.5)
-        weight = np.zeros(len(self))
-        for group in set(self.group.tolist()):
-            mine = self.group == group
-            weight[mine] = rare[mine] * mine.sum() ** -0.5
-        kind = np.array([g.split(':')[0] for g in self.group])
-        for name, part in SHARE.items():
-            mine = kind == name
-            if mine.any():
-                weight[mine] *= part / weight[mine].sum()
-        return weight
+        return balanced_weights(self.group, rare, FRACTIONS)
 
 
 def disturb(rng: np.random.Generator, patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -161,13 +157,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--cache', type=Path, default=Path('data/eyes'))
     parser.add_argument('--out', type=Path, default=Path('runs/eyes'))
-    parser.add_argument('--minutes', type=float, default=20)
+    add_length_options(parser, minutes=20)
+    add_seed_option(parser)
     parser.add_argument('--start', type=Path, help='begin with the weights of this checkpoint')
     parser.add_argument('--rate', type=float, default=3e-3)
     parser.add_argument('--batch', type=int, default=128)
     parser.add_argument('--every', type=int, default=250)
     parser.add_argument('--threads', type=int, default=1)
     arguments = parser.parse_args()
+    seed_everything(arguments.seed)
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -183,16 +181,11 @@ def main() -> None:
         model.load_state_dict(saved['average'])
     average = copy.deepcopy(model)
     optimiser = torch.optim.AdamW(model.parameters(), lr=arguments.rate, weight_decay=0.02)
-    loader = DataLoader(
-        data, arguments.batch, num_workers=1,
-        sampler=Draws(train_index, data.weights()[train_index]),
-    )  # fmt: skip
-    begun, total = time.monotonic(), 0.0
-    for step, (patches, truth, wanted, footage) in enumerate(loader, 1):
-        done = min(1.0, (time.monotonic() - begun) / (60 * arguments.minutes))
-        rate = arguments.rate * min(1.0, step / 200) * (0.5 * (1 + np.cos(np.pi * done)) + 0.003)
-        for group in optimiser.param_groups:
-            group['lr'] = rate
+    draws = WeightedDraws(train_index, data.weights()[train_index], arguments.seed)
+    loader = DataLoader(data, arguments.batch, sampler=draws, num_workers=1)
+    schedule, total = Schedule(arguments), 0.0
+    for patches, truth, wanted, footage in loader:
+        rate = schedule.set_rate(optimiser, arguments.rate, warm_steps=200, least=0.003)
         model.train()
         points, readings = model(normalise(patches))
         loss = eye_loss(points, readings, truth, wanted, footage)
@@ -201,19 +194,26 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         total += float(loss.detach())
-        average_into(average, model, step)
-        if step % arguments.every == 0 or done >= 1:
+        schedule.step += 1
+        average_into(average, model, schedule.step)
+        over = schedule.done >= 1
+        if schedule.step % arguments.every == 0 or over:
             figures = evaluate(average, data, held_index)
-            row = [step, round(time.monotonic() - begun), f'{total / arguments.every:.4f}']
+            row = [schedule.step, round(schedule.spent_s), f'{total / arguments.every:.4f}']
             row += [f'{f:.3f}' for f in figures]
             with (arguments.out / 'log.csv').open('a', newline='', encoding='utf-8') as file:
                 csv.writer(file).writerow(row)
             print(*row, f'rate {rate:.1e}', flush=True)
-            torch.save({'average': average.state_dict(), 'figures': figures, 'step': step},
-                       arguments.out / 'last.pt')  # fmt: skip
+            saved = {
+                'average': average.state_dict(),
+                'figures': figures,
+                'step': schedule.step,
+                'seed': arguments.seed,
+            }
+            torch.save(saved, arguments.out / 'last.pt')
             total = 0.0
-            if done >= 1:
-                break
+        if over:
+            break
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ import argparse
 import copy
 import csv
 import os
-import time
 from pathlib import Path
 
 import cv2
@@ -25,7 +24,15 @@ from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch
 from training.landmarks.train import losses
 from training.landmarks.train.augment import training_crop
 from training.landmarks.train.data import BLENDSHAPES, CACHE_SPAN
-from training.landmarks.train.loop import Draws, average_into
+from training.loop import (
+    Schedule,
+    WeightedDraws,
+    add_length_options,
+    average_into,
+    balanced_weights,
+    held_out_people,
+)
+from training.seeding import add_seed_option, seed_everything
 
 DEFAULT_CONFIG = PFLDConfig(16, 24, 3, 64, 6, 2, 3, 24, 48, 128)
 Array = NDArray[np.float32]
@@ -33,6 +40,7 @@ MIRRORED = [
     BLENDSHAPES.index(name.replace('Left', '*').replace('Right', 'Left').replace('*', 'Right'))
     for name in BLENDSHAPES
 ]
+FRACTIONS = {'clip': 0.40, 'face': 0.24, 'animated': 0.28, 'render': 0.08}
 Item = tuple[NDArray[np.uint8], Array, Array, Array, Array, Array]
 
 
@@ -82,11 +90,7 @@ class Cache(Dataset[Item]):
 
     def held_out(self) -> NDArray[np.bool_]:
         """True for the people on whom weights are chosen: every tenth, by name."""
-        names = sorted(set(self.group))
-        made = ('render:', 'animated:')
-        names = [n for n in names if not n.startswith(made)]
-        kept = {n for i, n in enumerate(names) if i % 10 == 3}
-        return np.array([g in kept for g in self.group])
+        return held_out_people(self.group)
 
     def weights(self) -> NDArray[np.float64]:
         """How often a sample is drawn: people even out, rare states come up."""
@@ -94,17 +98,7 @@ class Cache(Dataset[Item]):
         blink = state[:, :2].max(1)
         rare = 1 + (blink > 0.25) + 2.0 * (blink > 0.5) + 1.5 * (state[:, 2] > 0.3)
         rare = rare + 2.0 * (np.abs(angles[:, 0]) > 0.35)
-        kind = np.array([g.split(':')[0] for g in self.group])
-        share = {'clip': 0.40, 'face': 0.24, 'animated': 0.28, 'render': 0.08}
-        weight = np.zeros(len(self))
-        for group in set(self.group):
-            mine = self.group == group
-            weight[mine] = rare[mine] * mine.sum() ** -0.5
-        for name, part in share.items():
-            mine = kind == name
-            if mine.any():
-                weight[mine] *= part / weight[mine].sum()
-        return weight
+        return balanced_weights(self.group, rare, FRACTIONS)
 
 
 def normalise(crops: torch.Tensor) -> torch.Tensor:
@@ -157,7 +151,8 @@ def main() -> None:
     parser.add_argument('--width', choices=('small', 'paper'), default='small')
     parser.add_argument('--batch', type=int, default=64)
     parser.add_argument('--rate', type=float, default=2e-3)
-    parser.add_argument('--minutes', type=float, default=60)
+    add_length_options(parser, minutes=60)
+    add_seed_option(parser)
     parser.add_argument('--every', type=int, default=250, help='steps between checkpoints')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--workers', type=int, default=1)
@@ -165,6 +160,7 @@ def main() -> None:
     parser.add_argument('--start', type=Path, help='begin with the weights of this checkpoint')
     parser.add_argument('--forget-best', action='store_true', help='choose best.pt anew')
     arguments = parser.parse_args()
+    seed_everything(arguments.seed)
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -178,7 +174,7 @@ def main() -> None:
     branch = PoseBranch(config)
     parameters = [*model.parameters(), *branch.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=arguments.rate, weight_decay=1e-3)
-    step, spent, best = 0, 0.0, float('inf')
+    schedule, best = Schedule(arguments), float('inf')
     average = copy.deepcopy(model)
     if arguments.start:
         saved = torch.load(arguments.start, weights_only=False)
@@ -192,25 +188,23 @@ def main() -> None:
         average.load_state_dict(saved['average'])
         branch.load_state_dict(saved['branch'])
         optimiser.load_state_dict(saved['optimiser'])
-        step, spent = saved['step'], saved['spent']
+        schedule = Schedule(arguments, saved['step'], saved['spent'])
         best = float('inf') if arguments.forget_best else saved['best']
+    # A resumed run must not see the same samples again.
+    draw_seed = arguments.seed + schedule.step
+    torch.manual_seed(draw_seed)
+    draws = WeightedDraws(train_index, data.weights()[train_index], draw_seed)
     loader = DataLoader(
         data,
         arguments.batch,
-        sampler=Draws(train_index, data.weights()[train_index]),
+        sampler=draws,
         num_workers=arguments.workers,
         persistent_workers=arguments.workers > 0,
     )
     loss_of = {'wing': losses.wing_loss, 'l1': losses.l1_loss}
-    budget = arguments.minutes * 60
-    begun = time.monotonic()
     total = 0.0
     for crops, truth, angles, state, _, blendshapes in loader:
-        done = min(1.0, (spent + time.monotonic() - begun) / budget)
-        warm = min(1.0, (step + 1) / 200)
-        rate = arguments.rate * warm * (0.5 * (1 + np.cos(np.pi * done)) + 0.005)
-        for group in optimiser.param_groups:
-            group['lr'] = rate
+        rate = schedule.set_rate(optimiser, arguments.rate, warm_steps=200, least=0.005)
         model.train()
         points, _, early, readings = model(normalise(crops))
         estimate = branch(early)
@@ -233,11 +227,12 @@ def main() -> None:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimiser.step()
-        step += 1
-        average_into(average, model, step)
-        if step % arguments.every == 0 or done >= 1:
+        schedule.step += 1
+        average_into(average, model, schedule.step)
+        over = schedule.done >= 1
+        if schedule.step % arguments.every == 0 or over:
             nme, gap, shape, turn = evaluate(average, data, held_index)
-            now = spent + time.monotonic() - begun
+            step, now = schedule.step, schedule.spent_s
             value = nme + gap + shape + turn
             best = min(best, value)
             saved = {
@@ -245,6 +240,7 @@ def main() -> None:
                 'branch': branch.state_dict(), 'optimiser': optimiser.state_dict(),
                 'step': step, 'spent': now, 'best': best, 'config': config.as_dict(),
                 'template': data.template, 'nme': nme, 'loss': arguments.loss,
+                'seed': arguments.seed,
             }  # fmt: skip
             torch.save(saved, arguments.out / 'last.tmp')
             os.replace(arguments.out / 'last.tmp', arguments.out / 'last.pt')
@@ -258,8 +254,8 @@ def main() -> None:
                   f' lid gap {gap:.2f} % blendshapes {shape:.2f} % angles {turn:.2f} deg'
                   f' rate {rate:.1e}', flush=True)  # fmt: skip
             total = 0.0
-            if done >= 1:
-                break
+        if over:
+            break
 
 
 if __name__ == '__main__':

@@ -4,7 +4,9 @@ The features of disturbed crops are computed once and scaled evenly; the head le
 its first layer takes the scaling in at the end.
 """
 
+import copy
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +73,44 @@ def fold_scaling(first: nn.Linear, middle: Tensor, spread: Tensor) -> None:
     """Let a layer trained on (x - middle) / spread take x."""
     first.bias -= first.weight @ (middle / spread)
     first.weight /= spread
+
+
+def train_head(
+    head: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    loss_of: Callable[[Tensor], Tensor],
+    evaluate: Callable[[], tuple[float, str]],
+    samples: Tensor,
+    batch: int,
+    epochs: int,
+    schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+) -> None:
+    """Train a head and leave it with the weights of its best epoch.
+
+    Args:
+        head: to train.
+        optimiser: of its weights.
+        loss_of: loss of some of the samples.
+        evaluate: error on what is kept aside, and the figures to print with it.
+        samples: (n,) indices to train on.
+        batch: samples in a step.
+        epochs: passes over the samples.
+        schedule: of the learning rate, by epochs.
+    """
+    best, best_state = float('inf'), copy.deepcopy(head.state_dict())
+    for epoch in range(epochs):
+        head.train()
+        for pick in samples[torch.randperm(len(samples))].split(batch):
+            loss = loss_of(pick)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+        if schedule is not None:
+            schedule.step()
+        head.eval()
+        with torch.no_grad():
+            value, figures = evaluate()
+        print(f'epoch {epoch}: {value:.4f} {figures}', flush=True)
+        if value < best:
+            best, best_state = value, copy.deepcopy(head.state_dict())
+    head.load_state_dict(best_state)
