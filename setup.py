@@ -3,21 +3,14 @@
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from runpy import run_path
 
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'kf_imitation'
 MANIFEST = ET.parse(ROOT / 'package.xml').getroot()
-NODES = (
-    'camera_node',
-    'keyframe_node',
-    'landmarks_node',
-    'servo_node',
-    'recorder_node',
-    'avatar_node',
-    'player_node',
-)
+NODES = run_path(str(ROOT / PACKAGE / 'nodes/programs.py'))['NODES']
 SHARED_FOLDERS = ('launch', 'config', 'models', 'urdf', 'media')
 
 # ROS 2 from wheels, for machines without a ROS installation (README, Install).
@@ -64,6 +57,7 @@ setup(
     license=MANIFEST.findtext('license'),
     python_requires='>=3.10,<3.14',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={PACKAGE: ['py.typed']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{PACKAGE}']),
         (f'share/{PACKAGE}', ['package.xml']),

@@ -1,47 +1,31 @@
-"""The programs in lib/kf_imitation: each imports its node, and Ctrl-C meanwhile is no error."""
+"""The programs in lib/kf_imitation: each imports its node, and Ctrl-C meanwhile is no error.
 
+setup.py runs this file for the table, so it imports nothing of the package by itself.
+"""
+
+from functools import partial
 from importlib import import_module
 
-
-def camera_node() -> int:
-    """Run the camera node."""
-    return _run('camera_node')
-
-
-def keyframe_node() -> int:
-    """Run the keyframe node."""
-    return _run('keyframe_node')
-
-
-def landmarks_node() -> int:
-    """Run the landmarks node."""
-    return _run('landmarks_node')
+NODES = (
+    'camera_node',
+    'keyframe_node',
+    'landmarks_node',
+    'servo_node',
+    'recorder_node',
+    'avatar_node',
+    'player_node',
+)
 
 
-def servo_node() -> int:
-    """Run the servo node."""
-    return _run('servo_node')
-
-
-def recorder_node() -> int:
-    """Run the recorder node."""
-    return _run('recorder_node')
-
-
-def player_node() -> int:
-    """Run the player node."""
-    return _run('player_node')
-
-
-def avatar_node() -> int:
-    """Run the avatar node."""
-    return _run('avatar_node')
-
-
-def _run(name: str) -> int:
+def run(name: str) -> int:
+    """Run the node of that module; returns its exit code."""
     # Loading takes a second or two, in which the node does not catch signals yet.
     try:
         program = import_module(f'kf_imitation.nodes.{name}').main
     except KeyboardInterrupt:
         return 0
     return int(program())
+
+
+# One callable per node, under its name: the console scripts of setup.py.
+globals().update({name: partial(run, name) for name in NODES})

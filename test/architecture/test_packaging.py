@@ -1,11 +1,13 @@
 """What pip and colcon install: programs where `ros2 run` looks, share files, no training code."""
 
+import configparser
 import os
 import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,6 @@ from kf_imitation.nodes import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ('kf_imitation', 'resource', 'launch', 'config', 'models', 'urdf', 'media', 'training')
-NODES = (
-    'camera_node',
-    'keyframe_node',
-    'landmarks_node',
-    'servo_node',
-    'recorder_node',
-    'avatar_node',
-    'player_node',
-)
 
 
 @pytest.fixture(scope='module')
@@ -64,7 +57,7 @@ def test_the_wheel_has_the_version_of_package_xml(wheel):
     assert Path(wheel.filename).name.startswith(f'kf_imitation-{version}-')
 
 
-@pytest.mark.parametrize('program', [*NODES, 'kf_imitation'])
+@pytest.mark.parametrize('program', [*programs.NODES, 'kf_imitation'])
 def test_ros2_run_finds_an_executable_wrapper_for_every_program(wheel, program):
     info = data_files(wheel)[f'lib/kf_imitation/{program}']
     assert (info.external_attr >> 16) & 0o111
@@ -73,10 +66,21 @@ def test_ros2_run_finds_an_executable_wrapper_for_every_program(wheel, program):
 
 def test_every_wrapper_has_a_console_script(wheel):
     name = next(n for n in wheel.namelist() if n.endswith('entry_points.txt'))
-    scripts = wheel.read(name).decode()
-    for node in NODES:
-        assert f'{node} = kf_imitation.nodes.programs:{node}' in scripts
-        assert callable(getattr(programs, node))
+    scripts = configparser.ConfigParser()
+    scripts.read_string(wheel.read(name).decode())
+    assert set(scripts['console_scripts']) == {*programs.NODES, 'kf_imitation'}
+    for target in scripts['console_scripts'].values():
+        module, _, function = target.partition(':')
+        assert callable(getattr(import_module(module), function))
+
+
+def test_every_node_file_has_a_program():
+    files = {path.stem for path in (ROOT / 'kf_imitation/nodes').glob('*_node.py')}
+    assert files == set(programs.NODES)
+
+
+def test_type_checkers_see_that_the_package_is_typed(wheel):
+    assert 'kf_imitation/py.typed' in wheel.namelist()
 
 
 def test_every_share_file_of_the_repository_is_installed(wheel):

@@ -21,7 +21,7 @@ from kf_imitation.robot.joint_mapping import JointMapping
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / 'media/demo.mp4'
-CLI = ROOT / 'kf_imitation/cli.py'
+CLI = ROOT / 'kf_imitation/cli/main.py'
 FRAMES = 45
 
 pytestmark = pytest.mark.skipif(not CLIP.is_file(), reason='media/demo.mp4 is missing')
