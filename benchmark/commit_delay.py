@@ -21,8 +21,8 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.evaluation.clip_scores import ScoredClip, measure, select
 from kf_imitation.evaluation.labels import Labels, find_clips, load_labels
 from kf_imitation.evaluation.metrics import label_target, mean_metrics, unwrapped
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import DetectorSettings
 
 DELAYS_S = (0.04, 0.07, 0.1, 0.135, 0.17, 0.2, 0.25, 0.3, 0.5)
 
@@ -57,7 +57,7 @@ def table(clips: Sequence[ScoredClip], smoothing: Smoothing) -> None:
     print('| commit delay [s] | E_n | E_l | F1@2 | rho | median, worst delay [s] |')
     print('|---|---|---|---|---|---|')
     for delay_s in DELAYS_S:
-        settings = DetectorSettings(commit_delay_s=delay_s)
+        settings = DetectorSettings(mode='peak', commit_delay_s=delay_s)
         means = mean_metrics(
             measure(clip, *select(clip.raw['labels'], settings, smoothing)) for clip in clips
         )

@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.face.canonical_region import canonical_region, overlap
-from kf_imitation.face.tracker import FaceSettings, FaceTracker
+from kf_imitation.face.tracker import FaceTracker
+from kf_imitation.parameters.settings import FaceSettings, SourceSettings
 
 SETTLED_S = 0.3
 

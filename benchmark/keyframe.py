@@ -29,19 +29,18 @@ import cv2
 import numpy as np
 import onnxruntime
 
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError, SourceError
-from kf_imitation.face.tracker import FaceSettings, FaceTracker
+from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference.crop import crop
 from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import DisFlowScorer, FrameDifferenceScorer
 from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
 from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import DetectorSettings, FaceSettings, SourceSettings
 from kf_imitation.paths import share_path
 
 PEER = 'MediaPipe face landmarker'
@@ -83,7 +82,7 @@ class Subject:
 def stage(scorer: PairScorer, smoothing: Smoothing) -> Callable[[Frame], object]:
     """Return the keyframe stage of one frame: face tracking, score, smoothing, detection."""
     tracker = FaceTracker(FaceSettings())
-    selector = KeyframeSelector(DetectorSettings(), smoothing)
+    selector = KeyframeSelector(DetectorSettings(mode='peak'), smoothing)
     return lambda frame: selector.push(scorer.score(frame, tracker.update(frame)))
 
 

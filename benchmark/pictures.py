@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.run_pictures import run_pictures
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CHANNELS, Expression, Image
 from kf_imitation.keyframe.explanation_values import keyframe_values, words
+from kf_imitation.parameters.settings import SourceSettings
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.face_pipeline import build_face_pipeline
 from kf_imitation.pipeline.statistics import Ledger

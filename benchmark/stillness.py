@@ -18,17 +18,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import Frame, FrameScore, Image, Keyframe
 from kf_imitation.errors import KfImitationError
 from kf_imitation.evaluation.labels import find_clips, load_labels
 from kf_imitation.evaluation.metrics import Target, label_target
-from kf_imitation.face.tracker import FaceSettings, FaceTracker
+from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import FaceSettings, SourceSettings
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.face_pipeline import detector_settings, face_settings
 from kf_imitation.ros_graph.nodes import merged_parameters

@@ -15,9 +15,10 @@ from kf_imitation.bags.opening import (
     reason,
 )
 from kf_imitation.camera.encodings import compressed_to_bgr, image_to_bgr
-from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceSettings, camera_model
+from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, camera_model
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import BagError, SourceError
+from kf_imitation.parameters.settings import SourceSettings
 
 
 class BagSource:

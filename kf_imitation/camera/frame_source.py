@@ -1,7 +1,6 @@
-"""What every source of frames looks like, and what they share: settings, camera model, errors."""
+"""What every source of frames looks like, and what they share: camera model, errors."""
 
 import math
-from dataclasses import dataclass
 from typing import Protocol
 
 from kf_imitation.data_types import CameraModel, Frame
@@ -13,31 +12,6 @@ FOLDER_FPS = 30.0
 
 class SourceLost(SourceError):  # noqa: N818 (a state of the device rather than a fault of the user)
     """A live source that was open stopped delivering frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
-    """What is asked of a source; 0 and '' leave the choice to it.
-
-    Attributes:
-        width: [px], cameras only.
-        height: [px], cameras only.
-        fps: [Hz], cameras, folders of images (0: 30) and the test pattern (0: 30).
-        fourcc: pixel format of cameras, for example MJPG.
-        focal_px: focal length; 0 assumes a horizontal field of view of 60 degrees.
-        reconnect_s: pause between attempts to reopen a lost live source.
-        topic: image topic of a bag; '' takes the only one.
-        start_ns: stamp of the first frame of files and folders (bags keep their own stamps).
-    """
-
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0
-    fourcc: str = ''
-    focal_px: float = 0.0
-    reconnect_s: float = 1.0
-    topic: str = ''
-    start_ns: int = 0
 
 
 class FrameSource(Protocol):

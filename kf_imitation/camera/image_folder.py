@@ -6,14 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kf_imitation.camera.frame_source import (
-    FOLDER_FPS,
-    UNKNOWN_CAMERA,
-    SourceSettings,
-    camera_model,
-)
+from kf_imitation.camera.frame_source import FOLDER_FPS, UNKNOWN_CAMERA, camera_model
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import SourceError
+from kf_imitation.parameters.settings import SourceSettings
 
 IMAGE_SUFFIXES = frozenset(
     {'.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff', '.ppm', '.pgm'}

@@ -14,15 +14,11 @@ from typing import Any, Protocol
 import cv2
 
 from kf_imitation.camera.device_path import DevicePath
-from kf_imitation.camera.frame_source import (
-    UNKNOWN_CAMERA,
-    SourceLost,
-    SourceSettings,
-    camera_model,
-)
+from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceLost, camera_model
 from kf_imitation.camera.quiet import quiet_opencv
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import SourceError
+from kf_imitation.parameters.settings import SourceSettings
 
 # OpenCV waits this long for a frame of a dead camera (10 s by default).
 os.environ.setdefault('OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT', '2')

@@ -6,13 +6,14 @@ from pathlib import Path
 from kf_imitation.bags.opening import is_bag
 from kf_imitation.camera.bag_source import BagSource
 from kf_imitation.camera.device_path import DevicePath
-from kf_imitation.camera.frame_source import FrameSource, SourceSettings
+from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.image_folder import IMAGE_SUFFIXES, ImageFolder
 from kf_imitation.camera.live import LiveSource, open_device, open_url, without_password
 from kf_imitation.camera.reconnect import Reconnecting
 from kf_imitation.camera.test_pattern import TestPattern
 from kf_imitation.camera.video_file import VideoFile
 from kf_imitation.errors import SourceError
+from kf_imitation.parameters.settings import SourceSettings
 
 VIDEO_SUFFIXES = frozenset({'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v', '.mpg', '.mpeg'})
 TEST_PATTERN = 'test-pattern'

@@ -5,8 +5,9 @@ import math
 import cv2
 import numpy as np
 
-from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceSettings, camera_model
+from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, camera_model
 from kf_imitation.data_types import CameraModel, Frame, Image
+from kf_imitation.parameters.settings import SourceSettings
 
 WIDTH, HEIGHT = 640, 480
 DEFAULT_FPS = 30.0

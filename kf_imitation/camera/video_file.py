@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 
 from kf_imitation.camera.container import container_fault, is_mp4
-from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceSettings, camera_model
+from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, camera_model
 from kf_imitation.camera.live import STREAM_OPTIONS
 from kf_imitation.camera.quiet import quiet_opencv
 from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.errors import SourceError
+from kf_imitation.parameters.settings import SourceSettings
 
 DEFAULT_FPS = 30.0
 # A container's frame count may be an estimate (rate times duration), so a video only counts as

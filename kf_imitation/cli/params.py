@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from kf_imitation.output_files import check_free, new_file
-from kf_imitation.parameters.schema import SCHEMA, Value, load_file
+from kf_imitation.parameters.definition import Value
+from kf_imitation.parameters.schema import SCHEMA, load_file
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
 from kf_imitation.ros_graph.nodes import merged_parameters
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from kf_imitation.keyframe.selection.settings import MODES
+from kf_imitation.parameters.settings import MODES
 from kf_imitation.pipeline.run_report import run_table
 from kf_imitation.replay.run import replay_to_files
 

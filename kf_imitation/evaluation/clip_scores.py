@@ -7,17 +7,16 @@ from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.errors import SourceError
 from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.metrics import ClipMetrics, Target, clip_metrics, label_target
-from kf_imitation.face.tracker import FaceSettings, FaceTracker
+from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import DetectorSettings, FaceSettings, SourceSettings
 from kf_imitation.replay.run import open_file
 
 

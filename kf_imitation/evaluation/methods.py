@@ -11,8 +11,8 @@ from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import DisFlowScorer, FrameDifferenceScorer
 from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
 from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.paths import share_path
 
 METHODS_FILE = 'config/evaluate.yaml'

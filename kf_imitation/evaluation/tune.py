@@ -12,8 +12,8 @@ from kf_imitation.evaluation.clip_scores import ScoredClip, measure
 from kf_imitation.evaluation.methods import Method
 from kf_imitation.evaluation.metrics import mean_metrics
 from kf_imitation.keyframe.selection.detector import make_detector
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Estimate, ScoreSmoother, Smoothing
+from kf_imitation.parameters.settings import DetectorSettings
 
 _SIGMAS_S = (0.02, 0.03, 0.04, 0.05, 0.06)
 _DELAYS_S = (0.0, 0.007, 0.013)

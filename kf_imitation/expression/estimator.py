@@ -1,33 +1,12 @@
 """Channels of one face after the other: geometry, calibration, and what to do when unsure."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, HeadPose, Landmarks
 from kf_imitation.expression.calibration import AutoCalibration, Calibration
 from kf_imitation.expression.channels import channel_confidence, raw_channels
-from kf_imitation.expression.one_euro import OneEuroFilter, OneEuroSettings
-
-
-@dataclass(frozen=True, slots=True)
-class ExpressionSettings:
-    """Settings of the channels.
-
-    Attributes:
-        minimum_confidence: channels below hold their value, then relax to neutral; 0..1.
-        alpha: (19,) gain on each channel, in CHANNELS order: the alpha of the paper's
-            theta = alpha * mean |p_i - q_i|, on top of the person's calibration. Unit channels
-            end at 1 all the same.
-        cutoff_hz: of the One-Euro filter at rest; 0 filters nothing.
-        speed_gain: how much its cut-off rises with speed.
-    """
-
-    minimum_confidence: float = 0.3
-    alpha: tuple[float, ...] = (1.0,) * len(CHANNELS)
-    cutoff_hz: float = 0.0
-    speed_gain: float = 4.0
-
+from kf_imitation.expression.one_euro import OneEuroFilter
+from kf_imitation.parameters.settings import ExpressionSettings
 
 IS_UNIT = slice(0, len(UNIT_CHANNELS))
 
@@ -37,52 +16,44 @@ class ExpressionEstimator:
 
     A channel whose points are unsure keeps its last good value for `hold_s`, then decays to
     neutral with the time constant `relax_s`. Without a calibration it learns one as it goes.
-
-    Attributes:
-        minimum_confidence: below it a channel is unsure; may be changed while it runs.
     """
 
     def __init__(
         self,
         calibration: Calibration | None,
-        minimum_confidence: float = 0.3,
+        settings: ExpressionSettings | None = None,
         *,
         hold_s: float = 1.0,
         relax_s: float = 0.5,
-        smoothing: OneEuroSettings | None = None,
     ) -> None:
         """Prepare.
 
         Args:
             calibration: of the person; None learns neutral and range from what it sees.
-            minimum_confidence: 0..1.
+            settings: confidence, gains and filter; None takes the defaults.
             hold_s: how long an unsure channel keeps its value.
             relax_s: time constant of the way to neutral after that.
-            smoothing: One-Euro filter on the channels, for every-frame use; keyframes need none.
         """
-        self.minimum_confidence = minimum_confidence
         self._calibration = calibration
         self._auto = AutoCalibration()
         self._hold_s = hold_s
         self._relax_s = relax_s
-        self._filter = OneEuroFilter(smoothing) if smoothing else None
-        self._alpha = np.ones(len(CHANNELS))
         self._values = np.zeros(len(CHANNELS))
         self._good_ns: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None
         self._last_ns = 0
+        self._filter: OneEuroFilter | None = None
+        self.configure(settings or ExpressionSettings())
 
     def configure(self, settings: ExpressionSettings) -> None:
         """Change confidence, gains and filter; values and calibration are kept."""
-        self.minimum_confidence = settings.minimum_confidence
-        self._alpha = np.array(settings.alpha, np.float64)
-        if settings.cutoff_hz == 0:
+        self._minimum_confidence = settings.minimum_confidence
+        self._gain = np.array([settings.gain[channel] for channel in CHANNELS])
+        if settings.filter.cutoff_hz == 0:
             self._filter = None
-            return
-        smoothing = OneEuroSettings(settings.cutoff_hz, settings.speed_gain)
-        if self._filter is None:
-            self._filter = OneEuroFilter(smoothing)
+        elif self._filter is None:
+            self._filter = OneEuroFilter(settings.filter)
         else:
-            self._filter.settings = smoothing
+            self._filter.settings = settings.filter
 
     def update(self, landmarks: Landmarks, pose: HeadPose) -> Expression:
         """Read the next face.
@@ -98,7 +69,7 @@ class ExpressionEstimator:
         stamp_ns = landmarks.stamp_ns
         raw = raw_channels(landmarks, pose)
         confidence = channel_confidence(landmarks)
-        good = (confidence >= self.minimum_confidence) & np.isfinite(raw)
+        good = (confidence >= self._minimum_confidence) & np.isfinite(raw)
         calibration = self._calibration or self._auto.push(raw, good)
         seen = calibration.apply(raw)
         if self._good_ns is None:
@@ -113,7 +84,7 @@ class ExpressionEstimator:
         self._values = np.where(good, seen, relaxed)
         self._last_ns = stamp_ns
         values = self._filter.push(stamp_ns, self._values) if self._filter else self._values
-        values = self._alpha * values
+        values = self._gain * values
         values[IS_UNIT] = np.clip(values[IS_UNIT], 0.0, 1.0)
         return Expression(stamp_ns, values.astype(np.float32), confidence)
 

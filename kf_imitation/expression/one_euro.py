@@ -1,26 +1,14 @@
 """One-Euro filter (Casiez et al., CHI 2012): still while slow, quick while fast."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
+
+from kf_imitation.parameters.settings import OneEuroSettings
 
 Values = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class OneEuroSettings:
-    """How much to smooth.
-
-    Attributes:
-        cutoff_hz: cut-off at rest; lower is stiller.
-        speed_gain: how much the cut-off rises with speed; higher lags less.
-        speed_cutoff_hz: cut-off of the speed estimate.
-    """
-
-    cutoff_hz: float = 1.5
-    speed_gain: float = 4.0
-    speed_cutoff_hz: float = 1.0
+_SPEED_CUTOFF_HZ = 1.0  # of the estimate of the speed
 
 
 class OneEuroFilter:
@@ -51,7 +39,7 @@ class OneEuroFilter:
         dt = (stamp_ns - before_ns) * 1e-9
         if dt <= 0:
             return before
-        speed = _blend(speed_before, (values - before) / dt, self.settings.speed_cutoff_hz, dt)
+        speed = _blend(speed_before, (values - before) / dt, _SPEED_CUTOFF_HZ, dt)
         cutoff = self.settings.cutoff_hz + self.settings.speed_gain * np.abs(speed)
         smooth = _blend(before, values, cutoff, dt)
         self._last = stamp_ns, smooth, speed

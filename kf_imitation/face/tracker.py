@@ -12,8 +12,7 @@ from kf_imitation.data_types import FaceRegion, Frame, Image
 from kf_imitation.face.canonical_region import canonical_region, overlap
 from kf_imitation.face.detector import FaceDetector, Found
 from kf_imitation.face.region_network import Centring, RegionNet, Window, net_crop
-
-POLICIES = ('sticky', 'largest', 'centre')
+from kf_imitation.parameters.settings import FaceSettings
 
 # The region handed out stays where it is while the face is within these shares of its size.
 KEEP_POSITION = 0.06
@@ -46,24 +45,6 @@ HINT_GAIN = 0.5
 HINT_LIMIT = 0.3  # larger corrections are landmarks of something else
 BIAS_LIMIT = 0.15
 HISTORY_S = 2.0  # hints arrive late, up to the commit delay and a queue
-
-
-@dataclass(frozen=True, slots=True)
-class FaceSettings:
-    """How faces are found.
-
-    Attributes:
-        policy: whom to follow: 'sticky' stays with a face until it is lost (the largest to begin
-            with), 'largest' and 'centre' (nearest the image centre) change to a better one.
-        minimum_px: smallest face region that counts [px].
-        search_interval_s: time between searches of the whole frame while no face is known [s].
-        lost_s: time without confirmation after which a face is lost [s].
-    """
-
-    policy: str = 'sticky'
-    minimum_px: float = 60.0
-    search_interval_s: float = 0.5
-    lost_s: float = 0.7
 
 
 @dataclass(slots=True)

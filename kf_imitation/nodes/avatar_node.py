@@ -12,7 +12,7 @@ from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import from_scalars, to_image, to_ns
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
-from kf_imitation.parameters.schema import Value
+from kf_imitation.parameters.definition import Value
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.visualization.avatar import Avatar

@@ -8,7 +8,7 @@ from typing import Any
 
 from sensor_msgs.msg import CameraInfo, Image
 
-from kf_imitation.camera.frame_source import FrameSource, SourceSettings
+from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError
@@ -17,7 +17,8 @@ from kf_imitation.nodes.conversions import to_camera_info, to_image
 from kf_imitation.nodes.flow_control import follow_frames, frame_flow
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
-from kf_imitation.parameters.schema import Value
+from kf_imitation.parameters.definition import Value, settings_from
+from kf_imitation.parameters.settings import CameraSettings, SourceSettings
 from kf_imitation.paths import share_path
 from kf_imitation.ros_graph.nodes import INPUTS
 
@@ -85,8 +86,7 @@ class CameraNode(KfNode):
         self._thread.join(timeout=5.0)
 
     def _ask(self) -> SourceSettings:
-        names = ('width', 'height', 'fps', 'fourcc', 'focal_px', 'reconnect_s', 'topic')
-        return SourceSettings(**{name: self.settings[name] for name in names})  # type: ignore[arg-type]
+        return settings_from(CameraSettings, self.settings).capture
 
     def _capture(self) -> None:
         try:

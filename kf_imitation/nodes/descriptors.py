@@ -9,7 +9,7 @@ from rcl_interfaces.msg import (
     ParameterType,
 )
 
-from kf_imitation.parameters.schema import Parameter, Value
+from kf_imitation.parameters.definition import Parameter, Value
 
 _INT_LIMIT = 2**63 - 1
 _TYPES = {

@@ -17,7 +17,7 @@ from kf_imitation.nodes.explainer import Explainer
 from kf_imitation.nodes.face_messages import to_region
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
-from kf_imitation.parameters.schema import Value
+from kf_imitation.parameters.definition import Value
 from kf_imitation.pipeline.face_pipeline import (
     ChosenFrame,
     FacePipeline,

@@ -15,7 +15,7 @@ from kf_imitation.nodes.conversions import from_camera_info, from_image, header,
 from kf_imitation.nodes.face_messages import to_expression, to_landmarks, to_pose
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
-from kf_imitation.parameters.schema import Value
+from kf_imitation.parameters.definition import Value
 from kf_imitation.pipeline.face_pipeline import (
     ExpressionPipeline,
     FaceReading,

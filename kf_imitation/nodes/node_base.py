@@ -14,7 +14,8 @@ from rclpy.timer import Timer
 
 from kf_imitation.errors import ConfigError, KfImitationError
 from kf_imitation.nodes.descriptors import descriptor, typed
-from kf_imitation.parameters.schema import SCHEMA, Value
+from kf_imitation.parameters.definition import Value, renamed
+from kf_imitation.parameters.schema import SCHEMA, former_names_text
 from kf_imitation.pipeline.statistics import Ledger
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
@@ -53,6 +54,7 @@ class KfNode(Node):  # type: ignore[misc]
         self._marks: dict[str, tuple[float, int]] = {}
         self._table = {parameter.name: parameter for parameter in SCHEMA[section]}
         self.settings = self._declare()
+        self.add_pre_set_parameters_callback(self._present_names)
         self.add_on_set_parameters_callback(self._check_change)
         self.add_post_set_parameters_callback(self._apply_change)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -139,30 +141,58 @@ class KfNode(Node):  # type: ignore[misc]
         return (count - before) / max(now - then, 1e-3)
 
     def _declare(self) -> dict[str, Value]:
-        """Declare all, refuse all faults at once, then fix type and bounds of each."""
+        """Declare all, report all problems at once, then fix type and bounds of each."""
         loose = ParameterDescriptor(dynamic_typing=True)
         values: dict[str, Value] = {}
-        faults = []
+        problems: list[str] = []
+        former = self._former_overrides()
         for name, parameter in self._table.items():
-            value = self.declare_parameter(name, parameter.default, loose).value
-            fault = parameter.fault(value)
-            faults += [f'{self.get_name()}.{fault}'] if fault else []
+            default = former.get(name, parameter.default)
+            value = self.declare_parameter(name, default, loose).value
+            if problem := parameter.problem(value):
+                problems.append(f'{self.get_name()}.{problem}')
             values[name] = typed(parameter, value)
-        if faults:
-            refusal = ConfigError(f'parameters of node {self.get_name()}', faults)
+        if problems:
+            error = ConfigError(f'parameters of node {self.get_name()}', problems)
             self.destroy_node()
-            raise refusal
+            raise error
         for name, parameter in self._table.items():
             self.set_descriptor(name, descriptor(parameter))
         return values
+
+    def _former_overrides(self) -> dict[str, Value]:
+        """Return values given under the names of the last release, by present name; warn once."""
+        given: dict[str, Value] = {}
+        for parameter in self._table.values():
+            if parameter.former_name:
+                loose = ParameterDescriptor(dynamic_typing=True)
+                value = self.declare_parameter(parameter.former_name, None, loose).value
+                self.undeclare_parameter(parameter.former_name)
+                if value is not None:
+                    given[parameter.former_name] = value
+        values, former = renamed(self._table.values(), given)
+        if former:
+            self.get_logger().warning(former_names_text(former))
+        return values
+
+    def _present_names(self, changes: list[RosParameter]) -> list[RosParameter]:
+        """Take `ros2 param set` of a name of the last release for the present one."""
+        _, former = renamed(self._table.values(), {change.name: None for change in changes})
+        if not former:
+            return changes
+        self.get_logger().warning(former_names_text(former))
+        return [
+            RosParameter(former.get(change.name, change.name), change.type_, change.value)
+            for change in changes
+        ]
 
     def _check_change(self, changes: list[RosParameter]) -> SetParametersResult:
         for change in changes:
             parameter = self._table.get(change.name)
             if parameter is None:
                 continue
-            if fault := parameter.fault(change.value):
-                return SetParametersResult(successful=False, reason=fault)
+            if problem := parameter.problem(change.value):
+                return SetParametersResult(successful=False, reason=problem)
             if not parameter.live:
                 reason = f'{change.name} is read at start only; stop, set it, start again'
                 return SetParametersResult(successful=False, reason=reason)

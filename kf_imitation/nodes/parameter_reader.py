@@ -12,7 +12,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes.service_question import ask
-from kf_imitation.parameters.schema import SCHEMA, Value
+from kf_imitation.parameters.definition import Value
+from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.ros_graph.discovery import GraphSearch, Sight, in_order, missing
 
 # Every node of the package publishes here, so an endpoint of an unknown node is one to wait for.

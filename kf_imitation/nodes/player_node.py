@@ -18,7 +18,7 @@ from kf_imitation.nodes.flow_control import follow_frames, frame_flow
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import message_class
-from kf_imitation.parameters.schema import Value
+from kf_imitation.parameters.definition import Value
 from kf_imitation.ros_graph.nodes import INPUTS
 
 CLOCK = '/clock'

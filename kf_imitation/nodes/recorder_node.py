@@ -14,7 +14,7 @@ from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import TopicFollower, is_name, topic_fault
 from kf_imitation.output_files import check_free
-from kf_imitation.parameters.schema import Value
+from kf_imitation.parameters.definition import Value
 from kf_imitation.ros_graph.nodes import INPUTS, PER_FRAME, RECORDED, RECORDED_IMAGES
 
 # Messages kept before the first frame: a minute and a half of an idle robot at 100 Hz.

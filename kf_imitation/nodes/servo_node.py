@@ -22,7 +22,7 @@ from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.pose_pacer import PosePacer
 from kf_imitation.nodes.servo_services import offer_services
 from kf_imitation.nodes.trajectory_messages import from_trajectory, start_delay_s
-from kf_imitation.parameters.schema import Value
+from kf_imitation.parameters.definition import Value
 from kf_imitation.pipeline.run_report import BusFigures
 from kf_imitation.robot import RobotConfig, load_robot
 

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 
 from kf_imitation.data_types import (
-    CHANNELS,
     CameraModel,
     Expression,
     FaceImage,
@@ -27,19 +26,26 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.expression.calibration import Calibration
-from kf_imitation.expression.estimator import ExpressionEstimator, ExpressionSettings
-from kf_imitation.face.tracker import FaceSettings, FaceTracker
+from kf_imitation.expression.estimator import ExpressionEstimator
+from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.explanation import Explanation, explain_pair
 from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
 from kf_imitation.keyframe.scoring.streaming_model import ScoredPair
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.landmarks.eye_model import EyeModel
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.landmarks.part_model import PartModel
+from kf_imitation.parameters.definition import settings_from
+from kf_imitation.parameters.settings import (
+    DetectorSettings,
+    ExpressionSettings,
+    FaceSettings,
+    KeyframeSettings,
+    LandmarksSettings,
+)
 from kf_imitation.pipeline.statistics import Ledger
 
 # A keyframe is committed within commit_delay_s plus the frame that shows it; slower cameras wait
@@ -300,21 +306,17 @@ class ExpressionPipeline:
 
 def face_settings(values: Mapping[str, Any]) -> FaceSettings:
     """Return the tracker's settings from the keyframe node's parameters."""
-    return FaceSettings(**_group(values, 'face.'))
+    return settings_from(KeyframeSettings, values).face
 
 
 def expression_settings(values: Mapping[str, Any]) -> ExpressionSettings:
     """Return the estimator's settings from the landmarks node's parameters."""
-    return ExpressionSettings(
-        values['minimum_confidence'],
-        tuple(values[f'alpha.{channel}'] for channel in CHANNELS),
-        **_group(values, 'filter.'),
-    )
+    return settings_from(LandmarksSettings, values).expression
 
 
 def detector_settings(values: Mapping[str, Any]) -> DetectorSettings:
     """Return the detector's settings from the keyframe node's parameters."""
-    return DetectorSettings(**_group(values, 'detector.'))
+    return settings_from(KeyframeSettings, values).detector
 
 
 def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeline:
@@ -361,10 +363,5 @@ def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> Expr
     """
     model = build_landmark_model(values)
     calibration = Calibration.load(values['calibration']) if values['calibration'] else None
-    estimator = ExpressionEstimator(calibration)
-    estimator.configure(expression_settings(values))
+    estimator = ExpressionEstimator(calibration, expression_settings(values))
     return ExpressionPipeline(model, estimator, ledger)
-
-
-def _group(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}

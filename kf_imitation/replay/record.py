@@ -20,8 +20,8 @@ from kf_imitation.data_types import (
 )
 from kf_imitation.keyframe.explanation import Explanation, split_change
 from kf_imitation.keyframe.scoring.change_vector import CHANGE_NAMES
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.output_files import OutputError
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.statistics import Times
 
 RadArray = NDArray[np.float64]

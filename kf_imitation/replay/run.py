@@ -16,12 +16,13 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kf_imitation.camera.frame_source import FrameSource, SourceSettings
+from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.output_files import OutputError, check_free, new_file, new_folder
+from kf_imitation.parameters.settings import SourceSettings
 from kf_imitation.pipeline.face_pipeline import (
     ChosenFrame,
     ExpressionPipeline,

@@ -18,7 +18,8 @@ from kf_imitation.data_types import FaceImage, FrameScore, Image, Landmarks
 from kf_imitation.errors import BagError, SourceError
 from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.evaluation.metrics import label_target
-from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.parameters.definition import parameters_of, renamed
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.replay.score_trace import CHANGES, Provisional, provisional, read_changes
 from kf_imitation.reporting.curves import (
     ChannelsOf,
@@ -83,7 +84,9 @@ def read_run(
     if (path / CHANGES).is_file():
         raw, smoothing = read_changes(path / CHANGES)
         run, faults = what_if_run(raw, provisional(raw, smoothing)), unscored(raw)
-    settings = facts.get('detector') or asdict(guessed_settings(keyframes))
+    settings = asdict(guessed_settings(keyframes))
+    if 'detector' in facts:  # a replay of the last release has names of then
+        settings = renamed(parameters_of(DetectorSettings), facts['detector'])[0]
     _add_facts(keyframes, facts, scores)
     _add_pictures(bag, held, path / 'keyframes' if is_replay else None, keyframes)
     return ReportData(
@@ -160,7 +163,7 @@ def guessed_settings(keyframes: Sequence[Mapping[str, Any]]) -> DetectorSettings
         return DetectorSettings('settle', prominence=passed)
     quanta = [float(k['threshold']) for k in keyframes]
     mode = 'travel' if min(quanta) == max(quanta) else 'combined'
-    return DetectorSettings(mode, travel_quantum=max(quanta))
+    return DetectorSettings(mode, travel_threshold=max(quanta))
 
 
 def _read_explanations(

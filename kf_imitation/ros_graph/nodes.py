@@ -9,15 +9,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import make_source
 from kf_imitation.output_files import check_free
-from kf_imitation.parameters.schema import SCHEMA, Value, load_file
+from kf_imitation.parameters.definition import Value
+from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, load_file
+from kf_imitation.parameters.settings import SourceSettings
 from kf_imitation.paths import share_path
 
 PACKAGE = 'kf_imitation'
 DEMO_CLIP = 'media/demo.mp4'
-PARAMETER_FILE = 'config/kf_imitation.yaml'
 
 # The topic that a node listens to once it is ready for work; the camera node can wait for it.
 INPUTS = {

@@ -1,9 +1,9 @@
 // The page: strip of keyframes, why a frame was picked or was not, settings, charts.
 'use strict';
 
-const FIELDS = ['prominence', 'threshold', 'spacing_s', 'commit_delay_s', 'travel_quantum'];
+const FIELDS = ['prominence', 'threshold', 'spacing_s', 'commit_delay_s', 'travel_threshold'];
 const UNUSED = {
-  peak: ['travel_quantum'], settle: ['travel_quantum'], travel: ['commit_delay_s'], combined: ['commit_delay_s'],
+  peak: ['travel_threshold'], settle: ['travel_threshold'], travel: ['commit_delay_s'], combined: ['commit_delay_s'],
 };
 const byId = (id) => document.getElementById(id);
 const percent = (share) => `${Math.round(100 * share)} %`;

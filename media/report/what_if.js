@@ -209,19 +209,19 @@ function detectTravels(run, settings, stream, tell) {
     if (score >= Math.max(settings.threshold, STILL_SHARE * settings.prominence)) {
       travelled += -SOFTNESS * Math.log1p(-Math.min(score, 1 - 1e-6)) * span;
     }
-    const near = NEAR_SHARE * settings.travel_quantum;
+    const near = NEAR_SHARE * settings.travel_threshold;
     let distance = travelled;
     if (change !== null) {
       moved = change.map((value, i) => (moved === null ? 0 : moved[i] * kept) + value * span);
       distance = rawOfChange(moved);
     }
     if (unseen) {
-      const least = FIRST_SHARE * settings.travel_quantum;
+      const least = FIRST_SHARE * settings.travel_threshold;
       if (distance < least) { tell(item, ['still', distance, least]); continue; }
       if (distance < Math.min(STRAIGHT_SHARE * travelled, near)) { tell(item, ['trembles']); continue; }
     } else {
       const ends = settings.mode === 'combined' && score < settings.prominence;
-      const needed = settings.travel_quantum * (ends ? REST_SHARE : 1);
+      const needed = settings.travel_threshold * (ends ? REST_SHARE : 1);
       if (travelled < needed) { tell(item, ['travelled', travelled, needed]); continue; }
       const least = Math.min(needed, near);
       if (distance < least) { tell(item, ['near', distance, least]); continue; }

@@ -15,9 +15,9 @@ from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.opening import open_reader
 from kf_imitation.bags.reader import read_scores
 from kf_imitation.bags.writer import BagWriter
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.errors import BagError, SourceError
+from kf_imitation.parameters.settings import SourceSettings
 
 S = 1_000_000_000
 COUNT = 6

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from kf_imitation.camera.frame_source import SourceLost, SourceSettings
+from kf_imitation.camera.frame_source import SourceLost
 from kf_imitation.camera.live import LiveSource
 from kf_imitation.camera.reconnect import Reconnecting
 from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.errors import SourceError
+from kf_imitation.parameters.settings import SourceSettings
 
 ONE = np.zeros((6, 8, 3), np.uint8)
 

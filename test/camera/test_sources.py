@@ -11,12 +11,13 @@ from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.camera.device_path import DevicePath
 from kf_imitation.camera.encodings import SUPPORTED_ENCODINGS, compressed_to_bgr, image_to_bgr
-from kf_imitation.camera.frame_source import SourceSettings, camera_model
+from kf_imitation.camera.frame_source import camera_model
 from kf_imitation.camera.image_folder import natural_key
 from kf_imitation.camera.live import without_password
 from kf_imitation.camera.sources import make_source, open_source
 from kf_imitation.data_types import CameraModel
 from kf_imitation.errors import SourceError
+from kf_imitation.parameters.settings import SourceSettings
 
 
 def write_video(path, frames=20, fps=25.0, code='mp4v', size=(64, 48)):

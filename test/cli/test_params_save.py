@@ -12,14 +12,14 @@ def running():
     graph = build_graph(RunOptions(source='test-pattern', avatar=True))
     values = {node.name: dict(node.parameters) for node in graph.nodes}
     values['keyframe']['detector.prominence'] = 0.25
-    values['landmarks']['alpha.jaw_open'] = 1.5
+    values['landmarks']['gain.jaw_open'] = 1.5
     return values
 
 
 def test_only_what_was_changed_is_kept_and_nothing_of_the_run_alone():
     assert params_cli.worth_keeping(running()) == {
         'keyframe': {'detector.prominence': 0.25},
-        'landmarks': {'alpha.jaw_open': 1.5},
+        'landmarks': {'gain.jaw_open': 1.5},
     }
 
 
@@ -34,7 +34,7 @@ def test_the_file_gives_the_next_run_the_same_values(tmp_path):
     params_cli.write(path, params_cli.worth_keeping(running()))
     assert load_file(path)['keyframe'] == {'detector.prominence': 0.25}
     values = merged_parameters(str(path))
-    assert values['landmarks']['alpha.jaw_open'] == 1.5
+    assert values['landmarks']['gain.jaw_open'] == 1.5
     assert values['keyframe']['detector.prominence'] == 0.25
 
 

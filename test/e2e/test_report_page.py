@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from kf_imitation.keyframe.selection.settings import MODES, DetectorSettings
+from kf_imitation.parameters.settings import MODES, DetectorSettings
 from kf_imitation.reporting import page as report
 from kf_imitation.reporting.data import ReportData, final_run
 from kf_imitation.reporting.health import Fault
@@ -152,12 +152,12 @@ def test_every_slider_counts(opened, name, value, found):
 def test_another_mode_finds_other_frames_and_greys_out_what_it_does_not_use(opened):
     choose_mode(opened, 'settle')
     assert text(opened, '#el') in ('–', '6.00') or text(opened, '#found') != '60'
-    assert opened.locator('#travel_quantum').is_disabled()
+    assert opened.locator('#travel_threshold').is_disabled()
     choose_mode(opened, 'travel')
     assert opened.locator('#commit_delay_s').is_disabled()
-    set_slider(opened, 'travel_quantum', 5)
+    set_slider(opened, 'travel_threshold', 5)
     few = int(text(opened, '#found'))
-    set_slider(opened, 'travel_quantum', 1)
+    set_slider(opened, 'travel_threshold', 1)
     assert int(text(opened, '#found')) > few > 0
 
 

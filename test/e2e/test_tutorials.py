@@ -137,7 +137,7 @@ def test_every_command_is_known(path, words):
     elif program == 'ros2' and rest[:2] == ['param', 'set']:
         _, _, node, parameter, value = rest
         known = {p.name: p for p in SCHEMA[node.strip('/')]}
-        assert known[parameter].fault(yaml.safe_load(value)) == ''
+        assert known[parameter].problem(yaml.safe_load(value)) == ''
     elif program == 'ros2' and rest[0] == 'launch':
         assert (ROOT / 'launch' / rest[2]).is_file()
     elif program == 'ros2':

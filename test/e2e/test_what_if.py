@@ -13,8 +13,8 @@ from kf_imitation.data_types import FrameScore
 from kf_imitation.evaluation.metrics import pair
 from kf_imitation.keyframe.scoring.score_scale import score_of_change
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
-from kf_imitation.keyframe.selection.settings import MODES, DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import MODES, DetectorSettings
 from kf_imitation.replay.score_trace import provisional
 from kf_imitation.reporting.data import what_if_run
 
@@ -58,7 +58,7 @@ def settings_of(seed, mode):
         threshold=float(rng.choice([0.0, 0.2, 0.6])),
         spacing_s=float(rng.choice([0.0, 0.2, 0.5, 2.0])),
         commit_delay_s=float(rng.choice([0.0, 0.05, 0.1, 0.17, 0.3, 1.0])),
-        travel_quantum=float(rng.choice([0.1, 0.5, 1.0])),
+        travel_threshold=float(rng.choice([0.1, 0.5, 1.0])),
     )
 
 

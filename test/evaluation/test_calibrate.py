@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.test_pattern import TestPattern
 from kf_imitation.cli import main as cli
 from kf_imitation.data_types import CHANNELS
 from kf_imitation.evaluation.calibrate import watch
+from kf_imitation.parameters.settings import SourceSettings
 
 
 @pytest.fixture

@@ -13,11 +13,10 @@ from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.evaluation import clip_scores, evaluate
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import detect, estimate
-from kf_imitation.face.tracker import FaceSettings
 from kf_imitation.keyframe.scoring.baselines import FrameDifferenceScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import DetectorSettings, FaceSettings
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.face_pipeline import FacePipeline
 from kf_imitation.pipeline.statistics import Ledger
@@ -130,7 +129,7 @@ def test_tuning_finds_settings_and_uses_the_same_detection(clips, capsys):
     assert 'best of' in capsys.readouterr().out
     (method,) = load_methods(['frame_difference'], DetectorSettings(), 1)
     raw = clip_scores.score_frames(clips / 'one.avi', {'x': method.scorer}, FaceSettings())['x']
-    smoothing, settings = Smoothing(), DetectorSettings(prominence=0.05)
+    smoothing, settings = Smoothing(), DetectorSettings(mode='peak', prominence=0.05)
     found = detect(estimate(raw, settings, smoothing), settings)
     assert [k.index for k in found] == [
         k.index for k in clip_scores.select(raw, settings, smoothing)[1]

@@ -7,11 +7,12 @@ from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, CameraModel, HeadPo
 from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.expression.calibration import REST, Calibration
 from kf_imitation.expression.channels import SOURCES, TURNED, channel_confidence, raw_channels
-from kf_imitation.expression.estimator import ExpressionEstimator, ExpressionSettings
-from kf_imitation.expression.one_euro import OneEuroFilter, OneEuroSettings
+from kf_imitation.expression.estimator import ExpressionEstimator
+from kf_imitation.expression.one_euro import OneEuroFilter
 from kf_imitation.face_geometry.head_pose import camera_matrix, rotation_of, solve_head_pose
 from kf_imitation.face_geometry.mean_face import MEAN_FACE_M
 from kf_imitation.face_geometry.wflw import FLIP
+from kf_imitation.parameters.settings import ExpressionSettings, OneEuroSettings
 
 CAMERA = CameraModel(640, 480, 554.0)
 UNIT = [CHANNELS.index(name) for name in UNIT_CHANNELS]
@@ -135,7 +136,7 @@ def test_a_hidden_mouth_holds_then_relaxes():
     face = neutral_face()
     face[[93, 94, 95], 1] += 0.025
     face[8:25, 1] += 0.02
-    estimator = ExpressionEstimator(own_calibration(), 0.3, hold_s=1.0, relax_s=0.5)
+    estimator = ExpressionEstimator(own_calibration(), hold_s=1.0, relax_s=0.5)
     jaw = CHANNELS.index('jaw_open')
 
     def push(now_ms, confidence, shown):
@@ -181,7 +182,7 @@ def test_reset_forgets_the_person():
 
 def test_one_euro_is_still_at_rest_and_quick_on_the_move():
     rng = np.random.default_rng(0)
-    smooth = OneEuroFilter(OneEuroSettings())
+    smooth = OneEuroFilter(OneEuroSettings(cutoff_hz=1.5))
     noise = rng.normal(0, 0.02, 200)
     quiet = [float(smooth.push(i * 33 * MS, np.array([x]))[0]) for i, x in enumerate(noise)]
     assert np.std(quiet[50:]) < 0.6 * np.std(noise)
@@ -248,8 +249,7 @@ def test_gains_change_while_the_estimator_runs_and_end_at_one():
     gains = dict.fromkeys(CHANNELS, 1.0)
 
     def with_gain(gain, begin_ms):
-        alpha = tuple({**gains, 'jaw_open': gain}.values())
-        estimator.configure(ExpressionSettings(alpha=alpha))
+        estimator.configure(ExpressionSettings(gain={**gains, 'jaw_open': gain}))
         return jaw_over_time(estimator, [open_mouth()], begin_ms)[0]
 
     assert with_gain(0.5, 100) == pytest.approx(plain / 2)
@@ -262,10 +262,10 @@ def test_the_filter_can_be_put_in_and_taken_out_while_the_estimator_runs():
     step = [neutral_face()] * 3 + [open_mouth()] * 2
     plain = jaw_over_time(estimator, step)
     assert plain[3] == pytest.approx(plain[4])
-    estimator.configure(ExpressionSettings(cutoff_hz=0.5, speed_gain=0.0))
+    estimator.configure(ExpressionSettings(filter=OneEuroSettings(0.5, 0.0)))
     slow = jaw_over_time(estimator, step, 1000)
     assert slow[3] < 0.5 * plain[3] and slow[3] < slow[4] < plain[4]
-    estimator.configure(ExpressionSettings(cutoff_hz=5.0, speed_gain=0.0))
+    estimator.configure(ExpressionSettings(filter=OneEuroSettings(5.0, 0.0)))
     quicker = jaw_over_time(estimator, step, 2000)
     assert slow[4] < quicker[4] < plain[4]
     estimator.configure(ExpressionSettings())

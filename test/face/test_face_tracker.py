@@ -13,7 +13,8 @@ from kf_imitation.errors import ModelError
 from kf_imitation.face.canonical_region import canonical_region, overlap
 from kf_imitation.face.detector import FRONTAL, FaceDetector, load_cascade
 from kf_imitation.face.region_network import RegionNet, Window
-from kf_imitation.face.tracker import KEEP_POSITION, FaceSettings, FaceTracker
+from kf_imitation.face.tracker import KEEP_POSITION, FaceTracker
+from kf_imitation.parameters.settings import FaceSettings
 
 SHARED = Path(__file__).resolve().parents[2].parent / 'shared' / 'data' / 'clips'
 DETECTOR = FaceDetector(60.0)

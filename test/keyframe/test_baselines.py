@@ -5,7 +5,7 @@ import pytest
 from kf_imitation.data_types import FaceRegion, Frame
 from kf_imitation.keyframe.scoring.baselines import DisFlowScorer, FrameDifferenceScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
-from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.parameters.settings import DetectorSettings
 
 REGION = FaceRegion(20, 20, 160, 1)
 SCORERS = [FrameDifferenceScorer, DisFlowScorer]
@@ -64,6 +64,6 @@ def test_camera_noise_on_a_photograph_gives_no_keyframes(make):
     noisy = [
         np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8) for _ in range(90)
     ]
-    selector = KeyframeSelector(DetectorSettings())
+    selector = KeyframeSelector(DetectorSettings(mode='peak'))
     found = [k for s in score(make(), noisy) for k in selector.push(s).keyframes]
     assert found + selector.flush().keyframes == []

@@ -10,7 +10,7 @@ from kf_imitation.keyframe.explanation import explain
 from kf_imitation.keyframe.explanation_values import NAMES, frame_values, keyframe_values, words
 from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
-from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.face_pipeline import ChosenFrame, FacePipeline
 from kf_imitation.pipeline.statistics import Ledger
 
@@ -51,7 +51,7 @@ def frames():
 
 @pytest.fixture(scope='module')
 def run():
-    selector = KeyframeSelector(DetectorSettings())
+    selector = KeyframeSelector(DetectorSettings(mode='peak'))
     scorer = ChangeScorer(Brightness())
     pipeline = FacePipeline(Still(), scorer, selector, 64, Ledger())
     steps = [pipeline.push(frame) for frame in frames()] + [pipeline.flush()]

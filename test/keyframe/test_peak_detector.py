@@ -11,10 +11,10 @@ from scipy.signal import find_peaks
 
 from kf_imitation.data_types import FrameScore
 from kf_imitation.keyframe.scoring.score_scale import score_of_change, score_of_raw
-from kf_imitation.keyframe.selection.detector import make_detector
+from kf_imitation.keyframe.selection.detector import CAUSAL, make_detector
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
-from kf_imitation.keyframe.selection.settings import CAUSAL, MODES, DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import MODES, DetectorSettings
 
 
 def recording(values, fps=30.0, stamps_ns=None):
@@ -85,7 +85,7 @@ any_settings = st.builds(
     threshold=st.sampled_from([0.0, 0.0, 0.3]),
     spacing_s=st.sampled_from([0.0, 0.1, 0.2, 0.5]),
     commit_delay_s=st.sampled_from([0.0, 0.07, 0.1, 0.17, 0.5, 2.0]),
-    travel_quantum=st.sampled_from([0.05, 0.3, 1.0]),
+    travel_threshold=st.sampled_from([0.05, 0.3, 1.0]),
 )
 
 
@@ -116,7 +116,7 @@ def test_online_and_offline_search_agree_on_change_vectors(scores, detector_sett
     st.sampled_from([0.05, 0.1, 0.3]),
 )
 def test_without_a_limit_on_delay_and_spacing_every_keyframe_is_a_scipy_peak(values, prominence):
-    wanted = DetectorSettings(prominence=prominence, spacing_s=0)
+    wanted = DetectorSettings(mode='peak', prominence=prominence, spacing_s=0)
     found = {k.index for k in judge(values, wanted, ahead=len(values))}
     expected, _ = find_peaks(values, prominence=prominence)
     assert set(expected) <= found
@@ -128,7 +128,7 @@ def test_without_a_limit_on_delay_and_spacing_every_keyframe_is_a_scipy_peak(val
 @settings(max_examples=100, deadline=None)
 @given(scores=recordings())
 def test_keyframes_come_in_order_and_keep_their_spacing(mode, scores):
-    wanted = DetectorSettings(mode=mode, travel_quantum=0.2)
+    wanted = DetectorSettings(mode=mode, travel_threshold=0.2)
     found = select(scores, wanted)
     stamps = [k.stamp_ns for k in found]
     assert stamps == sorted(stamps)
@@ -142,7 +142,7 @@ def test_keyframes_come_in_order_and_keep_their_spacing(mode, scores):
 @given(values=st.lists(st.floats(0, 1), max_size=100))
 def test_a_steady_stream_never_waits_longer_than_the_commit_delay(fps, delay_s, values):
     for mode in MODES:
-        wanted = DetectorSettings(mode=mode, commit_delay_s=delay_s, travel_quantum=0.3)
+        wanted = DetectorSettings(mode=mode, commit_delay_s=delay_s, travel_threshold=0.3)
         for keyframe in select(recording(values, fps), wanted):
             assert -1e-9 <= keyframe.commit_delay_s <= delay_s + 1e-6
 
@@ -150,12 +150,12 @@ def test_a_steady_stream_never_waits_longer_than_the_commit_delay(fps, delay_s, 
 def test_a_peak_needs_half_the_prominence_on_its_right_side():
     for step, expected in ((0.009, []), (0.011, [2])):
         values = [0, 0.1, 0.5, *(0.5 - step * n for n in range(1, 30))]
-        assert [k.index for k in judge(values, DetectorSettings())] == expected
+        assert [k.index for k in judge(values, DetectorSettings(mode='peak'))] == expected
 
 
 def test_a_higher_frame_ahead_takes_over():
     values = [0, 0.1, 0.5, 0.46, 0.55, 0.4, 0.2, 0.1, 0]
-    (keyframe,) = judge(values, DetectorSettings())
+    (keyframe,) = judge(values, DetectorSettings(mode='peak'))
     assert keyframe.index == 4
     assert keyframe.prominence == pytest.approx(0.55)
     assert keyframe.commit_delay_s == pytest.approx(4 / 30, abs=1e-6)
@@ -163,14 +163,14 @@ def test_a_higher_frame_ahead_takes_over():
 
 def test_a_higher_peak_after_the_spacing_is_another_one():
     values = [0, 0.1, 0.5, 0.4, 0.3, 0.2, 0.2, 0.2, 0.6, 0.8, 0.3, 0.2, 0.1]
-    found = judge(values, DetectorSettings(), ahead=10)
+    found = judge(values, DetectorSettings(mode='peak'), ahead=10)
     assert [k.index for k in found] == [2, 9]
-    found = judge(values, DetectorSettings(spacing_s=0.3), ahead=10)
+    found = judge(values, DetectorSettings(mode='peak', spacing_s=0.3), ahead=10)
     assert [k.index for k in found] == [9]
 
 
 def test_a_gap_ends_the_segment_and_decides_what_was_waiting():
-    selector = KeyframeSelector(DetectorSettings())
+    selector = KeyframeSelector(DetectorSettings(mode='peak'))
     values = [*bumps([0.5], 0.65, 30), None, 0.1, 0.1]
     scores = recording(values)
     steps = [selector.push(score) for score in scores]
@@ -183,14 +183,14 @@ def test_a_gap_ends_the_segment_and_decides_what_was_waiting():
 
 def test_the_edge_of_a_segment_is_no_peak():
     values = [0.9, 0.1, 0.05, None, 0.8, 0.2, 0.1, 0.1, 0.3, 0.9]
-    assert judge(values, DetectorSettings()) == []
+    assert judge(values, DetectorSettings(mode='peak')) == []
 
 
 def test_settings_change_while_running():
-    selector = KeyframeSelector(DetectorSettings(prominence=0.9))
+    selector = KeyframeSelector(DetectorSettings(mode='peak', prominence=0.9))
     scores = recording(bumps([0.5, 1.5, 2.5], 3, 30))
     early = [k for s in scores[:30] for k in selector.push(s).keyframes]
-    selector.configure(DetectorSettings(prominence=0.1))
+    selector.configure(DetectorSettings(mode='peak', prominence=0.1))
     late = [k for s in scores[30:60] for k in selector.push(s).keyframes]
     assert (len(early), [k.index for k in late]) == (0, [45])
     rest = selector.configure(DetectorSettings(mode='settle'))
@@ -216,7 +216,10 @@ def test_settle_finds_nothing_in_a_still_face():
 
 def test_travel_is_uniform_along_the_way_and_has_no_delay():
     raw = 0.106  # per frame, so ten frames make a quantum, though the first fade a little
-    found = select(recording([score_of_raw(raw)] * 55), DetectorSettings(mode='travel'))
+    found = select(
+        recording([score_of_raw(raw)] * 55),
+        DetectorSettings(mode='travel', travel_threshold=1.0),
+    )
     assert [k.index for k in found] == [0, 10, 20, 30, 40, 50]
     assert all(k.commit_delay_s == 0 for k in found)
 
@@ -250,7 +253,7 @@ def test_noise_that_goes_to_and_fro_gives_no_keyframes_however_strong(mode, fps)
     faces = np.random.default_rng(2).normal(0, 0.0015, (20 * fps, 54))
     scores = expressions(faces, fps)
     assert np.median([s.score for s in scores]) > 0.05
-    wanted = DetectorSettings(mode=mode, travel_quantum=0.6)
+    wanted = DetectorSettings(mode=mode, travel_threshold=0.6)
     assert select(scores, wanted) == []
     without_direction = [replace(s, change=None) for s in scores]
     assert len(select(without_direction, wanted)) > 3
@@ -265,7 +268,7 @@ def test_a_face_that_came_back_to_the_one_shown_last_needs_no_pose(mode):
     opening = np.clip(np.concatenate([np.arange(9), np.arange(7)[::-1], np.zeros(60)]), 0, 8) / 10
     faces = np.zeros((len(opening), 54))
     faces[:, 17] = opening
-    wanted = DetectorSettings(mode=mode, travel_quantum=1.2)
+    wanted = DetectorSettings(mode=mode, travel_threshold=1.2)
     found = select(expressions(faces), wanted)
     # The way there and back is a quantum; what counts is that the face is where it was.
     assert [k.index for k in found] == [2]
@@ -313,9 +316,9 @@ def test_travel_is_the_same_at_any_frame_rate():
 def test_combined_adds_the_end_of_a_movement_that_is_short_of_the_quantum():
     moving = [score_of_raw(0.1)] * 5  # half a quantum in all
     values = [*moving, *[0.0] * 20]
-    quantum = DetectorSettings(mode='travel', travel_quantum=1.0)
+    quantum = DetectorSettings(mode='travel', travel_threshold=1.0)
     assert [k.index for k in select(recording(values), quantum)] == [0]
-    found = select(recording(values), DetectorSettings(mode='combined', travel_quantum=1.0))
+    found = select(recording(values), DetectorSettings(mode='combined', travel_threshold=1.0))
     assert len(found) == 2
     assert found[1].mode == 'combined'
     assert found[1].commit_delay_s == 0.0

@@ -45,7 +45,7 @@ class BrightMouth:
         pass
 
     def configure(self, settings):
-        self.gain = settings.alpha[CHANNELS.index('jaw_open')]
+        self.gain = settings.gain['jaw_open']
 
     def run(self, face, camera):
         with self.ledger.timed('landmarks'):

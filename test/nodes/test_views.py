@@ -14,7 +14,6 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceImage, FrameScore, Keyframe
 from kf_imitation.keyframe.explanation import Explanation, split_change
 from kf_imitation.keyframe.scoring.streaming_model import ScoredPair
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import (
     from_image,
@@ -24,6 +23,7 @@ from kf_imitation.nodes.conversions import (
     to_scalars,
 )
 from kf_imitation.nodes.explainer import Explainer
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.face_pipeline import ChosenFrame
 from kf_imitation.robot import load_robot
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph, merged_parameters
@@ -148,24 +148,28 @@ def test_gains_change_what_is_read_while_the_node_runs_and_are_kept(
     listener.wait_for(lambda: images.get_subscription_count() and infos.get_subscription_count())
     listener.wait_for(lambda: listener.node.count_publishers('face/expression'))
     before = jaw_of(listener, images, infos, expressions, 1)
-    assert set_number(listener, 'landmarks', 'alpha.jaw_open', 0.5).successful
+    assert set_number(listener, 'landmarks', 'gain.jaw_open', 0.5).successful
     assert jaw_of(listener, images, infos, expressions, 2) == pytest.approx(before / 2)
-    refused = set_number(listener, 'landmarks', 'alpha.jaw_open', 9.0)
+    refused = set_number(listener, 'landmarks', 'gain.jaw_open', 9.0)
     assert not refused.successful
-    assert all(word in refused.reason for word in ('alpha.jaw_open', '9.0', '3'))
+    assert all(word in refused.reason for word in ('gain.jaw_open', '9.0', '3'))
+    # A name of the last release.
+    assert set_number(listener, 'landmarks', 'alpha.jaw_open', 0.25).successful
+    assert jaw_of(listener, images, infos, expressions, 3) == pytest.approx(before / 4)
+    assert set_number(listener, 'landmarks', 'gain.jaw_open', 0.5).successful
     assert set_number(listener, 'keyframe', 'detector.spacing_s', 0.4).successful
     file = tmp_path / 'mine.yaml'
     # A complete graph is taken at once; a busy machine may need long until it is known.
     saving = start('params', 'save', '--out', str(file), '--timeout', '100')
     out, err = saving.communicate(timeout=120)
     assert saving.returncode == 0, err
-    assert 'landmarks: alpha.jaw_open = 0.5' in out
+    assert 'landmarks: gain.jaw_open = 0.5' in out
     assert 'asked: keyframe, landmarks, servo' in out and 'not found' not in out
     assert yaml.safe_load(file.read_text(encoding='utf-8')) == {
         '/**/keyframe': {'ros__parameters': {'detector': {'spacing_s': 0.4}}},
-        '/**/landmarks': {'ros__parameters': {'alpha': {'jaw_open': 0.5}}},
+        '/**/landmarks': {'ros__parameters': {'gain': {'jaw_open': 0.5}}},
     }
-    assert merged_parameters(str(file))['landmarks']['alpha.jaw_open'] == 0.5
+    assert merged_parameters(str(file))['landmarks']['gain.jaw_open'] == 0.5
 
 
 def test_a_graph_without_some_nodes_is_saved_and_they_are_named(start_node, start, tmp_path):

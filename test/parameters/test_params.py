@@ -6,8 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kf_imitation.data_types import CHANNELS
 from kf_imitation.errors import ConfigError
-from kf_imitation.parameters.schema import SCHEMA, Parameter, check, load_file
+from kf_imitation.parameters.definition import Parameter, renamed, settings_from
+from kf_imitation.parameters.documents import PARAMETER_PAGE, parameter_file, parameter_page
+from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, check, load_file
+from kf_imitation.parameters.settings import (
+    DetectorSettings,
+    FaceSettings,
+    KeyframeSettings,
+    LandmarksSettings,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / 'config/kf_imitation.yaml'
@@ -28,7 +37,7 @@ def test_the_shipped_file_keeps_whole_numbers_and_floats_apart():
 
 @pytest.mark.parametrize(('node', 'parameter'), EVERY, ids=lambda v: getattr(v, 'name', v))
 def test_every_default_keeps_its_own_rule_and_every_parameter_is_described(node, parameter):
-    assert parameter.fault(parameter.default) == ''
+    assert parameter.problem(parameter.default) == ''
     assert len(parameter.description) >= 10
     assert re.fullmatch(r'[a-z0-9_]+(\.[a-z0-9_]+)?', parameter.name)
 
@@ -44,12 +53,12 @@ def test_every_default_keeps_its_own_rule_and_every_parameter_is_described(node,
 )
 def test_a_fault_names_parameter_value_and_rule(value, words):
     rate = Parameter('rate_hz', 100.0, 'bus cycles', 'Hz', 10, 500)
-    assert rate.fault(value) == words
+    assert rate.problem(value) == words
 
 
 def test_a_whole_number_passes_for_a_float_but_not_the_other_way_round():
-    assert Parameter('x', 1.0, 'a number').fault(2) == ''
-    assert Parameter('x', 1, 'a number').fault(2.0) == 'x = 2.0 must be a whole number'
+    assert Parameter('x', 1.0, 'a number').problem(2) == ''
+    assert Parameter('x', 1, 'a number').problem(2.0) == 'x = 2.0 must be a whole number'
 
 
 def test_a_text_outside_the_choice_is_refused_with_the_choice():
@@ -97,3 +106,48 @@ def test_nested_and_dotted_keys_are_the_same(tmp_path):
     nested.write_text('keyframe: {ros__parameters: {detector: {mode: settle}}}', encoding='utf-8')
     dotted.write_text('/a/keyframe: {ros__parameters: {detector.mode: settle}}', encoding='utf-8')
     assert load_file(nested) == load_file(dotted) == {'keyframe': {'detector.mode': 'settle'}}
+
+
+@pytest.mark.parametrize(
+    ('path', 'text'),
+    [(PARAMETER_FILE, parameter_file), (PARAMETER_PAGE, parameter_page)],
+)
+def test_the_generated_texts_are_those_of_the_definitions(path, text):
+    # After a change: python -m kf_imitation.parameters
+    assert (ROOT / path).read_text(encoding='utf-8') == text()
+
+
+def test_settings_objects_have_the_values_of_the_parameters_and_defaults_for_the_rest():
+    values = {'detector.mode': 'peak', 'face.lost_s': 2.0, 'crop_px': 300}
+    settings = settings_from(KeyframeSettings, values)
+    assert settings == KeyframeSettings(
+        face=FaceSettings(lost_s=2.0), detector=DetectorSettings(mode='peak'), crop_px=300
+    )
+    gains = settings_from(LandmarksSettings, {'gain.jaw_open': 0.5}).expression.gain
+    assert gains == {**dict.fromkeys(CHANNELS, 1.0), 'jaw_open': 0.5}
+
+
+def test_a_file_of_the_first_release_still_loads_with_one_warning(tmp_path, caplog):
+    path = tmp_path / 'mine.yaml'
+    former = {'detector.travel_quantum': 0.9, **{f'alpha.{c}': 0.5 for c in CHANNELS}}
+    assert set(former) == {p.former_name for _, p in EVERY if p.former_name}
+    nodes = {'keyframe': {}, 'landmarks': {}}
+    for name, value in former.items():
+        nodes['keyframe' if 'travel' in name else 'landmarks'][name] = value
+    path.write_text(
+        yaml.safe_dump({node: {'ros__parameters': values} for node, values in nodes.items()}),
+        encoding='utf-8',
+    )
+    assert load_file(path) == {
+        'keyframe': {'detector.travel_threshold': 0.9},
+        'landmarks': {f'gain.{channel}': 0.5 for channel in CHANNELS},
+    }
+    (record,) = caplog.records
+    assert record.levelname == 'WARNING'
+    assert 'detector.travel_quantum is now detector.travel_threshold' in record.getMessage()
+
+
+def test_of_a_former_and_a_present_name_the_present_one_counts():
+    values = {'detector.travel_threshold': 0.7, 'detector.travel_quantum': 0.9}
+    for given in (values, dict(reversed(values.items()))):
+        assert renamed(SCHEMA['keyframe'], given)[0] == {'detector.travel_threshold': 0.7}

@@ -3,7 +3,7 @@ import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
-from kf_imitation.keyframe.selection.settings import MODES, DetectorSettings
+from kf_imitation.parameters.settings import MODES, DetectorSettings
 from kf_imitation.pipeline.face_pipeline import FacePipeline, cut_face, face_square
 from kf_imitation.pipeline.statistics import Ledger
 

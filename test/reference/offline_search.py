@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, raw_of_change, raw_of_score
+from kf_imitation.keyframe.selection.detector import CAUSAL
 from kf_imitation.keyframe.selection.peak_detector import RIGHT_SHARE
-from kf_imitation.keyframe.selection.settings import CAUSAL, DetectorSettings
 from kf_imitation.keyframe.selection.settle_detector import LEVEL_SHARE
 from kf_imitation.keyframe.selection.smoother import TOLERANCE_NS, Smoothing, smoothed
 from kf_imitation.keyframe.selection.spacing import Spacing
@@ -27,6 +27,7 @@ from kf_imitation.keyframe.selection.travel_detector import (
     STRAIGHT_SHARE,
     needed,
 )
+from kf_imitation.parameters.settings import DetectorSettings
 
 _Floats = NDArray[np.float64]
 
@@ -212,7 +213,7 @@ def _travels(
     if all(s.change is not None for s in frames):
         changes = np.array([s.change for s in frames], np.float64) * spans[:, None]
     stamps_s = np.array([(s.stamp_ns - frames[0].stamp_ns) * 1e-9 for s in frames])
-    quantum = settings.travel_quantum
+    quantum = settings.travel_threshold
     begin, unseen = 0, True
     for place in range(len(frames)):
         since = slice(begin, place + 1)

@@ -20,8 +20,8 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.errors import SourceError
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.face_pipeline import ChosenFrame, FaceReading, FaceStep
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay import run as module

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.reporting import page as report
 from kf_imitation.reporting.data import ReportData, final_run
 from kf_imitation.reporting.health import Fault

@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from kf_imitation.camera.frame_source import SourceSettings
 from kf_imitation.camera.sources import open_source
 from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.evaluation.datasets import Clip, read_points
 from kf_imitation.output_files import new_file
+from kf_imitation.parameters.settings import SourceSettings
 
 VIEWS = (1, 4)
 TURN_DEG = 6.0

@@ -19,7 +19,7 @@ from kf_imitation.evaluation.imitation.methods import Pose, method_names, poses_
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
 from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.estimator import ExpressionEstimator
-from kf_imitation.keyframe.selection.settings import MODES, DetectorSettings
+from kf_imitation.parameters.settings import MODES, DetectorSettings, ExpressionSettings
 from kf_imitation.pipeline.face_pipeline import detector_settings
 from kf_imitation.replay.record import JointTrace
 from kf_imitation.replay.simulation import VirtualHead
@@ -97,7 +97,8 @@ class Imitator:
         servo = self._values['servo']
         head = VirtualHead(self._robot, servo['rate_hz'], servo['hold_s'], budget)
         estimator = ExpressionEstimator(
-            self._calibration, self._values['landmarks']['minimum_confidence']
+            self._calibration,
+            ExpressionSettings(self._values['landmarks']['minimum_confidence']),
         )
         sent = []
         head.start(int(clip.stamps_ns[0]))

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from rich.table import Table
 
 from kf_imitation.evaluation.imitation.figures import ImitationMetrics, means
-from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.parameters.settings import DetectorSettings
 
 Results = Mapping[str, Mapping[str, ImitationMetrics]]  # by method, then by clip
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FloatArray, FrameScore, HeadPose, Landmarks
 from kf_imitation.evaluation.clip_scores import select
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.output_files import new_file
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.replay.comparison_video import VideoRun, write_video
 from kf_imitation.replay.record import JointTrace
 from kf_imitation.replay.run import open_file, source_settings

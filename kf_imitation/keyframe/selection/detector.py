@@ -1,13 +1,15 @@
 """One detector for every mode."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.selection.peak_detector import PeakDetector
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.settle_detector import SettleDetector
 from kf_imitation.keyframe.selection.travel_detector import TravelDetector
+from kf_imitation.parameters.settings import DetectorSettings
+
+CAUSAL = ('travel', 'combined')  # modes without look-ahead and commit delay
 
 
 class KeyframeDetector(Protocol):
@@ -24,10 +26,14 @@ class KeyframeDetector(Protocol):
         ...
 
 
+_DETECTORS: dict[str, Callable[[DetectorSettings], KeyframeDetector]] = {
+    'peak': PeakDetector,
+    'settle': SettleDetector,
+    'travel': TravelDetector,
+    'combined': TravelDetector,
+}
+
+
 def make_detector(settings: DetectorSettings) -> KeyframeDetector:
     """Return the detector of the settings' mode."""
-    if settings.mode == 'peak':
-        return PeakDetector(settings)
-    if settings.mode == 'settle':
-        return SettleDetector(settings)
-    return TravelDetector(settings)
+    return _DETECTORS[settings.mode](settings)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.spacing import Spacing
+from kf_imitation.parameters.settings import DetectorSettings
 
 # Within the look-ahead a score rarely falls as far as it rose, so a peak needs only this part of
 # the prominence on its right side. docs/keyframes.md has the study.

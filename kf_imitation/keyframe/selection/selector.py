@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.selection.detector import make_detector
-from kf_imitation.keyframe.selection.settings import CAUSAL, DetectorSettings
+from kf_imitation.keyframe.selection.detector import CAUSAL, make_detector
 from kf_imitation.keyframe.selection.smoother import Estimate, ScoreSmoother, Smoothing
+from kf_imitation.parameters.settings import DetectorSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from enum import Enum
 
 from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.spacing import Spacing
+from kf_imitation.parameters.settings import DetectorSettings
 
 # A movement that ends softly has its minimum long after it looks still: scores that are lower by
 # less than this part of the prominence do not count as lower.

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, raw_of_change, raw_of_score
-from kf_imitation.keyframe.selection.settings import DetectorSettings
 from kf_imitation.keyframe.selection.spacing import Spacing
+from kf_imitation.parameters.settings import DetectorSettings
 
 # A still face never scores exactly 0; changes below this part of the prominence are noise.
 STILL_SHARE = 0.5
@@ -88,9 +88,9 @@ class TravelDetector:
         if score.change is not None:
             moved = self._moved * kept + score.change.astype(np.float64) * duration
             self._moved, distance = moved, raw_of_change(moved)
-        near = NEAR_SHARE * settings.travel_quantum
+        near = NEAR_SHARE * settings.travel_threshold
         if self._unseen:
-            first = FIRST_SHARE * settings.travel_quantum
+            first = FIRST_SHARE * settings.travel_threshold
             return distance >= min(max(first, STRAIGHT_SHARE * self._travelled), near)
         way = needed(settings, height)
         return self._travelled >= way and distance >= min(way, near)
@@ -99,4 +99,4 @@ class TravelDetector:
 def needed(settings: DetectorSettings, score: float) -> float:
     """The accumulated change that makes a frame with this score a keyframe."""
     ends = settings.mode == 'combined' and score < settings.prominence
-    return settings.travel_quantum * (REST_SHARE if ends else 1.0)
+    return settings.travel_threshold * (REST_SHARE if ends else 1.0)

@@ -24,7 +24,7 @@ from kf_imitation.evaluation.metrics import ClipMetrics, clip_metrics, label_tar
 from kf_imitation.inference.crop import crop
 from kf_imitation.keyframe.scoring.streaming_model import pictures, states
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
-from kf_imitation.keyframe.selection.settings import DetectorSettings
+from kf_imitation.parameters.settings import DetectorSettings
 from training.data.clip_cache import CachedClip, build, load
 from training.data.labels import (
     REFERENCE_FPS,
@@ -257,7 +257,9 @@ def main() -> None:
     if arguments.save:
         np.savez(arguments.save, **saved)
     for prominence in arguments.prominence:
-        settings = DetectorSettings(prominence=prominence, commit_delay_s=arguments.commit_delay)
+        settings = DetectorSettings(
+            mode='peak', prominence=prominence, commit_delay_s=arguments.commit_delay
+        )
         online, offline = [], []
         for clip in clips:
             labels = load_runtime_labels(arguments.clips / f'{clip.stem}.npz')

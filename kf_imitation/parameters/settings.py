@@ -1,0 +1,301 @@
+"""Every parameter of every node: name, default, meaning, unit, bounds.
+
+The one place where a parameter is defined. From here come what the nodes declare and check, the
+settings objects that the stages receive, config/kf_imitation.yaml and docs/parameters.md
+(`python -m kf_imitation.parameters` writes both). CONTRIBUTING.md tells how to add one.
+"""
+
+# ruff: noqa: RUF009 (group() and parameter() return fields of dataclasses)
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kf_imitation.data_types import CHANNELS
+from kf_imitation.parameters.definition import group, parameter
+
+MODES = ('peak', 'settle', 'travel', 'combined')
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """What is asked of a source of frames; 0 and '' leave the choice to it.
+
+    Attributes:
+        start_ns: stamp of the first frame of files and folders (bags keep their own stamps); not
+            a parameter.
+    """
+
+    width: int = parameter(0, 'width asked of the camera; 0 leaves it', 'px', 0, 7680)
+    height: int = parameter(0, 'height asked of the camera; 0 leaves it', 'px', 0, 4320)
+    fps: float = parameter(
+        0.0,
+        'rate asked of the camera, or given to a folder of images; 0 leaves it (folders: 30)',
+        'Hz',
+        0,
+        1000,
+    )
+    fourcc: str = parameter('', 'pixel format asked of the camera, e.g. MJPG; empty leaves it')
+    focal_px: float = parameter(
+        0.0, 'focal length; 0 assumes a field of view of 60 degrees', 'px', 0, 1e5
+    )
+    reconnect_s: float = parameter(
+        1.0, 'pause between attempts to reopen a lost device', 's', 0.05, 60
+    )
+    topic: str = parameter('', 'image topic of a bag source; empty takes the only one')
+    start_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CameraSettings:
+    """The camera node."""
+
+    source: str = parameter(
+        '',
+        'video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, or '
+        'test-pattern; empty plays the demo clip',
+    )
+    realtime: bool = parameter(
+        True, 'pace files by their stamps; false: as fast as the nodes take them'
+    )
+    loop: bool = parameter(False, 'start a file again at its end')
+    lossless: bool = parameter(
+        False, 'wait for the keyframe node instead of dropping frames (files)'
+    )
+    max_in_flight: int = parameter(
+        4, 'frames sent but not yet scored when lossless', minimum=1, maximum=100
+    )
+    wait_for: str = parameter(
+        '', 'nodes, separated by spaces, that must listen before the first frame of a file'
+    )
+    frame_id: str = parameter('camera_optical', 'frame of the image, z forward')
+    capture: SourceSettings = group(SourceSettings, prefixed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSettings:
+    """How faces are found and followed."""
+
+    policy: str = parameter(
+        'sticky',
+        'whom to follow: sticky stays with a face until it is lost (the largest to begin with), '
+        'largest and centre (nearest the image centre) change to a better one',
+        one_of=('sticky', 'largest', 'centre'),
+        live=True,
+    )
+    minimum_px: float = parameter(60.0, 'smallest face edge that counts', 'px', 20, 2000)
+    search_interval_s: float = parameter(
+        0.5,
+        'time between searches of the whole frame while no face is known',
+        's',
+        0,
+        10,
+        live=True,
+    )
+    lost_s: float = parameter(
+        0.7, 'time without confirmation after which a face is lost', 's', 0.1, 10, live=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSettings:
+    """Which frames become keyframes; docs/keyframes.md defines the modes."""
+
+    mode: str = parameter(
+        'travel', 'which frame is imitated (docs/keyframes.md)', one_of=MODES, live=True
+    )
+    prominence: float = parameter(0.1, 'minimum prominence of a score peak', '', 0, 1, live=True)
+    threshold: float = parameter(
+        0.0, 'minimum score of a peak; 0 leaves it to the prominence', '', 0, 1, live=True
+    )
+    spacing_s: float = parameter(
+        0.2, 'minimum time between keyframes, rounded to whole frames', 's', 0, 5, live=True
+    )
+    commit_delay_s: float = parameter(
+        0.17,
+        'latest commitment of a keyframe after it happened, smoothing included',
+        's',
+        0,
+        2,
+        live=True,
+    )
+    travel_threshold: float = parameter(
+        0.6,
+        'accumulated change between two keyframes of travel and combined (raw units of the score '
+        'target)',
+        '',
+        0.01,
+        100,
+        live=True,
+        formerly='travel_quantum',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeSettings:
+    """The keyframe node."""
+
+    model: str = parameter('keyframe_default', 'name of the score model in models/manifest.yaml')
+    threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
+    lossless: bool = parameter(False, 'take every frame (reliable, queued) instead of the newest')
+    face: FaceSettings = group(FaceSettings)
+    detector: DetectorSettings = group(DetectorSettings)
+    crop_px: int = parameter(
+        256, 'largest edge of the keyframe crop that is published', 'px', 112, 1024
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OneEuroSettings:
+    """How much a One-Euro filter smooths."""
+
+    cutoff_hz: float = parameter(
+        0.0, 'cut-off at rest, lower is stiller; 0 filters nothing', 'Hz', 0, 30, live=True
+    )
+    speed_gain: float = parameter(
+        4.0,
+        'how much the cut-off rises with speed, higher lags less',
+        '',
+        0,
+        100,
+        live=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionSettings:
+    """How landmarks become channels.
+
+    `gain` is, channel by channel, the alpha of the paper's theta = alpha * mean |p_i - q_i|, on
+    top of the person's calibration. Unit channels end at 1 all the same.
+    """
+
+    minimum_confidence: float = parameter(
+        0.3, 'channels below hold their value, then relax to neutral', '', 0, 1, live=True
+    )
+    filter: OneEuroSettings = group(OneEuroSettings, 'One-Euro filter of the channels')
+    gain: Mapping[str, float] = parameter(
+        dict.fromkeys(CHANNELS, 1.0),
+        'gain of the channel; 0 keeps it neutral',
+        '',
+        0,
+        3,
+        live=True,
+        formerly='alpha',
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarksSettings:
+    """The landmarks node."""
+
+    model: str = parameter('landmarks_pfld', 'name of the landmark model in models/manifest.yaml')
+    eyes: str = parameter(
+        'landmarks_eyes',
+        'name of the model that looks at the eyes again, larger; empty does without',
+    )
+    parts: str = parameter(
+        'landmarks_parts',
+        'name of the model that reads eyes and mouth from patches; empty does without',
+    )
+    threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
+    calibration: str = parameter(
+        '', 'calibration file of the person; empty calibrates automatically'
+    )
+    expression: ExpressionSettings = group(ExpressionSettings, prefixed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServoSettings:
+    """The servo node."""
+
+    robot: str = parameter('sim_face', 'name in config/robots, or a file')
+    port: str = parameter(
+        '', "serial device, simulated, or none (publish only); empty takes the robot file's"
+    )
+    rate_hz: float = parameter(100.0, 'bus cycles', 'Hz', 10, 500)
+    hold_s: float = parameter(
+        1.0,
+        'time without a new expression and a face after which the head relaxes to neutral',
+        's',
+        0.1,
+        3600,
+        live=True,
+    )
+    pose_patience_s: float = parameter(
+        0.15,
+        'longest that a joint on its way is kept from turning back, so that it reaches what it '
+        'was sent to; 0 lets every pose through at once',
+        's',
+        0,
+        1,
+        live=True,
+    )
+    exit: str = parameter(
+        '',
+        "what happens to torque at the end; empty takes the robot file's",
+        one_of=('', 'limp', 'hold', 'neutral_limp'),
+    )
+    autostart: bool = parameter(
+        True, 'configure and activate at start; false waits for lifecycle calls'
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PlayerSettings:
+    """The player node."""
+
+    bag: str = parameter('', 'bag folder or file to play')
+    rate: float = parameter(1.0, 'bag seconds per second', '', 0.01, 100)
+    loop: bool = parameter(False, 'start again at the end')
+    start_offset_s: float = parameter(0.0, 'what is left out at the beginning', 's', 0, 1e6)
+    delay_s: float = parameter(1.0, 'time for listeners to find the topics', 's', 0, 60)
+    topics: str = parameter('', 'topics to play, separated by spaces; empty: all')
+    image: str = parameter('', 'topic that becomes image_raw, decoded; empty: none')
+    clock_hz: float = parameter(0.0, 'rate of /clock; 0 publishes no time', 'Hz', 0, 1000)
+    lossless: bool = parameter(False, 'wait for the keyframe node instead of losing frames')
+    max_in_flight: int = parameter(
+        4, 'frames sent but not yet scored when lossless', minimum=1, maximum=100
+    )
+    wait_for: str = parameter('', 'nodes, separated by spaces, that must listen before playing')
+
+
+@dataclass(frozen=True, slots=True)
+class AvatarSettings:
+    """The avatar node."""
+
+    robot: str = parameter('sim_face', 'name in config/robots, or a file')
+    size_px: int = parameter(480, 'edge of the picture', 'px', 96, 1024)
+    rate_hz: float = parameter(15.0, 'most pictures per second', 'Hz', 0.5, 60, live=True)
+    page_port: int = parameter(
+        8042,
+        'port of the page with the face, for browsers of this machine; 0: no page',
+        '',
+        0,
+        65535,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderSettings:
+    """The recorder node."""
+
+    directory: str = parameter('', 'bag folder to make; must not exist')
+    topics: str = parameter(
+        '', 'names or patterns (*) separated by spaces; empty: the results of every node'
+    )
+    images: bool = parameter(False, 'record images too (they show people)')
+    minimum_free_mb: int = parameter(
+        500, 'stop recording below this free disk', 'MB', 0, 1_000_000
+    )
+    maximum_mb: int = parameter(0, 'close the bag at this size; 0: no limit', 'MB', 0, 10_000_000)
+
+
+NODES: dict[str, type] = {
+    'camera': CameraSettings,
+    'keyframe': KeyframeSettings,
+    'landmarks': LandmarksSettings,
+    'servo': ServoSettings,
+    'player': PlayerSettings,
+    'avatar': AvatarSettings,
+    'recorder': RecorderSettings,
+}
