@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from kf_imitation.head.bus_factory import SimulatedBus
+from kf_imitation.head.bus_factory import SimulatorProcessBus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.paths import share_path
 from kf_imitation.robot import RobotConfig, load_robot
@@ -106,7 +106,7 @@ def measure(servos: int, seconds: float, soak_minutes: float) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         robot = robot_with(servos, Path(folder))
         low, high = np.array([joint.limits_rad for joint in robot.joints]).T
-        bus = SimulatedBus(robot)
+        bus = SimulatorProcessBus(robot)
         controller = ServoController(robot, bus, hold_s=60.0, exit_policy='limp')
         late = Late()
         stamps = itertools.count(1)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import WriteRecord
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.reports import OK, ServoCycle, ServoStatus
 from kf_imitation.head.simulator_process import simulated_servos
-from kf_imitation.motion.guards import STALL_CURRENT_SHARE
+from kf_imitation.motion.guards import STALL_CURRENT_FRACTION
 from kf_imitation.robot import RobotConfig
 
 LONGEST_S = 20.0
@@ -27,8 +27,8 @@ class Bench:
     def __init__(self, robot: RobotConfig, goal_cycles: int = 25) -> None:
         self.robot = robot
         self.log: list[WriteRecord] = []
-        self.line = SimulatedLine(simulated_servos(robot, self.log))
-        self.port = SimulatedPort(self.line)
+        self.line = SimulatedBus(simulated_servos(robot, self.log))
+        self.port = PseudoTerminal(self.line)
         self.cycles: list[tuple[float, ServoCycle, ServoStatus]] = []
         self.controller = ServoController(
             robot, DynamixelBus(self.port.device, robot.baud), hold_s=60.0
@@ -85,7 +85,7 @@ class Bench:
     def lets_go(self, joint: str, since: float) -> float:
         """Return when a joint has ended to push, from a time on; NaN for never."""
         index = self.robot.names.index(joint)
-        limit = STALL_CURRENT_SHARE * self.robot.joints[index].max_current_a
+        limit = STALL_CURRENT_FRACTION * self.robot.joints[index].max_current_a
         return next(
             (t for t, c, _ in self.cycles if t >= since and abs(c.current_a[index]) < limit),
             math.nan,

@@ -27,7 +27,7 @@ from types import FrameType
 from kf_imitation.actuators.dynamixel import packet as p
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
 from kf_imitation.actuators.dynamixel.packet import Parser, encode
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
 INSTRUCTIONS = (
@@ -118,15 +118,15 @@ def any_id(rng: random.Random) -> int:
     return rng.choice((*IDS, p.BROADCAST_ID, rng.randrange(256)))
 
 
-def check_parser(rng: random.Random, rubbish: bytes) -> None:
-    """Feed rubbish and a good packet in pieces; raise FuzzError if the packet is not found.
+def check_parser(rng: random.Random, garbage: bytes) -> None:
+    """Feed garbage and a good packet in pieces; raise FuzzError if the packet is not found.
 
     One of two is enough, as no parser can tell chance: a false header may cover the packet with
     the right checksum, and one cut by its last byte may end in FF, where the packet begins.
     """
     for gap in (b'', b'\x00\x00'):
         good = p.Packet(200, p.STATUS, rng.randbytes(3))
-        data = rubbish + gap + encode(good.id, good.instruction, good.parameters)
+        data = garbage + gap + encode(good.id, good.instruction, good.parameters)
         data += bytes(p.MAX_LENGTH)  # whatever a false header asks for
         parser, found, start = Parser(), False, 0
         while start < len(data):
@@ -157,16 +157,16 @@ def run_sequence(seed: int) -> Counter[str]:
     """
     rng = random.Random(seed)
     servos = [SimulatedServo(MODELS[rng.choice(list(MODELS))], id_) for id_ in IDS]
-    line = SimulatedLine(servos)
-    rubbish, replies = b'', 0
+    line = SimulatedBus(servos)
+    garbage, replies = b'', 0
     for _ in range(BURSTS):
         data = burst(rng)
-        rubbish += data
+        garbage += data
         replies += len(line.receive(data, rng.choice(BAUDS)))
         if rng.random() < 0.05:
             stir(rng, rng.choice(servos))
         line.step(0.002)
-    check_parser(rng, rubbish)
+    check_parser(rng, garbage)
     for servo in servos:
         servo.physics.surroundings.supply_v = servo.model.nominal_voltage_v
     line.step(PAUSE_S)
@@ -174,10 +174,10 @@ def run_sequence(seed: int) -> Counter[str]:
     for servo in servos:
         if [other.id for other in servos].count(servo.id) == 1:  # namesakes cannot be told apart
             check_servo(line, servo)
-    return Counter(sequences=1, bytes=len(rubbish), instructions=instructions, replies=replies)
+    return Counter(sequences=1, bytes=len(garbage), instructions=instructions, replies=replies)
 
 
-def check_servo(line: SimulatedLine, servo: SimulatedServo) -> None:
+def check_servo(line: SimulatedBus, servo: SimulatedServo) -> None:
     """Raise FuzzError if a servo does not answer a ping, or cannot be read."""
     for instruction, content in ((p.PING, b''), (p.READ, WHOLE_TABLE)):
         replies = line.receive(encode(servo.id, instruction, content), servo.baud)

@@ -32,11 +32,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.head.servo_group import empty_state
 from kf_imitation.motion import brake, guards, motion_generator, safety_limiter
 from kf_imitation.motion import planner as trajectory
-from kf_imitation.motion.brake import Motion
-from kf_imitation.motion.motion_generator import GuardedMotion
+from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
+from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.motion.waypoints import Waypoint
 from kf_imitation.robot import CoupledLimit, JointConfig, RobotConfig, ThermalLimits
 
@@ -51,7 +50,7 @@ STREAMS_OF_A_HEAD = 10
 GOALS = 5  # at most
 MEAN_CYCLES = 8.0  # between two goals; exponential, so some are long
 LONGEST_CYCLES = 150
-ENDING = 0.02  # share of the streams that end with a goal to arrive at
+ENDING = 0.02  # fraction of the streams that end with a goal to arrive at
 LONGEST_WAY = 6000  # cycles until then
 ARRIVED_RAD = 1e-4
 CODE = (brake, motion_generator, guards, safety_limiter, trajectory, sys.modules[__name__])
@@ -116,7 +115,7 @@ class Head:
         robot = random_robot(np.random.default_rng([1, seed // STREAMS_OF_A_HEAD]))
         joints = robot.joints
         self.low, self.high = np.array([joint.limits_rad for joint in joints]).T
-        self.motion = GuardedMotion(robot, PERIOD_S)
+        self.motion = MotionGenerator(robot, PERIOD_S)
         self.stuck = ''
         self.endings = 0
         self._coupled = [
@@ -146,8 +145,8 @@ class Head:
             change = np.diff(change, axis=0)
             top = (bound * (1.0 + TOLERANCE)) * PERIOD_S**order + SLACK
             if (np.abs(change) > top).any():
-                share = (np.abs(change) / PERIOD_S**order / bound).max()
-                return f'{name} by a factor of {share:.6f}'
+                fraction = (np.abs(change) / PERIOD_S**order / bound).max()
+                return f'{name} by a factor of {fraction:.6f}'
         return ''
 
 
@@ -172,7 +171,7 @@ def run_stream(head: Head, seed: int) -> np.ndarray:
     else:
         start = motion.limiter.allowed_goal(rng.uniform(low, high))
     motion.begin(start)
-    present = empty_state(joints)
+    present = JointMeasurement.zeros(joints)
     warm = rng.random() < 0.1
     temperature = rng.uniform(20.0, 70.0, joints) if warm else np.full(joints, np.nan)
     positions = [start]
@@ -188,7 +187,7 @@ def run_stream(head: Head, seed: int) -> np.ndarray:
             present.position_rad[:] = motion.limiter.state.position
             if nonsense:
                 noise = [rng.normal(0.0, 10.0 ** rng.integers(-5, 2), joints) for _ in range(3)]
-                motion.limiter.step(Motion(*noise))
+                motion.limiter.step(JointTrajectoryState(*noise))
                 motion.forget_plan()
             else:
                 motion.advance(now, goal, present, temperature, waypoint)
@@ -205,7 +204,7 @@ def arrive(head: Head, rng: np.random.Generator, now: float) -> list[Array]:
     A goal beyond the limits counts as the one that the limiter makes of it.
     """
     low, high, motion = head.low, head.high, head.motion
-    present = empty_state(len(low))
+    present = JointMeasurement.zeros(len(low))
     goal = rng.uniform(low, high)
     if rng.random() < 0.5:
         goal = np.where(rng.random(len(low)) < 0.5, low, high)
@@ -290,7 +289,7 @@ def run_chunk(first: int, count: int) -> Progress:
             chunk.cycles += len(positions) - 1
             if fault := head.exceeded(positions) or head.stuck:
                 chunk.failures.append((seed, fault))
-        chunk.replaced += head.motion.limiter.rejected
+        chunk.replaced += head.motion.limiter.rejected_proposals
         chunk.endings += head.endings
     chunk.processor_s = time.process_time() - begin
     return chunk

@@ -18,7 +18,7 @@ STOP_S = 15.0
 @pytest.fixture(autouse=True)
 def _heard_loggers():
     """With ROS, launch_testing comes into pytest, and launch makes loggers that caplog misses."""
-    for name in ('kf_imitation', 'kf_imitation.servo'):
+    for name in ('kf_imitation', 'kf_imitation.head'):
         logging.getLogger(name).propagate = True
 
 

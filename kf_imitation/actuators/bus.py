@@ -29,7 +29,7 @@ class PingReply:
 
     Attributes:
         id: bus address.
-        model_number: see control_table.MODELS_BY_NUMBER.
+        model_number: see control_tables.MODELS_BY_NUMBER.
         firmware: version.
     """
 
@@ -43,7 +43,7 @@ class BlockReply:
     """One servo's part of a group read.
 
     Attributes:
-        alert: a hardware error is set (register hardware_error_status tells which).
+        alert: a hardware error is set (register hardware_error_status names it).
         data: the bytes asked for.
     """
 
@@ -78,7 +78,7 @@ class ServoBus(Protocol):
     def tick(self, now_s: float) -> None:
         """Tell a bus without real time what time it is; others ignore it."""
 
-    def hurry(self, in_cycle: bool) -> None:
+    def use_short_timeouts(self, in_cycle: bool) -> None:
         """Wait only briefly for the reply of one servo (in the cycle), or patiently (setup)."""
 
     def ping(self, id_: int, tries: int = 3) -> PingReply:
@@ -94,7 +94,7 @@ class ServoBus(Protocol):
         """Write memory of one servo and wait for its confirmation."""
 
     def group_write(self, address: int, data: Mapping[int, bytes]) -> None:
-        """Write the same registers of several servos at once; nobody confirms."""
+        """Write the same registers of several servos at once; no servo confirms."""
 
     def group_read(self, address: int, length: int, ids: Iterable[int]) -> dict[int, BlockReply]:
         """Read the same registers of several servos at once; all of them or an error."""

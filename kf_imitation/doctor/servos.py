@@ -13,7 +13,7 @@ from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.doctor.finding import BAD, GOOD, NOTE, Finding
 from kf_imitation.doctor.port import check_latency
 from kf_imitation.errors import BusError
-from kf_imitation.head.bus_factory import SIMULATED, SimulatedBus, open_bus
+from kf_imitation.head.bus_factory import SIMULATED, SimulatorProcessBus, make_bus
 from kf_imitation.head.cycle_budget import budget_text, cycle_budget
 from kf_imitation.robot import JointConfig, RobotConfig
 
@@ -27,7 +27,7 @@ def check_servos(robot: RobotConfig, port: str) -> Iterator[Finding]:
     remedy = '' if fits else ': raise baud, of the servos first (kf_imitation servo set-baud)'
     sentence = budget_text(robot, RATE_HZ)
     yield Finding(GOOD if fits else NOTE, 'bus time', sentence + remedy)
-    bus = open_bus(robot, port)
+    bus = make_bus(robot, port)
     try:
         bus.open()
         if port != SIMULATED:
@@ -82,7 +82,7 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
 def _at_other_speeds(robot: RobotConfig, bus: ServoBus) -> dict[int, int]:
     """Return at which other bit rates servos of the robot answer, by id; takes some seconds."""
     found: dict[int, int] = {}
-    if isinstance(bus, DynamixelBus) and not isinstance(bus, SimulatedBus):
+    if isinstance(bus, DynamixelBus) and not isinstance(bus, SimulatorProcessBus):
         bus.close()
         for rate in BAUD_RATES.values():
             if rate == robot.baud or rate > SDK_FASTEST:

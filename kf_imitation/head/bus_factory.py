@@ -10,7 +10,7 @@ SIMULATED = 'simulated'
 NONE = 'none'
 
 
-class SimulatedBus(DynamixelBus):
+class SimulatorProcessBus(DynamixelBus):
     """DynamixelBus on the pseudo-terminal of a simulator process, started by the first open().
 
     Attributes:
@@ -37,7 +37,7 @@ class SimulatedBus(DynamixelBus):
             self.simulator = None
 
 
-def open_bus(robot: RobotConfig, port: str = '') -> ServoBus:
+def make_bus(robot: RobotConfig, port: str = '') -> ServoBus:
     """Return the bus of a robot; the controller opens and closes its port.
 
     Args:
@@ -49,7 +49,7 @@ def open_bus(robot: RobotConfig, port: str = '') -> ServoBus:
     """
     chosen = port or robot.port
     if chosen == SIMULATED:
-        return SimulatedBus(robot)
+        return SimulatorProcessBus(robot)
     if chosen == NONE:
         raise PortError(f'{robot.name}: port none has no bus; name a device or simulated')
     return DynamixelBus(chosen, robot.baud)

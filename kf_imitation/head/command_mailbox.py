@@ -6,13 +6,13 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.waypoints import TimedTrajectory, Waypoint
 
 Array = NDArray[np.float64]
 
 
-class Requests:
+class CommandMailbox:
     """Mailbox of the controller.
 
     Attributes:
@@ -56,7 +56,7 @@ class Requests:
         self.wanted_rad = self._neutral.copy()
         self.relaxed = True
 
-    def pose(self, now_s: float, state: Motion) -> tuple[Array, Waypoint | None]:
+    def pose(self, now_s: float, state: JointTrajectoryState) -> tuple[Array, Waypoint | None]:
         """Return the pose (J,) wanted now, and the waypoint that some joints are to pass.
 
         A trajectory has its joints until its end; then they stay where it led until the next
@@ -91,10 +91,10 @@ class Requests:
             reboots, self.reboots = self.reboots, []
         return stop, reset, reboots
 
-    def copy(self) -> 'Requests':
+    def copy(self) -> 'CommandMailbox':
         """Return the poses and trajectories asked for, to look ahead with."""
         with self.lock:
-            other = Requests(self._neutral, self.hold_s)
+            other = CommandMailbox(self._neutral, self.hold_s)
             other.wanted_rad = self.wanted_rad.copy()
             other.heard_s, other.relaxed = self.heard_s, self.relaxed
             other.running, other.waiting = copy.deepcopy((self.running, self.waiting))

@@ -1,4 +1,4 @@
-"""The cycle of the bus thread: take requests, advance the guarded motion, send goals, read state.
+"""The cycle of the bus thread: take requests, advance the motion, send goals, read state.
 
 A missing reply is never acted upon; a lost bus stops commanding, is retried with growing pauses,
 and motion starts again from the measured pose. docs/safety.md lists every fault and what happens.
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.errors import BusError
-from kf_imitation.head.command_mailbox import Requests
-from kf_imitation.head.link_monitor import LineQuality
-from kf_imitation.head.pending_confirmations import Promises
+from kf_imitation.head.command_mailbox import CommandMailbox
+from kf_imitation.head.link_monitor import LinkMonitor
+from kf_imitation.head.pending_confirmations import PendingConfirmations
 from kf_imitation.head.reports import PeriodMeter, ServoCycle
-from kf_imitation.head.servo_group import JointBus, empty_state
-from kf_imitation.head.servo_monitor import JointWatch
-from kf_imitation.motion.motion_generator import GuardedMotion
+from kf_imitation.head.servo_group import ServoGroup
+from kf_imitation.head.servo_monitor import ServoMonitor
+from kf_imitation.motion.joint_states import JointMeasurement
+from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.robot import EXIT_POLICIES, RobotConfig
 
 Array = NDArray[np.float64]
@@ -29,14 +30,14 @@ PROBE_S = 0.1  # after this long every servo is asked alone whether it is there
 UNUSABLE_S = 0.3  # servos answer alone, but no cycle works: as good as lost
 RETRY_S = (0.1, 0.2, 0.3, 0.5)  # pauses between attempts to get a lost bus back
 EXIT_TIMEOUT_S = 3.0  # for the way to neutral before limp
-CREEP_CURRENT = 0.35  # share of max_current_a while a joint is outside its limits
+RECOVERY_CURRENT = 0.35  # fraction of max_current_a while a joint is outside its limits
 SETTLED_RAD = 1e-4
 
 OFF, RUNNING, LOST, STOPPED = 'off', 'running', 'lost', 'stopped'
-_log = logging.getLogger('kf_imitation.servo')
+_log = logging.getLogger('kf_imitation.head')
 
 
-class BusCycle:
+class ControlCycle:
     """Connects, moves and leaves one robot, cycle by cycle, in whatever thread calls it.
 
     Attributes:
@@ -79,17 +80,17 @@ class BusCycle:
         self._period_s = 1.0 / rate_hz
         self._clock = clock
         self._pause = pause
-        self._joints = JointBus(robot, bus, pause)
-        self._motion = GuardedMotion(robot, self._period_s)
-        self._watch = JointWatch(self._joints)
-        self._present = empty_state(len(robot.joints))
+        self._servos = ServoGroup(robot, bus, pause)
+        self._motion = MotionGenerator(robot, self._period_s)
+        self._monitor = ServoMonitor(self._servos)
+        self._present = JointMeasurement.zeros(len(robot.joints))
         self._neutral = np.array([j.neutral_rad for j in robot.joints])
-        self._requests = Requests(self._neutral, hold_s)
-        self._promises = Promises()
+        self._mailbox = CommandMailbox(self._neutral, hold_s)
+        self._confirmations = PendingConfirmations()
         self._meter = PeriodMeter(self._period_s)
-        self._line = LineQuality()
+        self._link = LinkMonitor()
         self._unconfirmed: list[str] = []
-        self._creeping = np.zeros(len(robot.joints), np.bool_)
+        self._recovering = np.zeros(len(robot.joints), np.bool_)
         self._now_s = self._fresh_s = self._retry_at_s = 0.0
         self._cycles = self._overruns = self._errors = self._outages = self._retries = 0
         self._last_error = ''
@@ -112,11 +113,11 @@ class BusCycle:
         elif self.state == STOPPED:
             commanding = self._holds_when_stopped
             fresh = self._stay_stopped()
-        if self.state == RUNNING and not self._watch.reasons:
-            self._line.note(now_s, self._bus.misses)
+        if self.state == RUNNING and not self._monitor.reasons:
+            self._link.note(now_s, self._bus.misses)
         else:
-            self._line.forget(self._bus.misses)
-        self._promises.look(now_s)
+            self._link.forget(self._bus.misses)
+        self._confirmations.poll(now_s)
         self._cycles += 1
         cycle = ServoCycle(
             stamp_ns=round(now_s * 1e9),
@@ -128,7 +129,7 @@ class BusCycle:
             current_a=self._present.current_a.copy(),
             fresh=fresh,
             commanding=commanding,
-            errors=tuple(self._watch.sentences()),
+            errors=tuple(self._monitor.sentences()),
         )
         if self.on_cycle is not None:
             self.on_cycle(cycle)
@@ -139,23 +140,23 @@ class BusCycle:
         self._now_s = self._clock()
         self._bus.tick(self._now_s)
         self._bus.open()
-        self._bus.hurry(False)
+        self._bus.use_short_timeouts(False)
         try:
-            self._joints.setup()
-            self._watch.all_present()
-            active = self._watch.active
-            self._joints.read_state(active, self._present)
+            self._servos.setup()
+            self._monitor.all_present()
+            active = self._monitor.active
+            self._servos.read_state(active, self._present)
             self._begin()
             if self.latched:
-                self._unconfirmed = self._joints.torque_off()
+                self._unconfirmed = self._servos.torque_off()
                 self.state = STOPPED
             else:
-                self._joints.torque_on(active)
-                self._joints.arm_watchdog(active)
-            self._bus.hurry(True)
-            self._promises.open()
+                self._servos.torque_on(active)
+                self._servos.arm_watchdog(active)
+            self._bus.use_short_timeouts(True)
+            self._confirmations.open()
         except BaseException:
-            self._joints.torque_off()
+            self._servos.torque_off()
             self._bus.shutdown()
             raise
 
@@ -166,28 +167,28 @@ class BusCycle:
         self._fresh_s = self._clock()
         self._missing = False
         self._retries = 0
-        with self._requests.lock:
-            self._requests.relax()
+        with self._mailbox.lock:
+            self._mailbox.relax()
         self.state = RUNNING
 
-    def _limit_current(self, creeping: NDArray[np.bool_]) -> None:
-        """Set the force limits of active joints whose creeping changes or starts."""
-        for index in self._watch.active:
-            if creeping[index] or creeping[index] != self._creeping[index]:
-                self._joints.limit_current(index, CREEP_CURRENT if creeping[index] else 1.0)
-        self._creeping = creeping.copy()
+    def _limit_current(self, recovering: NDArray[np.bool_]) -> None:
+        """Set the force limits of active joints whose recovering changes or starts."""
+        for index in self._monitor.active:
+            if recovering[index] or recovering[index] != self._recovering[index]:
+                self._servos.limit_current(index, RECOVERY_CURRENT if recovering[index] else 1.0)
+        self._recovering = recovering.copy()
 
     def _take_requests(self) -> None:
-        requests = self._requests
-        stop, reset, reboots = requests.take(self._now_s)
+        mailbox = self._mailbox
+        stop, reset, reboots = mailbox.take(self._now_s)
         for index in reboots:
-            self._watch.ask_reboot(index)
+            self._monitor.ask_reboot(index)
         if stop:
             self.state, self.latched = STOPPED, True
             self._unconfirmed = list(self.robot.names)
         elif reset and self.state == STOPPED:
-            requests.limp = self.latched = False
-            self._watch.all_down('was stopped')
+            mailbox.limp = self.latched = False
+            self._monitor.all_down('was stopped')
             self.state = LOST
             self._retry_at_s = self._now_s
 
@@ -197,21 +198,21 @@ class BusCycle:
         After a missing reply nothing is sent until state was read again: time stands still for
         the plan, and after more than GRACE_S motion starts again at rest from what was read.
         """
-        motion, watch = self._motion, self._watch
+        motion, monitor = self._motion, self._monitor
         try:
-            if self._missing and watch.active:
-                self._joints.read_state(watch.active, self._present)
+            if self._missing and monitor.active:
+                self._servos.read_state(monitor.active, self._present)
                 if self._now_s - self._fresh_s > GRACE_S:
-                    motion.begin_joints(watch.active, self._present.position_rad)
+                    motion.begin_joints(monitor.active, self._present.position_rad)
             self._advance()
             self._missing = True
-            if watch.active:
-                self._joints.write_goals(watch.active, motion.limiter.state.position)
-                self._joints.read_state(watch.active, self._present)
+            if monitor.active:
+                self._servos.write_goals(monitor.active, motion.limiter.state.position)
+                self._servos.read_state(monitor.active, self._present)
             self._missing = False
             self._fresh_s = self._now_s
-            self._end_creeping()
-            revived = watch.look(self._now_s, self._present)
+            self._end_slow_recovery()
+            revived = monitor.poll(self._now_s, self._present)
         except BusError as error:
             self._note(error)
             if self._now_s - self._fresh_s > PROBE_S:
@@ -219,8 +220,8 @@ class BusCycle:
             return False
         if revived:
             motion.begin_joints(revived, self._present.position_rad)
-        if watch.reasons:
-            motion.follow(watch.down, self._present.position_rad)
+        if monitor.reasons:
+            motion.follow(monitor.down, self._present.position_rad)
         return True
 
     def _advance(self) -> None:
@@ -228,27 +229,27 @@ class BusCycle:
             self._motion.brake()
             return
         motion = self._motion
-        wanted, waypoint = self._requests.pose(self._now_s, motion.limiter.state)
-        motion.advance(self._now_s, wanted, self._present, self._watch.temperature_c, waypoint)
+        wanted, waypoint = self._mailbox.pose(self._now_s, motion.limiter.state)
+        motion.advance(self._now_s, wanted, self._present, self._monitor.temperature_c, waypoint)
 
-    def _end_creeping(self) -> None:
+    def _end_slow_recovery(self) -> None:
         """Give joints that are back inside their limits their full current."""
-        if self._creeping.any():
+        if self._recovering.any():
             outside = self._motion.limiter.outside
-            if not np.array_equal(outside, self._creeping):
-                self._limit_current(outside & self._creeping)
+            if not np.array_equal(outside, self._recovering):
+                self._limit_current(outside & self._recovering)
 
     def _probe(self) -> None:
         """After a silence: ask every servo alone, give up the silent ones or the bus."""
         try:
-            if self._watch.probe() and self._now_s - self._fresh_s < UNUSABLE_S:
+            if self._monitor.probe() and self._now_s - self._fresh_s < UNUSABLE_S:
                 return
         except BusError as error:
             self._note(error)
         self._outages += 1
         self._retries = 0
         self._retry_at_s = self._now_s
-        self._watch.all_down('does not answer')
+        self._monitor.all_down('does not answer')
         if self.state == RUNNING:
             self.state = LOST
 
@@ -259,7 +260,7 @@ class BusCycle:
         try:
             self._bus.close()
             self._bus.open()
-            if self._watch.revive_all(self._present):
+            if self._monitor.revive_all(self._present):
                 self._begin()
                 return
         except BusError as error:
@@ -275,8 +276,8 @@ class BusCycle:
             return fresh
         try:
             if self._unconfirmed:
-                self._unconfirmed = self._joints.torque_off()
-            self._joints.read_state(range(len(self.robot.joints)), self._present)
+                self._unconfirmed = self._servos.torque_off()
+            self._servos.read_state(range(len(self.robot.joints)), self._present)
         except BusError as error:
             self._note(error)
             if self._unconfirmed and self._now_s >= self._retry_at_s:
@@ -289,7 +290,7 @@ class BusCycle:
 
     @property
     def _holds_when_stopped(self) -> bool:
-        return self.robot.stop == 'hold' and not self._requests.limp
+        return self.robot.stop == 'hold' and not self._mailbox.limp
 
     def _note(self, error: BusError) -> None:
         self._errors += 1
@@ -303,26 +304,26 @@ class BusCycle:
                 self._walk_to_neutral()
         finally:
             hold = self.exit_policy == 'hold' and self.state == RUNNING
-            self._bus.hurry(False)
+            self._bus.use_short_timeouts(False)
             try:
                 if self.state == LOST:
                     self._bus.close()
                     self._bus.open()
                 if hold:
-                    self._joints.disarm_watchdog(self._watch.active)
-                elif left := self._joints.torque_off():
+                    self._servos.disarm_watchdog(self._monitor.active)
+                elif left := self._servos.torque_off():
                     _log.error('torque off is not confirmed by %s', ', '.join(left))
             except BusError as error:
                 _log.error('at exit: %s', error)
             finally:
                 self.state = OFF
-                self._promises.abandon('the head was switched off')
+                self._confirmations.abandon('the head was switched off')
 
     def _walk_to_neutral(self) -> None:
         """Move to neutral at the usual rate, for at most EXIT_TIMEOUT_S."""
         now = begin = self._clock()
-        with self._requests.lock:
-            self._requests.relax()
+        with self._mailbox.lock:
+            self._mailbox.relax()
         while now - begin < EXIT_TIMEOUT_S and self.state == RUNNING:
             self.step(now)
             motion = self._motion

@@ -1,6 +1,6 @@
 """The servo controller: one thread owns the bus and runs its cycle on the monotonic clock.
 
-Commands come from any thread and go through a mailbox; the cycle itself is bus_cycle.py.
+Commands come from any thread and go through a mailbox; the cycle itself is control_cycle.py.
 """
 
 import math
@@ -12,36 +12,36 @@ import numpy as np
 
 from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
 from kf_imitation.errors import KfImitationError
-from kf_imitation.head.control_cycle import LOST, OFF, RUNNING, STOPPED, Array, BusCycle
+from kf_imitation.head.control_cycle import LOST, OFF, RUNNING, STOPPED, Array, ControlCycle
 from kf_imitation.head.pending_confirmations import Answer, at_once
 from kf_imitation.head.recovery import Recovery
-from kf_imitation.head.reports import BusStatistics, ServoStatus, Situation, describe
+from kf_imitation.head.reports import BusStatistics, ControllerSnapshot, ServoStatus, describe
 from kf_imitation.head.servo_monitor import REVIVE_S
 from kf_imitation.motion.waypoints import (
     TimedTrajectory,
     TrajectoryPoint,
-    trajectory_faults,
+    trajectory_problems,
 )
 
 # What a caller is given to hear whether a request was carried out; it goes on all the same.
 CONFIRM_S = 1.0
 RESET_S = 5.0
 RECOVERY_S = 3.0
-TELL_S = 5.0  # a refused command stays in the status for as long
+REPORT_S = 5.0  # a rejected command stays in the status for as long
 
 __all__ = ['LOST', 'OFF', 'RUNNING', 'STOPPED', 'ServoController']
 
 
-class ServoController(BusCycle):
-    """Moves one robot; arguments and attributes are those of BusCycle."""
+class ServoController(ControlCycle):
+    """Moves one robot; arguments and attributes are those of ControlCycle."""
 
-    # The thread's own; everything else is made by BusCycle.__init__().
+    # The thread's own; everything else is made by ControlCycle.__init__().
     _thread: threading.Thread | None = None
     _failure: KfImitationError | None = None
     _closing: threading.Event
     _ready: threading.Event
-    _refused = 0
-    _refusal = -math.inf, ''  # when, why
+    _rejected = 0
+    _rejection = -math.inf, ''  # when, why
 
     # --- commands, from any thread -------------------------------------------------------------
 
@@ -52,9 +52,9 @@ class ServoController(BusCycle):
             PortError, ServoSetupError: the port is released.
         """
         self._bus.open()
-        self._bus.hurry(False)
+        self._bus.use_short_timeouts(False)
         try:
-            self._joints.verify()
+            self._servos.verify()
         except BaseException:
             self._bus.shutdown()
             raise
@@ -88,24 +88,24 @@ class ServoController(BusCycle):
             stamp_ns: of the expression; must grow from call to call.
 
         Returns:
-            '' or why the command was refused; a refused one changes nothing.
+            '' or why the command was rejected; a rejected one changes nothing.
         """
         goal = np.asarray(position_rad, np.float64)
         if stopped := self._stopped():
-            return self.refuse(stopped)
-        with self._requests.lock:
-            reason = self._motion.limiter.fault(goal, stamp_ns)
+            return self.reject(stopped)
+        with self._mailbox.lock:
+            reason = self._motion.limiter.problem_of(goal, stamp_ns)
             if not reason:
-                self._requests.goal(goal, self._clock())
-        return self.refuse(reason) if reason else ''
+                self._mailbox.goal(goal, self._clock())
+        return self.reject(reason) if reason else ''
 
     def set_joint_goals(self, goals: Mapping[str, float], stamp_ns: int) -> str:
         """Move some joints by name, the others keep their goal; returns as set_goal()."""
         unknown = [name for name in goals if name not in self.robot.names]
         if unknown:
-            return self.refuse(f'unknown joints: {", ".join(unknown)}')
-        with self._requests.lock:
-            full = self._requests.wanted_rad.copy()
+            return self.reject(f'unknown joints: {", ".join(unknown)}')
+        with self._mailbox.lock:
+            full = self._mailbox.wanted_rad.copy()
         for name, value in goals.items():
             full[self.robot.names.index(name)] = value
         return self.set_goal(full, stamp_ns)
@@ -124,60 +124,62 @@ class ServoController(BusCycle):
                 in the past (negative) only the points that are still ahead count.
 
         Returns:
-            '' or everything that is wrong; a refused trajectory changes nothing.
+            '' or everything that is wrong; a rejected trajectory changes nothing.
         """
         reason = self._stopped()
         if not reason:
-            reason = '; '.join(trajectory_faults(self.robot, names, points, delay_s))
+            reason = '; '.join(trajectory_problems(self.robot, names, points, delay_s))
         if reason:
-            return self.refuse(f'trajectory: {reason}')
+            return self.reject(f'trajectory: {reason}')
         start_s = self._clock() + delay_s
-        with self._requests.lock:
-            self._requests.waiting = TimedTrajectory(self.robot, names, points, start_s)
+        with self._mailbox.lock:
+            self._mailbox.waiting = TimedTrajectory(self.robot, names, points, start_s)
         return ''
 
     def forget_order(self) -> None:
         """Take the next goal whatever its stamp: the clock of the stamps was set back."""
-        with self._requests.lock:
+        with self._mailbox.lock:
             self._motion.limiter.forget_order()
 
-    def refuse(self, reason: str) -> str:
-        """Count a refused command and tell it in the next status; returns the reason."""
-        self._refused += 1
-        self._refusal = self._clock(), reason
+    def reject(self, reason: str) -> str:
+        """Count a rejected command and report it in the next status; returns the reason."""
+        self._rejected += 1
+        self._rejection = self._clock(), reason
         return reason
 
     def _stopped(self) -> str:
-        return 'stopped: reset first' if self.latched or self._requests.stop else ''
+        return 'stopped: reset first' if self.latched or self._mailbox.stop else ''
 
     def keep_alive(self) -> None:
         """Say that the last goal is still meant, for example while the face is in sight."""
-        with self._requests.lock:
-            self._requests.heard_s = self._clock()
+        with self._mailbox.lock:
+            self._mailbox.heard_s = self._clock()
 
     @property
     def hold_s(self) -> float:
         """Time without set_goal() or keep_alive() after which the head relaxes to neutral."""
-        return self._requests.hold_s
+        return self._mailbox.hold_s
 
     @hold_s.setter
     def hold_s(self, value: float) -> None:
-        self._requests.hold_s = value
+        self._mailbox.hold_s = value
 
     def relax(self) -> None:
         """Move to the neutral pose; a trajectory ends."""
-        with self._requests.lock:
-            self._requests.relax()
+        with self._mailbox.lock:
+            self._mailbox.relax()
 
     def stop(self) -> 'Future[Answer]':
         """Stop now and stay stopped until reset(): torque off, or frozen (robot file: stop)."""
-        with self._requests.lock:
-            self._requests.stop = True
-            self._requests.reset = False
+        with self._mailbox.lock:
+            self._mailbox.stop = True
+            self._mailbox.reset = False
         if self.state == OFF:
             self.latched = True
             return at_once(True, 'nothing moves; stopped until reset')
-        return self._promises.add(self._stop_answer, CONFIRM_S, lambda: self.status().sentence)
+        return self._confirmations.add(
+            self._stop_answer, CONFIRM_S, lambda: self.status().sentence
+        )
 
     def torque(self, on: bool) -> 'Future[Answer]':
         """Let torque go, or bring it back without motion, as reset() does."""
@@ -185,19 +187,19 @@ class ServoController(BusCycle):
             return self.reset()
         if self.state == OFF:
             return at_once(True, 'torque is off: the servos are not in use')
-        with self._requests.lock:
-            self._requests.limp = True
+        with self._mailbox.lock:
+            self._mailbox.limp = True
         return self.stop()
 
     def reset(self) -> 'Future[Answer]':
         """End a stop: torque on where the joints are, without motion, then neutral."""
-        with self._requests.lock:
-            self._requests.reset = self.state != OFF
-            self._requests.stop = False
+        with self._mailbox.lock:
+            self._mailbox.reset = self.state != OFF
+            self._mailbox.stop = False
         if self.state == OFF:
             self.latched = False
             return at_once(True, 'not stopped any more; activate the servo node')
-        return self._promises.add(self._reset_answer, RESET_S, lambda: self.status().sentence)
+        return self._confirmations.add(self._reset_answer, RESET_S, lambda: self.status().sentence)
 
     def reboot(self, joint: str) -> None:
         """Restart a servo, which also clears its hardware error, and take it back in.
@@ -207,8 +209,8 @@ class ServoController(BusCycle):
         """
         if joint not in self.robot.names:
             raise KeyError(joint)
-        with self._requests.lock:
-            self._requests.reboots.append(self.robot.names.index(joint))
+        with self._mailbox.lock:
+            self._mailbox.reboots.append(self.robot.names.index(joint))
 
     def recover(self, careful: bool) -> 'Future[Answer]':
         """Reboot servos, take them in from where they are, end the pauses of stuck joints.
@@ -217,7 +219,7 @@ class ServoController(BusCycle):
             careful: only those with a hardware error whose cause is gone; otherwise all with a
                 hardware error and all that are out of service.
         """
-        recovery = Recovery(self._watch, careful)
+        recovery = Recovery(self._monitor, careful)
         released: list[str] = []
         asked = False
 
@@ -237,7 +239,7 @@ class ServoController(BusCycle):
         if self.state == OFF:
             return at_once(False, 'the servos are not in use')
         timeout_s = RECOVERY_S + REVIVE_S * len(self.robot.joints)
-        return self._promises.add(check, timeout_s, recovery.why_not)
+        return self._confirmations.add(check, timeout_s, recovery.why_not)
 
     def _stop_answer(self) -> Answer | None:
         if self.state == STOPPED and not self._unconfirmed:
@@ -245,7 +247,7 @@ class ServoController(BusCycle):
         return None
 
     def _reset_answer(self) -> Answer | None:
-        if self.state == RUNNING and not self.latched and not self._watch.reasons:
+        if self.state == RUNNING and not self.latched and not self._monitor.reasons:
             return Answer(True, 'runs again from where the joints are')
         return None
 
@@ -271,7 +273,7 @@ class ServoController(BusCycle):
     def warnings(self) -> tuple[str, ...]:
         """What setup found noteworthy."""
         stopped = ('stopped before and not reset yet: torque stays off',) if self.latched else ()
-        return (*self._joints.warnings, *stopped)
+        return (*self._servos.warnings, *stopped)
 
     def statistics(self) -> BusStatistics:
         """Return the figures since start."""
@@ -286,30 +288,30 @@ class ServoController(BusCycle):
             errors=self._errors,
             outages=self._outages,
             unsynchronised=motion.planner.unsynchronised + motion.passages.unsynchronised,
-            rejected=motion.limiter.rejected,
-            refused=self._refused,
+            rejected_proposals=motion.limiter.rejected_proposals,
+            rejected_commands=self._rejected,
             missed=motion.missed,
             stalls=motion.stalls.count,
         )
 
     def status(self) -> ServoStatus:
         """Return the state in a sentence with all details."""
-        situation = Situation(
+        situation = ControllerSnapshot(
             state=self.state,
             names=self.robot.names,
             derate_above_c=self.robot.thermal.derate_above_c,
             last_error=self._last_error,
             unconfirmed=list(self._unconfirmed),
-            warnings=self._joints.warnings,
+            warnings=self._servos.warnings,
             resting=self._motion.stalls.resting.copy(),
             outside=self._motion.limiter.outside,
-            line=self._line.sentence,
-            relaxed=self._requests.relaxed,
-            scripted=self._requests.running is not None,
-            refusal=self._refusal[1],
-            refused_just_now=self._clock() - self._refusal[0] < TELL_S,
+            line=self._link.sentence,
+            relaxed=self._mailbox.relaxed,
+            scripted=self._mailbox.running is not None,
+            rejection=self._rejection[1],
+            rejected_just_now=self._clock() - self._rejection[0] < REPORT_S,
         )
-        return describe(situation, self._watch, self.statistics())
+        return describe(situation, self._monitor, self.statistics())
 
     # --- the bus thread ------------------------------------------------------------------------
 

@@ -16,12 +16,12 @@ USB_ROUND_TRIP_S = 0.001  # one frame of full-speed USB, with a latency timer of
 _PACKET = 10  # instruction packet without parameters
 _STATUS = 11  # status packet without parameters
 _RANGE = 4  # address and length of a group instruction
-_WATCHED = 7  # the longest single read beside the cycle: torque_enable … hardware_error_status
+_WATCHED = 7  # the longest single read next to the cycle: torque_enable … hardware_error_status
 
 
 @dataclass(frozen=True, slots=True)
 class CycleBudget:
-    """One cycle: goals out, current, speed and position back, one single read beside them.
+    """One cycle: goals out, current, speed and position back, one single read in addition.
 
     Attributes:
         sent, received: bytes.

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.head.command_mailbox import Requests
+from kf_imitation.head.command_mailbox import CommandMailbox
 from kf_imitation.head.pending_confirmations import Answer, at_once
 from kf_imitation.head.reports import OK, WARN, ServoStatus
-from kf_imitation.head.servo_group import empty_state
-from kf_imitation.motion.motion_generator import GuardedMotion
+from kf_imitation.motion.joint_states import JointMeasurement
+from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.motion.waypoints import (
     TimedTrajectory,
     TrajectoryPoint,
-    trajectory_faults,
+    trajectory_problems,
 )
 from kf_imitation.robot import RobotConfig
 
@@ -50,7 +50,7 @@ class PlannedTrajectory:
     velocity_rad_s: Array
 
 
-class OpenLoopHead:
+class GatewayHead:
     """Plans without a bus; every method belongs to one thread.
 
     Attributes:
@@ -67,7 +67,7 @@ class OpenLoopHead:
         hold_s: float = 1.0,
         exit_policy: str = '',
     ) -> None:
-        """Prepare; arguments as of ServoController."""
+        """Take what ServoController takes, without a bus."""
         self.robot = robot
         self.on_trajectory: Callable[[PlannedTrajectory], None] | None = None
         self.latched = False
@@ -75,25 +75,25 @@ class OpenLoopHead:
         self._period_s = 1.0 / rate_hz
         self._clock = clock
         self._neutral = np.array([j.neutral_rad for j in robot.joints])
-        self._requests = Requests(self._neutral, hold_s)
-        self._motion = GuardedMotion(robot, self._period_s)
+        self._mailbox = CommandMailbox(self._neutral, hold_s)
+        self._motion = MotionGenerator(robot, self._period_s)
         self._unknown_c = np.full(len(robot.joints), np.nan)
         self._measured: Array = np.full(len(robot.joints), np.nan)
         self._now_s = 0.0  # where the motion is
         self._renew_s: float | None = None  # when to hand out what lies beyond the horizon
         self._listening_until_s: float | None = None
         self._active = False
-        self._sent = self._refused = 0
-        self._refusal = 'none'
+        self._sent = self._rejected = 0
+        self._rejection = 'none'
 
     @property
     def hold_s(self) -> float:
         """Time without a goal or keep_alive() after which the head relaxes to neutral."""
-        return self._requests.hold_s
+        return self._mailbox.hold_s
 
     @hold_s.setter
     def hold_s(self, value: float) -> None:
-        self._requests.hold_s = value
+        self._mailbox.hold_s = value
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class OpenLoopHead:
         """Begin to listen for the pose of the head; goals count from now on."""
         self._active = True
         self._listening_until_s = self._clock() + LISTEN_S
-        self._requests.relax()
+        self._mailbox.relax()
 
     def rest(self) -> None:
         """Leave the head in neutral (neutral_limp) or where it is; may be called twice."""
@@ -130,12 +130,12 @@ class OpenLoopHead:
     def set_goal(self, position_rad: Array, stamp_ns: int) -> str:
         """Move to a pose (J,); as ServoController.set_goal()."""
         if self.latched:
-            return self.refuse('stopped: reset first')
+            return self.reject('stopped: reset first')
         goal = np.asarray(position_rad, np.float64)
-        if reason := self._motion.limiter.fault(goal, stamp_ns):
-            return self.refuse(reason)
+        if reason := self._motion.limiter.problem_of(goal, stamp_ns):
+            return self.reject(reason)
         self._catch_up()
-        self._requests.goal(goal, self._clock())
+        self._mailbox.goal(goal, self._clock())
         self._hand_out()
         return ''
 
@@ -147,39 +147,39 @@ class OpenLoopHead:
         self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
     ) -> str:
         """Move some joints through poses in time; as ServoController.set_trajectory()."""
-        faults = trajectory_faults(self.robot, names, points, delay_s)
+        problems = trajectory_problems(self.robot, names, points, delay_s)
         if self.latched:
-            faults = ['stopped: reset first']
-        if faults:
-            return self.refuse(f'trajectory: {"; ".join(faults)}')
+            problems = ['stopped: reset first']
+        if problems:
+            return self.reject(f'trajectory: {"; ".join(problems)}')
         self._catch_up()
         start_s = self._clock() + delay_s
-        self._requests.waiting = TimedTrajectory(self.robot, names, points, start_s)
+        self._mailbox.waiting = TimedTrajectory(self.robot, names, points, start_s)
         self._hand_out()
         return ''
 
-    def refuse(self, reason: str) -> str:
-        """Count a refused command; returns the reason."""
-        self._refused += 1
-        self._refusal = reason
+    def reject(self, reason: str) -> str:
+        """Count a rejected command; returns the reason."""
+        self._rejected += 1
+        self._rejection = reason
         return reason
 
     def keep_alive(self) -> None:
         """Say that the last goal is still meant."""
-        self._requests.heard_s = self._clock()
+        self._mailbox.heard_s = self._clock()
 
     def relax(self) -> None:
         """Move to neutral; a trajectory ends."""
         if not self.latched:
             self._catch_up()
-            self._requests.relax()
+            self._mailbox.relax()
             self._hand_out()
 
     def stop(self) -> 'Future[Answer]':
-        """Come to rest and refuse goals until reset()."""
+        """Come to rest and reject goals until reset()."""
         self._catch_up()
         self.latched = True
-        self._requests.relax()
+        self._mailbox.relax()
         self._hand_out(brake=True)
         return at_once(True, 'the last trajectory comes to rest; waiting for reset')
 
@@ -190,15 +190,15 @@ class OpenLoopHead:
         return at_once(True, 'goals count again')
 
     def torque(self, on: bool) -> 'Future[Answer]':
-        """Refuse: the driver has the servos."""
+        """Reject: the driver has the servos."""
         return at_once(False, _DRIVER)
 
     def recover(self, careful: bool) -> 'Future[Answer]':
-        """Refuse: the driver has the servos."""
+        """Reject: the driver has the servos."""
         return at_once(False, _DRIVER)
 
     def tick(self) -> None:
-        """Relax when nobody speaks, begin waiting trajectories; call it some times a second."""
+        """Relax when no command comes, begin waiting trajectories; call it some times a second."""
         if not self._active:
             return
         now = self._clock()
@@ -208,9 +208,9 @@ class OpenLoopHead:
                 self._begin(now)
             return
         self._catch_up()
-        was_relaxed = self._requests.relaxed
-        self._requests.take(now)
-        stale = self._requests.relaxed and not was_relaxed
+        was_relaxed = self._mailbox.relaxed
+        self._mailbox.take(now)
+        stale = self._mailbox.relaxed and not was_relaxed
         if not self.latched and (stale or (self._renew_s is not None and now >= self._renew_s)):
             self._hand_out()
 
@@ -218,18 +218,18 @@ class OpenLoopHead:
         """Return the state in a sentence."""
         values = {
             'trajectories published': str(self._sent),
-            'refused commands': str(self._refused),
-            'last refused command': self._refusal,
+            'rejected commands': str(self._rejected),
+            'last rejected command': self._rejection,
         }
         if self.latched:
             return ServoStatus(WARN, 'stopped; waiting for reset', values)
         if not self._active:
             return ServoStatus(OK, 'off', values)
-        pose = 'at rest in neutral' if self._requests.relaxed else 'following'
+        pose = 'at rest in neutral' if self._mailbox.relaxed else 'following'
         return ServoStatus(OK, f'{pose}; publishes goals for another driver', values)
 
     def _begin(self, now: float) -> None:
-        """Start from the pose of the head, or lead it slowly to neutral where nobody tells it."""
+        """Start from the pose of the head, or lead it slowly to neutral where it is unknown."""
         if np.isfinite(self._measured).all():
             self._now_s = now
             self._motion.begin(self._measured)
@@ -246,7 +246,7 @@ class OpenLoopHead:
         now = self._clock()
         while self._now_s + self._period_s <= now:
             self._now_s += self._period_s
-            self._step(self._motion, self._requests, self._now_s)
+            self._step(self._motion, self._mailbox, self._now_s)
         measured = np.isfinite(self._measured).all() and self._listening_until_s is None
         limiter = self._motion.limiter
         if measured and limiter.at_rest and self._rests(self._motion):
@@ -254,17 +254,17 @@ class OpenLoopHead:
             if off > APART_RAD:
                 self._motion.begin(self._measured)
 
-    def _step(self, motion: GuardedMotion, requests: Requests, now_s: float) -> None:
+    def _step(self, motion: MotionGenerator, mailbox: CommandMailbox, now_s: float) -> None:
         state = motion.limiter.state
         if self.latched:
             motion.brake()
             return
-        wanted, waypoint = requests.pose(now_s, state)
-        present = empty_state(len(self._neutral))
+        wanted, waypoint = mailbox.pose(now_s, state)
+        present = JointMeasurement.zeros(len(self._neutral))
         present.position_rad[:] = state.position
         motion.advance(now_s, wanted, present, self._unknown_c, waypoint)
 
-    def _rests(self, motion: GuardedMotion) -> bool:
+    def _rests(self, motion: MotionGenerator) -> bool:
         limiter = motion.limiter
         there = np.abs(limiter.state.position - motion.goal_rad).max() < 1e-4
         return limiter.at_rest and (there or self.latched)
@@ -274,9 +274,9 @@ class OpenLoopHead:
         if self._listening_until_s is not None or not self._active:
             return
         self._motion.forget_plan()  # so that ahead and in time the same plan is made
-        ahead = GuardedMotion(self.robot, self._period_s)
+        ahead = MotionGenerator(self.robot, self._period_s)
         ahead.limiter = copy.deepcopy(self._motion.limiter)
-        requests = self._requests.copy()
+        mailbox = self._mailbox.copy()
         offset_s = max(0.0, self._now_s - self._clock())
         every = max(1, round(POINT_S / self._period_s))
         points: list[tuple[float, Array, Array]] = []
@@ -286,9 +286,9 @@ class OpenLoopHead:
             if brake or count > horizon:
                 ahead.brake()
             else:
-                self._step(ahead, requests, self._now_s + count * self._period_s)
+                self._step(ahead, mailbox, self._now_s + count * self._period_s)
             state = ahead.limiter.state
-            waits = requests.running is not None or requests.waiting is not None
+            waits = mailbox.running is not None or mailbox.waiting is not None
             done = self._rests(ahead) and not waits
             if done or (ahead.limiter.at_rest and (brake or count > horizon)):
                 break

@@ -13,7 +13,7 @@ from kf_imitation.motion.waypoints import TrajectoryPoint
 
 
 class Head(Protocol):
-    """ServoController (our bus) or OpenLoopHead (goals for another driver).
+    """ServoController (our bus) or GatewayHead (goals for another driver).
 
     Attributes:
         hold_s: time without a goal or keep_alive() after which it relaxes to neutral.
@@ -51,7 +51,7 @@ class Head(Protocol):
     def forget_order(self) -> None:
         """Take the next goal whatever its stamp: the clock of the stamps was set back."""
 
-    def refuse(self, reason: str) -> str:
+    def reject(self, reason: str) -> str:
         """Count a command that the caller found faulty; returns the reason."""
 
     def keep_alive(self) -> None:

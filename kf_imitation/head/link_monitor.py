@@ -6,10 +6,10 @@ WINDOW_S = 1.0
 POOR = 2  # misses within the window; a good line has one in hours
 
 
-class LineQuality:
+class LinkMonitor:
     """Watches how many replies were lost or damaged of late.
 
-    Misses of a servo that is away, or of a whole line that is down, are told of elsewhere: who
+    Misses of a servo that is away, or of a whole line that is down, are reported elsewhere: who
     knows of one calls forget().
     """
 

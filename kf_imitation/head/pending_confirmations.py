@@ -32,8 +32,8 @@ class _Pending:
     deadline_s: float | None = None
 
 
-class Promises:
-    """Requests that wait for their answer; closed until somebody looks at them."""
+class PendingConfirmations:
+    """Requests that wait for their answer; closed until poll() is called in every cycle."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -58,10 +58,10 @@ class Promises:
         return pending.future
 
     def open(self) -> None:
-        """From now on look() is called."""
+        """Accept requests: from now on poll() is called."""
         self._closed = ''
 
-    def look(self, now_s: float) -> None:
+    def poll(self, now_s: float) -> None:
         """Answer what can be answered; runs in the bus thread."""
         with self._lock:
             pending = list(self._pending)

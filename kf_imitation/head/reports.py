@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.head.servo_monitor import JointWatch, names_of, unknown_as_text
+from kf_imitation.head.servo_monitor import ServoMonitor, names_of, unknown_as_text
 
 Array = NDArray[np.float64]
 OK, WARN, ERROR = 0, 1, 2  # levels of diagnostic_msgs/DiagnosticStatus
@@ -53,8 +53,8 @@ class BusStatistics:
         errors: failed exchanges.
         outages: times the whole bus was lost.
         unsynchronised: plans where the joints could not arrive together.
-        rejected: proposals that the safety limiter replaced by a stop.
-        refused: commands refused.
+        rejected_proposals: proposals that the safety limiter replaced by a stop.
+        rejected_commands: commands rejected.
         missed: waypoints of trajectories that were not reached in time.
         stalls: joints found pushing without moving.
     """
@@ -67,8 +67,8 @@ class BusStatistics:
     errors: int
     outages: int
     unsynchronised: int
-    rejected: int
-    refused: int
+    rejected_proposals: int
+    rejected_commands: int
     missed: int
     stalls: int
 
@@ -113,7 +113,7 @@ class PeriodMeter:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ControllerSnapshot:
     """What the sentence is made of.
 
     Attributes:
@@ -127,8 +127,8 @@ class Situation:
         line: what is wrong with the line, '' for nothing.
         relaxed: no command, neutral.
         scripted: a trajectory runs.
-        refusal: why the last refused command was; '' if none was.
-        refused_just_now: it was a moment ago.
+        rejection: why the last rejected command was; '' if none was.
+        rejected_just_now: it was a moment ago.
     """
 
     state: str
@@ -142,13 +142,15 @@ class Situation:
     line: str
     relaxed: bool
     scripted: bool
-    refusal: str
-    refused_just_now: bool
+    rejection: str
+    rejected_just_now: bool
 
 
-def describe(now: Situation, watch: JointWatch, figures: BusStatistics) -> ServoStatus:
+def describe(
+    now: ControllerSnapshot, monitor: ServoMonitor, figures: BusStatistics
+) -> ServoStatus:
     """Return level, sentence and values."""
-    level, sentence = _sentence(now, watch)
+    level, sentence = _sentence(now, monitor)
     values = {
         'state': now.state,
         'rate': f'{figures.rate_hz:.1f} Hz',
@@ -156,23 +158,23 @@ def describe(now: Situation, watch: JointWatch, figures: BusStatistics) -> Servo
         'overruns': str(figures.overruns),
         'failed exchanges': str(figures.errors),
         'outages': str(figures.outages),
-        'refused commands': str(figures.refused),
-        'last refused command': now.refusal or 'none',
+        'rejected commands': str(figures.rejected_commands),
+        'last rejected command': now.rejection or 'none',
         'waypoints missed': str(figures.missed),
         'stalls': str(figures.stalls),
         'plans without synchronisation': str(figures.unsynchronised),
-        'proposals replaced by a stop': str(figures.rejected),
+        'proposals replaced by a stop': str(figures.rejected_proposals),
     }
-    heat = unknown_as_text(watch.temperature_c, '°C')
-    volts = unknown_as_text(watch.voltage_v, 'V')
+    heat = unknown_as_text(monitor.temperature_c, '°C')
+    volts = unknown_as_text(monitor.voltage_v, 'V')
     for index, (name, warm, supply) in enumerate(zip(now.names, heat, volts, strict=True)):
-        values[name] = f'{warm}, {supply}, {watch.trouble(index) or "no error"}'
+        values[name] = f'{warm}, {supply}, {monitor.trouble(index) or "no error"}'
     for number, warning in enumerate(now.warnings, 1):
         values[f'warning {number}'] = warning
     return ServoStatus(level, sentence, values)
 
 
-def _sentence(now: Situation, watch: JointWatch) -> tuple[int, str]:
+def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]:
     if now.state == 'stopped':
         if now.unconfirmed:
             return ERROR, f'stop not confirmed by {", ".join(now.unconfirmed)}; trying again'
@@ -181,22 +183,22 @@ def _sentence(now: Situation, watch: JointWatch) -> tuple[int, str]:
         return ERROR, f'bus lost, trying again: {now.last_error}'
     if now.state == 'off':
         return OK, 'off'
-    if watch.reasons:
-        return ERROR, '; '.join(watch.sentences())
-    if watch.errors:
-        return WARN, '; '.join(watch.sentences())
+    if monitor.reasons:
+        return ERROR, '; '.join(monitor.sentences())
+    if monitor.errors:
+        return WARN, '; '.join(monitor.sentences())
     if now.resting.any():
         stalled = names_of(np.flatnonzero(now.resting).tolist(), now.names)
         return WARN, f'{stalled} pushed without moving and rests'
     if now.outside.any():
         outside = names_of(np.flatnonzero(now.outside).tolist(), now.names)
-        return WARN, f'{outside} started outside its limits and creeps back'
-    warm = np.nan_to_num(watch.temperature_c) > now.derate_above_c
+        return WARN, f'{outside} started outside its limits and moves back slowly'
+    warm = np.nan_to_num(monitor.temperature_c) > now.derate_above_c
     if warm.any():
         names = names_of(np.flatnonzero(warm).tolist(), now.names)
         return WARN, f'{names} is warm and moves less'
-    if now.refused_just_now:
-        return WARN, f'refused a command: {now.refusal}'
+    if now.rejected_just_now:
+        return WARN, f'rejected a command: {now.rejection}'
     if now.line:
         return WARN, now.line
     if now.scripted:

@@ -3,7 +3,6 @@
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from kf_imitation.actuators.dynamixel import control_tables as ct
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.host_tuning import GOOD_MS, latency_ms, latency_remedy
 from kf_imitation.errors import BusError, ServoSetupError
+from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.robot import JointConfig, RobotConfig
 
 Array = NDArray[np.float64]
@@ -21,22 +21,7 @@ TORQUE_OFF_TRIES = 5
 TORQUE_OFF_PAUSE_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class JointState:
-    """What one cycle read, per joint.
-
-    Attributes:
-        position_rad, velocity_rad_s, current_a: (J,) float64.
-        alert: (J,) bool, a hardware error is set.
-    """
-
-    position_rad: Array
-    velocity_rad_s: Array
-    current_a: Array
-    alert: NDArray[np.bool_]
-
-
-class JointBus:
+class ServoGroup:
     """Robot-level operations over a ServoBus; array order is that of the robot file.
 
     Attributes:
@@ -83,20 +68,20 @@ class JointBus:
         Raises:
             ServoSetupError: with every missing id and every wrong model.
         """
-        faults = []
+        problems = []
         for joint in self.robot.joints:
             try:
                 reply = self.bus.ping(joint.id)
             except NoReplyError:
-                faults.append(f'id {joint.id} ({joint.name}, {joint.model}) does not answer')
+                problems.append(f'id {joint.id} ({joint.name}, {joint.model}) does not answer')
                 continue
             if reply.model_number != joint.servo.number:
                 found = ct.model_name(reply.model_number)
-                faults.append(
+                problems.append(
                     f'id {joint.id} ({joint.name}) is {found}, the robot file says {joint.model}'
                 )
-        if faults:
-            raise ServoSetupError(f'{self.robot.name} on {self.bus.port}', faults)
+        if problems:
+            raise ServoSetupError(f'{self.robot.name} on {self.bus.port}', problems)
 
     def configure(self, index: int) -> None:
         """Bring one servo to the settings this program needs; torque may be on.
@@ -147,11 +132,11 @@ class JointBus:
                 f'last goal: {", ".join(deaf)}'
             )
 
-    def limit_current(self, index: int, share: float) -> None:
-        """Set the force limit to a share of the joint's max_current_a; no-op without one."""
+    def limit_current(self, index: int, fraction: float) -> None:
+        """Set the force limit to a fraction of the joint's max_current_a; no-op without one."""
         joint = self.robot.joints[index]
         if 'goal_current' in joint.servo.registers:
-            raw = units.current_raw(share * joint.max_current_a, joint.servo)
+            raw = units.current_raw(fraction * joint.max_current_a, joint.servo)
             self.write_register(index, 'goal_current', max(1, raw))
 
     def torque_on(self, indices: Sequence[int]) -> None:
@@ -256,7 +241,7 @@ class JointBus:
                 if attempt == pauses - 1:
                     raise
 
-    def read_state(self, active: Sequence[int], into: JointState) -> None:
+    def read_state(self, active: Sequence[int], into: JointMeasurement) -> None:
         """Read position, speed, current and alert of the active joints in one exchange.
 
         Args:
@@ -314,10 +299,3 @@ class JointBus:
     def watchdog_tripped(self, index: int) -> bool:
         """Return whether one joint's servo stopped itself because the host was silent."""
         return self.read_register(index, 'bus_watchdog') == units.WATCHDOG_TRIPPED
-
-
-def empty_state(joints: int) -> JointState:
-    """Return a state full of zeros to read into."""
-    return JointState(
-        np.zeros(joints), np.zeros(joints), np.zeros(joints), np.zeros(joints, np.bool_)
-    )

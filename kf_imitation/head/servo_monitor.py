@@ -1,4 +1,4 @@
-"""Watches the servos one by one beside the cycle: torque, errors, heat, voltage, who is there.
+"""Watches the servos one by one next to the cycle: torque, errors, heat, voltage, who is there.
 
 A joint that is silent, limp or in error is `down`: it gets no goals, and comes back from its
 measured angle once its servo answers without error.
@@ -13,7 +13,8 @@ from kf_imitation.actuators.bus import NoReplyError
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.control_tables import hardware_error_text
 from kf_imitation.errors import BusError
-from kf_imitation.head.servo_group import JointBus, JointState
+from kf_imitation.head.servo_group import ServoGroup
+from kf_imitation.motion.joint_states import JointMeasurement
 
 REVIVE_S = 0.4  # between two attempts to take a joint back in
 SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
@@ -22,7 +23,7 @@ VOLTAGE_ERROR = 1 << 0
 OVERHEATING_ERROR = 1 << 2
 
 
-class JointWatch:
+class ServoMonitor:
     """Keeps track of every joint's servo.
 
     Attributes:
@@ -31,9 +32,9 @@ class JointWatch:
         temperature_c, voltage_v: (J,) float64, NaN until read.
     """
 
-    def __init__(self, joints: JointBus) -> None:
-        self._joints = joints
-        self._names = joints.robot.names
+    def __init__(self, servos: ServoGroup) -> None:
+        self._servos = servos
+        self._names = servos.robot.names
         self._turn = 0
         self._next_revival_s = 0.0
         self._revival_turn = 0
@@ -63,7 +64,7 @@ class JointWatch:
         self.reasons = dict.fromkeys(range(len(self._names)), reason)
 
     def ask_reboot(self, index: int) -> None:
-        """Restart a servo in the next look()."""
+        """Restart a servo in the next poll()."""
         self._reboots.append(index)
 
     def sentences(self) -> list[str]:
@@ -77,8 +78,8 @@ class JointWatch:
             return self.reasons[index]
         return _error_text(self.errors[index]) if index in self.errors else ''
 
-    def look(self, now_s: float, present: JointState) -> list[int]:
-        """Do this cycle's share of watching: about one exchange.
+    def poll(self, now_s: float, present: JointMeasurement) -> list[int]:
+        """Do this cycle's part of the monitoring: about one exchange.
 
         Args:
             now_s: controller time.
@@ -126,12 +127,12 @@ class JointWatch:
 
     def _answers(self, index: int) -> bool:
         try:
-            self._joints.bus.ping(self._joints.robot.joints[index].id, tries=1)
+            self._servos.bus.ping(self._servos.robot.joints[index].id, tries=1)
         except NoReplyError:
             return False
         return True
 
-    def revive_all(self, present: JointState) -> bool:
+    def revive_all(self, present: JointMeasurement) -> bool:
         """Take in every joint that can be; true if there is at least one."""
         silent = 0
         for index in self.down:
@@ -143,16 +144,16 @@ class JointWatch:
                 return False
         return bool(self.active)
 
-    def revive(self, index: int, present: JointState) -> bool:
+    def revive(self, index: int, present: JointMeasurement) -> bool:
         """Take a joint in: configure, goal := present, torque on, watchdog armed.
 
         Returns:
             Whether it moves again; `present` then holds its angle. Otherwise `reasons` says why.
         """
-        joints = self._joints
-        joint = joints.robot.joints[index]
+        servos = self._servos
+        joint = servos.robot.joints[index]
         try:
-            reply = joints.bus.ping(joint.id, tries=1)
+            reply = servos.bus.ping(joint.id, tries=1)
         except NoReplyError:
             self.reasons[index] = SILENT
             return False
@@ -160,19 +161,19 @@ class JointWatch:
             if reply.model_number != joint.servo.number:
                 self.reasons[index] = f'is not {joint.model}'
                 return False
-            torque, error = joints.read_torque(index)
+            torque, error = servos.read_torque(index)
             if error == VOLTAGE_ERROR and self.supply_is_good(index):
                 self.restart(index)  # the cause was outside the servo and is gone
                 return False
             if error:
                 self.reasons[index] = f'{_error_text(error)}; reboot it to go on'
                 return False
-            if torque and joints.watchdog_tripped(index):
-                joints.torque_off([index])
-            joints.configure(index)
+            if torque and servos.watchdog_tripped(index):
+                servos.torque_off([index])
+            servos.configure(index)
             self._measure(index, present)
-            joints.torque_on([index])
-            joints.arm_watchdog([index])
+            servos.torque_on([index])
+            servos.arm_watchdog([index])
         except BusError as failure:
             self.reasons[index] = str(failure)
             return False
@@ -180,9 +181,9 @@ class JointWatch:
         self.reasons.pop(index, None)
         return True
 
-    def _measure(self, index: int, present: JointState) -> None:
-        joint = self._joints.robot.joints[index]
-        tick = self._joints.read_register(index, 'present_position')
+    def _measure(self, index: int, present: JointMeasurement) -> None:
+        joint = self._servos.robot.joints[index]
+        tick = self._servos.read_register(index, 'present_position')
         present.position_rad[index] = units.position_rad(
             float(tick), float(joint.zero_tick), float(joint.direction)
         )
@@ -197,15 +198,15 @@ class JointWatch:
     @property
     def rest_above_c(self) -> float:
         """Temperature from which joints do not move any more."""
-        return self._joints.robot.thermal.rest_above_c
+        return self._servos.robot.thermal.rest_above_c
 
     def supply(self, index: int) -> tuple[float, float]:
         """Ask a servo for its voltage [V] and temperature [°C]."""
-        return self._joints.read_supply(index)
+        return self._servos.read_supply(index)
 
     def supply_range_v(self, index: int) -> tuple[float, float]:
         """Return lowest and highest voltage of a joint's model."""
-        table = self._joints.robot.joints[index].servo.registers
+        table = self._servos.robot.joints[index].servo.registers
         low, high = table['min_voltage_limit'].initial, table['max_voltage_limit'].initial
         return low * units.VOLTAGE_UNIT_V, high * units.VOLTAGE_UNIT_V
 
@@ -216,7 +217,7 @@ class JointWatch:
 
     def hardware_error(self, index: int) -> int:
         """Ask a servo for its hardware error bits."""
-        return self._joints.read_torque(index)[1]
+        return self._servos.read_torque(index)[1]
 
     def is_well(self, index: int, running: bool) -> bool:
         """Whether a restarted servo is taken in again; while stopped: is without error."""
@@ -235,7 +236,7 @@ class JointWatch:
         """
         self.reasons[index] = 'is restarting'
         self._next_revival_s = 0.0
-        self._joints.bus.reboot(self._joints.robot.joints[index].id)
+        self._servos.bus.reboot(self._servos.robot.joints[index].id)
 
     def _routine(self) -> None:
         """Read one thing of one joint; all of all joints take 3 J cycles."""
@@ -245,12 +246,12 @@ class JointWatch:
         if kind == 0:
             self._check_torque(index)
         elif kind == 1:
-            self.voltage_v[index], self.temperature_c[index] = self._joints.read_supply(index)
-        elif self._joints.watchdog_tripped(index):
+            self.voltage_v[index], self.temperature_c[index] = self._servos.read_supply(index)
+        elif self._servos.watchdog_tripped(index):
             self.reasons[index] = 'stopped itself: the host was silent for too long'
 
     def _check_torque(self, index: int) -> None:
-        torque, error = self._joints.read_torque(index)
+        torque, error = self._servos.read_torque(index)
         self.errors.pop(index, None)
         if torque and error:
             self.errors[index] = error

@@ -2,7 +2,7 @@
 
 `python -m kf_imitation.head.simulator_process --robot sim_face` prints the device path and serves
 until its input closes: it dies with whoever started it. Lines on its input are fault commands
-(simulated_faults.py).
+(faults.py).
 """
 
 import argparse
@@ -12,9 +12,9 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import FaultCommandError, apply_fault
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
 from kf_imitation.actuators.dynamixel.units import ticks
 from kf_imitation.errors import PortError
@@ -105,7 +105,7 @@ def _environment() -> dict[str, str]:
 class _Lines:
     """Fault commands from a file descriptor."""
 
-    def __init__(self, fd: int, port: SimulatedPort) -> None:
+    def __init__(self, fd: int, port: PseudoTerminal) -> None:
         self._fd, self._port = fd, port
         self._unread = b''
 
@@ -133,7 +133,7 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
     Raises:
         PortError: the link cannot be made.
     """
-    port = SimulatedPort(SimulatedLine(simulated_servos(robot)))
+    port = PseudoTerminal(SimulatedBus(simulated_servos(robot)))
     try:
         if link:
             if os.path.islink(link) and not os.path.exists(link):

@@ -9,30 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.motion.joint_states import JointTrajectoryState
+
 Array = NDArray[np.float64]
 TINY = 1e-300  # keeps 0 / 0 at 0
-
-
-@dataclass(frozen=True, slots=True)
-class Motion:
-    """Commanded state of all joints at one instant, each (J,) float64.
-
-    Attributes:
-        position: [rad].
-        velocity: [rad/s].
-        acceleration: [rad/s²].
-    """
-
-    position: Array
-    velocity: Array
-    acceleration: Array
 
 
 @dataclass(frozen=True, slots=True)
 class Brake:
     """A stop from `start`; times are (J,), since every joint stops as fast as it can."""
 
-    start: Motion
+    start: JointTrajectoryState
     jerk: Array  # signed jerk of the first ramp
     first_s: Array  # end of the first ramp
     hold_s: Array  # end of the constant part
@@ -62,7 +49,7 @@ class Brake:
         start = self.start.position
         return start + np.maximum(way, 0.0) + wrong, start + np.minimum(way, 0.0) - wrong
 
-    def at(self, time_s: NDArray[np.float64] | float) -> Motion:
+    def at(self, time_s: NDArray[np.float64] | float) -> JointTrajectoryState:
         """Return the state at a time, or at (K, 1) times as (K, J) arrays."""
         t = np.asarray(time_s, np.float64)
         state = (self.start.position, self.start.velocity, self.start.acceleration)
@@ -80,10 +67,10 @@ class Brake:
             )
         standing = t >= self.end_s
         still = [np.where(standing, 0.0, part) for part in state[1:]]
-        return Motion(state[0], still[0], still[1])
+        return JointTrajectoryState(state[0], still[0], still[1])
 
 
-def plan_brake(start: Motion, max_acceleration: Array, max_jerk: Array) -> Brake:
+def plan_brake(start: JointTrajectoryState, max_acceleration: Array, max_jerk: Array) -> Brake:
     """Plan the stop of every joint.
 
     Args:

@@ -7,7 +7,7 @@ from kf_imitation.robot import RobotConfig, ThermalLimits
 
 Array = NDArray[np.float64]
 STALL_ERROR_RAD = 0.06  # commanded against present
-STALL_CURRENT_SHARE = 0.7  # of the joint's max_current_a
+STALL_CURRENT_FRACTION = 0.7  # of the joint's max_current_a
 STALL_WAYS_RAD = np.array([[0.02], [0.2]])  # not even so far ...
 STALL_TIMES_S = np.array([[0.2], [0.4]])  # ... in this time: stands still, hardly moves
 STALL_REST_S = 1.5  # the first two pauses; then doubles with every stall in a row
@@ -29,7 +29,7 @@ class StallGuard:
 
     def __init__(self, robot: RobotConfig) -> None:
         joints = len(robot.joints)
-        self._current = np.array([STALL_CURRENT_SHARE * j.max_current_a for j in robot.joints])
+        self._current = np.array([STALL_CURRENT_FRACTION * j.max_current_a for j in robot.joints])
         # One row per way of stalling: how long a joint has pushed without it, and from where.
         self._pushing_s = np.zeros((len(STALL_TIMES_S), joints))
         self._from_rad = np.zeros((len(STALL_TIMES_S), joints))
@@ -84,7 +84,7 @@ class StallGuard:
         return rested
 
 
-def thermal_share(temperature_c: Array, limits: ThermalLimits) -> Array:
+def thermal_scale(temperature_c: Array, limits: ThermalLimits) -> Array:
     """Return how much of its motion each joint may make, (J,) 0..1; unknown (NaN) counts as 1.
 
     1 up to derate_above_c, falling in a straight line to 0 at rest_above_c, in steps of 0.05 so
@@ -93,6 +93,6 @@ def thermal_share(temperature_c: Array, limits: ThermalLimits) -> Array:
     if not (temperature_c > limits.derate_above_c).any():
         return np.ones(len(temperature_c))
     width = limits.rest_above_c - limits.derate_above_c
-    share = np.clip((limits.rest_above_c - temperature_c) / width, 0.0, 1.0)
-    stepped: Array = np.where(np.isnan(share), 1.0, np.round(share * 20.0) / 20.0)
+    scale = np.clip((limits.rest_above_c - temperature_c) / width, 0.0, 1.0)
+    stepped: Array = np.where(np.isnan(scale), 1.0, np.round(scale * 20.0) / 20.0)
     return stepped

@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.head.servo_group import JointState
-from kf_imitation.motion.brake import Motion
-from kf_imitation.motion.guards import StallGuard, thermal_share
+from kf_imitation.motion.guards import StallGuard, thermal_scale
+from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
 from kf_imitation.motion.planner import EVEN, MotionPlanner
 from kf_imitation.motion.safety_limiter import SafetyLimiter
 from kf_imitation.motion.waypoints import Waypoint
@@ -15,16 +14,16 @@ from kf_imitation.robot import RobotConfig
 
 Array = NDArray[np.float64]
 Plan = tuple[NDArray[Any], ...]  # what was planned for; a change means a new plan
-# Plans after proposals were refused get gentler: shares of the limits.
-LEAST_CAUTION = 0.005  # from rest
-MOVING_CAUTION = 0.1  # while the joints still brake: that takes its time, however gentle the plan
-ASIDE_CAUTION = 0.5  # the first plan after the way aside
-BOLDER_S = 0.5  # after this time without a refusal twice as much
+# Speed scale: fraction of the limits that a plan uses. Every rejected proposal lowers it.
+SLOWEST_FROM_REST = 0.005
+SLOWEST_MOVING = 0.1  # while the joints brake: that takes its time, however slow the plan
+AFTER_ESCAPE = 0.5  # of the first plan after the escape pose
+SPEED_UP_S = 0.5  # after this time without a rejection the scale doubles
 ARRIVED_RAD = 1e-6
 MISSED_RAD = 0.05  # a waypoint counts as missed when a joint is further away at its time
 
 
-class GuardedMotion:
+class MotionGenerator:
     """Commanded motion of one robot; pure.
 
     Attributes:
@@ -51,9 +50,9 @@ class GuardedMotion:
         self._planned: Plan | None = None
         self._passage: Plan | None = None
         self._waypoint: Waypoint | None = None
-        self._caution = 1.0
-        self._gentle_s = 0.0  # since the last change of caution
-        self._aside: Array | None = None  # where to go first
+        self._speed_scale = 1.0
+        self._scaled_s = 0.0  # since the speed scale changed
+        self._escape_pose: Array | None = None  # where to go first
 
     def begin(self, position_rad: Array) -> None:
         """Start at rest from a measured pose (J,)."""
@@ -75,14 +74,14 @@ class GuardedMotion:
 
     def forget_plan(self) -> None:
         """Plan again in the next cycle."""
-        self._planned = self._passage = self._aside = None
-        self._caution = 1.0
+        self._planned = self._passage = self._escape_pose = None
+        self._speed_scale = 1.0
 
     def advance(
         self,
         now_s: float,
         wanted_rad: Array,
-        present: JointState,
+        present: JointMeasurement,
         temperature_c: Array,
         waypoint: Waypoint | None = None,
     ) -> None:
@@ -103,8 +102,8 @@ class GuardedMotion:
             present.position_rad,
             present.current_a,
         )
-        share = thermal_share(temperature_c, self._robot.thermal)
-        goal = self._neutral + share * (wanted_rad - self._neutral)
+        scale = thermal_scale(temperature_c, self._robot.thermal)
+        goal = self._neutral + scale * (wanted_rad - self._neutral)
         goal = np.where(self.stalls.resting, self.stalls.held_rad, goal)
         outside = limiter.outside.any()
         if outside:  # first the shortest way in, which brings every joint closer
@@ -112,23 +111,23 @@ class GuardedMotion:
         if self._asked is None or not (goal == self._asked).all():
             self._asked, self.goal_rad = goal, limiter.allowed_goal(goal)
             if not outside:
-                self._caution, self._aside = 1.0, None
-        speed = np.maximum(0.05, share) * limiter.speed_share
+                self._speed_scale, self._escape_pose = 1.0, None
+        speed = np.maximum(0.05, scale) * limiter.speed_scale
         self._count_missed(now_s, waypoint)
         if limiter.step(self._proposal(now_s, speed, waypoint)):
-            self._grow_bolder()
+            self._speed_up()
             return
-        # Refused: the joints brake now; plan again from there, more gently each time.
+        # Rejected: the joints brake now; plan again from there, slower each time.
         self._planned = self._passage = None
-        least = LEAST_CAUTION if limiter.at_rest else min(self._caution, MOVING_CAUTION)
-        self._caution, self._gentle_s = max(least, 0.7 * self._caution), 0.0
+        least = SLOWEST_FROM_REST if limiter.at_rest else min(self._speed_scale, SLOWEST_MOVING)
+        self._speed_scale, self._scaled_s = max(least, 0.7 * self._speed_scale), 0.0
 
-    def _grow_bolder(self) -> None:
-        """Plan again with more of the limits once a gentle plan has been good for some time."""
-        self._gentle_s += self._period_s
+    def _speed_up(self) -> None:
+        """Plan again with more of the limits once a slow plan has been good for some time."""
+        self._scaled_s += self._period_s
         evenly = (np.abs(self.limiter.state.acceleration) < EVEN).all()
-        if self._caution < 1.0 and self._gentle_s > BOLDER_S and evenly:
-            self._caution, self._gentle_s = min(1.0, 2.0 * self._caution), 0.0
+        if self._speed_scale < 1.0 and self._scaled_s > SPEED_UP_S and evenly:
+            self._speed_scale, self._scaled_s = min(1.0, 2.0 * self._speed_scale), 0.0
             self._planned = None
 
     def brake(self) -> None:
@@ -136,25 +135,27 @@ class GuardedMotion:
         self.limiter.step(None)
         self.forget_plan()
 
-    def _proposal(self, now_s: float, speed: Array, waypoint: Waypoint | None) -> Motion | None:
+    def _proposal(
+        self, now_s: float, speed: Array, waypoint: Waypoint | None
+    ) -> JointTrajectoryState | None:
         """Plan where something changed; joints with a waypoint and the others apart."""
         state, goal = self.limiter.state, self._target()
-        gently = speed * self._caution
+        scaled_speed = speed * self._speed_scale
         free = self._all if waypoint is None else np.setdiff1d(self._all, waypoint.joints)
         some = slice(None) if waypoint is None else free
         if not _same(self._planned, plan := (free, goal[some], speed[some])):
             self._planned = plan
-            if free.size and self._caution < 1.0:
-                self.planner.plan_straight(state, goal, gently, free, self._caution)
+            if free.size and self._speed_scale < 1.0:
+                self.planner.plan_straight(state, goal, scaled_speed, free, self._speed_scale)
             elif free.size:
-                self.planner.plan(state, goal, gently, free)
+                self.planner.plan(state, goal, scaled_speed, free)
         if waypoint is None:
             self._passage = None
             return self.planner.next()
         at = waypoint.joints
         if not _same(self._passage, way := (at, goal[at], speed[at], np.array([waypoint.at_s]))):
             self._passage = way
-            self.passages.plan_passage(state, waypoint, goal, gently, now_s)
+            self.passages.plan_passage(state, waypoint, goal, scaled_speed, now_s)
         parts = [(at, self.passages.next())]
         parts += [(free, self.planner.next())] if free.size else []
         position, velocity, acceleration = np.empty((3, len(self._all)))
@@ -164,18 +165,22 @@ class GuardedMotion:
             position[joints] = part.position
             velocity[joints] = part.velocity
             acceleration[joints] = part.acceleration
-        return Motion(position, velocity, acceleration)
+        return JointTrajectoryState(position, velocity, acceleration)
 
     def _target(self) -> Array:
-        """Return where to plan to: the goal, or first aside once nothing is gentle enough."""
+        """Return where to plan to: the goal, or the escape pose once no plan is slow enough."""
         limiter = self.limiter
-        if self._aside is None and self._caution <= LEAST_CAUTION and limiter.at_rest:
-            self._aside = limiter.aside()
-        if self._aside is not None and limiter.at_rest:
-            way = np.abs(limiter.state.position - self._aside).max()
+        if (
+            self._escape_pose is None
+            and self._speed_scale <= SLOWEST_FROM_REST
+            and limiter.at_rest
+        ):
+            self._escape_pose = limiter.escape_pose()
+        if self._escape_pose is not None and limiter.at_rest:
+            way = np.abs(limiter.state.position - self._escape_pose).max()
             if way < ARRIVED_RAD:
-                self._aside, self._caution = None, ASIDE_CAUTION
-        return self.goal_rad if self._aside is None else self._aside
+                self._escape_pose, self._speed_scale = None, AFTER_ESCAPE
+        return self.goal_rad if self._escape_pose is None else self._escape_pose
 
     def _count_missed(self, now_s: float, waypoint: Waypoint | None) -> None:
         """Count the waypoint that was left behind if its joints were not there."""

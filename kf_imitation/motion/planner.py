@@ -1,14 +1,14 @@
 """Jerk-limited, time-synchronised motion between sparse goals (ruckig), sampled per cycle.
 
-A planner only proposes: what is sent passes safety.SafetyLimiter.
+A planner only proposes: what is sent passes SafetyLimiter.
 """
 
 import numpy as np
 import ruckig
 from numpy.typing import NDArray
 
-from kf_imitation.motion.brake import Motion
-from kf_imitation.motion.waypoints import SPEED_SHARE, Waypoint
+from kf_imitation.motion.joint_states import JointTrajectoryState
+from kf_imitation.motion.waypoints import SPEED_FRACTION, Waypoint
 from kf_imitation.robot import RobotConfig
 
 Array = NDArray[np.float64]
@@ -24,9 +24,9 @@ class _Straight:
 
     def at_time(self, time_s: float) -> tuple[Array, Array, Array]:
         """Return position, velocity and acceleration, as ruckig's trajectories do."""
-        (share,), (speed,), (push,) = self._along.at_time(time_s)
-        share = min(1.0, max(0.0, share))  # no rounding error leads beyond the goal
-        return self._start + share * self._way, speed * self._way, push * self._way
+        (fraction,), (speed,), (push,) = self._along.at_time(time_s)
+        fraction = min(1.0, max(0.0, fraction))  # no rounding error leads beyond the goal
+        return self._start + fraction * self._way, speed * self._way, push * self._way
 
 
 class MotionPlanner:
@@ -56,7 +56,7 @@ class MotionPlanner:
 
     def plan(
         self,
-        start: Motion,
+        start: JointTrajectoryState,
         goal_rad: Array,
         speed: Array | float = 1.0,
         joints: NDArray[np.intp] | None = None,
@@ -66,7 +66,7 @@ class MotionPlanner:
         Args:
             start: commanded state now.
             goal_rad: (J,) where to come to rest.
-            speed: share of the velocity limits to use, one number or (J,), above 0.
+            speed: fraction of the velocity limits to use, one number or (J,), above 0.
             joints: (K,) which joints move; None means all.
 
         Returns:
@@ -79,13 +79,13 @@ class MotionPlanner:
 
     def plan_straight(
         self,
-        start: Motion,
+        start: JointTrajectoryState,
         goal_rad: Array,
         speed: Array | float,
         joints: NDArray[np.intp],
-        share: float,
+        fraction: float,
     ) -> bool:
-        """Plan a gentle motion that is straight in joint space whatever the limits.
+        """Plan a slow motion that is straight in joint space whatever the limits.
 
         plan() cannot promise that: joints of different strength may have to part on the way. It
         is what is left for joints that move, and not evenly and straight towards the goal: who
@@ -94,9 +94,9 @@ class MotionPlanner:
         Args:
             start: commanded state now.
             goal_rad: (J,) where to come to rest.
-            speed: share of the velocity limits to use, one number or (J,), above 0.
+            speed: fraction of the velocity limits to use, one number or (J,), above 0.
             joints: (K,) which joints move.
-            share: of the limits on acceleration and jerk to use, above 0.
+            fraction: of the limits on acceleration and jerk to use, above 0.
         """
         way = (goal_rad - start.position)[joints]
         moving = np.abs(way) > 0.0
@@ -115,8 +115,8 @@ class MotionPlanner:
             [float((limit[joints][moving] / np.abs(way[moving])).min())]
             for limit in (
                 np.maximum(1e-3, self._velocity * speed),
-                share * self._acceleration,
-                share * self._jerk,
+                fraction * self._acceleration,
+                fraction * self._jerk,
             )
         )
         line = ruckig.Trajectory(1)
@@ -130,7 +130,12 @@ class MotionPlanner:
         return good
 
     def plan_passage(
-        self, start: Motion, waypoint: Waypoint, goal_rad: Array, speed: Array, now_s: float
+        self,
+        start: JointTrajectoryState,
+        waypoint: Waypoint,
+        goal_rad: Array,
+        speed: Array,
+        now_s: float,
     ) -> bool:
         """Plan the way to a waypoint, so that its joints are there in time and pass it.
 
@@ -138,14 +143,14 @@ class MotionPlanner:
             start: commanded state one period before now_s.
             waypoint: which joints and when; its position counts where goal_rad says the same.
             goal_rad: (J,) positions after all guards; a joint rests where they differ.
-            speed: (J,) share of the velocity limits to use.
+            speed: (J,) fraction of the velocity limits to use.
             now_s: controller clock.
         """
         at = waypoint.joints
         request = self._request(start, goal_rad, speed, at)
         request.minimum_duration = max(0.0, waypoint.at_s - now_s + self._period_s)
         as_sent = np.abs(goal_rad[at] - waypoint.position_rad) < 1e-9
-        top = SPEED_SHARE * np.maximum(1e-3, (self._velocity * speed)[at])
+        top = SPEED_FRACTION * np.maximum(1e-3, (self._velocity * speed)[at])
         velocity = np.where(as_sent, np.clip(waypoint.velocity_rad_s, -top, top), 0.0)
         request.target_velocity = velocity.tolist()
         request.target_acceleration = np.where(as_sent, waypoint.acceleration_rad_s2, 0.0).tolist()
@@ -157,7 +162,11 @@ class MotionPlanner:
         return self._or_unsynchronised(request)
 
     def _request(
-        self, start: Motion, goal_rad: Array, speed: Array | float, joints: NDArray[np.intp]
+        self,
+        start: JointTrajectoryState,
+        goal_rad: Array,
+        speed: Array | float,
+        joints: NDArray[np.intp],
     ) -> ruckig.InputParameter:
         self.plans += 1
         self._time_s = 0.0
@@ -181,13 +190,13 @@ class MotionPlanner:
         self.failures += self._trajectory is None
         return self._trajectory is not None
 
-    def next(self) -> Motion | None:
+    def next(self) -> JointTrajectoryState | None:
         """Return the state of the planned joints (K,) one period later; None without a plan."""
         if self._trajectory is None:
             return None
         self._time_s += self._period_s
         position, velocity, acceleration = self._trajectory.at_time(self._time_s)
-        return Motion(np.array(position), np.array(velocity), np.array(acceleration))
+        return JointTrajectoryState(np.array(position), np.array(velocity), np.array(acceleration))
 
     def drop(self) -> None:
         """Forget the plan; next() gives None."""

@@ -11,14 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.motion.brake import Brake, Motion, plan_brake
+from kf_imitation.motion.brake import Brake, plan_brake
+from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.robot import RobotConfig
 
 Array = NDArray[np.float64]
 TOLERANCE = 1e-7  # of positions [rad] and, scaled by the period, of their derivatives
 ROUNDING = 1e-12  # rad
 GOAL_MARGIN = 0.002  # goals stay this far from coupled limits, so that stops fit in between
-CREEP_RAD_S = 0.3  # speed of a joint that is still outside its limits
+RECOVERY_RAD_S = 0.3  # speed of a joint that is still outside its limits
 PROJECTIONS = 20
 
 
@@ -28,9 +29,9 @@ class SafetyLimiter:
     Attributes:
         state: what is commanded now.
         outside: (J,) bool, joints that still are on their way back into their limits.
-        speed_share: (J,) share of the velocity limit that a plan may use; small while outside.
-        rejected: proposals refused so far.
-        refused: commands refused so far.
+        speed_scale: (J,) fraction of the velocity limit that a plan may use; small while outside.
+        rejected_proposals: proposals replaced by a stop so far.
+        rejected_commands: commands rejected so far.
     """
 
     def __init__(self, robot: RobotConfig, period_s: float) -> None:
@@ -64,15 +65,15 @@ class SafetyLimiter:
         for shared in self._everywhere:
             shared.setflags(write=False)
         self._last_stamp_ns: int | None = None
-        self.rejected = 0
-        self.refused = 0
+        self.rejected_proposals = 0
+        self.rejected_commands = 0
         self.reset(self._neutral)
 
     def reset(self, position_rad: Array) -> None:
         """Start at rest from a measured pose, which may lie outside the limits."""
         zero = np.zeros(len(self._names))
         self._before = [position_rad.astype(np.float64)] * 2
-        self._become(Motion(self._before[0], zero, zero.copy()))
+        self._become(JointTrajectoryState(self._before[0], zero, zero.copy()))
         self._brake: Brake | None = None
         self._brake_s = 0.0
 
@@ -87,33 +88,33 @@ class SafetyLimiter:
             angles[at] = position_rad[at]
         velocity[at] = 0.0
         acceleration[at] = 0.0
-        self._become(Motion(position, velocity, acceleration))
+        self._become(JointTrajectoryState(position, velocity, acceleration))
         self._brake = None
 
-    def _become(self, state: Motion) -> None:
+    def _become(self, state: JointTrajectoryState) -> None:
         """Take a state, and note which joints are on their way back into their limits."""
         self.state = state
-        self.outside, self.speed_share = self._everywhere
+        self.outside, self.speed_scale = self._everywhere
         over = self._sides @ state.position > self._edges
         self._inside = not over.any()
         if not self._inside:
             self.outside = np.any(self._sides[over] != 0.0, axis=0)
-            creep = np.minimum(1.0, CREEP_RAD_S / self._velocity)
-            self.speed_share = np.where(self.outside, creep, 1.0)
+            slow = np.minimum(1.0, RECOVERY_RAD_S / self._velocity)
+            self.speed_scale = np.where(self.outside, slow, 1.0)
 
-    def fault(self, position_rad: Array, stamp_ns: int) -> str:
-        """Check a command and note its stamp; a refused one changes nothing.
+    def problem_of(self, position_rad: Array, stamp_ns: int) -> str:
+        """Check a command and note its stamp; a rejected one changes nothing.
 
         Args:
             position_rad: (J,) goals.
             stamp_ns: must grow from command to command.
 
         Returns:
-            Why it is refused, in one sentence; '' when it is good.
+            Why it is rejected, in one sentence; '' when it is good.
         """
-        reason = self._fault(position_rad, stamp_ns)
+        reason = self._problem_of(position_rad, stamp_ns)
         if reason:
-            self.refused += 1
+            self.rejected_commands += 1
         else:
             self._last_stamp_ns = stamp_ns
         return reason
@@ -122,7 +123,7 @@ class SafetyLimiter:
         """Take the next command whatever its stamp."""
         self._last_stamp_ns = None
 
-    def _fault(self, position_rad: Array, stamp_ns: int) -> str:
+    def _problem_of(self, position_rad: Array, stamp_ns: int) -> str:
         if position_rad.shape != self._low.shape:
             return f'{position_rad.size} positions for {len(self._low)} joints'
         bad = [n for n, v in zip(self._names, position_rad, strict=True) if not np.isfinite(v)]
@@ -154,12 +155,12 @@ class SafetyLimiter:
         # Rarely: towards the neutral pose, which keeps every limit.
         rest = self._matrix @ self._neutral
         way = self._matrix @ goal - rest
-        share = min([1.0, *((bound - rest)[way > 0.0] / way[way > 0.0])])
-        goal = self._neutral + share * (goal - self._neutral)
+        fraction = min([1.0, *((bound - rest)[way > 0.0] / way[way > 0.0])])
+        goal = self._neutral + fraction * (goal - self._neutral)
         return goal
 
-    def aside(self) -> Array:
-        """Return the pose (J,) to take first where every plan from rest is refused.
+    def escape_pose(self) -> Array:
+        """Return the pose (J,) to take first where every plan from rest is rejected.
 
         Joints that stand at a coupled limit cannot move along it, as they do not stop in the same
         time: the pose is as far inside as goals are. Outside of one, joints wait that would lead
@@ -172,7 +173,7 @@ class SafetyLimiter:
         pose: Array = position + np.where(worse, 0.0, way)
         return pose
 
-    def step(self, proposal: Motion | None) -> bool:
+    def step(self, proposal: JointTrajectoryState | None) -> bool:
         """Advance one period: take the proposal, or brake without or in spite of it.
 
         Returns:
@@ -185,7 +186,7 @@ class SafetyLimiter:
         if taken and proposal is not None:
             self._brake, self._brake_s, state = brake, 0.0, proposal
         else:
-            self.rejected += proposal is not None
+            self.rejected_proposals += proposal is not None
             if self._brake is None:
                 self._brake = plan_brake(self.state, self._acceleration, self._jerk)
                 self._brake_s = 0.0
@@ -201,7 +202,7 @@ class SafetyLimiter:
         moving = np.abs(self.state.velocity) > TOLERANCE
         return not (moving.any() or (np.abs(self.state.acceleration) > TOLERANCE).any())
 
-    def _reachable(self, new: Motion) -> bool:
+    def _reachable(self, new: JointTrajectoryState) -> bool:
         """Whether limits on derivatives allow the step from the present state to `new`."""
         old = self.state
         parts = (new.position, new.velocity, new.acceleration)
@@ -210,17 +211,17 @@ class SafetyLimiter:
             return False
         bounds = self._step_bounds
         if not self._inside:
-            bounds = self._bounds_of_steps(self._velocity * self.speed_share)
+            bounds = self._bounds_of_steps(self._velocity * self.speed_scale)
         return bool((np.abs(self._steps @ states) <= bounds).all())
 
-    def _keeps_speed(self, new: Motion) -> bool:
+    def _keeps_speed(self, new: JointTrajectoryState) -> bool:
         """Whether the stop from `new` stays below the speed limits.
 
         Ending an acceleration takes time, in which the speed goes on to v + a|a| / 2j.
         """
         a = new.acceleration
         reached = np.abs(new.velocity + a * np.abs(a) / (2.0 * self._jerk))
-        return bool((reached <= self._velocity * self.speed_share + TOLERANCE).all())
+        return bool((reached <= self._velocity * self.speed_scale + TOLERANCE).all())
 
     def _bounds_of_steps(self, velocity: Array) -> Array:
         """Return (8, J) what each row of _steps() @ states may be at most."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
-from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.robot import RobotConfig
 
 Array = NDArray[np.float64]
@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 # them anyway, within the tolerance: a plan of a few cycles has no room for jerk limits.
 SHORTEST_S = 0.1
 PASSED_RAD = 0.005
-SPEED_SHARE = 0.95  # of the velocity limit, for the passage of a waypoint
-ACCELERATION_SHARE = 0.7
+SPEED_FRACTION = 0.95  # of the velocity limit, for the passage of a waypoint
+ACCELERATION_FRACTION = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Waypoint:
     acceleration_rad_s2: Array
 
 
-def trajectory_faults(
+def trajectory_problems(
     robot: RobotConfig, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float
 ) -> list[str]:
     """Return everything that is wrong with a trajectory, one sentence each.
@@ -70,45 +70,49 @@ def trajectory_faults(
     """
     if not names or not points:
         return ['a trajectory needs joint_names and points']
-    faults = [
+    problems = [
         f'{name} is not a joint of {robot.name}' for name in names if name not in robot.names
     ]
-    faults += [f'{name} is named twice' for name in sorted({n for n in names if _twice(n, names)})]
+    problems += [
+        f'{name} is named twice' for name in sorted({n for n in names if _twice(n, names)})
+    ]
     for number, point in enumerate(points):
-        faults += [f'point {number}: {fault}' for fault in _point_faults(robot, names, point)]
+        problems += [
+            f'point {number}: {problem}' for problem in _point_problems(robot, names, point)
+        ]
         if not point.time_s >= 0.0:
-            faults.append(f'point {number}: time_from_start = {point.time_s:g} s is negative')
+            problems.append(f'point {number}: time_from_start = {point.time_s:g} s is negative')
         if number and not point.time_s > points[number - 1].time_s:
-            faults.append(f'point {number}: time_from_start = {point.time_s:g} s must grow')
+            problems.append(f'point {number}: time_from_start = {point.time_s:g} s must grow')
     if any(points[-1].velocity_rad_s):
-        faults.append('the last point must be at rest: its velocities must be 0')
+        problems.append('the last point must be at rest: its velocities must be 0')
     if delay_s + points[-1].time_s < 0.0:
         late = -(delay_s + points[-1].time_s)
-        faults.append(f'ended {late:.3f} s ago: header.stamp and clock of the sender?')
-    return faults
+        problems.append(f'ended {late:.3f} s ago: header.stamp and clock of the sender?')
+    return problems
 
 
 def _twice(name: str, names: Sequence[str]) -> bool:
     return list(names).count(name) > 1
 
 
-def _point_faults(robot: RobotConfig, names: Sequence[str], point: TrajectoryPoint) -> list[str]:
-    faults = []
+def _point_problems(robot: RobotConfig, names: Sequence[str], point: TrajectoryPoint) -> list[str]:
+    problems = []
     for what, values in (('positions', point.position_rad), ('velocities', point.velocity_rad_s)):
         if len(values) != len(names) and (values or what == 'positions'):
-            faults.append(f'{len(values)} {what} for {len(names)} joints')
+            problems.append(f'{len(values)} {what} for {len(names)} joints')
         for name, value in zip(names, values, strict=False):
             if not np.isfinite(value):
-                faults.append(f'{what} of {name} = {value} must be a finite number')
+                problems.append(f'{what} of {name} = {value} must be a finite number')
             elif name in robot.names:
                 joint = robot.joints[robot.names.index(name)]
                 top = joint.max_velocity_rad_s
                 low, high = joint.limits_rad if what == 'positions' else (-top, top)
                 if not low - 1e-6 <= value <= high + 1e-6:
-                    faults.append(
+                    problems.append(
                         f'{what} of {name} = {value:.3f} must be from {low:g} to {high:g}'
                     )
-    return faults
+    return problems
 
 
 class TimedTrajectory:
@@ -127,7 +131,7 @@ class TimedTrajectory:
         points: Sequence[TrajectoryPoint],
         start_s: float,
     ) -> None:
-        """Take a trajectory without trajectory_faults()."""
+        """Take a trajectory without trajectory_problems()."""
         self.joints = np.array([robot.names.index(name) for name in names], np.intp)
         self.start_s = start_s
         self.end_s = start_s + points[-1].time_s
@@ -137,12 +141,12 @@ class TimedTrajectory:
         self._velocity = np.array([p.velocity_rad_s or nothing for p in points])
         joints = [robot.joints[i] for i in self.joints]
         self._top_speed = np.array([j.max_velocity_rad_s for j in joints])
-        self._speed = SPEED_SHARE * self._top_speed
+        self._speed = SPEED_FRACTION * self._top_speed
         self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
-        self._push = ACCELERATION_SHARE * np.array([j.max_acceleration_rad_s2 for j in joints])
+        self._push = ACCELERATION_FRACTION * np.array([j.max_acceleration_rad_s2 for j in joints])
         self._waypoints: list[Waypoint] = []
 
-    def begin(self, now_s: float, state: Motion) -> None:
+    def begin(self, now_s: float, state: JointTrajectoryState) -> None:
         """Lay the waypoints from the commanded state now; points of the past are left out."""
         ahead = self._times > now_s
         ahead[-1] = True

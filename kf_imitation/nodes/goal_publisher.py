@@ -5,7 +5,7 @@ from typing import Any
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from kf_imitation.head.gateway_head import OpenLoopHead
+from kf_imitation.head.gateway_head import GatewayHead
 from kf_imitation.head.reports import WARN, ServoStatus
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import from_scalars
@@ -18,11 +18,11 @@ TOPIC = 'joint_trajectory_controller/joint_trajectory'
 TICK_S = 0.05
 
 
-class GoalPublisher(OpenLoopHead):
+class GoalPublisher(GatewayHead):
     """Publishes what it plans and listens to joint_states, which it never publishes itself."""
 
     def __init__(self, node: KfNode, robot: RobotConfig, **options: Any) -> None:
-        """Prepare; options as of OpenLoopHead."""
+        """Prepare; options as of GatewayHead."""
         super().__init__(robot, **options)
         self._node = node
         self._publisher = node.create_publisher(JointTrajectory, TOPIC, qos.keyframe_topics())

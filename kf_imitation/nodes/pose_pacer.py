@@ -32,7 +32,7 @@ class PosePacer:
         self._timer = node.steady_timer(PERIOD_S, self._on_timer)
 
     def show(self, expression: Expression) -> str:
-        """Take an expression; returns '' or why it was refused."""
+        """Take an expression; returns '' or why it was rejected."""
         latest_ns = self._node.get_clock().now().nanoseconds + AHEAD_NS
         if expression.stamp_ns <= latest_ns < self._stamp_ns:
             # The last one lies in the future: a bag starts again with /clock, a clock was set.
@@ -42,12 +42,12 @@ class PosePacer:
         before = deepcopy(self._budget)
         with self._node.ledger.timed('mapping'):
             goal = self._budget.push(self._mapping.goals(expression), monotonic())
-            refusal = self._head.set_goal(goal, expression.stamp_ns)
-        if refusal:
+            rejection = self._head.set_goal(goal, expression.stamp_ns)
+        if rejection:
             self._budget = before
         else:
             self._stamp_ns = expression.stamp_ns
-        return refusal
+        return rejection
 
     def count(self) -> BudgetCount:
         """Poses so far: on time and merged."""

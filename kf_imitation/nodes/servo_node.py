@@ -10,7 +10,7 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.head.bus_factory import NONE, open_bus
+from kf_imitation.head.bus_factory import NONE, make_bus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.interface import Head
 from kf_imitation.nodes import qos
@@ -49,7 +49,7 @@ def make_head(
     port = node.setting('port', str) or robot.port
     if port == NONE:
         return GoalPublisher(node, robot, **options), cycles
-    controller = ServoController(robot, open_bus(robot, port), **options)
+    controller = ServoController(robot, make_bus(robot, port), **options)
     cycles = cycles or CyclePublisher(node, node.ledger)
     controller.on_cycle = cycles.take
     return controller, cycles
@@ -194,10 +194,10 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._head is None or not self._active:
             return None
         if fault := expression_faults(message):
-            return self._tell(self._head.refuse(fault))
+            return self._tell(self._head.reject(fault))
         expression = from_expression(message)
-        if refusal := self._poses.show(expression):
-            return self._tell(refusal)
+        if rejection := self._poses.show(expression):
+            return self._tell(rejection)
         if isinstance(self._head, ServoController) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
         else:
@@ -213,8 +213,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._head is None or not self._active:
             return None
         delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
-        if refusal := self._head.set_trajectory(*from_trajectory(message), delay_s):
-            return self._tell(refusal)
+        if rejection := self._head.set_trajectory(*from_trajectory(message), delay_s):
+            return self._tell(rejection)
         return self._take_over()
 
     def _take_over(self) -> None:
@@ -222,10 +222,10 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._active:
             self._poses.forget()
 
-    def _tell(self, refusal: str) -> None:
-        """Put a refused command into the log; the head counts it and says so in /diagnostics."""
-        self.ledger.add('goals refused')
-        self.get_logger().warning(refusal, throttle_duration_sec=5.0)
+    def _tell(self, rejection: str) -> None:
+        """Put a rejected command into the log; the head counts it and says so in /diagnostics."""
+        self.ledger.add('goals rejected')
+        self.get_logger().warning(rejection, throttle_duration_sec=5.0)
 
 
 def main(args: list[str] | None = None) -> int:

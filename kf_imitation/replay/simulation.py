@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from kf_imitation.actuators.dynamixel.simulator.in_process_bus import DirectBus
+from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.head.simulator_process import simulated_servos
@@ -47,7 +47,7 @@ class VirtualHead:
         self._period_ns = 1e9 / rate_hz
         self._controller = ServoController(
             robot,
-            DirectBus(simulated_servos(robot)),
+            InProcessBus(simulated_servos(robot)),
             rate_hz,
             clock=lambda: self._now_s,
             hold_s=hold_s,

@@ -66,7 +66,7 @@ def read_alphas(section: Section, prefix: str, faults: list[str]) -> dict[str, f
 
 
 def _plain(values: Mapping[Any, Any]) -> tuple[tuple[float, float] | None, float | None]:
-    """Limits and neutral angle if they are sound; their faults are told elsewhere."""
+    """Limits and neutral angle if they are sound; their faults are reported elsewhere."""
     limits, neutral = values.get('limits_rad'), values.get('neutral_rad')
     if not isinstance(neutral, (int, float)) or not isinstance(limits, (list, tuple)):
         return None, None

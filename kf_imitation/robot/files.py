@@ -52,7 +52,7 @@ def parse_robot(document: object, subject: str) -> RobotConfig:
     top = Section(document, '', faults)
     robot, sound = read_robot(top)
     robot = replace(robot, source=subject)
-    top.refuse_unknown()
+    top.reject_unknown()
     faults += duplicates(document.get('joints')) + cross_faults(robot, sound)
     faults += missing_urdf(robot)
     if faults:

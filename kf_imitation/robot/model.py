@@ -104,7 +104,7 @@ class RobotConfig:
         exit: what happens to torque at the end: limp, hold or neutral_limp.
         stop: what an emergency stop does: limp (torque off) or hold (freeze, torque stays).
         watchdog_s: the servos stop by themselves after this silence of the host; 0 disarms.
-        urdf: file beside the robot file or in the package's urdf/, '' for none.
+        urdf: file next to the robot file or in the package's urdf/, '' for none.
         thermal: temperatures.
         joints: in the order of all position arrays.
         coupled_limits: linear limits between joints.

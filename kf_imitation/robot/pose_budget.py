@@ -40,8 +40,8 @@ class BudgetCount:
     merged: int
 
     @property
-    def share(self) -> float:
-        """Share of the poses that were reached on time, 1 without poses."""
+    def on_time_fraction(self) -> float:
+        """Fraction of the poses that were reached on time, 1 without poses."""
         return self.on_time / self.poses if self.poses else 1.0
 
 
@@ -54,7 +54,7 @@ class PoseBudget:
     """
 
     def __init__(self, robot: RobotConfig, patience_s: float = 0.15) -> None:
-        """Prepare for a head at rest in its neutral pose.
+        """Start with a head at rest in its neutral pose.
 
         Args:
             robot: whose limits and measured speeds count.
@@ -168,6 +168,6 @@ class PoseBudget:
     def _position(self, now_s: float) -> Array:
         """Where the joints are about now: halfway at half the time, slow at both ends."""
         length = np.maximum(self._there - self._begun, 1e-6)
-        share = np.clip((now_s - self._begun) / length, 0.0, 1.0)
-        smooth = share * share * (3 - 2 * share)
+        elapsed = np.clip((now_s - self._begun) / length, 0.0, 1.0)
+        smooth = elapsed * elapsed * (3 - 2 * elapsed)
         return np.asarray(self._from + smooth * (self._goal - self._from))

@@ -40,7 +40,7 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
         thermal.number('derate_above_c', 20, 100, ThermalLimits().derate_above_c),
         thermal.number('rest_above_c', 20, 100, ThermalLimits().rest_above_c),
     )
-    thermal.refuse_unknown()
+    thermal.reject_unknown()
     baud = top.raw('baud', 1_000_000)
     if baud not in BAUD_RATES.values():
         top.fault('baud', baud, f'must be one of {", ".join(map(str, BAUD_RATES.values()))}')
@@ -93,8 +93,8 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
         channels=channels,
         measured=_read_measured(measured),
     )
-    measured.refuse_unknown()
-    section.refuse_unknown()
+    measured.reject_unknown()
+    section.reject_unknown()
     return joint
 
 
@@ -122,5 +122,5 @@ def _read_coupled(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> 
     )
     if len(limit.terms) < 2:
         section.fault('terms', dict(limit.terms), 'must name at least two joints')
-    section.refuse_unknown()
+    section.reject_unknown()
     return limit

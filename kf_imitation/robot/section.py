@@ -109,7 +109,7 @@ class Section:
                 self.fault(f'{key}[{index}]', item, 'must be a mapping')
         return good
 
-    def refuse_unknown(self) -> None:
+    def reject_unknown(self) -> None:
         """Note every key that nobody asked for, with the nearest known one."""
         for key in self.values:
             if key not in self.known:

@@ -1,7 +1,7 @@
 """A URDF of a robot file: a plain face whose parts move with the joints, for RViz.
 
 `python -m kf_imitation.robot.urdf NAME > urdf/NAME.urdf`. Frames follow REP-103: x forward,
-y left, z up. Joints whose place is not known by name stand in a row beside the head. Where a
+y left, z up. Joints whose place is not known by name stand in a row next to the head. Where a
 robot lacks a joint, the part of the face stays, fixed to the head.
 """
 

@@ -12,9 +12,9 @@ SAME_RAD = 1e-3  # what rounding in a file may change
 
 
 def urdf_path(robot: RobotConfig) -> Path:
-    """Return the file that `urdf` names: beside the robot file, else in the package's urdf/."""
-    beside = Path(robot.source).parent / robot.urdf
-    return beside if beside.is_file() else share_path(f'urdf/{robot.urdf}')
+    """Return the file that `urdf` names: next to the robot file, else in the package's urdf/."""
+    own = Path(robot.source).parent / robot.urdf
+    return own if own.is_file() else share_path(f'urdf/{robot.urdf}')
 
 
 def missing_urdf(robot: RobotConfig) -> list[str]:
@@ -22,7 +22,7 @@ def missing_urdf(robot: RobotConfig) -> list[str]:
     if not robot.urdf or urdf_path(robot).is_file():
         return []
     return [
-        f"urdf = {robot.urdf!r} must be a file beside the robot file or in the package's urdf/, "
+        f"urdf = {robot.urdf!r} must be a file next to the robot file or in the package's urdf/, "
         "or '' for none"
     ]
 
@@ -46,8 +46,8 @@ def urdf_faults(robot: RobotConfig) -> list[str]:
             faults += _limit_faults(robot, joint, drawn[joint.name])
         else:
             faults.append(f'{robot.urdf}: joint {joint.name} is missing')
-    strangers = [name for name in drawn if name not in robot.names]
-    return faults + [f'{robot.urdf}: {name} is no joint of {robot.name}' for name in strangers]
+    unknown = [name for name in drawn if name not in robot.names]
+    return faults + [f'{robot.urdf}: {name} is not a joint of {robot.name}' for name in unknown]
 
 
 def _limit_faults(robot: RobotConfig, joint: JointConfig, limit: ET.Element | None) -> list[str]:

@@ -1,7 +1,7 @@
 """Nothing bypasses the safety limiter: read from the syntax tree, then tried with broken planners.
 
-A goal reaches a servo in two ways only: JointBus.torque_on() sets it to the present position, and
-the cycle writes what SafetyLimiter commands.
+A goal reaches a servo in two ways only: ServoGroup.torque_on() sets it to the present position,
+and the cycle writes what SafetyLimiter commands.
 """
 
 import ast
@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kf_imitation.actuators.dynamixel.simulator.in_process_bus import DirectBus
+from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK, position_rad
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.simulator_process import simulated_servos
-from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.planner import MotionPlanner
 from kf_imitation.robot import load_robot
 
@@ -53,11 +53,11 @@ def test_goals_are_written_once_from_the_state_of_the_limiter():
     ]
 
 
-def test_group_writes_are_made_by_the_joint_bus_only():
+def test_group_writes_are_made_by_the_servo_group_only():
     assert {name for name, _ in calls('group_write')} == {'head/servo_group.py'}
 
 
-def test_goal_registers_are_named_by_the_joint_bus_only():
+def test_goal_registers_are_named_by_the_servo_group_only():
     users = {
         name
         for name, tree in trees()
@@ -88,8 +88,10 @@ def nonsense(rng, joints):
     if kind == 0:
         return None
     if kind == 1:
-        return Motion(*(np.full(joints, np.nan) for _ in range(3)))
-    return Motion(*(rng.normal(0.0, 10.0 ** rng.integers(-3, 3), joints) for _ in range(3)))
+        return JointTrajectoryState(*(np.full(joints, np.nan) for _ in range(3)))
+    return JointTrajectoryState(
+        *(rng.normal(0.0, 10.0 ** rng.integers(-3, 3), joints) for _ in range(3))
+    )
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -105,7 +107,7 @@ def test_whatever_a_planner_proposes_the_wire_keeps_the_limits(seed, monkeypatch
 
     monkeypatch.setattr(MotionPlanner, 'next', broken)
     log = []
-    bus = DirectBus(simulated_servos(robot, log))
+    bus = InProcessBus(simulated_servos(robot, log))
     now = [0.0]
     controller = ServoController(
         robot, bus, clock=lambda: now[0], hold_s=1e9, pause=lambda _: None
@@ -118,7 +120,7 @@ def test_whatever_a_planner_proposes_the_wire_keeps_the_limits(seed, monkeypatch
             assert controller.set_goal(rng.uniform(low, high), cycle) == ''
         controller.step(now[0])
     controller.close()
-    assert controller.statistics().rejected > 20
+    assert controller.statistics().rejected_proposals > 20
     for joint in robot.joints:
         ticks = [r.value for r in log if r.id == joint.id and r.register == 'goal_position']
         path = position_rad(np.array(ticks, float), joint.zero_tick, joint.direction)

@@ -6,8 +6,8 @@ import pytest
 
 from benchmark import fuzz
 from kf_imitation.actuators.dynamixel.packet import Parser
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.firmware import ServoFirmware
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
 from kf_imitation.actuators.dynamixel.simulator.register_file import RegisterFile
 
 SEQUENCES = range(40)
@@ -57,6 +57,6 @@ def test_a_parser_that_loses_a_packet_or_keeps_too_much_is_noticed(monkeypatch):
 
 def test_a_hang_is_ended(monkeypatch, capsys):
     monkeypatch.setattr(fuzz, 'LONGEST_S', 0.05)
-    monkeypatch.setattr(SimulatedLine, 'step', lambda *_: any(False for _ in itertools.count()))
+    monkeypatch.setattr(SimulatedBus, 'step', lambda *_: any(False for _ in itertools.count()))
     assert fuzz.main(['--seconds', '60', '--seed', '7']) == 1
     assert 'hangs' in capsys.readouterr().out

@@ -12,9 +12,8 @@ import pytest
 
 from benchmark import streams
 from benchmark.streams import CHUNK, Head, run_chunk, run_stream
-from kf_imitation.head.servo_group import empty_state
 from kf_imitation.motion import safety_limiter as safety
-from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
 from kf_imitation.motion.planner import MotionPlanner
 from kf_imitation.motion.safety_limiter import SafetyLimiter
 
@@ -63,7 +62,7 @@ def test_without_the_check_of_steps_speed_acceleration_and_jerk_are_exceeded(mon
 @pytest.mark.parametrize('name', ['_velocity', '_acceleration', '_jerk'])
 def test_a_limiter_that_knows_a_wrong_limit_is_found_out(monkeypatch, name):
     """The planner gets the same wrong figure, as if the robot file had been misread."""
-    real = streams.GuardedMotion.__init__
+    real = streams.MotionGenerator.__init__
 
     def twice(self, robot, period_s):
         real(self, robot, period_s)
@@ -71,7 +70,7 @@ def test_a_limiter_that_knows_a_wrong_limit_is_found_out(monkeypatch, name):
             setattr(part, name, 2.0 * getattr(part, name))
         self.limiter._step_bounds = self.limiter._bounds_of_steps(self.limiter._velocity)
 
-    monkeypatch.setattr(streams.GuardedMotion, '__init__', twice)
+    monkeypatch.setattr(streams.MotionGenerator, '__init__', twice)
     assert name.strip('_') in faults()
 
 
@@ -97,7 +96,7 @@ def test_a_head_that_stands_at_a_coupled_limit_gets_along_it():
     run_stream(head, 337)
     motion = head.motion
     goal = np.array([0.92694518, -0.00674995, 0.81168629])
-    present = empty_state(len(goal))
+    present = JointMeasurement.zeros(len(goal))
     positions = []
     for cycle in range(3000):
         present.position_rad[:] = motion.limiter.state.position
@@ -146,7 +145,7 @@ def test_the_region_of_a_stop_holds_every_point_of_it():
     for _ in range(300):
         joints = 6
         acceleration, jerk = 10.0 ** rng.uniform(0, 2.5, joints), 10.0 ** rng.uniform(1, 4, joints)
-        start = Motion(
+        start = JointTrajectoryState(
             rng.uniform(-1, 1, joints),
             rng.normal(0.0, 3.0, joints) * (rng.random(joints) < 0.9),
             rng.uniform(-1, 1, joints) * acceleration,

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.cli import main as cli
 from kf_imitation.doctor import environment, port
 from kf_imitation.doctor.finding import BAD, GOOD, NOTE
@@ -189,7 +189,7 @@ def robot():
 
 @pytest.fixture
 def line(robot):
-    with SimulatedPort(SimulatedLine(simulated_servos(robot))) as line:
+    with PseudoTerminal(SimulatedBus(simulated_servos(robot))) as line:
         for servo in line.line.servos:
             servo.registers.set('return_delay_time', 0)
         yield line

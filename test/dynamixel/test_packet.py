@@ -38,10 +38,10 @@ def test_the_cut_of_the_stream_does_not_matter(packets, size):
 
 @settings(max_examples=300)
 @given(DATA, PACKETS)
-def test_random_bytes_are_skipped_and_the_next_packets_found(rubbish, p):
+def test_random_bytes_are_skipped_and_the_next_packets_found(garbage, p):
     """Whatever came before, a packet is found after at most one packet's length of others."""
     parser = Parser()
-    parser.feed(rubbish)
+    parser.feed(garbage)
     found = []
     for _ in range(2 + packet.MAX_LENGTH // len(wire(p))):
         found += parser.feed(wire(p))

@@ -2,7 +2,7 @@
 
 The SDK's port is replaced by one that hands bytes to the simulated line and lets time pass only
 when told to, so that nothing here depends on how busy the machine is. The same over a real
-terminal: test_dynamixel_bus.py, and docs/simulator.md for programs of others.
+terminal: test_serial_bus.py, and docs/simulator.md for programs of others.
 """
 
 import pytest
@@ -20,7 +20,7 @@ from dynamixel_sdk import (
 
 from kf_imitation.actuators.dynamixel import packet as p
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.actuators.dynamixel.units import from_raw
 
@@ -68,7 +68,7 @@ class Client:
     """Short names for what the SDK does, by register name."""
 
     def __init__(self, *servos):
-        self.line = SimulatedLine(servos)
+        self.line = SimulatedBus(servos)
         self.port = LinePort(self.line)
         self.sdk = Protocol2PacketHandler()
 
@@ -76,7 +76,7 @@ class Client:
         return self.line.servo(id_).model
 
     def write(self, id_, name, value):
-        """Return the error byte; fails when nobody answers."""
+        """Return the error byte; fails when no servo replies."""
         size = self.model(id_).registers[name].size
         result, error = self.try_write(id_, name, value)
         assert result == COMM_SUCCESS, (name, size, self.sdk.getTxRxResult(result))

@@ -4,9 +4,9 @@ import pytest
 
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
 from kf_imitation.actuators.dynamixel.packet import READ, encode
+from kf_imitation.actuators.dynamixel.simulator.bus import BusFaults, SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import HELP, FaultCommandError, apply_fault
-from kf_imitation.actuators.dynamixel.simulator.line import LineFaults, SimulatedLine
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
 EXAMPLES = {'SHARE': '0.5', 'SECONDS': '0.1', 'ID': '1', 'CELSIUS': '40', 'FRACTION': '-0.5'}
@@ -14,7 +14,7 @@ EXAMPLES = {'SHARE': '0.5', 'SECONDS': '0.1', 'ID': '1', 'CELSIUS': '40', 'FRACT
 
 @pytest.fixture
 def port():
-    made = SimulatedPort(SimulatedLine([SimulatedServo(MODELS['XM430-W350'], 1)]))
+    made = PseudoTerminal(SimulatedBus([SimulatedServo(MODELS['XM430-W350'], 1)]))
     yield made
     made.close()
 
@@ -54,7 +54,7 @@ def test_a_wrong_command_is_refused_with_the_reason_and_changes_nothing(port, te
         apply_fault(text, port)
     assert f'cannot do {text!r}' in str(error.value)
     assert words in str(error.value).split(HELP)[0]
-    assert port.line.faults == LineFaults(rng=port.line.faults.rng)
+    assert port.line.faults == BusFaults(rng=port.line.faults.rng)
     assert answers(port)
 
 

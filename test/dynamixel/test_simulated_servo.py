@@ -7,7 +7,7 @@ from kf_imitation.actuators.dynamixel import control_tables as ct
 from kf_imitation.actuators.dynamixel import packet as p
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
 from kf_imitation.actuators.dynamixel.packet import Parser, encode
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.actuators.dynamixel.units import pack
 
@@ -211,20 +211,20 @@ def test_indirect_data_that_points_nowhere_keeps_what_is_written():
 
 
 def test_ping_read_and_write_over_packets():
-    line = SimulatedLine([servo(id_=3)])
+    line = SimulatedBus([servo(id_=3)])
     assert ask(line, 3, p.PING)[0].parameters == b'\x00\xfc\x03\x33'
     assert ask(line, 3, p.WRITE, b'\x41\x00\x01')[0].parameters == b'\x00'
     assert ask(line, 3, p.READ, b'\x41\x00\x01\x00')[0].parameters == b'\x00\x01'
 
 
 def test_everybody_answers_a_broadcast_ping_in_turn():
-    line = SimulatedLine([servo(id_=i) for i in (9, 2, 5)])
+    line = SimulatedBus([servo(id_=i) for i in (9, 2, 5)])
     assert [packet.id for packet in ask(line, p.BROADCAST_ID, p.PING)] == [2, 5, 9]
 
 
 def test_a_registered_write_waits_for_action():
     one = servo()
-    line = SimulatedLine([one])
+    line = SimulatedBus([one])
     ask(line, 1, p.REG_WRITE, b'\x41\x00\x01')
     assert (get(one, 'led'), get(one, 'registered_instruction')) == (0, 1)
     ask(line, p.BROADCAST_ID, p.ACTION)
@@ -233,7 +233,7 @@ def test_a_registered_write_waits_for_action():
 
 def test_bulk_read_and_write_address_different_registers():
     one, two = servo(id_=1), servo(id_=2)
-    line = SimulatedLine([one, two])
+    line = SimulatedBus([one, two])
     ask(
         line,
         p.BROADCAST_ID,
@@ -251,10 +251,10 @@ def test_bulk_read_and_write_address_different_registers():
 
 
 def test_the_status_return_level_silences_replies():
-    line = SimulatedLine([servo(status_return_level=1)])
+    line = SimulatedBus([servo(status_return_level=1)])
     assert ask(line, 1, p.WRITE, b'\x41\x00\x01') == []
     assert len(ask(line, 1, p.READ, b'\x41\x00\x01\x00')) == 1
-    line = SimulatedLine([servo(status_return_level=0)])
+    line = SimulatedBus([servo(status_return_level=0)])
     assert ask(line, 1, p.READ, b'\x41\x00\x01\x00') == []
     assert len(ask(line, 1, p.PING)) == 1
 
@@ -262,20 +262,20 @@ def test_the_status_return_level_silences_replies():
 def test_the_return_delay_comes_before_the_reply():
     slow, quick = servo(return_delay_time=250), servo(return_delay_time=0)
     times = [
-        SimulatedLine([one]).receive(encode(1, p.PING), BAUD)[0].delay_s for one in (slow, quick)
+        SimulatedBus([one]).receive(encode(1, p.PING), BAUD)[0].delay_s for one in (slow, quick)
     ]
     assert times[0] - times[1] == pytest.approx(500e-6)
 
 
 def test_a_secondary_id_obeys_without_answering():
     one = servo(secondary_id=20)
-    line = SimulatedLine([one])
+    line = SimulatedBus([one])
     assert ask(line, 20, p.WRITE, b'\x41\x00\x01') == []
     assert get(one, 'led') == 1
 
 
 def test_a_broken_checksum_is_answered_as_such():
-    line = SimulatedLine([servo()])
+    line = SimulatedBus([servo()])
     packet = bytearray(encode(1, p.PING))
     packet[-1] ^= 1
     reply = Parser().feed(line.receive(bytes(packet), BAUD)[0].data)[0]
@@ -283,18 +283,18 @@ def test_a_broken_checksum_is_answered_as_such():
 
 
 def test_an_unknown_instruction_is_answered_as_such():
-    assert ask(SimulatedLine([servo()]), 1, 0x77)[0].parameters[0] == p.INSTRUCTION_ERROR
+    assert ask(SimulatedBus([servo()]), 1, 0x77)[0].parameters[0] == p.INSTRUCTION_ERROR
 
 
 def test_a_hardware_error_sets_the_alert_bit():
     one = servo()
     one.raise_error(1 << 5)
-    assert ask(SimulatedLine([one]), 1, p.PING)[0].parameters[0] == p.ALERT
+    assert ask(SimulatedBus([one]), 1, p.PING)[0].parameters[0] == p.ALERT
 
 
 def test_a_reboot_forgets_ram_and_is_deaf_for_a_moment():
     one = servo(led=1, torque_enable=1)
-    line = SimulatedLine([one])
+    line = SimulatedBus([one])
     assert len(ask(line, 1, p.REBOOT)) == 1
     assert ask(line, 1, p.PING) == []
     line.step(0.5)
@@ -304,7 +304,7 @@ def test_a_reboot_forgets_ram_and_is_deaf_for_a_moment():
 
 def test_a_factory_reset_keeps_what_it_is_told_to():
     one = servo(id_=7, return_delay_time=9)
-    line = SimulatedLine([one])
+    line = SimulatedBus([one])
     ask(line, 7, p.FACTORY_RESET, b'\x02')
     assert (one.id, one.baud, get(one, 'return_delay_time')) == (7, BAUD, -6)  # 250 as a byte
     line.step(0.5)
@@ -317,13 +317,13 @@ def test_clear_brings_many_turns_back_into_one():
     run(one, 4.0)
     assert put(one, 'torque_enable', 0) == 0
     run(one, 0.2)
-    line = SimulatedLine([one])
+    line = SimulatedBus([one])
     assert ask(line, 1, p.CLEAR, b'\x01DXL"')[0].parameters == b'\x00'
     assert 0 <= get(one, 'present_position') < 4096
 
 
-def test_two_servos_with_one_id_make_rubbish():
-    line = SimulatedLine([servo(id_=4), servo('XL330-M288', id_=4)])
+def test_two_servos_with_one_id_make_garbage():
+    line = SimulatedBus([servo(id_=4), servo('XL330-M288', id_=4)])
     assert not [r for r in ask(line, 4, p.PING) if r.valid]
 
 
@@ -343,7 +343,7 @@ def test_two_servos_with_one_id_make_rubbish():
 def test_no_bytes_crash_the_servos_and_the_next_good_packet_is_answered(chunks):
     """Factory resets may change id and speed, so the last word is a fresh look at the servo."""
     one = servo(id_=1)
-    line = SimulatedLine([one, servo('XL330-M288', id_=2)])
+    line = SimulatedBus([one, servo('XL330-M288', id_=2)])
     for chunk in chunks:
         line.receive(chunk, BAUD)
         line.step(0.004)

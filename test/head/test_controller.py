@@ -12,7 +12,7 @@ from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK
 from kf_imitation.errors import BusError, PortError, ServoSetupError
 from kf_imitation.head import servo_group
 from kf_imitation.head.controller import ServoController
-from kf_imitation.head.servo_group import JointBus
+from kf_imitation.head.servo_group import ServoGroup
 
 HALF_A_DEGREE = np.deg2rad(0.5)
 
@@ -131,13 +131,13 @@ def test_every_start_sets_what_the_bus_needs_and_reads_it_back(rig):
 
 @pytest.mark.parametrize('name', ['bus_watchdog', 'return_delay_time'])
 def test_a_servo_that_does_not_keep_a_setting_keeps_the_head_limp(rig, monkeypatch, name):
-    write = JointBus.write_register
+    write = ServoGroup.write_register
 
     def lose(self, index, register, value):
         if register != name:
             write(self, index, register, value)
 
-    monkeypatch.setattr(JointBus, 'write_register', lose)
+    monkeypatch.setattr(ServoGroup, 'write_register', lose)
     with pytest.raises(BusError, match='jaw'):
         rig.controller()
     assert rig.torques() == [False, False]
@@ -155,8 +155,8 @@ def test_commands_out_of_order_are_refused_and_change_nothing(rig):
     for late in (1_000_000_000, 400_000_000):
         assert 'out of order' in controller.set_goal(np.array([0.0, 0.0]), late)
     assert 'out of order' in controller.status().sentence
-    assert 'out of order: 0.600 s older' in controller.status().values['last refused command']
-    assert controller.statistics().refused == 2
+    assert 'out of order: 0.600 s older' in controller.status().values['last rejected command']
+    assert controller.statistics().rejected_commands == 2
     seen = len(controller.cycles)
     rig.wait(lambda: len(controller.cycles) > seen + 5, 'cycle')
     assert controller.cycles[-1].goal_rad == pytest.approx([0.2, 0.2])
@@ -217,7 +217,7 @@ def test_torque_is_off_when_the_cycle_raises(rig, monkeypatch):
 
 
 def test_torque_is_off_when_setup_fails_half_way(rig, monkeypatch):
-    arm = 'kf_imitation.head.servo_group.JointBus.arm_watchdog'
+    arm = 'kf_imitation.head.servo_group.ServoGroup.arm_watchdog'
 
     def refuse(self, indices):
         raise BusError('not today')
@@ -359,11 +359,11 @@ def test_a_warm_servo_moves_less(rig):
     assert controller.cycles[-1].goal_rad[1] == pytest.approx(0.4)
 
 
-def test_a_start_outside_the_limits_creeps_back_at_low_current(rig):
+def test_a_start_outside_the_limits_moves_back_slowly_at_low_current(rig):
     rig.servo('neck_yaw').physics.angle_rad += 1.2  # the limit is 0.9
     controller = rig.controller(hold_s=60)
     assert rig.servo('neck_yaw').registers.get('goal_current') < 0.4 * 1.2 / 0.00269
-    assert 'creeps back' in controller.status().sentence
+    assert 'moves back slowly' in controller.status().sentence
     rig.wait(lambda: controller.cycles[-1].commanded_rad[1] < 0.9, 'return into the limits')
     outside = [c.commanded_rad[1] for c in controller.cycles if c.commanded_rad[1] > 0.9]
     assert outside[0] == pytest.approx(1.2, abs=0.01)

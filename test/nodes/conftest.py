@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph
 
@@ -73,7 +73,7 @@ def start_node(start, tmp_path):
 def port(request):
     """The simulated head ROBOT of the test's module on a pseudo-terminal of this process, so that
     faults can be made."""
-    with SimulatedPort(SimulatedLine(simulated_servos(request.module.ROBOT))) as port:
+    with PseudoTerminal(SimulatedBus(simulated_servos(request.module.ROBOT))) as port:
         yield port
 
 

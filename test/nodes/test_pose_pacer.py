@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from kf_imitation.actuators.dynamixel.simulator.in_process_bus import DirectBus
+from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.data_types import CHANNELS, Expression
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.simulator_process import simulated_servos
@@ -27,7 +27,7 @@ class Rig:
         self.now_s, self.ros_s = 0.0, 100.0
         self.head = ServoController(
             ROBOT,
-            DirectBus(simulated_servos(ROBOT)),
+            InProcessBus(simulated_servos(ROBOT)),
             clock=lambda: self.now_s,
             hold_s=1e9,
             pause=lambda _: None,

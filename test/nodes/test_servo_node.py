@@ -131,7 +131,7 @@ def test_trajectories_are_followed_and_faulty_commands_are_refused_with_a_diagno
     assert abs(angle(states, 'neck_yaw') - 0.3) < 0.02
     assert abs(angle(states, 'jaw')) < 0.02
     values = {pair.key: pair.value for pair in reports[-1].status[0].values}
-    assert values['refused commands'] == '5'
+    assert values['rejected commands'] == '5'
 
 
 def test_diagnostics_come_once_a_second_with_heat_voltage_rate_and_errors(

@@ -34,7 +34,7 @@ def test_a_pose_that_leaves_time_goes_through_at_once():
     assert budget.push(pose(), 1.0) == pytest.approx(pose())
     assert budget.due(2.0) is None
     count = budget.count()
-    assert (count.poses, count.on_time, count.merged, count.share) == (2, 2, 0, 1.0)
+    assert (count.poses, count.on_time, count.merged, count.on_time_fraction) == (2, 2, 0, 1.0)
 
 
 def test_a_joint_reaches_its_peak_before_it_turns_back():
@@ -56,7 +56,7 @@ def test_what_comes_in_between_is_merged_into_the_newest_pose():
     assert budget.due(1.0)[JAW] == 0.3
     count = budget.count()
     assert (count.poses, count.merged) == (3, 1)
-    assert count.share == pytest.approx(2 / 3)
+    assert count.on_time_fraction == pytest.approx(2 / 3)
 
 
 def test_a_command_of_another_kind_ends_what_was_waiting():

@@ -72,7 +72,7 @@ def test_a_urdf_beside_the_robot_file_is_used_and_every_difference_is_told(head,
     assert main(['robot', 'check', str(path)]) == 2
     told = capsys.readouterr().err
     assert f'own.urdf: joint {first} is missing' in told
-    assert f'own.urdf: nose is no joint of {robot.name}' in told
+    assert f'own.urdf: nose is not a joint of {robot.name}' in told
     assert f'own.urdf: lower of {second} = -3 must be {low}' in told
     assert third not in told
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
-from kf_imitation.actuators.dynamixel.simulator.line import SimulatedLine
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.robot import load_robot
@@ -24,8 +24,8 @@ class Rig:
     def __init__(self, robot):
         self.robot = robot
         self.log = []
-        self.line = SimulatedLine(simulated_servos(robot, self.log))
-        self.port = SimulatedPort(self.line)
+        self.line = SimulatedBus(simulated_servos(robot, self.log))
+        self.port = PseudoTerminal(self.line)
         self.controllers = []
         self._changed = threading.Condition()
 

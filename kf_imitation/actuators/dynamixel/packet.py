@@ -84,7 +84,7 @@ def encode_status(id_: int, error: int, data: bytes = b'') -> bytes:
 
 
 class Parser:
-    """Finds packets in a stream. Rubbish between and inside packets is skipped and counted.
+    """Finds packets in a stream. Garbage bytes between and inside packets are skipped and counted.
 
     A packet with a wrong CRC is handed out with valid = False and only its header is consumed:
     a good packet that begins inside a broken one is still found.

@@ -30,8 +30,8 @@ from kf_imitation.errors import PortError
 GROUP_MARGIN_S = 0.015
 SINGLE_MARGIN_S = 0.025
 PATIENT_MARGIN_S = 0.08
-# After a missing reply: this share of the margin in silence shows that it does not come late.
-QUIET_SHARE = 0.3
+# After a missing reply: this fraction of the margin in silence shows that it does not come late.
+QUIET_FRACTION = 0.3
 WRITE_TIMEOUT_S = 0.1
 TRIES = 3
 FAST_FAILURES = 3  # in a row: find out again whether fast or normal group reads work
@@ -83,7 +83,7 @@ class _Port(PortHandler):  # type: ignore[misc]
         Replies carry no number: a late one would pass for the reply to the next instruction.
         """
         fd = self.ser.fileno()
-        while select.select([fd], [], [], QUIET_SHARE * self.margin_s)[0]:
+        while select.select([fd], [], [], QUIET_FRACTION * self.margin_s)[0]:
             if not os.read(fd, 4096):
                 raise serial.SerialException('the device is gone')
 
@@ -172,7 +172,7 @@ class DynamixelBus:
     def tick(self, now_s: float) -> None:
         """Do nothing: a real bus has its own time."""
 
-    def hurry(self, in_cycle: bool) -> None:
+    def use_short_timeouts(self, in_cycle: bool) -> None:
         """Wait only briefly for the reply of one servo (in the cycle), or patiently."""
         self._margin_s = SINGLE_MARGIN_S if in_cycle else PATIENT_MARGIN_S
 
@@ -208,7 +208,7 @@ class DynamixelBus:
         self._try(f'writing {data.hex(" ")} at {address} of servo {id_}', once)
 
     def group_write(self, address: int, data: Mapping[int, bytes]) -> None:
-        """Write the same registers of several servos at once; nobody confirms."""
+        """Write the same registers of several servos at once; no servo confirms."""
         length = len(next(iter(data.values())))
         key = (address, length)
         if key not in self._writes:
@@ -282,7 +282,7 @@ class DynamixelBus:
     def _try(
         self, what: str, once: Callable[[], tuple[Result, int, int]], tries: int = TRIES
     ) -> Result:
-        """Repeat a single-servo exchange while nobody answers; a refusal counts at once."""
+        """Repeat a single-servo exchange while no servo replies; an error reply counts at once."""
         result = 0
         for _ in range(tries):
             try:

@@ -10,7 +10,7 @@ from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.errors import ConfigError
-from kf_imitation.head.bus_factory import SIMULATED, open_bus
+from kf_imitation.head.bus_factory import SIMULATED, make_bus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.robot import RobotConfig, load_robot
@@ -57,7 +57,7 @@ def opened_bus(args: argparse.Namespace, baud: int = 0) -> Iterator[ServoBus]:
     if port == 'none':
         raise ConfigError(robot.name, ["port = 'none' has no bus; give --port"])
     rate = baud or args.baud or robot.baud
-    bus = open_bus(robot, port) if port == SIMULATED else DynamixelBus(port, rate)
+    bus = make_bus(robot, port) if port == SIMULATED else DynamixelBus(port, rate)
     bus.open()
     try:
         yield bus
@@ -96,11 +96,11 @@ class Head:
         """Move joints and wait until they are commanded to rest there and had 0.3 s to arrive.
 
         Raises:
-            ConfigError: the goal is refused.
+            ConfigError: the goal is rejected.
         """
         self._stamp += 1
-        if refusal := self.controller.set_joint_goals(goals, self._stamp):
-            raise ConfigError('goal', [refusal])
+        if rejection := self.controller.set_joint_goals(goals, self._stamp):
+            raise ConfigError('goal', [rejection])
         at = {self.robot.names.index(name): value for name, value in goals.items()}
         settled_since: list[int] = []
 
@@ -120,27 +120,27 @@ class Head:
 
 @contextlib.contextmanager
 def running_head(
-    args: argparse.Namespace, speed_rad_s: float = 0.0, current_share: float = 1.0
+    args: argparse.Namespace, speed_rad_s: float = 0.0, current_fraction: float = 1.0
 ) -> Iterator[Head]:
     """Run the controller of the arguments' robot, slower and weaker if asked; limp at the end.
 
     Args:
         args: robot and port.
         speed_rad_s: upper bound of all joints' speeds; 0 leaves them.
-        current_share: share of the joints' current limits.
+        current_fraction: fraction of the joints' current limits.
     """
     robot = load_robot(args.robot)
     joints = tuple(
         replace(
             joint,
             max_velocity_rad_s=min(joint.max_velocity_rad_s, speed_rad_s or 1e9),
-            max_current_a=joint.max_current_a * current_share,
+            max_current_a=joint.max_current_a * current_fraction,
         )
         for joint in robot.joints
     )
-    gentle = replace(robot, joints=joints)
-    controller = ServoController(gentle, open_bus(gentle, args.port), hold_s=1e9)
-    head = Head(gentle, controller)
+    slowed = replace(robot, joints=joints)
+    controller = ServoController(slowed, make_bus(slowed, args.port), hold_s=1e9)
+    head = Head(slowed, controller)
     controller.start()
     try:
         yield head

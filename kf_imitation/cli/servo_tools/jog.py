@@ -13,11 +13,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('rad', type=float, help='angle; with --relative the way from here')
     parser.add_argument('--relative', action='store_true')
     parser.add_argument('--speed', type=float, default=0.5, help='rad/s (default 0.5)')
-    parser.add_argument('--current', type=float, default=0.5, help='share of the limit, 0..1')
+    parser.add_argument('--current', type=float, default=0.5, help='fraction of the limit, 0..1')
 
 
 def run(args: argparse.Namespace) -> int:
-    """Move and tell where the joint is.
+    """Move and print where the joint is.
 
     Raises:
         ConfigError: no such joint, or the goal is outside its limits.

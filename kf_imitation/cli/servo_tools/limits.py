@@ -1,4 +1,4 @@
-"""`servo limits`: position limits in the servos beside those of the robot file.
+"""`servo limits`: position limits in the servos in addition to those of the robot file.
 
 With --write the robot file's limits become the servos' own EEPROM limits, a second fence for
 programs that command positions without this package.
@@ -9,7 +9,7 @@ import argparse
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.cli.servo_tools.connection import add_line, opened_bus
 from kf_imitation.errors import BusError
-from kf_imitation.head.servo_group import JointBus
+from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.robot import load_robot
 
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """
     robot = load_robot(args.robot)
     with opened_bus(args) as bus:
-        joints = JointBus(robot, bus)
+        joints = ServoGroup(robot, bus)
         joints.verify()
         width = max(map(len, robot.names))
         if args.write:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check_limp(joints: JointBus) -> None:
+def _check_limp(joints: ServoGroup) -> None:
     """Look at all servos before the first is written."""
     names = joints.robot.names
     stiff = [n for i, n in enumerate(names) if joints.read_register(i, 'torque_enable')]

@@ -3,7 +3,7 @@
 import argparse
 
 from kf_imitation.cli.servo_tools.connection import add_line, opened_bus
-from kf_imitation.head.servo_group import JointBus
+from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.robot import load_robot
 
 
@@ -16,7 +16,7 @@ def run(args: argparse.Namespace) -> int:
     """Switch torque off until every servo confirmed it; returns 1 when some did not."""
     robot = load_robot(args.robot)
     with opened_bus(args) as bus:
-        left = JointBus(robot, bus).torque_off()
+        left = ServoGroup(robot, bus).torque_off()
     if left:
         print(f'not confirmed by {", ".join(left)}: cut their power')
         return 1

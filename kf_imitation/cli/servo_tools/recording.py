@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from kf_imitation.actuators.bus import NoReplyError
 from kf_imitation.cli.servo_tools.connection import add_line, add_robot, opened_bus, running_head
 from kf_imitation.errors import BusError, ConfigError
-from kf_imitation.head.servo_group import JointBus, empty_state
+from kf_imitation.head.servo_group import ServoGroup
+from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.robot import RobotConfig, load_robot
 
 RATE_HZ = 50.0
@@ -55,11 +56,11 @@ def run_record(args: argparse.Namespace) -> int:
         return 0
     rows: list[list[float]] = []
     with opened_bus(args) as bus:
-        joints = JointBus(robot, bus)
+        joints = ServoGroup(robot, bus)
         joints.setup()
         if left := joints.torque_off():
             raise BusError(f'torque is still on: {", ".join(left)}')
-        state = empty_state(len(robot.joints))
+        state = JointMeasurement.zeros(len(robot.joints))
         print(f'recording {args.seconds:g} s: move the head', flush=True)
         begin = time.monotonic()
         for count in range(int(args.seconds * RATE_HZ)):
@@ -129,8 +130,8 @@ def run_play(args: argparse.Namespace) -> int:
         errors = []
         for stamp, (due, pose) in enumerate(zip(times / args.speed, poses, strict=True), 1000):
             time.sleep(max(0.0, begin + due - time.monotonic()))
-            if refusal := head.controller.set_goal(pose, stamp):
-                raise BusError(refusal)
+            if rejection := head.controller.set_goal(pose, stamp):
+                raise BusError(rejection)
             if stamp % TELL_EVERY == 0 and stamp > 1000:
                 print(f'  {(times[-1] / args.speed - due):.1f} s left', flush=True)
             errors.append(np.abs(head.cycles[-1].present_rad - pose))

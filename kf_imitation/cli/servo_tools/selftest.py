@@ -40,10 +40,10 @@ def run(args: argparse.Namespace) -> int:
         print(f'would move {", ".join(chosen)} one by one; keep clear and add --yes')
         return 0
     path = Path(robot.source)
-    if args.write:  # what keeps the figures from being written is told before anything moves
+    if args.write:  # what keeps the figures from being written is reported before anything moves
         with_measured(path.read_text(encoding='utf-8'), dict.fromkeys(chosen, Measured()))
     results: dict[str, Measured] = {}
-    with running_head(args, current_share=CURRENT_SHARE) as head:
+    with running_head(args, current_fraction=CURRENT_SHARE) as head:
         for number, name in enumerate(chosen, 1):
             print(f'{number}/{len(chosen)} {name}: ', end='', flush=True)
             results[name] = measure(head, name)

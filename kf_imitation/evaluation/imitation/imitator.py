@@ -78,7 +78,7 @@ class Imitator:
         if budget is None:
             return measured
         count = budget.count()
-        return replace(measured, on_time=count.share, merged=count.merged)
+        return replace(measured, on_time=count.on_time_fraction, merged=count.merged)
 
     def budget(self, method: str) -> PoseBudget | None:
         """Return a fresh budget for the methods that choose their frames, else None."""

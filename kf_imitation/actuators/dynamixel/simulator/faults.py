@@ -4,17 +4,17 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from kf_imitation.actuators.dynamixel.simulator.line import LineFaults
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.bus import BusFaults
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.errors import KfImitationError
 
 HELP = """\
 silence                no reply leaves the bus
 deaf                   no instruction arrives
-noise SHARE            rubbish before this share of the replies (0..1)
-crc SHARE              wrong checksum in this share of the replies
-lose SHARE             this share of the replies vanishes
+noise RATIO            garbage bytes before this ratio of the replies (0..1)
+crc RATIO              wrong checksum in this ratio of the replies
+lose RATIO             this ratio of the replies vanishes
 slow SECONDS           every reply comes later
 nofast                 firmware without fast reads
 unplug | plug          the USB adapter goes away, comes back
@@ -29,7 +29,7 @@ normal                 everything good again (temperatures stay)"""
 
 
 RANGES = {  # of the values that commands take
-    'SHARE': (0.0, 1.0),
+    'RATIO': (0.0, 1.0),
     'SECONDS': (0.0, 60.0),
     'CELSIUS': (-40.0, 150.0),
     'FRACTION': (-1.0, 1.0),
@@ -50,10 +50,10 @@ class _Command(NamedTuple):
     """
 
     values: str
-    apply: Callable[[SimulatedPort, Sequence[float]], None]
+    apply: Callable[[PseudoTerminal, Sequence[float]], None]
 
 
-def apply_fault(text: str, port: SimulatedPort) -> None:
+def apply_fault(text: str, port: PseudoTerminal) -> None:
     """Carry out one command line; empty lines do nothing.
 
     Raises:
@@ -99,8 +99,8 @@ def _number(name: str, text: str, ids: Sequence[int]) -> float:
     raise ValueError(f'{name} must be from {low:g} to {high:g}')
 
 
-def _normal(port: SimulatedPort, values: Sequence[float]) -> None:
-    port.line.faults = LineFaults(rng=port.line.faults.rng)
+def _normal(port: PseudoTerminal, values: Sequence[float]) -> None:
+    port.line.faults = BusFaults(rng=port.line.faults.rng)
     for servo in port.line.servos:
         servo.dead = False
         around = servo.physics.surroundings
@@ -109,21 +109,21 @@ def _normal(port: SimulatedPort, values: Sequence[float]) -> None:
         around.load = 0.0
 
 
-def _supply(port: SimulatedPort, values: Sequence[float]) -> None:
+def _supply(port: PseudoTerminal, values: Sequence[float]) -> None:
     volts, *chosen = values
     for servo in port.line.servos:
         if not chosen or servo.id == chosen[0]:
             servo.physics.surroundings.supply_v = volts
 
 
-def _line(name: str) -> Callable[[SimulatedPort, Sequence[float]], None]:
+def _line(name: str) -> Callable[[PseudoTerminal, Sequence[float]], None]:
     """Return what sets a fault of the line: switches it on, or to its value."""
     return lambda port, values: setattr(port.line.faults, name, values[0] if values else True)
 
 
 def _servo(
     act: Callable[[SimulatedServo, float], None],
-) -> Callable[[SimulatedPort, Sequence[float]], None]:
+) -> Callable[[PseudoTerminal, Sequence[float]], None]:
     """Return what acts on one servo, with the value after its id or 0."""
     return lambda port, values: act(port.line.servo(int(values[0])), [*values, 0.0][1])
 
@@ -132,9 +132,9 @@ _COMMANDS = {
     'silence': _Command('', _line('silent')),
     'deaf': _Command('', _line('deaf')),
     'nofast': _Command('', _line('no_fast')),
-    'noise': _Command('SHARE', _line('noise')),
-    'crc': _Command('SHARE', _line('wrong_crc')),
-    'lose': _Command('SHARE', _line('lost')),
+    'noise': _Command('RATIO', _line('noise')),
+    'crc': _Command('RATIO', _line('wrong_crc')),
+    'lose': _Command('RATIO', _line('lost')),
     'slow': _Command('SECONDS', _line('slow_s')),
     'unplug': _Command('', lambda port, _: port.unplug()),
     'plug': _Command('', lambda port, _: port.plug()),

@@ -1,17 +1,17 @@
 """The firmware of one simulated servo: what happens inside it while time passes; pure.
 
-Between the registers (register_file.py) and the physics (servo_physics.py). What a host can ask
-for over the bus is simulated_servo.py.
+Between the registers (register_file.py) and the physics (physics.py). What a host can ask
+for over the bus is servo.py.
 """
 
 from dataclasses import dataclass
 
 from kf_imitation.actuators.dynamixel import control_tables as ct
 from kf_imitation.actuators.dynamixel.control_tables import ServoModel
-from kf_imitation.actuators.dynamixel.simulator.modes import PWM_FULL, REVERSE, Settings
 from kf_imitation.actuators.dynamixel.simulator.physics import STEP_S, Drive, ServoPhysics
 from kf_imitation.actuators.dynamixel.simulator.profile import Profile
 from kf_imitation.actuators.dynamixel.simulator.register_file import RegisterFile
+from kf_imitation.actuators.dynamixel.simulator.settings import PWM_FULL, REVERSE, Settings
 from kf_imitation.actuators.dynamixel.units import (
     RAD_PER_TICK,
     TICKS_PER_TURN,

@@ -6,13 +6,13 @@ from kf_imitation.actuators.bus import BlockReply, DeviceError, NoReplyError, Pi
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
 
-class DirectBus:
+class InProcessBus:
     """ServoBus on simulated servos in this thread; time passes in tick() alone.
 
     Attributes:
         port: name for messages.
         servos: by id.
-        silent: nobody answers (tests).
+        silent: no servo replies (tests).
         misses: 0, nothing gets lost here.
     """
 
@@ -39,7 +39,7 @@ class DirectBus:
                 servo.step(now_s - self._now_s)
         self._now_s = now_s
 
-    def hurry(self, in_cycle: bool) -> None:
+    def use_short_timeouts(self, in_cycle: bool) -> None:
         """Do nothing."""
 
     def ping(self, id_: int, tries: int = 1) -> PingReply:

@@ -37,7 +37,7 @@ class Gains:
     Attributes:
         stiffness: of position_p_gain; its root is the natural frequency.
         damping: of position_d_gain.
-        integral: share of the stiffness that acts on the integral of the error [1/s].
+        integral: fraction of the stiffness that acts on the integral of the error [1/s].
         velocity: of velocity_p_gain.
         output: goal_pwm, bound of the output, 0..1.
     """
@@ -57,7 +57,7 @@ class Drive:
     """What the firmware asks of the motor in this step.
 
     Attributes:
-        mode: 'off', 'position', 'velocity', 'effort' (share of the stall torque) or 'duty'.
+        mode: 'off', 'position', 'velocity', 'effort' (fraction of the stall torque) or 'duty'.
         target: of that mode: rad after the profile, rad/s, or -1..1.
         current_limit_a: bound of the current.
         gains: of the loops.
@@ -124,7 +124,7 @@ class ServoPhysics:
         )
 
     def _torque(self, drive: Drive, top_speed: float, power: float, full: float) -> float:
-        """Return the motor's torque as a share of the stall torque."""
+        """Return the motor's torque as a fraction of the stall torque."""
         if drive.mode == 'off':
             self._integral_rad_s = 0.0
             return 0.0
@@ -143,7 +143,7 @@ class ServoPhysics:
         return max(-limit, min(limit, asked))
 
     def _spent(self) -> float:
-        """Return the back EMF as a share of the nominal voltage, signed."""
+        """Return the back EMF as a fraction of the nominal voltage, signed."""
         return self.speed_rad_s / self.no_load_speed_rad_s
 
     def _wanted_acceleration(self, drive: Drive, top_speed: float, full: float) -> float:
@@ -154,11 +154,11 @@ class ServoPhysics:
         error = drive.target - self.angle_rad
         spring = omega * omega * gains.stiffness * error
         if gains.integral:
-            share = omega * omega * gains.integral
-            most = full / share  # no more than the motor can give: no wind-up
+            stiffness = omega * omega * gains.integral
+            most = full / stiffness  # no more than the motor can give: no wind-up
             integral = self._integral_rad_s + STEP_S * error
             self._integral_rad_s = max(-most, min(most, integral))
-            spring += share * self._integral_rad_s
+            spring += stiffness * self._integral_rad_s
         return spring - 2.0 * self.damping * gains.damping * omega * self.speed_rad_s
 
     def _move(self, acceleration: float, full: float, top_speed: float) -> None:

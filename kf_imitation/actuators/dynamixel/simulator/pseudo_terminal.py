@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
-from kf_imitation.actuators.dynamixel.simulator.line import BITS_PER_BYTE, SimulatedLine
+from kf_imitation.actuators.dynamixel.simulator.bus import BITS_PER_BYTE, SimulatedBus
 
 IDLE_S = 0.005  # longest pause between two physics steps
 LONGEST_STEP_S = 0.1  # time that passes at once after the process was stopped
@@ -27,17 +27,17 @@ _TCGETS2 = 0x802C542A
 _TERMIOS2 = struct.Struct('4IB19B2I')
 
 
-class SimulatedPort:
+class PseudoTerminal:
     """Owns the terminal and lets the line live in real time.
 
     Attributes:
         line: the servos.
         device: path to open.
-        faults: path beside it for a pipe that takes fault commands, if somebody makes one.
+        faults: path next to it for a pipe that takes fault commands, if somebody makes one.
         lock: hold it to look at or change the line from another thread.
     """
 
-    def __init__(self, line: SimulatedLine, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, line: SimulatedBus, clock: Callable[[], float] = time.monotonic) -> None:
         self.line = line
         self.lock = threading.Lock()
         self._clock = clock
@@ -52,7 +52,7 @@ class SimulatedPort:
         self._last = clock()
         self.plug()
 
-    def __enter__(self) -> 'SimulatedPort':
+    def __enter__(self) -> 'PseudoTerminal':
         self._thread = threading.Thread(target=self.run, name='simulated-bus', daemon=True)
         self._thread.start()
         return self

@@ -101,7 +101,7 @@ class RegisterFile:
             if len(chunk) < register.size:
                 return LENGTH_ERROR, []
             value = unpack(chunk, register.signed)
-            if error := self._fault(register, value):
+            if error := self._error_code(register, value):
                 return error, []
             changes.append((register, value))
             position += register.size
@@ -133,7 +133,7 @@ class RegisterFile:
         target = int.from_bytes(self._bytes[slot : slot + 2], 'little')
         return target if target < SIZE and target not in self._slots else address
 
-    def _fault(self, register: Register, value: int) -> int:
+    def _error_code(self, register: Register, value: int) -> int:
         """Return the result code of writing a value to a register, 0 when allowed."""
         if not register.writable or (register.eeprom and self.get('torque_enable')):
             return ACCESS_ERROR

@@ -1,6 +1,6 @@
 """One simulated Dynamixel as a host sees it over the bus; pure.
 
-Time only passes in step(). The packet layer (simulated_line.py) and DirectBus both sit on it.
+Time only passes in step(). The packet layer (bus.py) and InProcessBus both sit on it.
 """
 
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, ServoModel
@@ -11,7 +11,7 @@ from kf_imitation.actuators.dynamixel.simulator.firmware import (
     ServoFirmware,
     WriteRecord,
 )
-from kf_imitation.actuators.dynamixel.simulator.modes import TORQUE_BY_GOAL
+from kf_imitation.actuators.dynamixel.simulator.settings import TORQUE_BY_GOAL
 from kf_imitation.actuators.dynamixel.units import velocity_raw
 
 CLEAR_KEY = b'\x01DXL"'
@@ -72,7 +72,7 @@ class SimulatedServo(ServoFirmware):
         return 0
 
     def action(self) -> int:
-        """Carry out the kept write; returns the result code."""
+        """Carry out the pending write; returns the result code."""
         if self._pending is None:
             return RESULT_FAIL
         pending, self._pending = self._pending, None

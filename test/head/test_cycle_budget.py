@@ -7,7 +7,8 @@ import pytest
 
 from kf_imitation.actuators.dynamixel import serial_bus
 from kf_imitation.head.cycle_budget import budget_text, cycle_budget
-from kf_imitation.head.servo_group import JointBus, empty_state
+from kf_imitation.head.servo_group import ServoGroup
+from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.robot import load_robot, robot_names
 
 RATE_HZ = 100.0
@@ -38,8 +39,8 @@ def test_the_budget_is_what_passes_over_the_port(head, monkeypatch, fast):
         head.fault('nofast')
     monkeypatch.setattr(serial_bus, 'GROUP_MARGIN_S', 2.0)  # a busy machine is no matter here
     bus = head.bus()
-    joints = JointBus(head.robot, bus)
-    everyone, state = range(len(head.robot.joints)), empty_state(len(head.robot.joints))
+    joints = ServoGroup(head.robot, bus)
+    everyone, state = range(len(head.robot.joints)), JointMeasurement.zeros(len(head.robot.joints))
     joints.read_state(everyone, state)  # decides between fast and plain reads
     assert bus.fast is fast
     counted = Counted(bus._port, monkeypatch)

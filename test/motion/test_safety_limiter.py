@@ -6,15 +6,15 @@ import ruckig
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kf_imitation.actuators.dynamixel.simulator.in_process_bus import DirectBus
+from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head.controller import ServoController
-from kf_imitation.head.servo_group import empty_state
 from kf_imitation.head.simulator_process import simulated_servos
-from kf_imitation.motion.brake import Motion, plan_brake
-from kf_imitation.motion.guards import StallGuard, thermal_share
-from kf_imitation.motion.motion_generator import GuardedMotion
+from kf_imitation.motion.brake import plan_brake
+from kf_imitation.motion.guards import StallGuard, thermal_scale
+from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
+from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.motion.planner import MotionPlanner
-from kf_imitation.motion.safety_limiter import CREEP_RAD_S, SafetyLimiter
+from kf_imitation.motion.safety_limiter import RECOVERY_RAD_S, SafetyLimiter
 from kf_imitation.robot import CoupledLimit, ThermalLimits, load_robot
 
 ROBOT = load_robot('sim_face')
@@ -40,7 +40,7 @@ def assert_within_limits(positions, robot=ROBOT):
 
 def run(motion, goals, cycles):
     """Give goals (raw, as wild as they are) in turn; return commanded positions."""
-    present = empty_state(JOINTS)
+    present = JointMeasurement.zeros(JOINTS)
     positions = [motion.limiter.state.position]
     now = 0.0
     for goal, count in zip(goals, cycles, strict=True):
@@ -63,7 +63,7 @@ def test_no_stream_of_keyframes_exceeds_a_limit(seed, count):
     rng = np.random.default_rng(seed)
     extremes = np.where(rng.random((count, JOINTS)) < 0.5, LOW, HIGH)
     goals = np.where(rng.random((count, 1)) < 0.4, extremes, rng.uniform(LOW, HIGH))
-    assert_within_limits(run(GuardedMotion(ROBOT, PERIOD_S), goals, rng.integers(1, 40, count)))
+    assert_within_limits(run(MotionGenerator(ROBOT, PERIOD_S), goals, rng.integers(1, 40, count)))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -80,7 +80,9 @@ def test_no_proposal_however_wrong_leads_over_a_limit(seed):
         proposal = good.next()
         if rng.random() < 0.1:
             noise = [rng.normal(0, 10.0 ** rng.integers(-6, 3), JOINTS) for _ in range(3)]
-            proposal = Motion(*(noise if rng.random() < 0.5 else [np.full(JOINTS, np.nan)] * 3))
+            proposal = JointTrajectoryState(
+                *(noise if rng.random() < 0.5 else [np.full(JOINTS, np.nan)] * 3)
+            )
         if not limiter.step(proposal):
             good.plan(limiter.state, limiter.allowed_goal(rng.uniform(LOW, HIGH)))
         positions.append(limiter.state.position)
@@ -92,7 +94,7 @@ def test_no_proposal_however_wrong_leads_over_a_limit(seed):
     st.floats(-5, 5), st.floats(-1, 1), st.floats(1, 300), st.floats(20, 8000)
 )  # speed, share of the acceleration limit, limits
 def test_a_brake_ends_at_rest_without_exceeding_acceleration_and_jerk(v, share, a_max, j_max):
-    start = Motion(np.zeros(1), np.array([v]), np.array([share * a_max]))
+    start = JointTrajectoryState(np.zeros(1), np.array([v]), np.array([share * a_max]))
     brake = plan_brake(start, np.array([a_max]), np.array([j_max]))
     times = np.linspace(0.0, brake.duration_s, 400)[:, None]
     path = brake.at(times)
@@ -115,7 +117,7 @@ def test_a_brake_takes_as_long_as_ruckigs(v, a):
     request.max_acceleration, request.max_jerk = [30.0], [800.0]
     trajectory = ruckig.Trajectory(1)
     ruckig.Ruckig(1).calculate(request, trajectory)
-    start = Motion(np.zeros(1), np.array([v]), np.array([a]))
+    start = JointTrajectoryState(np.zeros(1), np.array([v]), np.array([a]))
     brake = plan_brake(start, np.array([30.0]), np.array([800.0]))
     assert brake.duration_s == pytest.approx(trajectory.duration, abs=1e-9)
     end = trajectory.at_time(trajectory.duration)[0][0]
@@ -124,13 +126,13 @@ def test_a_brake_takes_as_long_as_ruckigs(v, a):
 
 def test_a_goal_is_reached_exactly():
     goal = 0.5 * HIGH
-    assert settled(GuardedMotion(ROBOT, PERIOD_S), goal) == pytest.approx(goal, abs=1e-6)
+    assert settled(MotionGenerator(ROBOT, PERIOD_S), goal) == pytest.approx(goal, abs=1e-6)
 
 
 def test_joints_arrive_together():
     goal = np.zeros(JOINTS)
     goal[[0, 9]] = 0.1, 0.8
-    path = run(GuardedMotion(ROBOT, PERIOD_S), [goal], [150])
+    path = run(MotionGenerator(ROBOT, PERIOD_S), [goal], [150])
     arrived = [int(np.argmax(np.abs(path[:, i] - goal[i]) < 1e-3)) for i in (0, 9)]
     assert abs(arrived[0] - arrived[1]) < 12  # the shorter way is inside 1e-3 a little earlier
     assert arrived[0] > 25
@@ -142,7 +144,7 @@ def test_goals_against_a_coupled_limit_end_just_inside_it():
     tight = CoupledLimit('lid', {'eyelid_left': 1.0, 'gaze_pitch': 1.0}, 0.3)
     robot = replace(ROBOT, coupled_limits=(tight,))
     goal[lid], goal[gaze] = 0.25, 0.4
-    end = settled(GuardedMotion(robot, PERIOD_S), goal)
+    end = settled(MotionGenerator(robot, PERIOD_S), goal)
     assert 0.29 < end[lid] + end[gaze] <= 0.3
 
 
@@ -151,42 +153,42 @@ def test_commands_are_refused_with_the_joint_and_the_rule():
     neutral = np.zeros(JOINTS)
     bad = neutral.copy()
     bad[3] = np.nan
-    assert 'eyelid_left' in limiter.fault(bad, 1)
+    assert 'eyelid_left' in limiter.problem_of(bad, 1)
     bad[3] = 0.5
-    assert limiter.fault(bad, 1) == 'eyelid_left = 0.500 rad is outside [-0.65, 0.25]'
-    assert limiter.fault(neutral, 5) == ''
-    assert 'out of order' in limiter.fault(neutral, 5)
-    assert limiter.fault(neutral, 6) == ''
-    assert limiter.refused == 3
+    assert limiter.problem_of(bad, 1) == 'eyelid_left = 0.500 rad is outside [-0.65, 0.25]'
+    assert limiter.problem_of(neutral, 5) == ''
+    assert 'out of order' in limiter.problem_of(neutral, 5)
+    assert limiter.problem_of(neutral, 6) == ''
+    assert limiter.rejected_commands == 3
 
 
 def test_a_refused_command_does_not_count_as_the_last_one():
     limiter = SafetyLimiter(ROBOT, PERIOD_S)
-    assert limiter.fault(np.full(JOINTS, np.nan), 100) != ''
-    assert limiter.fault(np.zeros(JOINTS), 50) == ''
+    assert limiter.problem_of(np.full(JOINTS, np.nan), 100) != ''
+    assert limiter.problem_of(np.zeros(JOINTS), 50) == ''
 
 
-def test_a_start_outside_creeps_in_and_never_turns_back():
+def test_a_start_outside_moves_in_slowly_and_never_turns_back():
     start = np.zeros(JOINTS)
     start[0] = HIGH[0] + 0.2
-    motion = GuardedMotion(ROBOT, PERIOD_S)
+    motion = MotionGenerator(ROBOT, PERIOD_S)
     motion.begin(start)
     assert motion.limiter.outside[0]
     path = run(motion, [np.zeros(JOINTS)], [400])[:, 0]
     assert path[0] == start[0]
     assert (np.diff(path) <= 1e-12).all()
     outside = path[path > HIGH[0]]
-    assert np.abs(np.diff(outside)).max() <= CREEP_RAD_S * PERIOD_S + 1e-9
+    assert np.abs(np.diff(outside)).max() <= RECOVERY_RAD_S * PERIOD_S + 1e-9
     assert path[-1] == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_start_that_breaks_a_coupled_limit_creeps_in_too():
+def test_a_start_that_breaks_a_coupled_limit_moves_in_slowly_too():
     start = np.zeros(JOINTS)
     lid, gaze = ROBOT.names.index('eyelid_left'), ROBOT.names.index('gaze_pitch')
     tight = CoupledLimit('lid', {'eyelid_left': 1.0, 'gaze_pitch': 1.0}, 0.3)
     robot = replace(ROBOT, coupled_limits=(tight,))
     start[lid], start[gaze] = 0.25, 0.4
-    motion = GuardedMotion(robot, PERIOD_S)
+    motion = MotionGenerator(robot, PERIOD_S)
     motion.begin(start)
     path = run(motion, [np.zeros(JOINTS)], [400])
     total = path[:, lid] + path[:, gaze]
@@ -207,13 +209,13 @@ def test_a_planner_that_gives_up_is_counted_and_the_joints_move_unsynchronised(m
 
     monkeypatch.setattr(planner, '_ruckig', Moody())
     zero = np.zeros(JOINTS)
-    assert planner.plan(Motion(zero, zero, zero), 0.5 * HIGH)
+    assert planner.plan(JointTrajectoryState(zero, zero, zero), 0.5 * HIGH)
     assert (planner.unsynchronised, planner.failures) == (1, 0)
     assert planner.next() is not None
 
 
 def test_a_planner_that_gives_up_altogether_brakes(monkeypatch):
-    motion = GuardedMotion(ROBOT, PERIOD_S)
+    motion = MotionGenerator(ROBOT, PERIOD_S)
     moving = run(motion, [0.9 * HIGH], [8])
 
     def fail(*_):
@@ -260,7 +262,7 @@ def test_hard_motion_is_no_stall(load):
     """All joints from end to end at full speed, with the face's weight on every horn."""
     now, servos = [0.0], simulated_servos(ROBOT)
     controller = ServoController(
-        ROBOT, DirectBus(servos), clock=lambda: now[0], hold_s=60.0, pause=lambda _: None
+        ROBOT, InProcessBus(servos), clock=lambda: now[0], hold_s=60.0, pause=lambda _: None
     )
     controller.start(threaded=False)
     for servo in servos:
@@ -309,7 +311,7 @@ def test_a_pause_ends_when_somebody_says_so():
 
 def test_heat_shrinks_motion_in_a_straight_line():
     limits = ThermalLimits(50.0, 60.0)
-    share = thermal_share(np.array([20.0, 50.0, 55.0, 60.0, 90.0, np.nan]), limits)
+    share = thermal_scale(np.array([20.0, 50.0, 55.0, 60.0, 90.0, np.nan]), limits)
     assert share == pytest.approx([1.0, 1.0, 0.5, 0.0, 0.0, 1.0])
 
 
@@ -319,16 +321,16 @@ def test_a_joint_that_arrives_at_its_limit_is_not_outside_by_rounding():
     low = np.array([j.limits_rad[0] for j in ROBOT.joints])
     limiter.reset(np.where(np.arange(JOINTS) == 8, np.nextafter(low, -1.0), 0.0))
     assert not limiter.outside.any()
-    assert (limiter.speed_share == 1.0).all()
+    assert (limiter.speed_scale == 1.0).all()
 
 
 def test_a_new_goal_is_planned_at_full_speed_after_others_were_refused(monkeypatch):
     """Caution once stayed: after eleven refusals the head crept until it was restarted."""
-    motion = GuardedMotion(ROBOT, PERIOD_S)
+    motion = MotionGenerator(ROBOT, PERIOD_S)
     with monkeypatch.context() as patch:
         patch.setattr(motion.limiter, '_stays_inside', lambda brake: False)
         assert np.ptp(run(motion, [0.5 * HIGH], [50]), axis=0).max() < 1e-9
-    fresh = run(GuardedMotion(ROBOT, PERIOD_S), [0.6 * HIGH], [150])
+    fresh = run(MotionGenerator(ROBOT, PERIOD_S), [0.6 * HIGH], [150])
     after = run(motion, [0.6 * HIGH], [150])
     assert np.abs(np.diff(after, axis=0)).max() == pytest.approx(
         np.abs(np.diff(fresh, axis=0)).max(), rel=0.01
@@ -338,7 +340,9 @@ def test_a_new_goal_is_planned_at_full_speed_after_others_were_refused(monkeypat
 def test_a_gentle_plan_is_straight_and_within_the_limits():
     planner = MotionPlanner(ROBOT, PERIOD_S)
     zero, goal = np.zeros(JOINTS), 0.5 * HIGH
-    assert planner.plan_straight(Motion(zero, zero, zero), goal, 0.5, np.arange(JOINTS), 0.2)
+    assert planner.plan_straight(
+        JointTrajectoryState(zero, zero, zero), goal, 0.5, np.arange(JOINTS), 0.2
+    )
     path = []
     while planner.remaining_s > 0.0:
         path.append(planner.next())

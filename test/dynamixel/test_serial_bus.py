@@ -3,7 +3,8 @@ import pytest
 from kf_imitation.actuators.bus import DeviceError, NoReplyError
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.errors import PortError, ServoSetupError
-from kf_imitation.head.servo_group import JointBus, empty_state
+from kf_imitation.head.servo_group import ServoGroup
+from kf_imitation.motion.joint_states import JointMeasurement
 
 
 def test_a_ping_tells_model_and_firmware(rig):
@@ -38,7 +39,7 @@ def test_a_broken_checksum_is_asked_for_again(rig):
     assert bus.read(1, 7, 1) == b'\x01'
 
 
-def test_rubbish_before_a_reply_does_no_harm(rig):
+def test_garbage_before_a_reply_does_no_harm(rig):
     bus = rig.bus()
     rig.fault('noise 1')
     for _ in range(20):
@@ -159,7 +160,7 @@ def test_setup_lists_all_missing_and_all_wrong_servos_at_once(head):
     wrong = head.robot.joints[9].servo
     head.line.servos[0].model = wrong
     with pytest.raises(ServoSetupError) as caught:
-        JointBus(head.robot, head.bus()).setup()
+        ServoGroup(head.robot, head.bus()).setup()
     faults = caught.value.faults
     assert len(faults) == 3
     assert 'id 1 (jaw) is XM430-W350, the robot file says XL330-M288' in faults
@@ -168,7 +169,7 @@ def test_setup_lists_all_missing_and_all_wrong_servos_at_once(head):
 
 
 def test_setup_leaves_no_return_delay_and_says_which_watchdogs_do_not_stop(rig):
-    joints = JointBus(rig.robot, rig.bus())
+    joints = ServoGroup(rig.robot, rig.bus())
     joints.setup()
     assert [s.registers.get('return_delay_time') for s in rig.line.servos] == [0, 0]
     assert joints.read_register(0, 'operating_mode') == 5
@@ -177,7 +178,7 @@ def test_setup_leaves_no_return_delay_and_says_which_watchdogs_do_not_stop(rig):
 
 def test_torque_goes_on_only_after_goal_is_present(rig):
     rig.line.servos[0].write(116, (2500).to_bytes(4, 'little'))  # a goal from another life
-    joints = JointBus(rig.robot, rig.bus())
+    joints = ServoGroup(rig.robot, rig.bus())
     joints.setup()
     joints.torque_on([0, 1])
     for id_ in (1, 10):
@@ -190,8 +191,8 @@ def test_torque_goes_on_only_after_goal_is_present(rig):
 
 
 def test_state_is_in_joint_units_and_directions(head):
-    joints = JointBus(head.robot, head.bus())
-    state = empty_state(12)
+    joints = ServoGroup(head.robot, head.bus())
+    state = JointMeasurement.zeros(12)
     head.line.servos[2].physics.angle_rad += 0.1  # direction -1
     joints.read_state(range(12), state)
     assert state.position_rad[2] == pytest.approx(-0.1, abs=0.002)

@@ -28,7 +28,7 @@ class Settings:
 
     Attributes:
         profile: top speed and acceleration, or total time and ramp time if by_time.
-        effort: goal of the current mode, share of the stall current.
+        effort: goal of the current mode, fraction of the stall current.
         duty: goal of the PWM mode, -1..1.
         limit_a: bound of the current.
         watchdog_s: 0 when it is off or has tripped.
@@ -87,7 +87,7 @@ class Settings:
 
 
 def _current(registers: RegisterFile, mode: int) -> tuple[float, float]:
-    """Return goal current as a share of the stall current, and the limit [A]."""
+    """Return goal current as a fraction of the stall current, and the limit [A]."""
     model = registers.model
     if not registers.has('current_limit'):
         return 0.0, model.stall_current_a

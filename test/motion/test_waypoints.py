@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kf_imitation.actuators.dynamixel.simulator.in_process_bus import DirectBus
+from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.simulator_process import simulated_servos
-from kf_imitation.motion.brake import Motion
+from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.waypoints import (
     TimedTrajectory,
     TrajectoryPoint,
-    trajectory_faults,
+    trajectory_problems,
 )
 from kf_imitation.robot import load_robot
 
@@ -30,7 +30,7 @@ class VirtualHead:
         self.now_s = 0.0
         self.controller = ServoController(
             ROBOT,
-            DirectBus(simulated_servos(ROBOT)),
+            InProcessBus(simulated_servos(ROBOT)),
             clock=lambda: self.now_s,
             hold_s=hold_s,
             pause=lambda _: None,
@@ -226,7 +226,7 @@ def test_a_faulty_trajectory_is_refused_with_a_reason_and_changes_nothing(head, 
     head.run(1.0)
     names, points = BAD[words]
     assert words in head.send(names, *points)
-    assert head.controller.statistics().refused == 1
+    assert head.controller.statistics().rejected_commands == 1
     assert words in head.controller.status().sentence
     head.run(1.0)
     assert head.commanded[-1][JAW] == pytest.approx(0.2, abs=1e-6)
@@ -238,7 +238,7 @@ def test_a_trajectory_that_is_over_is_refused(head):
 
 def test_all_faults_are_told_at_once():
     points = [TrajectoryPoint(2.0, (math.nan,)), TrajectoryPoint(1.0, (9.0,), (1.0,))]
-    assert len(trajectory_faults(ROBOT, ('nose',), points, -10.0)) == 5
+    assert len(trajectory_problems(ROBOT, ('nose',), points, -10.0)) == 5
 
 
 @pytest.mark.parametrize('seed', range(6))
@@ -272,7 +272,7 @@ def test_a_passage_at_speed_does_not_go_on_to_gain_too_much():
     ]
     trajectory = TimedTrajectory(robot, ('neck_yaw',), points, 0.0)
     nothing = np.zeros(J)
-    trajectory.begin(0.0, Motion(nothing, nothing, nothing))
+    trajectory.begin(0.0, JointTrajectoryState(nothing, nothing, nothing))
     pushes = []
     for now in (0.0, 0.21, 0.31):
         passed = trajectory.waypoint(now)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from kf_imitation.errors import PortError
-from kf_imitation.head.bus_factory import open_bus
-from kf_imitation.head.gateway_head import FIRST_S, HORIZON_S, LISTEN_S, OpenLoopHead
+from kf_imitation.head.bus_factory import make_bus
+from kf_imitation.head.gateway_head import FIRST_S, HORIZON_S, LISTEN_S, GatewayHead
 from kf_imitation.motion.waypoints import TrajectoryPoint
 from kf_imitation.robot import load_robot
 
@@ -20,7 +20,7 @@ class Driven:
     def __init__(self, measured=None, **options):
         self.now_s = 100.0
         self.sent = []
-        self.head = OpenLoopHead(ROBOT, clock=lambda: self.now_s, **options)
+        self.head = GatewayHead(ROBOT, clock=lambda: self.now_s, **options)
         self.head.on_trajectory = lambda planned: self.sent.append((self.now_s, planned))
         self.head.start()
         if measured is not None:
@@ -129,7 +129,7 @@ def test_faulty_commands_are_refused_and_hand_nothing_out():
     assert 'outside' in driven.head.set_goal(pose(jaw=3.0), 1)
     assert 'nose' in driven.head.set_trajectory(['nose'], [TrajectoryPoint(1.0, (0.1,))])
     assert len(driven.sent) == count
-    assert driven.head.status().values['refused commands'] == '3'
+    assert driven.head.status().values['rejected commands'] == '3'
 
 
 def test_a_long_trajectory_is_handed_out_piece_by_piece():
@@ -163,4 +163,4 @@ def test_the_exit_policy_says_where_the_head_is_left(policy, yaw):
 
 def test_there_is_no_bus_to_open():
     with pytest.raises(PortError, match='no bus'):
-        open_bus(ROBOT, 'none')
+        make_bus(ROBOT, 'none')

@@ -19,15 +19,15 @@ PAUSE_S = 0.1  # a half packet older than this is forgotten
 
 
 @dataclass(slots=True)
-class LineFaults:
+class BusFaults:
     """What goes wrong on the line; changed while it runs.
 
     Attributes:
         silent: no reply leaves (cable cut behind the adapter).
         deaf: no instruction arrives.
-        wrong_crc: share of replies with a broken CRC, 0..1.
-        noise: share of replies with rubbish in front, 0..1.
-        lost: share of replies that vanish, 0..1.
+        wrong_crc: ratio of replies with a broken CRC, 0..1.
+        noise: ratio of replies with garbage bytes in front, 0..1.
+        lost: ratio of replies that vanish, 0..1.
         slow_s: extra delay of every reply.
         no_fast: firmware without fast reads.
         rng: source of chance, seeded.
@@ -66,7 +66,7 @@ class Reply:
     data: bytes
 
 
-class SimulatedLine:
+class SimulatedBus:
     """The bus.
 
     Attributes:
@@ -75,9 +75,9 @@ class SimulatedLine:
         instructions: packets heard, for statistics and tests.
     """
 
-    def __init__(self, servos: Sequence[SimulatedServo], faults: LineFaults | None = None) -> None:
+    def __init__(self, servos: Sequence[SimulatedServo], faults: BusFaults | None = None) -> None:
         self.servos = list(servos)
-        self.faults = faults or LineFaults()
+        self.faults = faults or BusFaults()
         self.instructions = 0
         self._parser = Parser()
         self._quiet_s = 0.0
@@ -281,14 +281,12 @@ def _execute(servo: SimulatedServo, packet: Packet) -> tuple[int, bytes]:
     return p.INSTRUCTION_ERROR, b''
 
 
-_Group = Callable[
-    [SimulatedLine, Packet, list[SimulatedServo]], list[tuple[SimulatedServo, bytes]]
-]
+_Group = Callable[[SimulatedBus, Packet, list[SimulatedServo]], list[tuple[SimulatedServo, bytes]]]
 _GROUP: dict[int, _Group] = {
-    p.SYNC_WRITE: SimulatedLine._sync_write,
-    p.BULK_WRITE: SimulatedLine._bulk_write,
-    p.SYNC_READ: SimulatedLine._group_read,
-    p.BULK_READ: SimulatedLine._group_read,
-    p.FAST_SYNC_READ: SimulatedLine._group_read,
-    p.FAST_BULK_READ: SimulatedLine._group_read,
+    p.SYNC_WRITE: SimulatedBus._sync_write,
+    p.BULK_WRITE: SimulatedBus._bulk_write,
+    p.SYNC_READ: SimulatedBus._group_read,
+    p.BULK_READ: SimulatedBus._group_read,
+    p.FAST_SYNC_READ: SimulatedBus._group_read,
+    p.FAST_BULK_READ: SimulatedBus._group_read,
 }
