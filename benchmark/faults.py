@@ -228,7 +228,7 @@ def run_kill() -> tuple[Row, Aftermath]:
         bench.wait(lambda: bench.well)
         back = time.monotonic() - again
         bench.wait(lambda: False, 0.5)
-        bench.controller.exit_policy = 'limp'
+        bench.controller.cycle.exit_policy = 'limp'
         bench.controller.close()
         torque = sum(servo.torque for servo in bench.line.servos)
     step = max(largest_step_deg(bench), after.beyond_deg)

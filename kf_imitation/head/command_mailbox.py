@@ -1,6 +1,7 @@
 """What other threads ask of the bus thread; a mailbox, not a queue: the newest goal counts."""
 
 import copy
+import math
 import threading
 
 import numpy as np
@@ -24,6 +25,8 @@ class CommandMailbox:
         stop, reset: switches, set by anyone, taken by the bus thread.
         limp: the stop is to let torque go, whatever the robot file says.
         reboots: joints to restart.
+        rejected: commands rejected so far.
+        rejection, rejected_s: why and when the last one was.
         running, waiting: the trajectory that moves its joints, and one that starts later.
     """
 
@@ -38,6 +41,9 @@ class CommandMailbox:
         self.reset = False
         self.limp = False
         self.reboots: list[int] = []
+        self.rejected = 0
+        self.rejection = ''
+        self.rejected_s = -math.inf
         self.running: TimedTrajectory | None = None
         self.waiting: TimedTrajectory | None = None
 
@@ -46,6 +52,12 @@ class CommandMailbox:
         self.wanted_rad = position_rad.copy()
         self.heard_s = now_s
         self.relaxed = False
+
+    def reject(self, reason: str, now_s: float) -> str:
+        """Count a command that is not carried out; returns the reason."""
+        self.rejected += 1
+        self.rejection, self.rejected_s = reason, now_s
+        return reason
 
     def relax(self) -> None:
         """Ask for the neutral pose, trajectories end; the caller holds the lock."""

@@ -1,4 +1,4 @@
-"""The cycle of the bus thread: take requests, advance the motion, send goals, read state.
+"""The cycle of the bus thread: take commands, advance the motion, send goals, read state.
 
 A missing reply is never acted upon; a lost bus stops commanding, is retried with growing pauses,
 and motion starts again from the measured pose. docs/safety.md lists every fault and what happens.
@@ -6,7 +6,7 @@ and motion starts again from the measured pose. docs/safety.md lists every fault
 
 import contextlib
 import logging
-import time
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -16,8 +16,18 @@ from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.errors import BusError
 from kf_imitation.head.command_mailbox import CommandMailbox
 from kf_imitation.head.link_monitor import LinkMonitor
-from kf_imitation.head.pending_confirmations import PendingConfirmations
-from kf_imitation.head.reports import PeriodMeter, ServoCycle
+from kf_imitation.head.pending_confirmations import Answer, PendingConfirmations
+from kf_imitation.head.recovery import Recovery
+from kf_imitation.head.reports import (
+    LOST,
+    OFF,
+    RUNNING,
+    STOPPED,
+    BusStatistics,
+    ControllerSnapshot,
+    PeriodMeter,
+    ServoCycle,
+)
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.head.servo_monitor import ServoMonitor
 from kf_imitation.motion.joint_states import JointMeasurement
@@ -29,11 +39,11 @@ GRACE_S = 0.05  # a longer silence than this ends the motion that was under way
 PROBE_S = 0.1  # after this long every servo is asked alone whether it is there
 UNUSABLE_S = 0.3  # servos answer alone, but no cycle works: as good as lost
 RETRY_S = (0.1, 0.2, 0.3, 0.5)  # pauses between attempts to get a lost bus back
+REPORT_S = 5.0  # a rejected command stays in the status for as long
 EXIT_TIMEOUT_S = 3.0  # for the way to neutral before limp
 RECOVERY_CURRENT = 0.35  # fraction of max_current_a while a joint is outside its limits
 SETTLED_RAD = 1e-4
 
-OFF, RUNNING, LOST, STOPPED = 'off', 'running', 'lost', 'stopped'
 _log = logging.getLogger('kf_imitation.head')
 
 
@@ -42,32 +52,41 @@ class ControlCycle:
 
     Attributes:
         robot: the head.
-        state: OFF, RUNNING, LOST (bus gone, retrying) or STOPPED (latched until reset()).
-        on_cycle: called by the bus thread after each cycle; must be quick and not raise.
+        servos: its servos on the bus.
+        motion: of its joints, with all guards.
+        monitor: which servos take part.
+        present: what was read last.
+        state: OFF, RUNNING, LOST (bus gone, retrying) or STOPPED (latched until a reset).
+        latched: a stop was asked for and not reset yet; outlives leave() and connect().
         exit_policy: limp, hold or neutral_limp.
-        latched: a stop was asked for and not reset yet; outlives close() and start().
+        on_cycle: called after each cycle; must be quick and not raise.
     """
 
     def __init__(
         self,
         robot: RobotConfig,
         bus: ServoBus,
-        rate_hz: float = 100.0,
-        clock: Callable[[], float] = time.monotonic,
-        hold_s: float = 1.0,
-        exit_policy: str = '',
-        pause: Callable[[float], None] = time.sleep,
+        mailbox: CommandMailbox,
+        confirmations: PendingConfirmations,
+        rate_hz: float,
+        clock: Callable[[], float],
+        exit_policy: str,
+        pause: Callable[[float], None],
     ) -> None:
-        """Prepare; nothing is sent before start().
+        """Send nothing yet: verify() or connect() opens the bus.
 
         Args:
             robot: the head.
             bus: not yet opened.
+            mailbox: what other threads ask for.
+            confirmations: who waits for an answer.
             rate_hz: cycles per second.
             clock: seconds, monotonic.
-            hold_s: relax to neutral after this time without set_goal() or keep_alive().
             exit_policy: '' takes the robot file's.
             pause: waits in real time; a no-op for virtual clocks.
+
+        Raises:
+            ValueError: there is no such exit policy.
         """
         self.robot = robot
         self.exit_policy = exit_policy or robot.exit
@@ -76,25 +95,85 @@ class ControlCycle:
         self.on_cycle: Callable[[ServoCycle], None] | None = None
         self.state = OFF
         self.latched = False
+        self.servos = ServoGroup(robot, bus, pause)
+        self.motion = MotionGenerator(robot, 1.0 / rate_hz)
+        self.monitor = ServoMonitor(self.servos)
+        self.present = JointMeasurement.zeros(len(robot.joints))
         self._bus = bus
+        self._mailbox = mailbox
+        self._confirmations = confirmations
         self._period_s = 1.0 / rate_hz
         self._clock = clock
         self._pause = pause
-        self._servos = ServoGroup(robot, bus, pause)
-        self._motion = MotionGenerator(robot, self._period_s)
-        self._monitor = ServoMonitor(self._servos)
-        self._present = JointMeasurement.zeros(len(robot.joints))
-        self._neutral = np.array([j.neutral_rad for j in robot.joints])
-        self._mailbox = CommandMailbox(self._neutral, hold_s)
-        self._confirmations = PendingConfirmations()
         self._meter = PeriodMeter(self._period_s)
         self._link = LinkMonitor()
-        self._unconfirmed: list[str] = []
+        self._unconfirmed: list[str] = []  # joints whose stop was not read back
         self._recovering = np.zeros(len(robot.joints), np.bool_)
         self._now_s = self._fresh_s = self._retry_at_s = 0.0
         self._cycles = self._overruns = self._errors = self._outages = self._retries = 0
         self._last_error = ''
         self._missing = False  # the last exchange of the cycle failed
+
+    def verify(self) -> None:
+        """Open the port and ask whether every servo is there; nothing is set, nothing moves.
+
+        Raises:
+            PortError, ServoSetupError: the port is released.
+        """
+        self._bus.open()
+        self._bus.use_short_timeouts(False)
+        try:
+            self.servos.verify()
+        except BaseException:
+            self._bus.shutdown()
+            raise
+
+    def connect(self) -> None:
+        """Open, set up, start from the measured pose.
+
+        Raises:
+            PortError, ServoSetupError, BusError: everything is off again.
+        """
+        self._now_s = self._clock()
+        self._bus.tick(self._now_s)
+        self._bus.open()
+        self._bus.use_short_timeouts(False)
+        try:
+            self.servos.setup()
+            self.monitor.all_present()
+            active = self.monitor.active
+            self.servos.read_state(active, self.present)
+            self._begin()
+            if self.latched:
+                self._unconfirmed = self.servos.torque_off()
+                self.state = STOPPED
+            else:
+                self.servos.torque_on(active)
+                self.servos.arm_watchdog(active)
+            self._bus.use_short_timeouts(True)
+            self._confirmations.open()
+        except BaseException:
+            self.servos.torque_off()
+            self._bus.shutdown()
+            raise
+
+    def run(self, closing: threading.Event) -> None:
+        """Cycle at absolute deadlines until `closing` is set, then leave."""
+        try:
+            deadline = self._clock()
+            while not closing.is_set():
+                now = self._clock()
+                self._meter.mark(now)
+                self.step(now)
+                deadline += self._period_s
+                late = self._clock() - deadline
+                if late < 0.0:
+                    self._pause(-late)
+                else:
+                    self._overruns += 1
+                    deadline += self._period_s * int(late / self._period_s)
+        finally:
+            self.leave()
 
     def step(self, now_s: float) -> ServoCycle:
         """Run one cycle; offline the caller gives the time and keeps the rate.
@@ -103,7 +182,7 @@ class ControlCycle:
         """
         self._now_s = now_s
         self._bus.tick(now_s)
-        self._take_requests()
+        self._take_commands()
         fresh = commanding = False
         if self.state == RUNNING:
             commanding = True
@@ -113,7 +192,7 @@ class ControlCycle:
         elif self.state == STOPPED:
             commanding = self._holds_when_stopped
             fresh = self._stay_stopped()
-        if self.state == RUNNING and not self._monitor.reasons:
+        if self.state == RUNNING and not self.monitor.reasons:
             self._link.note(now_s, self._bus.misses)
         else:
             self._link.forget(self._bus.misses)
@@ -122,48 +201,108 @@ class ControlCycle:
         cycle = ServoCycle(
             stamp_ns=round(now_s * 1e9),
             names=self.robot.names,
-            goal_rad=self._motion.goal_rad.copy(),
-            commanded_rad=self._motion.limiter.state.position.copy(),
-            present_rad=self._present.position_rad.copy(),
-            velocity_rad_s=self._present.velocity_rad_s.copy(),
-            current_a=self._present.current_a.copy(),
+            goal_rad=self.motion.goal_rad.copy(),
+            commanded_rad=self.motion.limiter.state.position.copy(),
+            present_rad=self.present.position_rad.copy(),
+            velocity_rad_s=self.present.velocity_rad_s.copy(),
+            current_a=self.present.current_a.copy(),
             fresh=fresh,
             commanding=commanding,
-            errors=tuple(self._monitor.sentences()),
+            errors=tuple(self.monitor.sentences()),
         )
         if self.on_cycle is not None:
             self.on_cycle(cycle)
         return cycle
 
-    def _connect(self) -> None:
-        """Open, set up, start from the measured pose; on any error everything is off again."""
-        self._now_s = self._clock()
-        self._bus.tick(self._now_s)
-        self._bus.open()
-        self._bus.use_short_timeouts(False)
+    def leave(self) -> None:
+        """Carry out the exit policy; torque ends up off (or held) whatever happens before."""
         try:
-            self._servos.setup()
-            self._monitor.all_present()
-            active = self._monitor.active
-            self._servos.read_state(active, self._present)
-            self._begin()
-            if self.latched:
-                self._unconfirmed = self._servos.torque_off()
-                self.state = STOPPED
-            else:
-                self._servos.torque_on(active)
-                self._servos.arm_watchdog(active)
-            self._bus.use_short_timeouts(True)
-            self._confirmations.open()
-        except BaseException:
-            self._servos.torque_off()
-            self._bus.shutdown()
-            raise
+            if self.state == RUNNING and self.exit_policy == 'neutral_limp':
+                self._walk_to_neutral()
+        finally:
+            hold = self.exit_policy == 'hold' and self.state == RUNNING
+            self._bus.use_short_timeouts(False)
+            try:
+                if self.state == LOST:
+                    self._bus.close()
+                    self._bus.open()
+                if hold:
+                    self.servos.disarm_watchdog(self.monitor.active)
+                elif left := self.servos.torque_off():
+                    _log.error('torque off is not confirmed by %s', ', '.join(left))
+            except BusError as error:
+                _log.error('at exit: %s', error)
+            finally:
+                self.state = OFF
+                self._confirmations.abandon('the head was switched off')
+
+    def release(self) -> None:
+        """Release the port and everything that was started for it."""
+        self._bus.shutdown()
+
+    # --- reports, for any thread ---------------------------------------------------------------
+
+    @property
+    def stop_confirmed(self) -> bool:
+        """Stopped, and every servo has shown it."""
+        return self.state == STOPPED and not self._unconfirmed
+
+    @property
+    def all_running(self) -> bool:
+        """Every joint takes part in the motion."""
+        return self.state == RUNNING and not self.latched and not self.monitor.reasons
+
+    def snapshot(self) -> ControllerSnapshot:
+        """Return what a status is made of."""
+        now_s, mailbox = self._clock(), self._mailbox
+        return ControllerSnapshot(
+            state=self.state,
+            names=self.robot.names,
+            derate_above_c=self.robot.thermal.derate_above_c,
+            last_error=self._last_error,
+            unconfirmed=list(self._unconfirmed),
+            warnings=self.servos.warnings,
+            resting=self.motion.stalls.resting.copy(),
+            outside=self.motion.limiter.outside,
+            link=self._link.sentence,
+            relaxed=mailbox.relaxed,
+            scripted=mailbox.running is not None,
+            rejection=mailbox.rejection,
+            rejected_just_now=now_s - mailbox.rejected_s < REPORT_S,
+        )
+
+    def statistics(self) -> BusStatistics:
+        """Return the figures since start."""
+        rate, jitter, longest = self._meter.figures()
+        motion = self.motion
+        return BusStatistics(
+            rate_hz=rate,
+            jitter_p99_ms=jitter,
+            longest_ms=longest,
+            cycles=self._cycles,
+            overruns=self._overruns,
+            errors=self._errors,
+            outages=self._outages,
+            unsynchronised=motion.planner.unsynchronised + motion.passages.unsynchronised,
+            rejected_proposals=motion.limiter.rejected_proposals,
+            rejected_commands=self._mailbox.rejected,
+            missed=motion.missed,
+            stalls=motion.stalls.count,
+        )
+
+    def advance_recovery(self, recovery: Recovery) -> Answer | None:
+        """Carry on a recovery, in the bus thread; None until it is finished."""
+        if self.state not in (RUNNING, STOPPED):
+            return None
+        alerts = np.flatnonzero(self.present.alert).tolist()
+        return recovery.check(self.state == RUNNING, alerts)
+
+    # --- parts of a cycle ----------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Plan from the present pose; gently while it is outside the limits."""
-        self._motion.begin(self._present.position_rad)
-        self._limit_current(self._motion.limiter.outside)
+        self.motion.begin(self.present.position_rad)
+        self._limit_current(self.motion.limiter.outside)
         self._fresh_s = self._clock()
         self._missing = False
         self._retries = 0
@@ -173,83 +312,83 @@ class ControlCycle:
 
     def _limit_current(self, recovering: NDArray[np.bool_]) -> None:
         """Set the force limits of active joints whose recovering changes or starts."""
-        for index in self._monitor.active:
+        for index in self.monitor.active:
             if recovering[index] or recovering[index] != self._recovering[index]:
-                self._servos.limit_current(index, RECOVERY_CURRENT if recovering[index] else 1.0)
+                self.servos.limit_current(index, RECOVERY_CURRENT if recovering[index] else 1.0)
         self._recovering = recovering.copy()
 
-    def _take_requests(self) -> None:
+    def _take_commands(self) -> None:
         mailbox = self._mailbox
         stop, reset, reboots = mailbox.take(self._now_s)
         for index in reboots:
-            self._monitor.ask_reboot(index)
+            self.monitor.ask_reboot(index)
         if stop:
             self.state, self.latched = STOPPED, True
             self._unconfirmed = list(self.robot.names)
         elif reset and self.state == STOPPED:
             mailbox.limp = self.latched = False
-            self._monitor.all_down('was stopped')
+            self.monitor.all_down('was stopped')
             self.state = LOST
             self._retry_at_s = self._now_s
 
     def _move(self) -> bool:
-        """Do one cycle of motion; returns whether state was read.
+        """Move for one cycle; returns whether state was read.
 
         After a missing reply nothing is sent until state was read again: time stands still for
         the plan, and after more than GRACE_S motion starts again at rest from what was read.
         """
-        motion, monitor = self._motion, self._monitor
+        motion, monitor = self.motion, self.monitor
         try:
             if self._missing and monitor.active:
-                self._servos.read_state(monitor.active, self._present)
+                self.servos.read_state(monitor.active, self.present)
                 if self._now_s - self._fresh_s > GRACE_S:
-                    motion.begin_joints(monitor.active, self._present.position_rad)
+                    motion.begin_joints(monitor.active, self.present.position_rad)
             self._advance()
             self._missing = True
             if monitor.active:
-                self._servos.write_goals(monitor.active, motion.limiter.state.position)
-                self._servos.read_state(monitor.active, self._present)
+                self.servos.write_goals(monitor.active, motion.limiter.state.position)
+                self.servos.read_state(monitor.active, self.present)
             self._missing = False
             self._fresh_s = self._now_s
             self._end_slow_recovery()
-            revived = monitor.poll(self._now_s, self._present)
+            revived = monitor.poll(self._now_s, self.present)
         except BusError as error:
             self._note(error)
             if self._now_s - self._fresh_s > PROBE_S:
                 self._probe()
             return False
         if revived:
-            motion.begin_joints(revived, self._present.position_rad)
+            motion.begin_joints(revived, self.present.position_rad)
         if monitor.reasons:
-            motion.follow(monitor.down, self._present.position_rad)
+            motion.follow(monitor.down, self.present.position_rad)
         return True
 
     def _advance(self) -> None:
         if self.state == STOPPED:
-            self._motion.brake()
+            self.motion.brake()
             return
-        motion = self._motion
+        motion = self.motion
         wanted, waypoint = self._mailbox.pose(self._now_s, motion.limiter.state)
-        motion.advance(self._now_s, wanted, self._present, self._monitor.temperature_c, waypoint)
+        motion.advance(self._now_s, wanted, self.present, self.monitor.temperature_c, waypoint)
 
     def _end_slow_recovery(self) -> None:
         """Give joints that are back inside their limits their full current."""
         if self._recovering.any():
-            outside = self._motion.limiter.outside
+            outside = self.motion.limiter.outside
             if not np.array_equal(outside, self._recovering):
                 self._limit_current(outside & self._recovering)
 
     def _probe(self) -> None:
         """After a silence: ask every servo alone, give up the silent ones or the bus."""
         try:
-            if self._monitor.probe() and self._now_s - self._fresh_s < UNUSABLE_S:
+            if self.monitor.probe() and self._now_s - self._fresh_s < UNUSABLE_S:
                 return
         except BusError as error:
             self._note(error)
         self._outages += 1
         self._retries = 0
         self._retry_at_s = self._now_s
-        self._monitor.all_down('does not answer')
+        self.monitor.all_down('does not answer')
         if self.state == RUNNING:
             self.state = LOST
 
@@ -260,7 +399,7 @@ class ControlCycle:
         try:
             self._bus.close()
             self._bus.open()
-            if self._monitor.revive_all(self._present):
+            if self.monitor.revive_all(self.present):
                 self._begin()
                 return
         except BusError as error:
@@ -271,13 +410,13 @@ class ControlCycle:
         """Freeze or limp, until read-back confirms; then only look."""
         if self._holds_when_stopped:
             fresh = self._move()
-            if fresh and self._motion.limiter.at_rest:
+            if fresh and self.motion.limiter.at_rest:
                 self._unconfirmed = []
             return fresh
         try:
             if self._unconfirmed:
-                self._unconfirmed = self._servos.torque_off()
-            self._servos.read_state(range(len(self.robot.joints)), self._present)
+                self._unconfirmed = self.servos.torque_off()
+            self.servos.read_state(range(len(self.robot.joints)), self.present)
         except BusError as error:
             self._note(error)
             if self._unconfirmed and self._now_s >= self._retry_at_s:
@@ -297,28 +436,6 @@ class ControlCycle:
         self._last_error = str(error)
         _log.debug('%s', error)
 
-    def _leave(self) -> None:
-        """Carry out the exit policy; torque ends up off (or held) whatever happens before."""
-        try:
-            if self.state == RUNNING and self.exit_policy == 'neutral_limp':
-                self._walk_to_neutral()
-        finally:
-            hold = self.exit_policy == 'hold' and self.state == RUNNING
-            self._bus.use_short_timeouts(False)
-            try:
-                if self.state == LOST:
-                    self._bus.close()
-                    self._bus.open()
-                if hold:
-                    self._servos.disarm_watchdog(self._monitor.active)
-                elif left := self._servos.torque_off():
-                    _log.error('torque off is not confirmed by %s', ', '.join(left))
-            except BusError as error:
-                _log.error('at exit: %s', error)
-            finally:
-                self.state = OFF
-                self._confirmations.abandon('the head was switched off')
-
     def _walk_to_neutral(self) -> None:
         """Move to neutral at the usual rate, for at most EXIT_TIMEOUT_S."""
         now = begin = self._clock()
@@ -326,7 +443,7 @@ class ControlCycle:
             self._mailbox.relax()
         while now - begin < EXIT_TIMEOUT_S and self.state == RUNNING:
             self.step(now)
-            motion = self._motion
+            motion = self.motion
             way = np.abs(motion.limiter.state.position - motion.goal_rad)
             if motion.limiter.at_rest and way.max() < SETTLED_RAD:
                 return

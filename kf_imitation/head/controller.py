@@ -1,49 +1,102 @@
-"""The servo controller: one thread owns the bus and runs its cycle on the monotonic clock.
+"""The servo controller: commands from any thread, carried out by a thread that owns the bus.
 
-Commands come from any thread and go through a mailbox; the cycle itself is control_cycle.py.
+Commands go through a mailbox; what the bus thread does with them is control_cycle.py.
 """
 
-import math
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
 from kf_imitation.errors import KfImitationError
-from kf_imitation.head.control_cycle import LOST, OFF, RUNNING, STOPPED, Array, ControlCycle
-from kf_imitation.head.pending_confirmations import Answer, at_once
+from kf_imitation.head.command_mailbox import CommandMailbox
+from kf_imitation.head.control_cycle import ControlCycle
+from kf_imitation.head.pending_confirmations import Answer, PendingConfirmations, at_once
 from kf_imitation.head.recovery import Recovery
-from kf_imitation.head.reports import BusStatistics, ControllerSnapshot, ServoStatus, describe
+from kf_imitation.head.reports import OFF, BusStatistics, ServoCycle, ServoStatus, describe
 from kf_imitation.head.servo_monitor import REVIVE_S
-from kf_imitation.motion.waypoints import (
-    TimedTrajectory,
-    TrajectoryPoint,
-    trajectory_problems,
-)
+from kf_imitation.motion.waypoints import TimedTrajectory, TrajectoryPoint, trajectory_problems
+from kf_imitation.robot import RobotConfig
 
+Array = NDArray[np.float64]
 # What a caller is given to hear whether a request was carried out; it goes on all the same.
 CONFIRM_S = 1.0
 RESET_S = 5.0
 RECOVERY_S = 3.0
-REPORT_S = 5.0  # a rejected command stays in the status for as long
-
-__all__ = ['LOST', 'OFF', 'RUNNING', 'STOPPED', 'ServoController']
 
 
-class ServoController(ControlCycle):
-    """Moves one robot; arguments and attributes are those of ControlCycle."""
+class ServoController:
+    """Moves one robot.
 
-    # The thread's own; everything else is made by ControlCycle.__init__().
-    _thread: threading.Thread | None = None
-    _failure: KfImitationError | None = None
-    _closing: threading.Event
-    _ready: threading.Event
-    _rejected = 0
-    _rejection = -math.inf, ''  # when, why
+    Attributes:
+        robot: the head.
+        cycle: what the bus thread does, with its state; not for commands.
+    """
 
-    # --- commands, from any thread -------------------------------------------------------------
+    def __init__(
+        self,
+        robot: RobotConfig,
+        bus: ServoBus,
+        rate_hz: float = 100.0,
+        clock: Callable[[], float] = time.monotonic,
+        hold_s: float = 1.0,
+        exit_policy: str = '',
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Send nothing yet: open() or start() opens the bus.
+
+        Args:
+            robot: the head.
+            bus: not yet opened.
+            rate_hz: cycles per second.
+            clock: seconds, monotonic.
+            hold_s: relax to neutral after this time without set_goal() or keep_alive().
+            exit_policy: limp, hold or neutral_limp; '' takes the robot file's.
+            pause: waits in real time; a no-op for virtual clocks.
+
+        Raises:
+            ValueError: there is no such exit policy.
+        """
+        self.robot = robot
+        self._clock = clock
+        self._mailbox = CommandMailbox(robot.neutral_rad, hold_s)
+        self._confirmations = PendingConfirmations()
+        self.cycle = ControlCycle(
+            robot, bus, self._mailbox, self._confirmations, rate_hz, clock, exit_policy, pause
+        )
+        self._thread: threading.Thread | None = None
+        self._closing, self._ready = threading.Event(), threading.Event()
+        self._failure: KfImitationError | None = None  # what kept the thread from connecting
+
+    @property
+    def state(self) -> str:
+        """off, running, lost (bus gone, retrying) or stopped (latched until reset())."""
+        return self.cycle.state
+
+    @property
+    def latched(self) -> bool:
+        """A stop was asked for and not reset yet; outlives close() and start()."""
+        return self.cycle.latched
+
+    @latched.setter
+    def latched(self, value: bool) -> None:
+        self.cycle.latched = value
+
+    @property
+    def on_cycle(self) -> Callable[[ServoCycle], None] | None:
+        """Called by the bus thread after each cycle; must be quick and not raise."""
+        return self.cycle.on_cycle
+
+    @on_cycle.setter
+    def on_cycle(self, value: Callable[[ServoCycle], None] | None) -> None:
+        self.cycle.on_cycle = value
+
+    # --- the bus thread ------------------------------------------------------------------------
 
     def open(self) -> None:
         """Open the port and ask whether every servo is there; nothing is set, nothing moves.
@@ -51,13 +104,7 @@ class ServoController(ControlCycle):
         Raises:
             PortError, ServoSetupError: the port is released.
         """
-        self._bus.open()
-        self._bus.use_short_timeouts(False)
-        try:
-            self._servos.verify()
-        except BaseException:
-            self._bus.shutdown()
-            raise
+        self.cycle.verify()
 
     def start(self, threaded: bool = True) -> None:
         """Open the bus (again), set the servos up, switch torque on and run.
@@ -69,7 +116,7 @@ class ServoController(ControlCycle):
             PortError, ServoSetupError, BusError: nothing runs and torque is off.
         """
         if not threaded:
-            self._connect()
+            self.cycle.connect()
             return
         self._closing, self._ready, self._failure = threading.Event(), threading.Event(), None
         self._thread = threading.Thread(target=self._run, name='servo-bus', daemon=True)
@@ -79,6 +126,40 @@ class ServoController(ControlCycle):
             self._thread.join()
             self._thread = None
             raise self._failure
+
+    def _run(self) -> None:
+        """Be the bus thread: connect, then cycle until rest() asks to leave."""
+        prefer_realtime()
+        try:
+            self.cycle.connect()
+        except KfImitationError as error:
+            self._failure = error
+            return
+        finally:
+            self._ready.set()
+        self.cycle.run(self._closing)
+
+    def step(self, now_s: float) -> ServoCycle:
+        """Run one cycle after start(threaded=False); the caller gives the time."""
+        return self.cycle.step(now_s)
+
+    def rest(self) -> None:
+        """Leave by the exit policy and join the thread; the port stays open."""
+        if self._thread is not None:
+            self._closing.set()
+            self._thread.join()
+            self._thread = None
+        elif self.state != OFF:
+            self.cycle.leave()
+
+    def close(self) -> None:
+        """Rest and release the port; may be called twice."""
+        try:
+            self.rest()
+        finally:
+            self.cycle.release()
+
+    # --- commands, from any thread -------------------------------------------------------------
 
     def set_goal(self, position_rad: Array, stamp_ns: int) -> str:
         """Move to a pose; a later call replaces it at once.
@@ -94,7 +175,7 @@ class ServoController(ControlCycle):
         if stopped := self._stopped():
             return self.reject(stopped)
         with self._mailbox.lock:
-            reason = self._motion.limiter.problem_of(goal, stamp_ns)
+            reason = self.cycle.motion.limiter.problem_of(goal, stamp_ns)
             if not reason:
                 self._mailbox.goal(goal, self._clock())
         return self.reject(reason) if reason else ''
@@ -139,13 +220,11 @@ class ServoController(ControlCycle):
     def forget_order(self) -> None:
         """Take the next goal whatever its stamp: the clock of the stamps was set back."""
         with self._mailbox.lock:
-            self._motion.limiter.forget_order()
+            self.cycle.motion.limiter.forget_order()
 
     def reject(self, reason: str) -> str:
         """Count a rejected command and report it in the next status; returns the reason."""
-        self._rejected += 1
-        self._rejection = self._clock(), reason
-        return reason
+        return self._mailbox.reject(reason, self._clock())
 
     def _stopped(self) -> str:
         return 'stopped: reset first' if self.latched or self._mailbox.stop else ''
@@ -219,53 +298,23 @@ class ServoController(ControlCycle):
             careful: only those with a hardware error whose cause is gone; otherwise all with a
                 hardware error and all that are out of service.
         """
-        recovery = Recovery(self._monitor, careful)
-        released: list[str] = []
-        asked = False
-
-        def check() -> Answer | None:
-            if self.state not in (RUNNING, STOPPED):
-                return None  # the bus may come back in time
-            nonlocal asked
-            if not asked:
-                asked = True
-                released.extend(self.robot.names[i] for i in self._motion.stalls.release())
-            alerts = np.flatnonzero(self._present.alert).tolist()
-            answer = recovery.check(self.state == RUNNING, alerts)
-            if answer is None or not released:
-                return answer
-            return Answer(answer.done, f'{answer.sentence}; {", ".join(released)} may move again')
-
         if self.state == OFF:
             return at_once(False, 'the servos are not in use')
+        recovery = Recovery(self.cycle.monitor, self.cycle.motion.stalls, careful)
         timeout_s = RECOVERY_S + REVIVE_S * len(self.robot.joints)
-        return self._confirmations.add(check, timeout_s, recovery.why_not)
+        return self._confirmations.add(
+            lambda: self.cycle.advance_recovery(recovery), timeout_s, recovery.why_not
+        )
 
     def _stop_answer(self) -> Answer | None:
-        if self.state == STOPPED and not self._unconfirmed:
+        if self.cycle.stop_confirmed:
             return Answer(True, f'{self.status().sentence}; every servo confirmed')
         return None
 
     def _reset_answer(self) -> Answer | None:
-        if self.state == RUNNING and not self.latched and not self._monitor.reasons:
+        if self.cycle.all_running:
             return Answer(True, 'runs again from where the joints are')
         return None
-
-    def rest(self) -> None:
-        """Leave by the exit policy and join the thread; the port stays open."""
-        if self._thread is not None:
-            self._closing.set()
-            self._thread.join()
-            self._thread = None
-        elif self.state != OFF:
-            self._leave()
-
-    def close(self) -> None:
-        """Rest and release the port; may be called twice."""
-        try:
-            self.rest()
-        finally:
-            self._bus.shutdown()
 
     # --- reports -------------------------------------------------------------------------------
 
@@ -273,70 +322,12 @@ class ServoController(ControlCycle):
     def warnings(self) -> tuple[str, ...]:
         """What setup found noteworthy."""
         stopped = ('stopped before and not reset yet: torque stays off',) if self.latched else ()
-        return (*self._servos.warnings, *stopped)
+        return (*self.cycle.servos.warnings, *stopped)
 
     def statistics(self) -> BusStatistics:
         """Return the figures since start."""
-        rate, jitter, longest = self._meter.figures()
-        motion = self._motion
-        return BusStatistics(
-            rate_hz=rate,
-            jitter_p99_ms=jitter,
-            longest_ms=longest,
-            cycles=self._cycles,
-            overruns=self._overruns,
-            errors=self._errors,
-            outages=self._outages,
-            unsynchronised=motion.planner.unsynchronised + motion.passages.unsynchronised,
-            rejected_proposals=motion.limiter.rejected_proposals,
-            rejected_commands=self._rejected,
-            missed=motion.missed,
-            stalls=motion.stalls.count,
-        )
+        return self.cycle.statistics()
 
     def status(self) -> ServoStatus:
         """Return the state in a sentence with all details."""
-        situation = ControllerSnapshot(
-            state=self.state,
-            names=self.robot.names,
-            derate_above_c=self.robot.thermal.derate_above_c,
-            last_error=self._last_error,
-            unconfirmed=list(self._unconfirmed),
-            warnings=self._servos.warnings,
-            resting=self._motion.stalls.resting.copy(),
-            outside=self._motion.limiter.outside,
-            line=self._link.sentence,
-            relaxed=self._mailbox.relaxed,
-            scripted=self._mailbox.running is not None,
-            rejection=self._rejection[1],
-            rejected_just_now=self._clock() - self._rejection[0] < REPORT_S,
-        )
-        return describe(situation, self._monitor, self.statistics())
-
-    # --- the bus thread ------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        """Be the bus thread: connect, cycle at absolute deadlines, leave."""
-        prefer_realtime()
-        try:
-            self._connect()
-        except KfImitationError as error:
-            self._failure = error
-            return
-        finally:
-            self._ready.set()
-        try:
-            deadline = self._clock()
-            while not self._closing.is_set():
-                now = self._clock()
-                self._meter.mark(now)
-                self.step(now)
-                deadline += self._period_s
-                late = self._clock() - deadline
-                if late < 0.0:
-                    self._pause(-late)
-                else:
-                    self._overruns += 1
-                    deadline += self._period_s * int(late / self._period_s)
-        finally:
-            self._leave()
+        return describe(self.cycle.snapshot(), self.cycle.monitor, self.statistics())

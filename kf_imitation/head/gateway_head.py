@@ -74,7 +74,7 @@ class GatewayHead:
         self._exit_policy = exit_policy or robot.exit
         self._period_s = 1.0 / rate_hz
         self._clock = clock
-        self._neutral = np.array([j.neutral_rad for j in robot.joints])
+        self._neutral = robot.neutral_rad
         self._mailbox = CommandMailbox(self._neutral, hold_s)
         self._motion = MotionGenerator(robot, self._period_s)
         self._unknown_c = np.full(len(robot.joints), np.nan)
@@ -83,8 +83,7 @@ class GatewayHead:
         self._renew_s: float | None = None  # when to hand out what lies beyond the horizon
         self._listening_until_s: float | None = None
         self._active = False
-        self._sent = self._rejected = 0
-        self._rejection = 'none'
+        self._sent = 0
 
     @property
     def hold_s(self) -> float:
@@ -160,9 +159,7 @@ class GatewayHead:
 
     def reject(self, reason: str) -> str:
         """Count a rejected command; returns the reason."""
-        self._rejected += 1
-        self._rejection = reason
-        return reason
+        return self._mailbox.reject(reason, self._clock())
 
     def keep_alive(self) -> None:
         """Say that the last goal is still meant."""
@@ -218,8 +215,8 @@ class GatewayHead:
         """Return the state in a sentence."""
         values = {
             'trajectories published': str(self._sent),
-            'rejected commands': str(self._rejected),
-            'last rejected command': self._rejection,
+            'rejected commands': str(self._mailbox.rejected),
+            'last rejected command': self._mailbox.rejection or 'none',
         }
         if self.latched:
             return ServoStatus(WARN, 'stopped; waiting for reset', values)

@@ -10,21 +10,25 @@ from kf_imitation.actuators.dynamixel.control_tables import hardware_error_text
 from kf_imitation.errors import BusError
 from kf_imitation.head.pending_confirmations import Answer
 from kf_imitation.head.servo_monitor import OVERHEATING_ERROR, VOLTAGE_ERROR, ServoMonitor
+from kf_imitation.motion.guards import StallGuard
 
 
 class Recovery:
     """One request to reboot, worked off in the bus thread."""
 
-    def __init__(self, monitor: ServoMonitor, careful: bool) -> None:
+    def __init__(self, monitor: ServoMonitor, stalls: StallGuard, careful: bool) -> None:
         """Describe the request; check() carries it out.
 
         Args:
             monitor: knows the servos.
+            stalls: ends the pauses of joints that pushed without moving.
             careful: reboot only servos with a hardware error whose cause is gone; otherwise
                 every servo that has one or is out of service.
         """
         self._monitor = monitor
+        self._stalls = stalls
         self._careful = careful
+        self._released = ''
         self._rebooted: dict[int, str] | None = None
         self._left: list[str] = []
 
@@ -37,14 +41,19 @@ class Recovery:
         """
         if self._rebooted is None:
             self._rebooted = {}
-            self._begin(sorted({*self._monitor.reasons, *self._monitor.errors, *alerts}))
+            self._released = ', '.join(self._monitor.name(i) for i in self._stalls.release())
+            self._reboot(sorted({*self._monitor.reasons, *self._monitor.errors, *alerts}))
             if not self._rebooted and not self._left:
-                return Answer(True, 'no servo has a hardware error')
+                return self._answer('no servo has a hardware error')
         waiting = [i for i in self._rebooted if not self._monitor.is_well(i, running)]
         if waiting:
             return None
         good = [f'{self._monitor.name(i)}: {was} cleared' for i, was in self._rebooted.items()]
-        return Answer(not self._left, '; '.join(self._left + good))
+        return self._answer(*self._left, *good)
+
+    def _answer(self, *sentences: str) -> Answer:
+        moving = [f'{self._released} may move again'] if self._released else []
+        return Answer(not self._left, '; '.join([*sentences, *moving]))
 
     def why_not(self) -> str:
         """Say what the time ran out for."""
@@ -55,7 +64,7 @@ class Recovery:
         ]
         return '; '.join(self._left + waiting) or 'no answer from the servos'
 
-    def _begin(self, suspects: list[int]) -> None:
+    def _reboot(self, suspects: list[int]) -> None:
         assert self._rebooted is not None
         for index in suspects:
             name = self._monitor.name(index)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from kf_imitation.head.servo_monitor import ServoMonitor, names_of, unknown_as_text
 
 Array = NDArray[np.float64]
+OFF, RUNNING, LOST, STOPPED = 'off', 'running', 'lost', 'stopped'  # states of the controller
 OK, WARN, ERROR = 0, 1, 2  # levels of diagnostic_msgs/DiagnosticStatus
 _WINDOW = 3000  # periods kept for the jitter, 30 s at 100 Hz
 
@@ -114,7 +115,7 @@ class PeriodMeter:
 
 @dataclass(frozen=True, slots=True)
 class ControllerSnapshot:
-    """What the sentence is made of.
+    """The controller at one moment: what a status is made of.
 
     Attributes:
         state: off, running, lost or stopped.
@@ -124,7 +125,7 @@ class ControllerSnapshot:
         unconfirmed: joints whose stop was not read back.
         warnings: of setup.
         resting, outside: (J,) bool.
-        line: what is wrong with the line, '' for nothing.
+        link: what is wrong with the connection, '' for nothing.
         relaxed: no command, neutral.
         scripted: a trajectory runs.
         rejection: why the last rejected command was; '' if none was.
@@ -139,7 +140,7 @@ class ControllerSnapshot:
     warnings: list[str]
     resting: NDArray[np.bool_]
     outside: NDArray[np.bool_]
-    line: str
+    link: str
     relaxed: bool
     scripted: bool
     rejection: str
@@ -175,13 +176,13 @@ def describe(
 
 
 def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]:
-    if now.state == 'stopped':
+    if now.state == STOPPED:
         if now.unconfirmed:
             return ERROR, f'stop not confirmed by {", ".join(now.unconfirmed)}; trying again'
         return WARN, 'stopped; waiting for reset'
-    if now.state == 'lost':
+    if now.state == LOST:
         return ERROR, f'bus lost, trying again: {now.last_error}'
-    if now.state == 'off':
+    if now.state == OFF:
         return OK, 'off'
     if monitor.reasons:
         return ERROR, '; '.join(monitor.sentences())
@@ -199,8 +200,8 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
         return WARN, f'{names} is warm and moves less'
     if now.rejected_just_now:
         return WARN, f'rejected a command: {now.rejection}'
-    if now.line:
-        return WARN, now.line
+    if now.link:
+        return WARN, now.link
     if now.scripted:
         return OK, 'following a trajectory'
     return OK, 'at rest in neutral' if now.relaxed else 'following'

@@ -38,7 +38,7 @@ class MotionGenerator:
     def __init__(self, robot: RobotConfig, period_s: float) -> None:
         self._robot = robot
         self._period_s = period_s
-        self._neutral = np.array([j.neutral_rad for j in robot.joints])
+        self._neutral = robot.neutral_rad
         self.limiter = SafetyLimiter(robot, period_s)
         self.planner = MotionPlanner(robot, period_s)
         self.passages = MotionPlanner(robot, period_s)

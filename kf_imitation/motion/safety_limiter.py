@@ -40,7 +40,7 @@ class SafetyLimiter:
         self._period_s = period_s
         self._low = np.array([j.limits_rad[0] for j in joints])
         self._high = np.array([j.limits_rad[1] for j in joints])
-        self._neutral = np.array([j.neutral_rad for j in joints])
+        self._neutral = robot.neutral_rad
         self._velocity = np.array([j.max_velocity_rad_s for j in joints])
         self._acceleration = np.array([j.max_acceleration_rad_s2 for j in joints])
         self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])

@@ -21,7 +21,7 @@ class JointMapping:
 
     def __init__(self, robot: RobotConfig) -> None:
         joints = robot.joints
-        self.neutral_rad: Array = np.array([j.neutral_rad for j in joints], np.float64)
+        self.neutral_rad: Array = robot.neutral_rad
         self._low = np.array([j.limits_rad[0] for j in joints], np.float64)
         self._high = np.array([j.limits_rad[1] for j in joints], np.float64)
         self._alpha = np.zeros((len(joints), len(CHANNELS)))

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kf_imitation.actuators.dynamixel.control_tables import MODELS, ServoModel
 
 EXIT_POLICIES = ('limp', 'hold', 'neutral_limp')
@@ -133,3 +136,8 @@ class RobotConfig:
     def ids(self) -> tuple[int, ...]:
         """Servo ids in array order."""
         return tuple(joint.id for joint in self.joints)
+
+    @property
+    def neutral_rad(self) -> NDArray[np.float64]:
+        """The pose at rest, a new (J,) array."""
+        return np.array([joint.neutral_rad for joint in self.joints], np.float64)

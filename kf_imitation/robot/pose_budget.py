@@ -71,7 +71,7 @@ class PoseBudget:
         self._acceleration = np.array([j.max_acceleration_rad_s2 for j in joints])
         self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
         self._delay = np.array([j.measured.delay_s or 0.0 for j in joints]) + FOLLOW_S
-        self.reset(np.array([j.neutral_rad for j in joints]))
+        self.reset(robot.neutral_rad)
 
     def reset(self, position_rad: Array) -> None:
         """Start anew with joints (J,) at rest."""

@@ -90,7 +90,7 @@ def test_errors_can_be_cleared_while_stopped_without_any_torque(rig):
     controller = rig.controller(hold_s=60)
     assert answer(controller.stop()).done
     rig.fault('overload 1')
-    rig.wait(lambda: controller._present.alert[0], 'alert')
+    rig.wait(lambda: controller.cycle.present.alert[0], 'alert')
     assert answer(controller.recover(careful=True)).done
     assert rig.torques() == [False, False]
     assert answer(controller.reset()).done

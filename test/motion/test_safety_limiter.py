@@ -270,7 +270,7 @@ def test_hard_motion_is_no_stall(load):
     moved = np.zeros(JOINTS)
     for cycle in range(600):
         if cycle % 60 == 0:
-            goal = controller._motion.limiter.allowed_goal(HIGH if cycle % 120 else LOW)
+            goal = controller.cycle.motion.limiter.allowed_goal(HIGH if cycle % 120 else LOW)
             assert not controller.set_goal(goal, cycle + 1)
         now[0] += PERIOD_S
         moved = np.maximum(moved, np.abs(controller.step(now[0]).present_rad))

@@ -194,7 +194,7 @@ def test_neutral_and_stop_end_a_trajectory(head, end):
     head.run(0.1)
     if end == 'stop':
         assert 'stopped' in head.send(('jaw',), (0.4, (0.3,)))
-        assert not any(servo.torque for servo in head.controller._bus.servos.values())
+        assert not any(servo.torque for servo in head.controller.cycle.servos.bus.servos.values())
         head.controller.reset()
     head.run(2.0)
     assert head.commanded[-1][JAW] == pytest.approx(0.0, abs=1e-6)

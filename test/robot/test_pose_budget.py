@@ -13,7 +13,7 @@ from kf_imitation.robot.pose_budget import SMALL_RAD, PoseBudget
 
 ROBOT = load_robot('sim_face')
 JAW, NECK = ROBOT.names.index('jaw'), ROBOT.names.index('neck_yaw')
-NEUTRAL = np.array([joint.neutral_rad for joint in ROBOT.joints])
+NEUTRAL = ROBOT.neutral_rad
 
 
 def slow_robot(speed_rad_s):

@@ -49,15 +49,17 @@ def test_a_joint_that_is_no_mapping_does_not_hide_the_faults_of_the_others(head)
     assert 'at least one joint' not in faults
 
 
-def test_a_urdf_that_is_not_there_is_a_fault_beside_the_others(head):
+def test_a_urdf_that_is_not_there_is_a_fault_next_to_the_others(head):
     path = head(lambda document: document.update(urdf='nowhere.urdf', exit='drop'))
     with pytest.raises(ConfigError) as error:
         load_robot(str(path))
     assert len(error.value.faults) == 2
-    assert "urdf = 'nowhere.urdf' must be a file beside" in '\n'.join(error.value.faults)
+    assert "urdf = 'nowhere.urdf' must be a file next to" in '\n'.join(error.value.faults)
 
 
-def test_a_urdf_beside_the_robot_file_is_used_and_every_difference_is_told(head, tmp_path, capsys):
+def test_a_urdf_next_to_the_robot_file_is_used_and_every_difference_is_reported(
+    head, tmp_path, capsys
+):
     path = head(lambda document: document.update(urdf='own.urdf'))
     robot = load_robot('xl330_face')
     first, second, third = robot.names[:3]

@@ -73,7 +73,7 @@ def test_extreme_values_are_drawn_too():
 def test_any_robot_is_drawn_from_its_joint_positions():
     robot = load_robot('sim_face')
     avatar = Avatar(JointMapping(robot).channels, 120)
-    neutral = np.array([j.neutral_rad for j in robot.joints])
+    neutral = robot.neutral_rad
     jaw = neutral.copy()
     jaw[robot.names.index('jaw')] = robot.joints[robot.names.index('jaw')].limits_rad[1]
     assert np.abs(avatar.draw(neutral).astype(int) - avatar.draw(jaw)).max() > 50
