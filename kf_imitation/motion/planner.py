@@ -20,7 +20,6 @@ class _Straight:
 
     def __init__(self, start: Array, way: Array, along: ruckig.Trajectory) -> None:
         self._start, self._way, self._along = start, way, along
-        self.duration = float(along.duration)
 
     def at_time(self, time_s: float) -> tuple[Array, Array, Array]:
         """Return position, velocity and acceleration, as ruckig's trajectories do."""
@@ -33,7 +32,6 @@ class MotionPlanner:
     """Plans from a state to a goal at rest and hands out one proposal per cycle.
 
     Attributes:
-        plans: trajectories computed.
         unsynchronised: plans where ruckig could not let the joints arrive together.
         failures: goals that could not be planned at all.
     """
@@ -50,7 +48,6 @@ class MotionPlanner:
         self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
         self._trajectory: ruckig.Trajectory | _Straight | None = None
         self._time_s = 0.0
-        self.plans = 0
         self.unsynchronised = 0
         self.failures = 0
 
@@ -109,7 +106,6 @@ class MotionPlanner:
         if pushing or (np.abs(present - along * way) > EVEN).any():
             return self.plan(start, goal_rad, speed, joints)
         request.current_velocity = [float(along)]
-        self.plans += 1
         self._time_s = 0.0
         request.max_velocity, request.max_acceleration, request.max_jerk = (
             [float((limit[joints][moving] / np.abs(way[moving])).min())]
@@ -168,7 +164,6 @@ class MotionPlanner:
         speed: Array | float,
         joints: NDArray[np.intp],
     ) -> ruckig.InputParameter:
-        self.plans += 1
         self._time_s = 0.0
         if len(joints) != self._size:
             self._size = len(joints)
@@ -197,17 +192,6 @@ class MotionPlanner:
         self._time_s += self._period_s
         position, velocity, acceleration = self._trajectory.at_time(self._time_s)
         return JointTrajectoryState(np.array(position), np.array(velocity), np.array(acceleration))
-
-    def drop(self) -> None:
-        """Forget the plan; next() gives None."""
-        self._trajectory = None
-
-    @property
-    def remaining_s(self) -> float:
-        """Time until the goal is reached; 0 without a plan."""
-        if self._trajectory is None:
-            return 0.0
-        return max(0.0, float(self._trajectory.duration) - self._time_s)
 
     def _calculate(
         self, request: ruckig.InputParameter, synchronization: ruckig.Synchronization

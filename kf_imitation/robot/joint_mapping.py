@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
 
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, FloatArray
 from kf_imitation.robot import RobotConfig
@@ -29,8 +30,9 @@ class JointMapping:
             for channel, alpha in joint.channels.items():
                 self._alpha[row, CHANNELS.index(channel)] = alpha
         self.used: NDArray[np.bool_] = np.any(self._alpha != 0.0, axis=0)
-        self._normal = self._alpha.T @ self._alpha + REST_WEIGHT * np.eye(len(CHANNELS))
-        self._bounded = np.arange(len(CHANNELS)) < len(UNIT_CHANNELS)  # these are never negative
+        # Least squares: explain the pose, and let channels that it does not need rest at 0.
+        self._inverse = np.vstack([self._alpha, np.sqrt(REST_WEIGHT) * np.eye(len(CHANNELS))])
+        self._lowest = np.where(np.arange(len(CHANNELS)) < len(UNIT_CHANNELS), 0.0, -np.inf)
 
     def goals(self, expression: Expression) -> Array:
         """Return the goal of every joint, (J,) float64 rad, inside the limits.
@@ -49,33 +51,9 @@ class JointMapping:
         The smallest values that explain the (J,) positions, unit channels in 0..1; a channel that
         the head cannot show is 0. Clamped goals give the clamped channel, not the original.
         """
-        values = self._least_squares(self._alpha.T @ (position_rad - self.neutral_rad))
+        right = np.concatenate([position_rad - self.neutral_rad, np.zeros(len(CHANNELS))])
+        values = lsq_linear(self._inverse, right, (self._lowest, np.inf), method='bvls').x
         units = len(UNIT_CHANNELS)
         values[:units] = np.clip(values[:units], 0.0, 1.0)
-        return values.astype(np.float32)
-
-    def _least_squares(self, right: Array) -> Array:
-        """Solve normal @ x = right with bounded x >= 0 (Lawson and Hanson's active sets).
-
-        scipy.optimize.nnls is not used: with columns that are each other's opposite, as smile
-        and frown are, it stops at points that are not the minimum.
-        """
-        x = np.zeros(len(right))
-        free = ~self._bounded & self.used
-        for _ in range(3 * len(right)):
-            trial = np.zeros(len(right))
-            trial[free] = np.linalg.solve(self._normal[np.ix_(free, free)], right[free])
-            below = free & self._bounded & (trial <= 0.0)
-            if below.any():  # go towards it as far as nothing turns negative
-                share = (x[below] / (x[below] - trial[below])).min()
-                x += share * (trial - x)
-                free &= ~(self._bounded & (x <= 1e-12))
-                x[~free] = 0.0
-                continue
-            x = trial
-            gain = np.where(self._bounded & ~free, right - self._normal @ x, 0.0)
-            best = int(np.argmax(gain))
-            if gain[best] <= 1e-10:
-                break
-            free[best] = True
-        return x
+        channels: FloatArray = values.astype(np.float32)
+        return channels

@@ -7,8 +7,8 @@ import pytest
 from benchmark import fuzz
 from kf_imitation.actuators.dynamixel.packet import Parser
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
-from kf_imitation.actuators.dynamixel.simulator.firmware import ServoFirmware
 from kf_imitation.actuators.dynamixel.simulator.register_file import RegisterFile
+from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
 SEQUENCES = range(40)
 
@@ -26,7 +26,7 @@ def test_the_command_prints_its_figures(capsys):
 
 
 def test_a_servo_that_falls_silent_is_noticed_with_its_seed(monkeypatch, capsys):
-    monkeypatch.setattr(ServoFirmware, 'listening', False)
+    monkeypatch.setattr(SimulatedServo, 'listening', False)
     assert fuzz.main(['--seconds', '60', '--seed', '7']) == 1
     told = capsys.readouterr()
     assert 'does not answer' in told.out

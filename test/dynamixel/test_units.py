@@ -31,11 +31,6 @@ def test_speed_is_inverse(raw):
     assert units.velocity_raw(units.velocity_rad_s(float(raw))) == raw
 
 
-@given(st.integers(0, 32767))
-def test_acceleration_is_inverse(raw):
-    assert units.acceleration_raw(units.acceleration_rad_s2(float(raw))) == raw
-
-
 def test_known_values():
     assert units.ticks(math.pi / 2, 2048, 1) == 3072
     assert units.ticks(math.pi / 2, 2048, -1) == 1024

@@ -72,11 +72,6 @@ def acceleration_rad_s2(raw: Number) -> Number:
     return raw * ACCELERATION_UNIT_RAD_S2
 
 
-def acceleration_raw(rad_s2: float) -> int:
-    """Return the register value of an acceleration."""
-    return round(rad_s2 / ACCELERATION_UNIT_RAD_S2)
-
-
 def current_unit_a(model: ServoModel) -> float:
     """Return A per unit; load servos count 0.1 % of the stall current as an estimate."""
     if model.current_unit_a is None:
