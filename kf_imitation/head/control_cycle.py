@@ -300,7 +300,7 @@ class ControlCycle:
     # --- parts of a cycle ----------------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Plan from the present pose; gently while it is outside the limits."""
+        """Plan from the present pose; with less force while it is outside the limits."""
         self.motion.begin(self.present.position_rad)
         self._limit_current(self.motion.limiter.outside)
         self._fresh_s = self._clock()

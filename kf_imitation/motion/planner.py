@@ -86,7 +86,7 @@ class MotionPlanner:
 
         plan() cannot promise that: joints of different strength may have to part on the way. It
         is what is left for joints that move, and not evenly and straight towards the goal: who
-        ends an acceleration gently gets faster than the limit before.
+        ends an acceleration slowly gets faster than the limit before.
 
         Args:
             start: commanded state now.
@@ -115,15 +115,10 @@ class MotionPlanner:
                 fraction * self._jerk,
             )
         )
-        line = ruckig.Trajectory(1)
-        try:
-            result = self._line.calculate(request, line)
-        except ruckig.RuckigError:
-            result = ruckig.Result.Error
-        good = result in (ruckig.Result.Working, ruckig.Result.Finished)
-        self._trajectory = _Straight(start.position[joints], way, line) if good else None
-        self.failures += not good
-        return good
+        line = _solve(self._line, request)
+        self._trajectory = None if line is None else _Straight(start.position[joints], way, line)
+        self.failures += line is None
+        return line is not None
 
     def plan_passage(
         self,
@@ -196,11 +191,15 @@ class MotionPlanner:
     def _calculate(
         self, request: ruckig.InputParameter, synchronization: ruckig.Synchronization
     ) -> ruckig.Trajectory | None:
-        """Return a trajectory, or None where ruckig gives up (seen in mid-motion)."""
-        trajectory = ruckig.Trajectory(request.degrees_of_freedom)
         request.synchronization = synchronization
-        try:
-            result = self._ruckig.calculate(request, trajectory)
-        except ruckig.RuckigError:
-            return None
-        return trajectory if result in (ruckig.Result.Working, ruckig.Result.Finished) else None
+        return _solve(self._ruckig, request)
+
+
+def _solve(solver: ruckig.Ruckig, request: ruckig.InputParameter) -> ruckig.Trajectory | None:
+    """Return a trajectory, or None where ruckig gives up (seen in mid-motion)."""
+    trajectory = ruckig.Trajectory(request.degrees_of_freedom)
+    try:
+        result = solver.calculate(request, trajectory)
+    except ruckig.RuckigError:
+        return None
+    return trajectory if result in (ruckig.Result.Working, ruckig.Result.Finished) else None

@@ -84,7 +84,7 @@ class CoupledLimit:
 
 @dataclass(frozen=True, slots=True)
 class ThermalLimits:
-    """When the head gets gentler and when it rests.
+    """When the head moves less and when it rests.
 
     Attributes:
         derate_above_c: motion shrinks from here …

@@ -2,29 +2,10 @@
 
 Source: the e-manual, https://emanual.robotis.com/docs/en/dxl/x/<model>/, one page per model. All
 values are register units; units.py turns them into rad, s and A. docs/your_own_head.md says how
-to add a model: one entry in X_SERIES.
+to add a model: one entry in _PAGES.
 """
 
 from dataclasses import dataclass
-
-__all__ = [
-    'BAUD_RATES',
-    'HARDWARE_ERRORS',
-    'MODELS',
-    'MODELS_BY_NUMBER',
-    'MODE_CURRENT',
-    'MODE_CURRENT_BASED_POSITION',
-    'MODE_EXTENDED_POSITION',
-    'MODE_POSITION',
-    'MODE_PWM',
-    'MODE_VELOCITY',
-    'STATE_FIRST',
-    'STATE_LAST',
-    'Register',
-    'ServoModel',
-    'hardware_error_text',
-    'model_name',
-]
 
 # Manual: 0: 9600 ... 7: 4.5 M. The SDK opens ports up to 4 M.
 BAUD_RATES = {
@@ -47,22 +28,6 @@ HARDWARE_ERRORS = {
     5: 'overload',
 }
 
-# The status block that every cycle reads: present_current … present_position.
-STATE_FIRST = 'present_current'
-STATE_LAST = 'present_position'
-
-
-def hardware_error_text(status: int) -> str:
-    """Return the set bits of hardware_error_status in words, '' when there are none."""
-    return ', '.join(text for bit, text in HARDWARE_ERRORS.items() if status >> bit & 1)
-
-
-def model_name(number: int) -> str:
-    """Return the model of a model number, or `model 1234` when its table is not known."""
-    model = MODELS_BY_NUMBER.get(number)
-    return model.name if model else f'model {number}'
-
-
 # Operating modes of the register operating_mode.
 MODE_CURRENT = 0
 MODE_VELOCITY = 1
@@ -70,6 +35,10 @@ MODE_POSITION = 3
 MODE_EXTENDED_POSITION = 4
 MODE_CURRENT_BASED_POSITION = 5
 MODE_PWM = 16
+
+# The status block that every cycle reads: present_current … present_position.
+STATE_FIRST = 'present_current'
+STATE_LAST = 'present_position'
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +275,16 @@ _PAGES = (
     Page('XM540-W150', 1130, 80, _XM, 230, 2047, (1920, 100), (0, 0, 800), (4.4, 5.5, 12.0)),
     Page('XM540-W270', 1120, 80, _XM, 128, 2047, (1920, 100), (0, 0, 800), (4.4, 3.1, 12.0)),
 )
-X_SERIES = tuple(page.model() for page in _PAGES)
+MODELS = {page.name: page.model() for page in _PAGES}
+MODELS_BY_NUMBER = {model.number: model for model in MODELS.values()}
 
-MODELS = {model.name: model for model in X_SERIES}
-MODELS_BY_NUMBER = {model.number: model for model in X_SERIES}
+
+def hardware_error_text(status: int) -> str:
+    """Return the set bits of hardware_error_status in words, '' when there are none."""
+    return ', '.join(text for bit, text in HARDWARE_ERRORS.items() if status >> bit & 1)
+
+
+def model_name(number: int) -> str:
+    """Return the model of a model number, or `model 1234` when its table is not known."""
+    model = MODELS_BY_NUMBER.get(number)
+    return model.name if model else f'model {number}'

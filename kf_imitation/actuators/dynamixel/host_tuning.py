@@ -1,13 +1,14 @@
-"""The latency timer of USB serial adapters (FTDI), as Linux shows it in /sys."""
+"""What a Linux host needs for a 100 Hz bus: a short USB latency timer and real-time scheduling."""
 
 import contextlib
 import os
 import threading
 from pathlib import Path
 
-# An FTDI chip keeps received bytes for this long before it hands them over. 16 ms is its default
-# and allows some 60 exchanges per second.
+# Latency timer: an FTDI chip keeps received bytes for this long before it hands them over. Its
+# default of 16 ms allows some 60 exchanges per second. Linux shows it in /sys.
 GOOD_MS = 1
+PRIORITY = 10  # SCHED_FIFO; lowest useful, kernel threads of drivers are above it
 
 
 def latency_file(port: str, root: Path = Path('/')) -> Path:
@@ -31,9 +32,6 @@ def latency_remedy(port: str, root: Path = Path('/')) -> str:
         f'echo {GOOD_MS} | sudo tee {file}, or for good a udev rule: ACTION=="add", '
         f'SUBSYSTEM=="usb-serial", DRIVER=="ftdi_sio", ATTR{{latency_timer}}="{GOOD_MS}"'
     )
-
-
-PRIORITY = 10  # lowest useful; kernel threads of drivers are above it
 
 
 def prefer_realtime() -> bool:
