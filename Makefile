@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 TRAINING ?=
+WORKERS ?= 2
 MINUTES ?= 120
 OUT ?= runs
 BIN := $(VENV)/bin
@@ -27,7 +28,7 @@ mimic: $(VENV)/.installed ## let the head mimic a face [SOURCE= ROBOT= PORT= REC
 setup: $(VENV)/.installed ## install everything that mimic needs
 
 test: $(VENV)/.tested $(if $(TRAINING),$(VENV)/.trained) ## run the tests [TRAINING=1 for those of training/ too, ARGS=]
-	$(BIN)/python -m pytest $(IGNORED) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(IGNORED) $(ARGS)
 
 lint: $(VENV)/.tested ## check style, types, import contracts and dead code
 	$(BIN)/ruff check .

@@ -11,6 +11,9 @@ import pytest
 
 pytest_plugins = ['servo_rig']
 
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    os.environ.setdefault('OMP_NUM_THREADS', '1')  # torch: the workers share the cores
+
 DOMAINS = 99  # from 1: below the ports that Linux hands out
 STOP_S = 15.0
 

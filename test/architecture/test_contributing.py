@@ -35,6 +35,7 @@ def test_every_file_and_folder_it_names_exists():
         ('COMMANDS', 'kf_imitation/cli/main.py'),
         ('rig_of', 'test/support/servo_rig.py'),
         ('start_process', 'test/conftest.py'),
+        ('domain', 'test/conftest.py'),
     ],
 )
 def test_what_it_names_in_a_file_is_defined_there(name, file):
