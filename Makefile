@@ -39,6 +39,7 @@ lint: $(VENV)/.tested ## check style, types, import contracts and dead code
 
 docs: $(VENV)/.tested ## draw anew what pages take from the code
 	$(BIN)/python -m benchmark.architecture
+	$(BIN)/python -m kf_imitation.parameters
 
 bench: $(VENV)/.tested ## time per frame, rate and jitter of the bus loop
 	$(BIN)/python -m benchmark.keyframe media/demo.mp4

@@ -5,12 +5,15 @@ import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+import offline_search
 import pytest
 import yaml
 
 from kf_imitation.actuators.dynamixel.control_tables import MODELS, MODELS_BY_NUMBER
 from kf_imitation.cli import main as cli
 from kf_imitation.head.simulator_process import simulated_servos
+from kf_imitation.keyframe.selection import detector
+from kf_imitation.parameters.settings import MODES
 from kf_imitation.paths import share_path
 from kf_imitation.robot import parse_robot
 
@@ -33,6 +36,7 @@ def test_every_file_and_folder_it_names_exists():
         ('make_source', 'kf_imitation/camera/sources.py'),
         ('make_detector', 'kf_imitation/keyframe/selection/detector.py'),
         ('COMMANDS', 'kf_imitation/cli/main.py'),
+        ('MODES', 'kf_imitation/parameters/settings.py'),
         ('rig_of', 'test/support/servo_rig.py'),
         ('start_process', 'test/conftest.py'),
         ('domain', 'test/conftest.py'),
@@ -59,6 +63,11 @@ def test_a_command_is_a_module_and_a_line_in_the_table(tmp_path, monkeypatch, ca
     monkeypatch.setitem(cli.COMMANDS, 'greet', ('greeting_command', 'say hello'))
     assert cli.main(['greet', 'head']) == 0
     assert capsys.readouterr().out == 'hello head\n'
+
+
+def test_every_mode_has_a_detector_and_a_slow_search_to_compare_with():
+    assert tuple(detector._DETECTORS) == MODES
+    assert tuple(offline_search._SEARCHES) == MODES
 
 
 def test_a_servo_model_is_a_row_in_the_table(monkeypatch):
