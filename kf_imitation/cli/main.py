@@ -21,8 +21,8 @@ COMMANDS = {
     'play': ('kf_imitation.cli.play', 'play a bag to ROS topics'),
     'bag': ('kf_imitation.cli.bag', 'list what a bag holds, close one whose recorder was killed'),
     'report': ('kf_imitation.cli.report', 'write a page about a bag or replay folder'),
-    'evaluate': ('kf_imitation.evaluation.evaluate', 'measure keyframes and imitation on clips'),
-    'calibrate': ('kf_imitation.evaluation.calibrate', "learn one person's neutral and extremes"),
+    'evaluate': ('kf_imitation.cli.evaluate', 'measure keyframes and imitation on clips'),
+    'calibrate': ('kf_imitation.cli.calibrate', "learn one person's neutral and extremes"),
     'doctor': (
         'kf_imitation.cli.doctor',
         'check what a run needs: ROS, models, robot, port, camera',

@@ -105,6 +105,25 @@ def score_clips(
     return [results[clip_name(directory, video)] for video in videos]
 
 
+def with_faces(labels: Mapping[str, Path]) -> tuple[list[str], list[str]]:
+    """Split clips into those to measure and those in which too few frames show a face.
+
+    Args:
+        labels: label file by name of the clip.
+
+    Returns:
+        The names of both, in order.
+
+    Raises:
+        SourceError: a label file cannot be read, or no clip is left to measure.
+    """
+    measurable = {name: load_labels(path).measurable for name, path in labels.items()}
+    kept = [name for name, good in measurable.items() if good]
+    if not kept:
+        raise SourceError(f'no clip shows a face in half of its frames: {", ".join(labels)}')
+    return kept, [name for name, good in measurable.items() if not good]
+
+
 def clip_name(directory: Path, video: Path) -> str:
     """Return the path of a video below the folder of clips, without its ending."""
     return video.relative_to(directory).with_suffix('').as_posix()

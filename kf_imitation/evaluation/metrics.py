@@ -9,14 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import find_peaks
-from scipy.spatial.transform import Rotation
 from scipy.stats import spearmanr
 
 from kf_imitation.evaluation.labels import Labels
+from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, score_of_change
 
-_SIGMA_S = 0.05
-_ROTATION_WEIGHT = 2.0
-_SOFTNESS = 0.2
+SIGMA_S = 0.05  # smoothing of labels over time
 _PROMINENCE = 0.1
 _DISTANCE_S = 0.2
 # Clips with fewer ground-truth keyframes say little; the means leave them out.
@@ -33,11 +31,18 @@ class Target:
         scores: (N,) float64 0..1, the first 0.
         keyframes: sorted frame indices.
         fps: of the clip [Hz].
+        counted: (N,) bool, frames that count: they and those before them show a face.
     """
 
     scores: NDArray[np.float64]
     keyframes: NDArray[np.int64]
     fps: float
+    counted: NDArray[np.bool_]
+
+    def first(self, count: int) -> 'Target':
+        """Return the ground truth of the first frames."""
+        keyframes = self.keyframes[self.keyframes < count]
+        return Target(self.scores[:count], keyframes, self.fps, self.counted[:count])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,47 +74,31 @@ class ClipMetrics:
     frames: int
 
 
-def smoothed_motion(
-    labels: Labels,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the labels' blendshapes (N, 51) and head rotation vectors (N, 3) [rad], smoothed."""
-    sigma = _SIGMA_S * labels.fps
-    vectors = Rotation.from_matrix(labels.head_pose[:, :3, :3].astype(np.float64)).as_rotvec()
-    return (
-        gaussian_filter1d(
-            labels.blendshapes[:, 1:].astype(np.float64), sigma, axis=0, mode='nearest'
-        ),
-        gaussian_filter1d(unwrapped(vectors), sigma, axis=0, mode='nearest'),
-    )
-
-
-def unwrapped(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rotation vectors (N, 3) without jumps of a full turn between neighbours."""
-    result: NDArray[np.float64] = vectors.copy()
-    for i in range(1, len(result)):
-        angle = float(np.linalg.norm(result[i]))
-        if angle < 1e-9:
-            continue
-        # The same rotation has vectors a full turn longer or shorter along the same axis.
-        turns = result[i] / angle * 2 * np.pi * np.array([[-1], [0], [1]])
-        choices = result[i] + turns
-        result[i] = choices[np.argmin(np.linalg.norm(choices - result[i - 1], axis=1))]
-    return result
-
-
 def label_target(labels: Labels) -> Target:
-    """Return target scores and ground-truth keyframes of a labelled clip."""
-    shapes, rotation = smoothed_motion(labels)
-    rate = labels.fps / 30
-    raw = rate * (
-        np.linalg.norm(np.diff(shapes, axis=0), axis=1)
-        + _ROTATION_WEIGHT * np.linalg.norm(np.diff(rotation, axis=0), axis=1)
-    )
-    scores = np.concatenate([[0.0], 1 - np.exp(-raw / _SOFTNESS)])
+    """Return target scores and ground-truth keyframes of a labelled clip.
+
+    Raises:
+        SourceError: no frame has a face.
+    """
+    return target_of(np.hstack(labels.motion()), labels.valid, labels.fps)
+
+
+def target_of(motion: NDArray[np.floating], valid: NDArray[np.bool_], fps: float) -> Target:
+    """Return the target of a face's motion.
+
+    Args:
+        motion: (N, 54) blendshapes and unwrapped head rotation vector [rad] of every frame.
+        valid: (N,) bool, the frames that show a face; motion is filled in at the others.
+        fps: of the clip [Hz].
+    """
+    smooth = gaussian_filter1d(motion.astype(np.float64), SIGMA_S * fps, axis=0, mode='nearest')
+    changes = np.diff(smooth, axis=0) * (fps * REFERENCE_S)
+    scores = np.array([0.0, *map(score_of_change, changes)])
     peaks, _ = find_peaks(
-        scores, prominence=_PROMINENCE, distance=max(1, round(_DISTANCE_S * labels.fps))
+        scores, prominence=_PROMINENCE, distance=max(1, round(_DISTANCE_S * fps))
     )
-    return Target(scores, peaks.astype(np.int64), labels.fps)
+    counted = valid & np.append(valid[0], valid[:-1])
+    return Target(scores, peaks[counted[peaks]].astype(np.int64), fps, counted)
 
 
 def pair(truth: Indices, found: Indices, reach: int) -> list[tuple[int, int]]:
@@ -147,8 +136,8 @@ def clip_metrics(
     Args:
         target: the ground truth.
         scores: predicted score of every frame; frames without one count as 0.
-        keyframes: predicted frame indices, sorted.
-        delays_s: commit delay of every predicted keyframe [s].
+        keyframes: predicted frame indices, sorted; those at frames that do not count are left out.
+        delays_s: commit delay of every predicted keyframe [s], or nothing.
 
     Raises:
         ValueError: the numbers of frames differ.
@@ -156,6 +145,9 @@ def clip_metrics(
     if len(scores) != len(target.scores):
         raise ValueError(f'{len(scores)} scores for {len(target.scores)} labelled frames')
     truth = target.keyframes
+    kept = target.counted[np.asarray(keyframes, np.int64)]
+    keyframes = np.asarray(keyframes, np.int64)[kept]
+    delays_s = [delay_s for delay_s, keep in zip(delays_s, kept, strict=False) if keep]
     near = pair(truth, keyframes, round(_DISTANCE_S * target.fps))
     hits = pair(truth, keyframes, max(1, round(2 * target.fps / 30)))
     total = len(truth) + len(keyframes)
@@ -163,7 +155,9 @@ def clip_metrics(
         e_n=float(abs(len(keyframes) - len(truth))),
         e_l=fmean(abs(p - g) for g, p in near) if near else None,
         f1=2 * len(hits) / total if total else None,
-        rho=_spearman(np.array([s or 0.0 for s in scores]), target.scores),
+        rho=_spearman(
+            np.array([s or 0.0 for s in scores])[target.counted], target.scores[target.counted]
+        ),
         delay_median_s=median(delays_s) if delays_s else None,
         delay_worst_s=max(delays_s) if delays_s else None,
         truth=len(truth),

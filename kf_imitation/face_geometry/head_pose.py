@@ -12,6 +12,7 @@ from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, CameraModel, HeadPo
 from kf_imitation.face_geometry import wflw
 from kf_imitation.face_geometry.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
 from kf_imitation.face_geometry.pose_weights import BIAS, OF_ANGLES, OF_POINTS
+from kf_imitation.face_geometry.rotation import angles_of, rotation_of
 
 # Nose, eye corners, the upper contour and the brows' ends and middles: what moves least when a
 # face talks. Measured on the train clips, docs/landmarks.md.
@@ -30,34 +31,6 @@ _LARGEST_CORRECTION_RAD = 0.25
 # held-out training people (training/landmarks/fit/blend_weights.py). Their errors have little in common,
 # so about half and half is better than either.
 READING_SHARE = np.array([0.5, 0.4, 0.5])
-
-
-def angles_of(rotation: NDArray[np.floating]) -> tuple[float, float, float]:
-    """Yaw, pitch and roll of a rotation as defined in data_types.
-
-    Args:
-        rotation: (3, 3), head axes to camera axes.
-
-    Returns:
-        yaw, pitch, roll [rad]: R = Rz(yaw) Ry(pitch) Rx(roll) on axes x forward, y left, z up.
-    """
-    yaw = float(np.arctan2(-rotation[0, 2], rotation[2, 2]))
-    pitch = float(np.arcsin(np.clip(-rotation[1, 2], -1.0, 1.0)))
-    roll = float(np.arctan2(-rotation[1, 0], rotation[1, 1]))
-    return yaw, pitch, roll
-
-
-def rotation_of(yaw_rad: float, pitch_rad: float, roll_rad: float) -> NDArray[np.float32]:
-    """The inverse of angles_of: (3, 3) float32, head axes to camera axes."""
-    cy, sy = np.cos(yaw_rad), np.sin(yaw_rad)
-    cp, sp = np.cos(pitch_rad), np.sin(pitch_rad)
-    cr, sr = np.cos(roll_rad), np.sin(roll_rad)
-    about_up = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-    about_left = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
-    about_front = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
-    # Columns of the change of axes: head front, left and up in (x left, y down, z back).
-    axes = np.array([[0, 1, 0], [0, 0, -1], [-1, 0, 0]], np.float64)
-    return np.asarray(axes @ about_up @ about_left @ about_front @ axes.T, np.float32)
 
 
 def camera_matrix(camera: CameraModel) -> NDArray[np.float64]:
@@ -96,7 +69,7 @@ def solve_head_pose(
     seen, _ = cv2.projectPoints(MEAN_FACE_M[used], turn, shift, matrix, None)
     error = float(np.sqrt(((seen[:, 0] - pixels) ** 2).sum(axis=1).mean()))
     rotation = cv2.Rodrigues(turn)[0]
-    angles = np.array(angles_of(rotation))
+    angles = angles_of(rotation)
     if corrected:
         angles += correction(landmarks.points_px, rotation, shift[:, 0])
         seen_angles = angles_seen(landmarks)
@@ -134,7 +107,7 @@ def correction(
     """
     front = turn_to_front(points_px, rotation, translation_m)
     left_over = front - MEAN_FACE_M[:, :2] / EYE_SPAN_M
-    angles = np.array(angles_of(rotation))
+    angles = angles_of(rotation)
     turn = np.einsum('apc,pc->a', OF_POINTS, left_over) + OF_ANGLES @ angles + BIAS
     return np.asarray(np.clip(turn, -_LARGEST_CORRECTION_RAD, _LARGEST_CORRECTION_RAD))
 

@@ -26,8 +26,12 @@ import numpy as np
 
 from kf_imitation.data_types import FloatArray, Image
 from kf_imitation.errors import ModelError
-from kf_imitation.keyframe.scoring.change_vector import CHANGE_NAMES
-from kf_imitation.keyframe.scoring.score_scale import BLENDSHAPES, ROTATION_WEIGHT, score_of_raw
+from kf_imitation.keyframe.scoring.score_scale import (
+    BLENDSHAPES,
+    CHANGE_NAMES,
+    ROTATION_WEIGHT,
+    score_of_raw,
+)
 from kf_imitation.keyframe.scoring.streaming_model import (
     Array,
     ScoredPair,

@@ -1,16 +1,19 @@
 """What the models read off the picture beside points, as channels before calibration."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, FloatArray
-from kf_imitation.face_geometry.head_pose import angles_of, rotation_of
+from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, HEAD_CHANNELS, FloatArray
+from kf_imitation.face_geometry.arkit import (
+    BLENDSHAPES,
+    channels_of_blendshapes,
+    mirrored_name,
+)
+from kf_imitation.face_geometry.rotation import angles_of, rotation_of
 
 Values = NDArray[np.float64]
-GAZE_RANGE_RAD = 0.5
 # How far the part model is believed beside the landmark and the eye model, by the beginning of
 # the blendshape's name, the first that fits; chosen on held-out training people
 # (training/landmarks/fit/blend_weights.py).
@@ -20,23 +23,9 @@ PART_SHARE = {
 }  # fmt: skip
 _LEAST = 1e-3  # readings closer to 0 or 1 say no more
 
-# The blendshapes of the expression head, in the order of the labels without _neutral.
-_NAMES = """
-browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff
-cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight
-eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight
-eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight
-mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
-mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
-mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
-mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
-"""
-BLENDSHAPES = tuple(_NAMES.split())
-_SWAPPED = {'Left': 'Right', 'Right': 'Left'}
-_MIRROR_PLACES = [
-    BLENDSHAPES.index(re.sub('Left$|Right$', lambda side: _SWAPPED[side[0]], name))
-    for name in BLENDSHAPES
-] + [len(BLENDSHAPES) + k for k in range(len(HEAD_CHANNELS))]
+_MIRROR_PLACES = [BLENDSHAPES.index(mirrored_name(name)) for name in BLENDSHAPES] + [
+    len(BLENDSHAPES) + k for k in range(len(HEAD_CHANNELS))
+]
 _MIRROR_SIGNS = np.array([1.0] * len(BLENDSHAPES) + [-1.0, 1.0, -1.0])  # yaw and roll change
 _EYE = ('eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut')
 
@@ -72,35 +61,12 @@ def channel_readings(
         logits[name] = other + _share_of(name, part_share) * (value - other)
     if not logits:
         return None
-    names = list(logits)
-    values = _sigmoid(np.array([logits[n] for n in names]))
-    shape = dict(zip(names, values.tolist(), strict=True))
+    values = _sigmoid(np.array(list(logits.values())))
     found = np.full(len(CHANNELS), np.nan)
-
-    def put(channel: str, value: float) -> None:
-        found[CHANNELS.index(channel)] = _logit(value)
-
-    if 'jawOpen' in shape:
-        put('jaw_open', shape['jawOpen'])
-        put('mouth_pucker', max(shape['mouthPucker'], shape['mouthFunnel']))
-        put('lip_press', (shape['mouthPressLeft'] + shape['mouthPressRight']) / 2)
-        put('brow_lower', (shape['browDownLeft'] + shape['browDownRight']) / 2)
-        for side in ('Left', 'Right'):
-            put(f'mouth_smile_{side.lower()}', shape[f'mouthSmile{side}'])
-            put(f'mouth_frown_{side.lower()}', shape[f'mouthFrown{side}'])
-            raised = max(shape['browInnerUp'], shape[f'browOuterUp{side}'])
-            put(f'brow_raise_{side.lower()}', raised)
+    for channel, value in channels_of_blendshapes(dict(zip(logits, values, strict=True))).items():
+        found[CHANNELS.index(channel)] = value if channel in ANGLE_CHANNELS else _logit(value)
     if head is not None:
         found[[CHANNELS.index(name) for name in HEAD_CHANNELS]] = head[len(BLENDSHAPES) :]
-    for side in ('Left', 'Right'):
-        put(f'eye_close_{side.lower()}', shape[f'eyeBlink{side}'])
-        put(f'eye_wide_{side.lower()}', shape[f'eyeWide{side}'])
-    # In and out of an eye are towards and away from the nose; to the left is out for the left.
-    left = shape['eyeLookOutLeft'] - shape['eyeLookInLeft']
-    right = shape['eyeLookInRight'] - shape['eyeLookOutRight']
-    up = [shape[f'eyeLookUp{s}'] - shape[f'eyeLookDown{s}'] for s in ('Left', 'Right')]
-    found[CHANNELS.index('gaze_yaw')] = GAZE_RANGE_RAD * (left + right) / 2
-    found[CHANNELS.index('gaze_pitch')] = GAZE_RANGE_RAD * sum(up) / 2
     return found.astype(np.float32)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
+from kf_imitation.cli import evaluate as command
 from kf_imitation.cli import main as cli
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.errors import ConfigError, SourceError
@@ -73,14 +74,14 @@ def clips(tmp_path, monkeypatch):
 
 def arguments(*words):
     parser = argparse.ArgumentParser()
-    evaluate.add_arguments(parser)
+    command.add_arguments(parser)
     return parser.parse_args([str(word) for word in words])
 
 
 def test_figures_and_scores_are_written(clips, tmp_path, capsys):
     out, folder = tmp_path / 'out.json', tmp_path / 'dump'
     words = (clips, '--methods', 'frame_difference,dis', '--json', out, '--dump', folder)
-    assert evaluate.run(arguments(*words)) == 0
+    assert command.run(arguments(*words)) == 0
     printed = capsys.readouterr().out
     assert 'frame_difference' in printed and 'commit delay against' in printed
     methods = json.loads(out.read_text())['methods']
@@ -125,7 +126,7 @@ def test_scores_are_those_of_the_runtime(clips):
 
 def test_tuning_finds_settings_and_uses_the_same_detection(clips, capsys):
     words = (clips, '--methods', 'frame_difference', '--tune')
-    assert evaluate.run(arguments(*words)) == 0
+    assert command.run(arguments(*words)) == 0
     assert 'best of' in capsys.readouterr().out
     (method,) = load_methods(['frame_difference'], DetectorSettings(), 1)
     raw = clip_scores.score_frames(clips / 'one.avi', {'x': method.scorer}, FaceSettings())['x']
@@ -136,16 +137,35 @@ def test_tuning_finds_settings_and_uses_the_same_detection(clips, capsys):
     ]
 
 
+def test_a_clip_with_few_faces_is_left_out_and_named(clips, tmp_path, capsys):
+    make_clip(clips / 'away.avi')
+    arrays = dict(np.load(clips / 'away.npz'))
+    for key in ('blendshapes', 'head_pose'):
+        arrays[key][:51] = np.nan
+    arrays['valid'][:51] = False
+    np.savez(clips / 'away.npz', **arrays)
+    words = (clips, '--methods', 'frame_difference', '--json', tmp_path / 'out.json')
+    assert command.run(arguments(*words)) == 0
+    assert 'away is left out' in capsys.readouterr().err
+    written = json.loads((tmp_path / 'out.json').read_text())
+    assert written['left_out'] == ['away']
+    assert list(written['methods']['frame_difference']['clips']) == ['id2/two', 'one']
+    for path in ('one.npz', 'id2/two.npz'):
+        (clips / path).unlink()
+    with pytest.raises(SourceError, match='no clip shows a face'):
+        command.run(arguments(clips, '--methods', 'frame_difference'))
+
+
 def test_labels_of_another_length_are_refused(clips):
     make_clip(clips / 'short.avi', 60)
     (clips / 'short.npz').write_bytes((clips / 'one.npz').read_bytes())
     with pytest.raises(SourceError, match='60 frames, but its labels have 100'):
-        evaluate.run(arguments(clips, '--methods', 'dis'))
+        command.run(arguments(clips, '--methods', 'dis'))
 
 
 def test_unknown_methods_are_named_all_at_once(clips):
     with pytest.raises(ConfigError) as raised:
-        evaluate.run(arguments(clips, '--methods', 'dis,good,better'))
+        command.run(arguments(clips, '--methods', 'dis,good,better'))
     assert "'good' is not a method" in str(raised.value)
     assert "'better' is not a method" in str(raised.value)
     assert 'frame_difference' in str(raised.value)
@@ -153,7 +173,7 @@ def test_unknown_methods_are_named_all_at_once(clips):
 
 def test_numbers_below_one_and_a_missing_folder_are_refused():
     with pytest.raises(ConfigError) as raised:
-        evaluate.run(arguments('--threads', '0', '--jobs', '-1'))
+        command.run(arguments('--threads', '0', '--jobs', '-1'))
     assert len(raised.value.faults) == 3
 
 

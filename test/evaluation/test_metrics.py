@@ -14,14 +14,14 @@ from kf_imitation.evaluation.metrics import (
     label_target,
     mean_metrics,
     pair,
-    unwrapped,
 )
+from kf_imitation.face_geometry.rotation import unwrapped
 
 
 def target(keyframes, count=100, fps=30.0):
     scores = np.zeros(count)
     scores[keyframes] = 0.5
-    return Target(scores, np.array(keyframes, np.int64), fps)
+    return Target(scores, np.array(keyframes, np.int64), fps, np.ones(count, bool))
 
 
 def labels(shapes, rotations=None, fps=30.0):
@@ -104,8 +104,62 @@ def test_what_cannot_be_computed_is_none():
 
 
 def test_frames_without_a_score_count_as_zero_in_rho():
-    truth = Target(np.array([0.0, 0.1, 0.2, 0.3]), np.array([], np.int64), 30)
+    truth = Target(np.array([0.0, 0.1, 0.2, 0.3]), np.array([], np.int64), 30, np.ones(4, bool))
     assert clip_metrics(truth, [None, 0.2, 0.4, 0.5], []).rho == pytest.approx(1)
+
+
+def without_face(made, frames):
+    """The labels with frames in which no face was seen."""
+    made.blendshapes[frames], made.head_pose[frames], made.valid[frames] = np.nan, np.nan, False
+    return made
+
+
+def test_frames_without_a_face_are_filled_between_their_neighbours():
+    turning = np.outer(np.arange(40) * 0.05, [0, 1, 0])
+    ramp = 0.01 * np.arange(40)
+    shapes, vectors = without_face(labels(ramp, turning), [0, 1, 10, 11, 12, 39]).motion()
+    assert np.allclose(shapes[2:39, 9], ramp[2:39], atol=1e-6)
+    assert np.allclose(vectors[2:39], turning[2:39], atol=1e-6)
+    assert np.allclose(shapes[:2, 9], ramp[2]) and np.allclose(vectors[39], turning[38], atol=1e-6)
+
+
+def test_vectors_are_unwrapped_across_frames_without_a_face():
+    angles = np.linspace(2.5, 3.9, 30)
+    _, vectors = without_face(labels(np.zeros(30), np.outer(angles, [0, 0, 1])), [14, 15]).motion()
+    assert np.allclose(vectors[:, 2], angles, atol=1e-5)
+
+
+def test_a_frame_counts_if_it_and_the_one_before_show_a_face():
+    made = label_target(without_face(labels(np.zeros(8)), [0, 4]))
+    assert made.counted.tolist() == [False, False, True, True, False, False, True, True]
+    assert label_target(labels(np.zeros(3))).counted.all()
+
+
+def test_keyframes_where_no_face_is_seen_are_in_neither_list():
+    t = np.arange(120)
+    steps = sum(1 / (1 + np.exp(-(t - middle) / 2)) for middle in (30, 60, 90))
+    truth = label_target(without_face(labels(steps), slice(58, 63)))
+    assert len(truth.keyframes) == 2 and np.abs(truth.keyframes - [30, 90]).max() <= 1
+    result = clip_metrics(truth, truth.scores.tolist(), [30, 60, 63, 90], [0.1, 9.0, 9.0, 0.2])
+    assert (result.truth, result.found, result.e_n) == (2, 2, 0)
+    assert result.delay_worst_s == 0.2
+
+
+def test_frames_that_do_not_count_are_left_out_of_rho():
+    made = label_target(without_face(labels(np.cumsum(np.arange(40) % 7) * 0.01), [20, 21]))
+    scores = made.scores.copy()
+    scores[20:23] = 1.0
+    assert clip_metrics(made, scores.tolist(), []).rho == pytest.approx(1)
+
+
+def test_labels_without_any_face_have_no_target():
+    with pytest.raises(SourceError, match='without a face'):
+        label_target(without_face(labels(np.zeros(5)), slice(None)))
+
+
+@pytest.mark.parametrize(('missing', 'measurable'), [(0, True), (5, True), (6, False)])
+def test_a_clip_with_fewer_than_half_of_its_frames_valid_is_not_measured(missing, measurable):
+    assert without_face(labels(np.zeros(10)), slice(missing)).measurable == measurable
 
 
 def test_another_number_of_frames_is_refused():

@@ -118,7 +118,7 @@ def test_target_score_follows_the_definition_on_a_ramp():
     ramp = np.zeros((40, 51), np.float32)
     ramp[:, 4] = 0.02 * np.arange(40)
     found = labels.Labels(ramp, NAMES[1:], *_rest(40), 60.0)
-    score = labels.target_score(found)
+    score = labels.target(found).scores
     assert score[0] == 0
     # 60 frames a second: a change of 0.02 per frame is 0.04 per 1/30 s.
     assert score[20] == pytest.approx(1 - np.exp(-0.04 / 0.2), rel=1e-3)
@@ -239,7 +239,7 @@ def test_a_perfect_change_vector_gives_perfect_figures():
     wave[:, 0] = 0.4 * np.sin(np.arange(90) / 5)
     found = labels.Labels(wave, NAMES[1:], *_rest(90), 30.0)
     changes = np.concatenate([np.diff(wave, axis=0, prepend=wave[:1]), np.zeros((90, 3))], axis=1)
-    row = figures(smoothed_score(changes, 30.0), labels.target_score(found), 30.0, 0.1)
+    row = figures(smoothed_score(changes, 30.0), found, 0.1)
     assert row.f1 == 1 and row.rho > 0.99 and row.e_l <= 1
 
 

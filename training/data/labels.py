@@ -1,26 +1,17 @@
-"""Label files beside clips and images, and the targets made from them.
-
-A label file is an .npz with `blendshapes` (N, 52), `names`, `head_pose` (N, 4, 4),
-`landmarks_q` (N, 478, 3) and, for clips, `valid` (N,) and `fps`.
-"""
+"""Labels as training wants them: states over time whose changes are learned."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
-from scipy.spatial.transform import Rotation
 
-BLENDSHAPES = 51
-ROTATIONS = 3
-CHANGE_SIZE = BLENDSHAPES + ROTATIONS
-ROTATION_WEIGHT = 2.0
-SCORE_SCALE = 0.2
-SIGMA_S = 0.05
+from kf_imitation.evaluation import labels as evaluation_labels
+from kf_imitation.evaluation.metrics import Target, target_of
+from kf_imitation.face_geometry.arkit import mirrored_name
+
 # Networks learn changes of labels that are smoothed less; the runtime smooths what they answer.
 TRAINED_SIGMA_S = 0.03
-REFERENCE_FPS = 30.0
 # Labels of videos are late: the teacher smooths over time with what is past. Readings of single
 # frames agree best with what the labels say so much later (docs/training.md).
 TEACHER_LAG_S = 0.013
@@ -55,45 +46,29 @@ class Labels:
 
 
 def load_labels(path: Path) -> Labels:
-    """Read a label file.
+    """Read a label file of a clip or of images (kf_imitation/evaluation/labels.py).
 
     Args:
-        path: .npz as described in this module's docstring.
+        path: the .npz file.
 
     Returns:
-        The labels; rotations are continuous over time.
+        The labels; rotations are continuous over time, frames without a face are filled in.
+
+    Raises:
+        SourceError: the file cannot be read or is not a label file.
     """
-    with np.load(path) as data:
-        names = tuple(str(n) for n in data['names'])
-        if names[0] != '_neutral' or len(names) != BLENDSHAPES + 1:
-            raise ValueError(f'{path}: expected _neutral and {BLENDSHAPES} blendshapes')
-        count = len(data['blendshapes'])
-        return Labels(
-            blendshapes=data['blendshapes'][:, 1:].astype(np.float32),
-            names=names[1:],
-            rotation=rotation_vectors(data['head_pose'][:, :3, :3]),
-            points_px=data['landmarks_q'][..., :2].astype(np.float32) / 16,
-            valid=data['valid'].copy() if 'valid' in data else np.ones(count, bool),
-            fps=float(data['fps']) if 'fps' in data else 0.0,
-            lag_s=float(data['lag_s']) if 'lag_s' in data else TEACHER_LAG_S * ('fps' in data),
-        )
-
-
-def rotation_vectors(matrices: np.ndarray) -> np.ndarray:
-    """Turn (N, 3, 3) rotation matrices to (N, 3) float32 rotation vectors without jumps [rad]."""
-    # Labels carry a scale in the matrix; its columns are normalised first.
-    matrices = matrices / np.maximum(np.linalg.norm(matrices, axis=1, keepdims=True), 1e-9)
-    vectors = Rotation.from_matrix(matrices).as_rotvec()
-    for i in range(1, len(vectors)):
-        angle = np.linalg.norm(vectors[i])
-        if angle > 1e-6:
-            # The same rotation, the other way round: take what is nearer to the previous frame.
-            other = vectors[i] * (1 - 2 * np.pi / angle)
-            if np.linalg.norm(other - vectors[i - 1]) < np.linalg.norm(
-                vectors[i] - vectors[i - 1]
-            ):
-                vectors[i] = other
-    return vectors.astype(np.float32)
+    read = evaluation_labels.load_labels(path, images=True)
+    blendshapes, rotation = read.motion()
+    lag_s = TEACHER_LAG_S if read.fps > 0 else 0.0
+    return Labels(
+        blendshapes=blendshapes.astype(np.float32),
+        names=read.names[1:],
+        rotation=rotation.astype(np.float32),
+        points_px=read.landmarks_px[..., :2],
+        valid=read.valid,
+        fps=read.fps,
+        lag_s=lag_s if read.lag_s is None else read.lag_s,
+    )
 
 
 def smooth(values: np.ndarray, sigma_s: float, fps: float, lag_s: float = 0.0) -> np.ndarray:
@@ -116,43 +91,14 @@ def smooth(values: np.ndarray, sigma_s: float, fps: float, lag_s: float = 0.0) -
     return values
 
 
-def raw_change(change: np.ndarray) -> np.ndarray:
-    """Return the size of (..., 54) change vectors: ||d blendshapes|| + 2 ||d rotation||."""
-    return np.linalg.norm(change[..., :BLENDSHAPES], axis=-1) + ROTATION_WEIGHT * np.linalg.norm(
-        change[..., BLENDSHAPES:], axis=-1
-    )
-
-
-def score_of_raw(raw: np.ndarray) -> np.ndarray:
-    """Map the size of a change per 1/30 s to the score 0..1."""
-    return 1 - np.exp(-raw / SCORE_SCALE)
-
-
-def target_score(labels: Labels) -> np.ndarray:
-    """Return the (N,) ground-truth score of a clip; the first frame has 0."""
-    change = np.diff(smooth(labels.state, SIGMA_S, labels.fps), axis=0, prepend=np.nan)
-    change[0] = 0
-    return score_of_raw(labels.fps / REFERENCE_FPS * raw_change(change))
-
-
-def target_keyframes(score: np.ndarray, fps: float) -> np.ndarray:
-    """Return the sorted indices of the ground-truth keyframes."""
-    spacing = max(1, round(0.2 * fps))
-    return find_peaks(score, prominence=0.1, distance=spacing)[0]
+def target(labels: Labels) -> Target:
+    """Return target scores and ground-truth keyframes of a clip."""
+    return target_of(labels.state, labels.valid, labels.fps)
 
 
 def mirror_order(names: tuple[str, ...]) -> np.ndarray:
     """Return the (51,) order that exchanges left and right blendshapes."""
-    index = {name: i for i, name in enumerate(names)}
-    swapped = []
-    for name in names:
-        other = name
-        if 'Left' in name:
-            other = name.replace('Left', 'Right')
-        elif 'Right' in name:
-            other = name.replace('Right', 'Left')
-        swapped.append(index[other])
-    return np.array(swapped)
+    return np.array([names.index(mirrored_name(name)) for name in names])
 
 
 def mirror_rotation(vectors: np.ndarray) -> np.ndarray:

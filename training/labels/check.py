@@ -13,7 +13,7 @@ import numpy as np
 
 from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.evaluation import datasets
-from training.data.labels import load_labels, target_score
+from training.data.labels import load_labels, target
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,7 @@ def compare(one: Path, other: Path) -> Agreement:
     Raises:
         SourceError: a file cannot be read, or they are not of the same frames.
     """
-    try:
-        a, b = load_labels(one), load_labels(other)
-    except (OSError, KeyError, ValueError) as error:
-        raise SourceError(f'{one} and {other} cannot be compared: {error}') from error
+    a, b = load_labels(one), load_labels(other)
     if len(a.valid) != len(b.valid):
         raise SourceError(
             f'{one} has {len(a.valid)} frames, {other} has {len(b.valid)}: must be of one clip'
@@ -51,7 +48,7 @@ def compare(one: Path, other: Path) -> Agreement:
     both = a.valid & b.valid
     if not both.any():
         raise SourceError(f'{one} and {other} have no frame in which both see a face')
-    scores = target_score(a)[both], target_score(b)[both]
+    scores = target(a).scores[both], target(b).scores[both]
     varied = min(s.std() for s in scores) > 0
     # Rotation vectors are close together here, so their difference is the angle between them.
     angle = np.linalg.norm(a.rotation[both] - b.rotation[both], axis=1)

@@ -135,6 +135,8 @@ def _expression(
     clip: Clip, frame: int, channels: str, estimator: ExpressionEstimator
 ) -> Expression | None:
     if channels == LABELS:
+        if not clip.valid[frame]:
+            return None
         values: FloatArray = clip.human[frame].astype(np.float32)
         stamp_ns = int(clip.stamps_ns[frame])
         return Expression(stamp_ns, values, np.ones(len(CHANNELS), np.float32))

@@ -5,13 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import FloatArray
+from kf_imitation.face_geometry.arkit import BLENDSHAPES as ARKIT
 
 # score = 1 - exp(-raw / SOFTNESS), with raw the change per REFERENCE_S.
 SOFTNESS = 0.2
 REFERENCE_S = 1 / 30
-# Entries of a change vector: blendshapes first, then the head's rotation vector [rad].
-BLENDSHAPES = 51
+# Entries of a change vector: blendshapes first, then the head's rotation vector [rad] in the axes
+# of the labels.
+CHANGE_NAMES = (*ARKIT, 'headPitch', 'headYaw', 'headRoll')
+BLENDSHAPES = len(ARKIT)
+CHANGE_SIZE = len(CHANGE_NAMES)
 # A radian of head rotation counts as this much blendshape change.
 ROTATION_WEIGHT = 2.0
 # Keeps the logarithm finite: a score this close to 1 is as fast as a face can change.
@@ -28,11 +31,11 @@ def raw_of_score(score: float) -> float:
     return float(-SOFTNESS * np.log1p(-min(score, _HIGHEST)))
 
 
-def score_of_change(change: FloatArray) -> float:
+def score_of_change(change: NDArray[np.floating[Any]]) -> float:
     """Return the score 0..1 of a change vector.
 
     Args:
-        change: (54,) float32 per 1/30 s: 51 blendshapes, then 3 head rotations [rad].
+        change: (54,) per 1/30 s: 51 blendshapes, then 3 head rotations [rad].
     """
     return score_of_raw(raw_of_change(change))
 

@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from kf_imitation.keyframe.scoring.score_scale import CHANGE_SIZE
 from training.data import clip_cache
-from training.data.labels import CHANGE_SIZE, target_score
 from training.keyframe.measure.run import (
     PairScorer,
     clip_changes,
@@ -45,6 +45,6 @@ def measure_net(
     for clip in clips:
         changes = clip_changes(clip, scorer, crop_px, limit)
         score = smoothed_score(changes, clip.labels.fps)
-        found.append(figures(score, target_score(clip.labels)[: len(score)], clip.labels.fps, 0.1))
+        found.append(figures(score, clip.labels, 0.1))
     net.train(was_training)
     return mean_figures(found)

@@ -19,9 +19,10 @@ import numpy as np
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.evaluation import datasets
+from kf_imitation.evaluation.metrics import SIGMA_S
 from training.data import clip_cache
 from training.data.clip_cache import CachedClip
-from training.data.labels import SIGMA_S, TRAINED_SIGMA_S, smooth, target_score
+from training.data.labels import TRAINED_SIGMA_S, smooth
 from training.keyframe.export.run import held_out, load_network
 from training.keyframe.measure.held_out import net_scorer
 from training.keyframe.measure.run import (
@@ -74,8 +75,7 @@ def measure(
         for clip, change in zip(clips, changes, strict=True):
             fps, sigma_s, delay_s = clip.labels.fps, reading.sigma_s, reading.delay_s
             score = smoothed_score(reading.gain * change, fps, sigma_s, delay_s=delay_s)
-            truth = target_score(clip.labels)[: len(score)]
-            rows.append(figures(score, truth, fps, 0.1))
+            rows.append(figures(score, clip.labels, 0.1))
         errors = [
             relative_error(reading.gain * c, clip) for c, clip in zip(changes, clips, strict=True)
         ]

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.keyframe.scoring.change_vector import CHANGE_NAMES
+from kf_imitation.evaluation.metrics import SIGMA_S
+from kf_imitation.keyframe.scoring.score_scale import BLENDSHAPES, CHANGE_NAMES
 from training.data.clip_cache import CachedClip
-from training.data.labels import BLENDSHAPES, SIGMA_S, smooth
+from training.data.labels import smooth
 from training.keyframe.measure.held_out_people import clips_of
 from training.keyframe.measure.run import OnnxScorer, clip_changes
 

@@ -9,46 +9,26 @@ script needs only the labels and serves while training.
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 from scipy.signal import find_peaks
-from scipy.stats import spearmanr
 
 from kf_imitation.data_types import FaceRegion, FrameScore, Image, Keyframe
 from kf_imitation.evaluation.labels import Labels as RuntimeLabels
 from kf_imitation.evaluation.labels import load_labels as load_runtime_labels
 from kf_imitation.evaluation.metrics import ClipMetrics, clip_metrics, label_target, mean_metrics
 from kf_imitation.inference.crop import crop
+from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, score_of_change
 from kf_imitation.keyframe.scoring.streaming_model import pictures, states
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.parameters.settings import DetectorSettings
 from training.data.clip_cache import CachedClip, build, load
-from training.data.labels import (
-    REFERENCE_FPS,
-    Labels,
-    raw_change,
-    score_of_raw,
-    target_keyframes,
-    target_score,
-)
+from training.data.labels import Labels, target
 
 # Consecutive crops of one region, (n, S, S, 3), to (n-1, K) changes of the pairs. K = 1: scores.
 PairScorer = Callable[[Image], np.ndarray]
-
-
-@dataclass(frozen=True)
-class ClipFigures:
-    """Metrics of one clip; delay is the look-ahead a score needs."""
-
-    e_n: float
-    e_l: float
-    f1: float
-    rho: float
-    truth: int
-    found: int
 
 
 def hold_regions(regions: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
@@ -116,41 +96,20 @@ def smoothed_score(
     smooth = np.stack([np.convolve(c, weight, 'valid') for c in padded.T], axis=1)
     if changes.shape[1] == 1:
         return smooth[:, 0]
-    score = score_of_raw(fps / REFERENCE_FPS * raw_change(smooth))
-    score[0] = 0
-    return score
+    return np.array([0.0, *map(score_of_change, smooth[1:] * (fps * REFERENCE_S))])
 
 
-def pair_up(truth: np.ndarray, found: np.ndarray, reach: float) -> np.ndarray:
-    """Return the distances of the one-to-one pairs within reach: most pairs, then nearest."""
-    if not len(truth) or not len(found):
-        return np.zeros(0)
-    apart = np.abs(truth[:, None] - found[None]).astype(float)
-    cost = np.where(apart <= reach, apart, 1e6)
-    rows, columns = linear_sum_assignment(cost)
-    distance = apart[rows, columns]
-    return distance[distance <= reach]
+def figures(score: np.ndarray, labels: Labels, prominence: float) -> ClipMetrics:
+    """Compare the scores of a clip's first frames with its labels; peaks are found afterwards."""
+    spacing = max(1, round(0.2 * labels.fps))
+    found = find_peaks(score, prominence=prominence, distance=spacing)[0]
+    return clip_metrics(target(labels).first(len(score)), score.tolist(), found)
 
 
-def figures(score: np.ndarray, target: np.ndarray, fps: float, prominence: float) -> ClipFigures:
-    """Compare a score with the target of a clip."""
-    truth = target_keyframes(target, fps)
-    found = find_peaks(score, prominence=prominence, distance=max(1, round(0.2 * fps)))[0]
-    near = pair_up(truth, found, max(1, round(2 * fps / REFERENCE_FPS)))
-    pairs = pair_up(truth, found, round(0.2 * fps))
-    f1 = 2 * len(near) / max(1, len(truth) + len(found))
-    e_l = float(pairs.mean()) if len(pairs) else float(round(0.2 * fps))
-    rho = float(np.nan_to_num(spearmanr(score, target).statistic))
-    e_n = float(abs(len(truth) - len(found)))
-    return ClipFigures(e_n, e_l, f1, rho, len(truth), len(found))
-
-
-def mean_figures(rows: list[ClipFigures]) -> dict[str, float]:
-    """Average over the clips with at least three keyframes."""
-    rows = [r for r in rows if r.truth >= 3]
-    if not rows:
-        return {}
-    return {k: float(np.mean([asdict(r)[k] for r in rows])) for k in asdict(rows[0])}
+def mean_figures(rows: list[ClipMetrics]) -> dict[str, float]:
+    """Average over the clips with at least three keyframes; what no clip has is left out."""
+    means = mean_metrics(rows)
+    return {k: float(v) for k, v in means.items() if v is not None and k != 'clips'}
 
 
 def frame_difference(crops: Image) -> np.ndarray:
@@ -190,11 +149,6 @@ def load_clips(folder: Path, cache: Path) -> list[CachedClip]:
     return [load(build(video, cache)) for video in videos]
 
 
-def true_score(clip: CachedClip) -> tuple[np.ndarray, Labels]:
-    """Return the target score of a cached clip and its labels."""
-    return target_score(clip.labels), clip.labels
-
-
 def online_metrics(
     changes: np.ndarray, labels: RuntimeLabels, settings: DetectorSettings
 ) -> ClipMetrics:
@@ -208,7 +162,7 @@ def online_metrics(
     selector = KeyframeSelector(settings)
     scores: list[FrameScore] = []
     keyframes: list[Keyframe] = []
-    dt_s, rate = 1 / labels.fps, labels.fps / REFERENCE_FPS
+    dt_s, rate = 1 / labels.fps, labels.fps * REFERENCE_S
     for i, row in enumerate(changes):
         stamp_ns = round(i / labels.fps * 1e9)
         if i == 0:
@@ -217,8 +171,7 @@ def online_metrics(
             frame = FrameScore(i, stamp_ns, float(np.clip(row[0], 0, 1)), dt_s=dt_s)
         else:
             change = (row * rate).astype(np.float32)
-            score = float(score_of_raw(raw_change(change)))
-            frame = FrameScore(i, stamp_ns, score, dt_s=dt_s, change=change)
+            frame = FrameScore(i, stamp_ns, score_of_change(change), dt_s=dt_s, change=change)
         selection = selector.push(frame)
         scores += selection.scores
         keyframes += selection.keyframes
@@ -265,8 +218,7 @@ def main() -> None:
             labels = load_runtime_labels(arguments.clips / f'{clip.stem}.npz')
             online.append(online_metrics(saved[clip.stem], labels, settings))
             score = smoothed_score(saved[clip.stem], labels.fps)
-            target = target_score(clip.labels)
-            offline.append(figures(score, target, labels.fps, prominence))
+            offline.append(figures(score, clip.labels, prominence))
             if len(arguments.prominence) == 1:
                 row = {k: v and round(v, 3) for k, v in asdict(online[-1]).items()}
                 print(f'{clip.stem[:40]:40s}', json.dumps(row))

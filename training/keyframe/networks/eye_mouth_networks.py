@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kf_imitation.keyframe.scoring.score_scale import CHANGE_SIZE
 from kf_imitation.landmarks.part_model import EYE_READINGS
-from training.data.labels import CHANGE_SIZE
 from training.keyframe.networks import eye_mouth_mesh_points
 
 # Of the crop whose places are found; the patches are cut from the crop as it comes.

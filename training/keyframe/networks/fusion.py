@@ -12,8 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kf_imitation.keyframe.scoring.change_vector import CHANGE_NAMES
-from training.data.labels import BLENDSHAPES, CHANGE_SIZE, ROTATION_WEIGHT
+from kf_imitation.keyframe.scoring.score_scale import (
+    BLENDSHAPES,
+    CHANGE_NAMES,
+    CHANGE_SIZE,
+    ROTATION_WEIGHT,
+)
 from training.keyframe.networks import resnet50
 from training.keyframe.networks.eye_mouth_networks import CROP_PX as PARTS_PX
 from training.keyframe.networks.eye_mouth_networks import LOOKS, Parts, conv_layers, reading_order

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.data.labels import SCORE_SCALE
+from kf_imitation.keyframe.scoring.score_scale import SOFTNESS
 from training.keyframe.networks.fastflownet import warp
 from training.keyframe.train.flow_losses import masked_mean
 
@@ -77,7 +77,7 @@ def endpoint_loss(flows: list[Tensor], exact: Tensor, valid: Tensor) -> Tensor:
 
 def score_of(size: Tensor) -> Tensor:
     """Map the size of a change per 1/30 s to the score 0..1."""
-    return 1 - torch.exp(-size / SCORE_SCALE)
+    return 1 - torch.exp(-size / SOFTNESS)
 
 
 def vector_loss(

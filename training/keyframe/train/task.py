@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kf_imitation.errors import KfImitationError
+from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S
 from training.data import clip_cache
 from training.data.face_mesh import MOTION_POINTS
-from training.data.labels import REFERENCE_FPS
 from training.data.windows import Batch
 from training.keyframe.measure.held_out import measure_net
 from training.keyframe.networks.eye_mouth_networks import SteadyDropout
@@ -99,7 +99,7 @@ class KeyframeTraining(pl.LightningModule):
             terms['vector'] = vector_loss(change, truth, rotation=weight.get('rotation', 4.0))
         if weight['window']:
             kernel = time_kernel(frames - 1, batch['frame_s'], SIGMA_S, REACH_S)
-            rate = (1 / (REFERENCE_FPS * batch['frame_s']))[:, None]
+            rate = (REFERENCE_S / batch['frame_s'])[:, None]
             smooth = score_of(rate * change_size(kernel @ change))
             wanted = score_of(rate * change_size(kernel @ truth))
             terms['window'] = (smooth - wanted).square().mean()

@@ -17,9 +17,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from kf_imitation.keyframe.scoring.change_vector import CHANGE_NAMES
+from kf_imitation.keyframe.scoring.score_scale import BLENDSHAPES, CHANGE_NAMES
 from kf_imitation.landmarks.eye_model import PATCH_PX
-from training.data.labels import BLENDSHAPES
 from training.keyframe.export.pack import pack_weights
 from training.keyframe.networks.eye_mouth_networks import (
     EYE,

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import CameraModel, Landmarks
-from kf_imitation.evaluation.channel_labels import label_angles
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.face_geometry.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
+from kf_imitation.face_geometry.rotation import label_angles
 from kf_imitation.face_geometry.wflw import FLIP
 from training.landmarks.train.data import mesh_to_wflw
 
@@ -41,7 +41,7 @@ def clip_left_over(
         points = mesh_to_wflw(labels['landmarks_q'][:, :, :2].astype(np.float32) / 16)
     width, height = int(row['width']), int(row['height'])
     camera = CameraModel(width, height, max(width, height) / 2 / np.tan(np.radians(30)))
-    truth = np.stack(label_angles(labels['head_pose'][:, :3, :3]), 1)
+    truth = label_angles(labels['head_pose'][:, :3, :3])
     left_over, solved = [], []
     for i in index:
         landmarks = Landmarks(0, points[i].astype(np.float32), np.ones(98, np.float32))

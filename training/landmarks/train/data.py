@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from face_renderer.ground_truth import BLENDSHAPE_NAMES
-from kf_imitation.evaluation.channel_labels import label_angles
 from kf_imitation.face.canonical_region import canonical_region
 from kf_imitation.face_geometry.point_sets import LAYOUTS
+from kf_imitation.face_geometry.rotation import label_angles
 
 CACHE_PX = 240
 CACHE_SPAN = 1.8  # cached square over the canonical face region
@@ -150,7 +150,7 @@ def _sample(
 def clip_samples(clips: Path, stem: str, stride: int) -> list[Sample]:
     """Samples of one clip: every `stride`-th frame, and every frame with a rare state."""
     labels = dict(np.load(clips / f'{stem}.npz'))
-    angles = np.stack(label_angles(labels['head_pose'][:, :3, :3]), 1).astype(np.float32)
+    angles = label_angles(labels['head_pose'][:, :3, :3]).astype(np.float32)
     capture = cv2.VideoCapture(str(clips / f'{stem}.mp4'))
     samples = []
     for i in range(len(labels['valid'])):
@@ -168,7 +168,7 @@ def clip_samples(clips: Path, stem: str, stride: int) -> list[Sample]:
 def image_samples(faces: Path, split: str) -> list[Sample]:
     """Samples of the face images of one split."""
     labels = dict(np.load(faces / f'{split}.npz'))
-    angles = np.stack(label_angles(labels['head_pose'][:, :3, :3]), 1).astype(np.float32)
+    angles = label_angles(labels['head_pose'][:, :3, :3]).astype(np.float32)
     samples = []
     for i, name in enumerate(labels['name']):
         bgr = cv2.imread(str(faces / split / str(name)))
@@ -182,7 +182,7 @@ def render_samples(shard: Path) -> list[Sample]:
     labels = dict(np.load(shard))
     labels['names'] = labels['blendshape_names']
     rotation = labels['head_pose'][:, :3, :3]
-    angles = np.stack(label_angles(rotation), 1).astype(np.float32)
+    angles = label_angles(rotation).astype(np.float32)
     samples = []
     for i, bgr in enumerate(labels['image']):
         points = labels['landmarks98'][i].astype(np.float32) - 0.5
@@ -212,7 +212,7 @@ def animated_samples(file: Path, stride: int) -> list[Sample]:
     """Samples of one file of animated photographs (training/data/animate.py), labelled anew."""
     frames = np.load(file, mmap_mode='r')
     labels = dict(np.load(file.with_suffix('.npz')))
-    angles = np.stack(label_angles(labels['head_pose'][:, :3, :3]), 1).astype(np.float32)
+    angles = label_angles(labels['head_pose'][:, :3, :3]).astype(np.float32)
     samples = []
     for i, frame in enumerate(frames):
         state = _state(labels, i)

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from kf_imitation.evaluation.channel_labels import label_angles
 from kf_imitation.face_geometry.mean_face import template
+from kf_imitation.face_geometry.rotation import label_angles
 from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch
 from training.landmarks.train import losses
 from training.landmarks.train.augment import training_crop
@@ -81,7 +81,7 @@ class Cache(Dataset[Item]):
         state, blendshapes = self.state[index].copy(), self.blendshapes[index]
         c, s = np.cos(turned), np.sin(turned)
         rotation = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]]) @ self.rotation[index]
-        angles = np.array(label_angles(rotation), np.float32)
+        angles = label_angles(rotation).astype(np.float32)
         if mirrored:
             angles[[0, 2]] *= -1
             state[[0, 1]] = state[[1, 0]]

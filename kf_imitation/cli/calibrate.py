@@ -1,0 +1,56 @@
+"""`kf_imitation calibrate`: what is neutral and what is the extreme of one person, as a file."""
+
+import argparse
+from pathlib import Path
+
+from kf_imitation.camera.sources import open_source
+from kf_imitation.errors import ConfigError
+from kf_imitation.evaluation.calibrate import FaceReader, watch
+from kf_imitation.expression.calibration import Calibration
+from kf_imitation.replay.run import source_settings
+from kf_imitation.ros_graph.nodes import merged_parameters
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    parser.add_argument('--source', default='0', help='camera or video (default: camera 0)')
+    parser.add_argument('--out', required=True, type=Path, metavar='FILE', help='YAML to write')
+    parser.add_argument('--person', default='', metavar='NAME', help='default: from --out')
+    parser.add_argument(
+        '--rest-s', type=float, default=3.0, help='relaxed face at the beginning (default: 3 s)'
+    )
+    parser.add_argument(
+        '--pose-s', type=float, default=20.0, help='expressions after that (default: 20 s)'
+    )
+    parser.add_argument(
+        '--params',
+        default='',
+        metavar='FILE',
+        help='parameters that override config/kf_imitation.yaml',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace the file')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch a person, write the file.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        KfImitationError: bad input, or the person did not show enough; nothing is written.
+    """
+    if args.out.exists() and not args.overwrite:
+        raise ConfigError(str(args.out), ['exists already: name another file, or --overwrite'])
+    values = merged_parameters(args.params)
+    reader = FaceReader(values)
+    source = open_source(args.source, source_settings(values['camera']))
+    try:
+        rest, posed = watch(source, reader.read, args.rest_s, args.pose_s)
+    finally:
+        source.close()
+    calibration = Calibration.of_session(args.person or args.out.stem, rest, posed)
+    calibration.save(args.out)
+    print(f'written to {args.out}: {len(rest)} relaxed faces, {len(posed)} expressions')
+    print(f'use it: landmarks: {{ros__parameters: {{calibration: {args.out.absolute()}}}}}')
+    return 0
