@@ -86,6 +86,14 @@ def test_uniform_sends_as_many_poses_as_the_mode_that_it_stands_beside(imitator)
             assert len(imitator.poses(made, method)) == len(imitator.poses(made, mode))
 
 
+def test_frames_whose_labels_show_no_face_are_not_sent(imitator):
+    made = clip(1.0)
+    made.human[10:], made.valid[10:] = np.nan, False
+    poses, joints = imitator.run(made, 'every_frame', LABELS)
+    assert [pose.frame for pose in poses] == list(range(10))
+    assert np.isfinite(joints.goal_rad).all()
+
+
 def test_frames_without_a_face_are_not_sent(imitator):
     made = clip(1.0)
     blind = Clip(
