@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from functools import partial
 
 import yaml
 
@@ -13,6 +14,7 @@ from kf_imitation.doctor.servos import check_servos
 from kf_imitation.errors import ConfigError
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.model_files import find_model_file
 from kf_imitation.paths import share_path
 from kf_imitation.robot import RobotConfig, load_robot
 from kf_imitation.ros_graph.nodes import merged_parameters
@@ -54,9 +56,15 @@ def examine(args: argparse.Namespace) -> Iterator[Finding]:
     manifest = yaml.safe_load(share_path('models/manifest.yaml').read_text(encoding='utf-8'))
     for name in manifest['models']:
         yield from attempt(f'model {name}', lambda name=name: OnnxModel.load(name).name)  # type: ignore[misc]
+    for name in manifest['tables']:
+        yield from attempt(f'table {name}', partial(_table_file, name))
     yield from _check_head(args)
     if args.source:
         yield from check_source(args.source)
+
+
+def _table_file(name: str) -> str:
+    return find_model_file('tables', name)[1].name
 
 
 def _check_head(args: argparse.Namespace) -> Iterator[Finding]:

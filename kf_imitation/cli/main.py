@@ -93,8 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in given if not word.startswith('-')), None)
-    args = build_parser(chosen).parse_args(given)
     try:
+        args = build_parser(chosen).parse_args(given)
         with unwound_by_signals():
             return int(args.run(args))
     except KfImitationError as error:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
-from kf_imitation.expression import channel_weights as table
-from kf_imitation.expression.channels import IS_ANGLE, per_channel
+from kf_imitation.expression.channels import IS_ANGLE, fitted_levels
 from kf_imitation.parameters.yaml_text import read_yaml
 
 Levels = NDArray[np.float64]
@@ -25,8 +24,8 @@ _ANGLE_LIMIT_RAD = 1.0
 MINIMUM_FACES = 10  # of a calibration session, at rest and posed
 _WAVER = 1.5  # largest standard deviation of a face at rest
 
-REST = per_channel(table.REST)
-FULL = per_channel(table.FULL, 1.0)
+REST = fitted_levels('rest')
+FULL = fitted_levels('full', 1.0)
 _NOTHING = np.full_like(REST, REST.min())  # readings below say nothing, in any channel
 
 
@@ -205,9 +204,9 @@ class AutoCalibration:
 
     def __init__(self) -> None:
         self._seen: deque[Levels] = deque(maxlen=self._KEPT)
-        self._typical = per_channel(table.TYPICAL)
-        self._limit = self._FARTHEST * per_channel(table.SPREAD)
-        self._trust = per_channel(table.TRUST)
+        self._typical = fitted_levels('typical')
+        self._limit = self._FARTHEST * fitted_levels('spread')
+        self._trust = fitted_levels('trust')
 
     def push(self, raw: Levels, good: NDArray[np.bool_]) -> Calibration:
         """Take the next face.

@@ -13,14 +13,16 @@ from kf_imitation.data_types import (
     HeadPose,
     Landmarks,
 )
-from kf_imitation.expression import channel_weights as table
-from kf_imitation.expression import turn_weights
 from kf_imitation.expression.geometry import FEATURES, face_features
 from kf_imitation.face_geometry import wflw
+from kf_imitation.model_files import load_table
 
-# How far a model's own reading is believed beside the geometry of its points, chosen on held-out
-# training people (training/landmarks/fit/blend_weights.py). Models without readings have the geometry
-# alone.
+# What was fitted (models/channel_mapping.yaml, channel_turning.yaml), by channel without side.
+_MAPPING = load_table('channel_mapping')
+_TURNING = load_table('channel_turning')
+# How far a model's own prediction is believed next to the geometry of its points, chosen on
+# held-out training people (training/landmarks/fit/blend_weights.py). Models without predictions
+# have the geometry alone.
 READING_SHARE = {
     'jaw_open': 0.3,
     'mouth_smile': 0.7,
@@ -84,21 +86,22 @@ def _weight_rows() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np
             continue
         base, side = _side_of(channel)
         weights = np.zeros(len(FEATURES))
-        for feature, weight in table.WEIGHTS[base].items():
+        for feature, weight in _MAPPING[base]['weights'].items():
             weights[FEATURES.index(feature)] = weight
-        bias[row] = 0.0 if base in table.ODD else table.BIAS[base]
+        odd = _MAPPING[base]['odd']
+        bias[row] = 0.0 if odd else _MAPPING[base]['bias']
         if side:
             (left if side == 'left' else right)[row] = weights
         else:
             left[row] = weights / 2
-            right[row] = (-weights if base in table.ODD else weights) / 2
+            right[row] = (-weights if odd else weights) / 2
     return left, right, bias
 
 
-def per_channel(levels: dict[str, float], of_angles: float = 0.0) -> NDArray[np.float64]:
-    """A level of channel_weights by channel: (19,) in CHANNELS order."""
+def fitted_levels(level: str, of_angles: float = 0.0) -> NDArray[np.float64]:
+    """A level of the mapping, for example `rest`, by channel: (19,) in CHANNELS order."""
     return np.array(
-        [of_angles if c in ANGLE_CHANNELS else levels[_side_of(c)[0]] for c in CHANNELS]
+        [of_angles if c in ANGLE_CHANNELS else _MAPPING[_side_of(c)[0]][level] for c in CHANNELS]
     )
 
 
@@ -111,7 +114,7 @@ IS_ANGLE = np.array([c in ANGLE_CHANNELS for c in CHANNELS])
 
 
 def turn_features(yaw_rad: float, pitch_rad: float) -> NDArray[np.float64]:
-    """What turn_weights.WEIGHTS are for: (4,), yaw positive to the channel's own side."""
+    """What the weights of turning are for: (4,), yaw positive to the channel's own side."""
     yaw = float(np.clip(yaw_rad, -_FARTHEST_YAW_RAD, _FARTHEST_YAW_RAD))
     pitch = float(np.clip(pitch_rad, -_FARTHEST_PITCH_RAD, _FARTHEST_PITCH_RAD))
     return np.array([yaw, yaw * yaw, pitch, pitch * pitch])
@@ -123,7 +126,7 @@ def _turning(pose: HeadPose) -> NDArray[np.float64]:
     for side, sign in (('left', 1.0), ('right', -1.0)):
         features = turn_features(sign * pose.yaw_rad, pose.pitch_rad)
         for base in TURNED:
-            added[CHANNELS.index(f'{base}_{side}')] = features @ turn_weights.WEIGHTS[base]
+            added[CHANNELS.index(f'{base}_{side}')] = features @ _TURNING[base]
     return added
 
 

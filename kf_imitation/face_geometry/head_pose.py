@@ -8,11 +8,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, CameraModel, HeadPose, Landmarks
+from kf_imitation.data_types import (
+    CHANNELS,
+    HEAD_CHANNELS,
+    WFLW_POINTS,
+    CameraModel,
+    HeadPose,
+    Landmarks,
+)
 from kf_imitation.face_geometry import wflw
 from kf_imitation.face_geometry.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
-from kf_imitation.face_geometry.pose_weights import BIAS, OF_ANGLES, OF_POINTS
 from kf_imitation.face_geometry.rotation import angles_of, rotation_of
+from kf_imitation.model_files import load_table
 
 # Nose, eye corners, the upper contour and the brows' ends and middles: what moves least when a
 # face talks. Measured on the train clips, docs/landmarks.md.
@@ -24,12 +31,20 @@ STABLE = (
     *(33, 35, 37, 42, 44, 46),
 )
 _MINIMUM_CONFIDENCE = 0.25
+# The correction (models/head_pose_correction.yaml): weights on what is left of the points, (3, 98,
+# 2) for yaw, pitch and roll; on the solved angles (3, 3); and what is always added (3,).
+_CORRECTION = load_table('head_pose_correction')
+_ROWS = np.zeros((WFLW_POINTS, 6))
+_ROWS[list(_CORRECTION['of_points'])] = list(_CORRECTION['of_points'].values())
+_OF_POINTS = _ROWS.reshape(WFLW_POINTS, 3, 2).transpose(1, 0, 2)
+_OF_ANGLES = np.array(_CORRECTION['of_angles'])
+_BIAS = np.array(_CORRECTION['bias'])
 _MINIMUM_POINTS = 12
 # No face differs from the mean face by more than this turn.
 _LARGEST_CORRECTION_RAD = 0.25
 # How far the model's own reading of yaw, pitch and roll is believed beside the points, chosen on
-# held-out training people (training/landmarks/fit/blend_weights.py). Their errors have little in common,
-# so about half and half is better than either.
+# held-out training people (training/landmarks/fit/blend_weights.py). Their errors have little in
+# common, so about half and half is better than either.
 READING_SHARE = np.array([0.5, 0.4, 0.5])
 
 
@@ -108,7 +123,7 @@ def correction(
     front = turn_to_front(points_px, rotation, translation_m)
     left_over = front - MEAN_FACE_M[:, :2] / EYE_SPAN_M
     angles = angles_of(rotation)
-    turn = np.einsum('apc,pc->a', OF_POINTS, left_over) + OF_ANGLES @ angles + BIAS
+    turn = np.einsum('apc,pc->a', _OF_POINTS, left_over) + _OF_ANGLES @ angles + _BIAS
     return np.asarray(np.clip(turn, -_LARGEST_CORRECTION_RAD, _LARGEST_CORRECTION_RAD))
 
 

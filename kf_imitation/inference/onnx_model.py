@@ -1,18 +1,15 @@
 """Model files: found by name in models/manifest.yaml, checked, run with bounded threads."""
 
-import hashlib
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
-import yaml
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from kf_imitation.errors import ModelError
-from kf_imitation.paths import share_path
+from kf_imitation.model_files import find_model_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -64,25 +61,12 @@ class OnnxModel:
         Args:
             name: key in the manifest.
             threads: for the runtime, 1 or more.
-            manifest: another manifest than the package's own; files lie beside it.
+            manifest: another manifest than the package's own; files lie next to it.
 
         Raises:
             ModelError: unknown name, missing or altered file, or a file that is no model.
         """
-        path = manifest or share_path('models/manifest.yaml')
-        models = _read_manifest(path)
-        if name not in models:
-            raise ModelError(f'model {name} is not in {path} (there: {", ".join(models)})')
-        entry = models[name]
-        file = path.parent / entry['file']
-        if not file.is_file():
-            raise ModelError(f'model {name}: {file} is missing')
-        digest = _sha256(file, file.stat().st_mtime_ns)
-        if digest != entry['sha256']:
-            raise ModelError(
-                f'model {name}: {file} is altered: sha256 {digest[:12]}…, '
-                f'the manifest says {entry["sha256"][:12]}…'
-            )
+        entry, file = find_model_file('models', name, manifest)
         return cls(name, entry, file, threads)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -95,23 +79,3 @@ class OnnxModel:
             Arrays by output name.
         """
         return dict(zip(self._output_names, self._session.run(None, dict(feeds)), strict=True))
-
-
-def _read_manifest(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        document = yaml.safe_load(path.read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ModelError(f'{path} cannot be read: {error.strerror}') from error
-    except yaml.YAMLError as error:
-        raise ModelError(f'{path} is not YAML: {error}') from error
-    models = document.get('models') if isinstance(document, dict) else None
-    if not isinstance(models, dict):
-        raise ModelError(f'{path} must have a mapping models')
-    return models
-
-
-@cache
-def _sha256(file: Path, modified_ns: int) -> str:
-    """Hash a file; the time of its last change is part of the cache key."""
-    del modified_ns
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -1,8 +1,8 @@
 """The part model: eyes and mouth read from grey patches of the face region.
 
-It is the networks with which the keyframe model reads them (training/keyframe/networks/eye_mouth_networks.py), on the
-same pixels, but placed by the landmarks. Whether lips part is better seen than computed from the
-places of few points.
+These are the networks with which the keyframe model reads them, on the same pixels
+(training/keyframe/networks/eye_mouth_networks.py), but placed by the landmarks. Whether lips part
+is better seen than computed from the places of few points.
 """
 
 from collections.abc import Mapping

@@ -7,7 +7,8 @@ import yaml
 from kf_imitation.paths import share_path
 
 FOLDER = share_path('models/manifest.yaml').parent
-MODELS = yaml.safe_load((FOLDER / 'manifest.yaml').read_text(encoding='utf-8'))['models']
+MANIFEST = yaml.safe_load((FOLDER / 'manifest.yaml').read_text(encoding='utf-8'))
+MODELS, TABLES = MANIFEST['models'], MANIFEST['tables']
 
 
 def test_all_files_together_are_under_80_mb():
@@ -16,7 +17,10 @@ def test_all_files_together_are_under_80_mb():
 
 def test_every_model_is_listed_and_unaltered():
     assert {f.name for f in FOLDER.glob('*.onnx')} == {e['file'] for e in MODELS.values()}
-    for entry in MODELS.values():
+    assert {f.name for f in FOLDER.glob('*.yaml')} - {'manifest.yaml'} == {
+        entry['file'] for entry in TABLES.values()
+    }
+    for entry in [*MODELS.values(), *TABLES.values()]:
         data = (FOLDER / entry['file']).read_bytes()
         assert hashlib.sha256(data).hexdigest() == entry['sha256'], entry['file']
 
@@ -24,6 +28,9 @@ def test_every_model_is_listed_and_unaltered():
 def test_every_model_says_where_it_comes_from():
     for name, entry in MODELS.items():
         for key in ('task', 'inputs', 'outputs', 'preprocessing', 'training_data', 'licence'):
+            assert entry.get(key), f'{name}: {key}'
+    for name, entry in TABLES.items():
+        for key in ('task', 'training_data', 'licence', 'command'):
             assert entry.get(key), f'{name}: {key}'
 
 

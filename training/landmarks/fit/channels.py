@@ -3,7 +3,7 @@
 Unit channels: sigmoid(bias + weights * features), least squares on the label, with a ridge on the
 weights and an offset per person that is thrown away afterwards (its spread is kept: it says how
 much people differ). Gaze: ridge regression inside each person. Everything on the face and on its
-mirror image. The table is kf_imitation/expression/channel_weights.py:
+mirror image. The table is models/channel_mapping.yaml:
 
     .venv/bin/python -m training.landmarks.fit.channels [--points predicted.npz] --write
 """
@@ -23,6 +23,7 @@ from kf_imitation.data_types import CHANNELS, CameraModel, Landmarks
 from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.expression.geometry import FEATURES, face_features
 from kf_imitation.face_geometry.head_pose import solve_head_pose
+from training.landmarks.fit.tables import rounded, table_text, write_table
 from training.landmarks.train.data import mesh_to_wflw
 
 POSE = ('yaw', 'pitch', 'roll', 'yaw_squared', 'pitch_squared')
@@ -242,35 +243,27 @@ def fit(base: str, plan: Fit, clips: list[ClipFeatures]) -> Mapping:
     )
 
 
-HEADER = '''"""The fixed mapping from geometry to channels, by training/landmarks/fit/channels.py.
-
+ABOUT = """
+The fixed mapping from geometry to channels, by python -m training.landmarks.fit.channels.
 raw = bias + sum of weight * feature (kf_imitation/expression/geometry.py). Unit channels are the
-sigmoid of it. `REST` and `FULL` are the raw levels of most faces at rest and at the extreme;
-`TYPICAL` is the 20th percentile over a clip of most people, `SPREAD` how much people differ and
-`TRUST` how much of what a person's 20th percentile is off is theirs and not what they just do.
+sigmoid of it. rest and full are the raw levels of most faces at rest and at the extreme; typical
+is the 20th percentile over a clip of most people, spread how much people differ and trust how
+much of what a person's 20th percentile is off is theirs and not what they just do. An odd
+channel changes its sign on the mirrored face.
 """
 
-'''
 
-
-def table(clips: list[ClipFeatures]) -> str:
-    """Python source of the weight table."""
-    fits = {base: fit(base, plan, clips) for base, plan in FITS.items()}
-    lines = [HEADER, 'WEIGHTS: dict[str, dict[str, float]] = {\n']
+def table(fits: dict[str, Mapping]) -> str:
+    """Return the text of the table of fitted channels."""
+    document = {}
     for base, found in fits.items():
-        lines.append(f'    {base!r}: {{\n')
-        lines += [
-            f'        {n!r}: {w:.4f},\n' for n, w in zip(found.names, found.weights, strict=True)
-        ]
-        lines.append('    },\n')
-    lines.append('}\n')
-    for key in ('bias', 'rest', 'full', 'typical', 'spread', 'trust'):
-        lines.append(f'\n{key.upper()}: dict[str, float] = {{\n')
-        lines += [f'    {base!r}: {getattr(found, key):.4f},\n' for base, found in fits.items()]
-        lines.append('}\n')
-    lines.append('\nODD = frozenset({')
-    lines.append(', '.join(repr(b) for b, p in FITS.items() if p.symmetry == 'odd') + '})\n')
-    return ''.join(lines)
+        levels = ('bias', 'rest', 'full', 'typical', 'spread', 'trust')
+        document[base] = {
+            'odd': FITS[base].symmetry == 'odd',
+            **{key: rounded(getattr(found, key)) for key in levels},
+            'weights': dict(zip(found.names, rounded(found.weights), strict=True)),
+        }
+    return table_text(ABOUT, document)
 
 
 def main() -> None:
@@ -283,12 +276,11 @@ def main() -> None:
     clips = list(clip_features(arguments.clips, 'train', 250, None))
     if arguments.points:
         clips += clip_features(arguments.clips, 'train', 250, dict(np.load(arguments.points)))
-    source = table(clips)
+    text = table({base: fit(base, plan, clips) for base, plan in FITS.items()})
     if arguments.write:
-        target = Path('kf_imitation/expression/channel_weights.py')
-        target.write_text(source, encoding='utf-8')
+        write_table('channel_mapping', text)
     else:
-        print(source)
+        print(text)
 
 
 if __name__ == '__main__':

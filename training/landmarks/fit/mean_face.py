@@ -1,11 +1,13 @@
-"""Measure the mean 3-D face of the 98 points from labelled clips and print it as a table.
+"""Measure the mean 3-D face of the 98 points from labelled clips and write it as a table.
 
 Every label holds the head's rotation and translation. With u the normalised image coordinates of
 a point and (R, t) the pose, u * (R X + t)_z = (R X + t)_xy is linear in the point X of the head:
 one least-squares problem per point over all frames. The result is made symmetric, its origin is
 the middle of the eye corners, and it is scaled to metres.
 
-    .venv/bin/python -m training.landmarks.fit.mean_face > table.txt
+The table is models/mean_face.yaml:
+
+    .venv/bin/python -m training.landmarks.fit.mean_face --write
 """
 
 import argparse
@@ -16,11 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.face_geometry import wflw
+from training.landmarks.fit.tables import rounded, table_text, write_table
 from training.landmarks.train.data import mesh_to_wflw
 
 LABEL_FIELD_OF_VIEW = np.radians(63)  # vertical, what the labels' poses assume
 FLIP_YZ = np.diag([1.0, -1.0, -1.0])  # y up, z to the viewer <-> optical axes
 FRAMES_PER_CLIP = 100
+ABOUT = """
+The mean face of the 98 WFLW points, by python -m training.landmarks.fit.mean_face.
+Metres; x to the person's left, y down, z out of the back of the head; the origin is the middle of
+the four eye corners.
+"""
 
 
 def mean_face(clips: Path) -> NDArray[np.float64]:
@@ -62,8 +70,13 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips'))
-    for point in mean_face(parser.parse_args().clips):
-        print('    ({:.4f}, {:.4f}, {:.4f}),'.format(*point))
+    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    arguments = parser.parse_args()
+    text = table_text(ABOUT, {'points_m': rounded(mean_face(arguments.clips))})
+    if arguments.write:
+        write_table('mean_face', text)
+    else:
+        print(text)
 
 
 if __name__ == '__main__':

@@ -2,11 +2,11 @@
 
 Ridge regression of (label angle - PnP angle) on what is left of the frontal points and on the PnP
 angles, inside each person, on the face and its mirror image. The table is
-kf_imitation/face_geometry/pose_weights.py:
+models/head_pose_correction.yaml:
 
     .venv/bin/python -m training.landmarks.fit.pose [--points predicted.npz] --write
 
-Run it before fit_channels.py, which reads features with the corrected pose.
+Run it before channels.py, which reads features with the corrected pose.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.face_geometry.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
 from kf_imitation.face_geometry.rotation import label_angles
 from kf_imitation.face_geometry.wflw import FLIP
+from training.landmarks.fit.tables import rounded, table_text, write_table
 from training.landmarks.train.data import mesh_to_wflw
 
 Array = NDArray[np.float64]
@@ -81,22 +82,23 @@ def fit(
     return of_points, solution[-3:].T, bias
 
 
+ABOUT = """
+Linear correction of the head pose, by python -m training.landmarks.fit.pose.
+of_points: by WFLW point, weights on x and y for yaw, for pitch, for roll [rad per eye distance];
+the other points have none. of_angles: rows are what is added to yaw, pitch and roll, columns the
+solved yaw, pitch and roll.
+"""
+
+
 def table(of_points: Array, of_angles: Array, bias: Array) -> str:
-    """Python source of the table."""
-    lines = [
-        '"""Linear correction of the head pose, written by training/landmarks/fit/pose.py.\n\n',
-        'A row per point: weights on x and y for yaw, for pitch, for roll [rad per eye distance].',
-        '\n"""\n\nimport numpy as np\n\n_ROWS = (\n',
-    ]
-    for row in of_points.transpose(1, 0, 2).reshape(98, 6):
-        lines.append('    (' + ', '.join(f'{v:.4f}' for v in row) + '),\n')
-    lines.append(')\n\n# (3, 98, 2): yaw, pitch, roll.\n')
-    lines.append('OF_POINTS = np.array(_ROWS, np.float64).reshape(98, 3, 2).transpose(1, 0, 2)\n')
-    lines.append('# Rows: what is added to yaw, pitch, roll; columns: solved yaw, pitch, roll.\n')
-    rows = ', '.join('[' + ', '.join(f'{v:.4f}' for v in row) + ']' for row in of_angles)
-    lines.append(f'OF_ANGLES = np.array([{rows}])\n')
-    lines.append(f'BIAS = np.array([{", ".join(f"{v:.4f}" for v in bias)}])\n')
-    return ''.join(lines)
+    """Return the text of the table."""
+    rows = of_points.transpose(1, 0, 2).reshape(98, 6)
+    document = {
+        'of_points': {point: rounded(rows[point]) for point in USED},
+        'of_angles': rounded(of_angles),
+        'bias': rounded(bias),
+    }
+    return table_text(ABOUT, document)
 
 
 def main() -> None:
@@ -112,12 +114,11 @@ def main() -> None:
     if arguments.points:
         found = np.load(arguments.points)
         parts += [clip_left_over(arguments.clips, row, 250, found[row['stem']]) for row in rows]
-    source = table(*fit(parts))
+    text = table(*fit(parts))
     if arguments.write:
-        target = Path('kf_imitation/face_geometry/pose_weights.py')
-        target.write_text(source, encoding='utf-8')
+        write_table('head_pose_correction', text)
     else:
-        print(source)
+        print(text)
 
 
 if __name__ == '__main__':

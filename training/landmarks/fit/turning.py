@@ -1,19 +1,18 @@
 """Fit how much channels move when a neutral face only turns, and write it as a table.
 
 Rendered people of neutral expression turn their heads; ridge regression of what the raw channels
-move by against the solved angles. The table is kf_imitation/expression/turn_weights.py:
+move by against the solved angles. The table is models/channel_turning.yaml:
 
     .venv/bin/python -m training.landmarks.fit.turning --write
 
-The people are others than those of measure_renders.py. Run it after fit_pose.py and
-fit_channels.py, whose results are in what it reads. Renders are not people: what a new row
-costs on held-out training people (measure.py --clips) has to be weighed against what it saves, and
---only leaves the rows of other channels as they are.
+The people are others than those of measure/renders.py. Run it after pose.py and channels.py,
+whose results are in what it reads. Renders are not people: what a new row costs on held-out
+training people (python -m training.landmarks.measure --clips) has to be weighed against what it
+saves, and --only leaves the rows of other channels as they are.
 """
 
 import argparse
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,9 +22,10 @@ from face_renderer.demo import demo_actor
 from face_renderer.face_model import FaceModel, default_path
 from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS
 from kf_imitation.expression.channels import TURNED, raw_channels, turn_features
-from kf_imitation.expression.turn_weights import WEIGHTS
 from kf_imitation.face.canonical_region import canonical_region
 from kf_imitation.face_geometry.head_pose import solve_head_pose
+from kf_imitation.model_files import load_table
+from training.landmarks.fit.tables import rounded, table_text, write_table
 from training.landmarks.measure.renders import PITCHES_DEG, YAWS_DEG, Reader, draw
 
 Array = NDArray[np.float64]
@@ -72,18 +72,15 @@ def fit(people: list[Array]) -> dict[str, Array]:
     return weights
 
 
+ABOUT = """
+What turning the head moves a channel by, by python -m training.landmarks.fit.turning.
+Raw units on the features of turn_features (kf_imitation/expression/channels.py).
+"""
+
+
 def table(weights: Mapping[str, Sequence[float] | Array]) -> str:
-    """Python source of the table."""
-    rows = ''.join(
-        f'    {base!r}: ({", ".join(f"{w:.3f}" for w in values)}),\n'
-        for base, values in weights.items()
-    )
-    return (
-        '"""What turning the head moves a channel by, written by '
-        'training/landmarks/fit/turning.py.\n\n'
-        'Raw units on the features of channels.turn_features.\n"""\n\n'
-        f'WEIGHTS: dict[str, tuple[float, float, float, float]] = {{\n{rows}}}\n'
-    )
+    """Return the text of the table."""
+    return table_text(ABOUT, {base: rounded(values, 3) for base, values in weights.items()})
 
 
 def main() -> None:
@@ -99,11 +96,12 @@ def main() -> None:
         arguments.people, Reader('landmarks_pfld', 'landmarks_eyes', 'landmarks_parts')
     )
     fitted = fit(people)
-    source = table({b: fitted[b] if b in wanted else kept for b, kept in WEIGHTS.items()})
+    kept = load_table('channel_turning')
+    text = table({base: fitted[base] if base in wanted else kept[base] for base in kept})
     if arguments.write:
-        Path('kf_imitation/expression/turn_weights.py').write_text(source, encoding='utf-8')
+        write_table('channel_turning', text)
     else:
-        print(source)
+        print(text)
 
 
 if __name__ == '__main__':
