@@ -28,3 +28,20 @@ def test_the_glossary_has_every_word_once_and_old_words_not_at_all():
     words = [word for word in words if word != 'word']
     assert len(words) > 50 and len(set(words)) == len(words)
     assert not {'overlay', 'offline', 'quantum', 'share', 'look', 'line quality'} & set(words)
+
+
+def test_every_module_that_a_page_runs_can_be_run():
+    pages = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'Makefile']
+    pages += (ROOT / 'docs').rglob('*.md')
+    named = {
+        module.rstrip('.')
+        for page in pages
+        for module in re.findall(
+            r'-m ((?:kf_imitation|training|benchmark|face_renderer)\b[\w.]*)',
+            page.read_text(encoding='utf-8'),
+        )
+    }
+    assert len(named) > 10
+    for module in sorted(named):
+        path = ROOT / module.replace('.', '/')
+        assert path.with_suffix('.py').is_file() or (path / '__main__.py').is_file(), module
