@@ -32,7 +32,7 @@ ARGUMENTS = (
     ('model', 'auto', 'robot_state_publisher and the place of the camera (auto, true or false)'),
     ('avatar', 'true', "draw the robot's face on avatar/image and on a page (true or false)"),
     ('namespace', '', 'of the graph that is looked at'),
-    ('params', '', 'parameter file above config/kf_imitation.yaml'),
+    ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),
 )
 # View -> packages that it needs, and what apt calls them.
 NEEDS = {

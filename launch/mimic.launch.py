@@ -39,7 +39,7 @@ ARGUMENTS = (
     ('record_images', 'false', 'record images too, which show people (true or false)'),
     ('namespace', '', 'of all nodes and relative topics'),
     ('realtime', 'true', 'play files at their own pace; false: as fast as the graph goes'),
-    ('params', '', 'parameter file above config/kf_imitation.yaml'),
+    ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),
 )
 
 

@@ -38,7 +38,7 @@ ARGUMENTS = (
     ('record', '', 'bag folder to make; empty records nothing'),
     ('record_images', 'false', 'record images too, which show people (true or false)'),
     ('namespace', '', 'of all nodes and relative topics'),
-    ('params', '', 'parameter file above config/kf_imitation.yaml'),
+    ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),
 )
 # For the last move after the bag, where the player does not see to it.
 TAIL_S = 3.0

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from kf_imitation.cli.options import add_namespace, add_params, add_port, add_robot, add_source
 from kf_imitation.pipeline.run_report import BusFigures, RunFigures, run_table
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph
@@ -24,19 +25,9 @@ _LOG_INTERVAL_S = 5.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument(
-        '--source',
-        default='',
-        metavar='SOURCE',
-        help='video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, '
-        'or test-pattern[:SECONDS]; default: the demo clip',
-    )
-    parser.add_argument(
-        '--robot', default='', metavar='NAME', help='name in config/robots, or a file'
-    )
-    parser.add_argument(
-        '--port', default='', help="serial device, simulated, or none; default: the robot file's"
-    )
+    add_source(parser, 'the demo clip')
+    add_robot(parser)
+    add_port(parser)
     parser.add_argument('--record', default='', metavar='DIR', help='bag folder to make (MCAP)')
     parser.add_argument(
         '--record-images', action='store_true', help='record images too; they show people'
@@ -47,15 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_false',
         help='play a file as fast as the graph takes it',
     )
-    parser.add_argument(
-        '--params', default='', metavar='FILE', help='parameters above config/kf_imitation.yaml'
-    )
+    add_params(parser)
     parser.add_argument(
         '--avatar',
         action='store_true',
         help="draw the robot's face; the address of the page that shows it is printed",
     )
-    parser.add_argument('--namespace', default='', metavar='NAME', help='of nodes and topics')
+    add_namespace(parser)
 
 
 def run(args: argparse.Namespace) -> int:

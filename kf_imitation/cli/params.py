@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from kf_imitation.cli.options import add_namespace, add_overwrite
 from kf_imitation.output_files import check_free, new_file
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import SCHEMA, load_file
@@ -31,9 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'save', help='write the parameters of the running graph that differ from the defaults'
     )
     save.add_argument('--out', type=Path, default=Path('params.yaml'), metavar='FILE')
-    save.add_argument('--overwrite', action='store_true', help='replace the file')
+    add_overwrite(save)
     save.add_argument('--all', action='store_true', help='also those that are at their default')
-    save.add_argument('--namespace', metavar='NAME', help='of the graph, where several run')
+    add_namespace(save, default=None)
     save.add_argument(
         '--timeout',
         type=_seconds,

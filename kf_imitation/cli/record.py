@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from kf_imitation.cli.options import add_namespace, add_params
 from kf_imitation.errors import BagError
 from kf_imitation.output_files import check_free
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
@@ -31,13 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--minimum-free', type=int, metavar='MB', help='stop below this free disk; default: 500'
     )
-    parser.add_argument('--namespace', default='', metavar='NAME', help='of the graph')
+    add_namespace(parser)
     parser.add_argument(
         '--use-sim-time', action='store_true', help='stamp by /clock, while a bag is played'
     )
-    parser.add_argument(
-        '--params', default='', metavar='FILE', help='parameters above config/kf_imitation.yaml'
-    )
+    add_params(parser)
 
 
 def run(args: argparse.Namespace) -> int:

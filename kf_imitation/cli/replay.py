@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from kf_imitation.cli.options import add_overwrite, add_params, add_robot
 from kf_imitation.parameters.settings import MODES
 from kf_imitation.pipeline.run_report import run_table
 from kf_imitation.replay.run import replay_to_files
@@ -15,21 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument('source', metavar='VIDEO_OR_BAG', help='video, folder of images, or bag')
     parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder to make')
-    parser.add_argument('--robot', default='', help='name in config/robots, or a file')
+    add_robot(parser)
     parser.add_argument(
         '--mode', default='', choices=MODES, help='which frame of a movement is imitated'
     )
-    parser.add_argument(
-        '--params',
-        default='',
-        metavar='FILE',
-        help='parameters that override config/kf_imitation.yaml',
-    )
+    add_params(parser)
     parser.add_argument('--topic', default='', help='image topic of a bag with several')
     parser.add_argument(
         '--video', type=Path, metavar='FILE', help='side-by-side video of person and robot'
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace results that exist')
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:

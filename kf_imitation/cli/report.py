@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from kf_imitation.cli.options import add_overwrite
 from kf_imitation.reporting.page import write_report
 
 
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--labels', type=Path, metavar='NPZ', help='labels of the clip, for E_n and E_l'
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace a page that exists')
+    add_overwrite(parser)
 
 
 def run(args: argparse.Namespace) -> int:

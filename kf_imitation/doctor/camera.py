@@ -6,7 +6,7 @@ from pathlib import Path
 from time import monotonic
 
 from kf_imitation.camera.sources import open_source
-from kf_imitation.doctor.finding import BAD, Finding, attempt
+from kf_imitation.doctor.finding import ERROR, Finding, attempt
 
 WATCHED_S = 2.0
 
@@ -17,7 +17,7 @@ def check_source(spec: str, root: Path = Path('/')) -> Iterator[Finding]:
     is_device = spec.isdigit() or spec.startswith('/dev/')
     if is_device and device.exists() and not os.access(device, os.R_OK | os.W_OK):
         yield Finding(
-            BAD,
+            ERROR,
             f'source {spec}',
             'no permission: sudo usermod -aG video $USER, then log in again',
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 
-from kf_imitation.doctor.finding import BAD, GOOD, NOTE, Finding
+from kf_imitation.doctor.finding import ERROR, OK, WARN, Finding
 from kf_imitation.ros_graph.environment import defaults
 
 MESSAGES = (
@@ -29,21 +29,21 @@ def check_machine() -> Finding:
     version = '.'.join(map(str, sys.version_info[:3]))
     sentence = f'Python {version}, {cores} processors'
     if cores < 2:
-        return Finding(NOTE, 'machine', f'{sentence}; two or more are needed for 30 frames per s')
-    return Finding(GOOD, 'machine', sentence)
+        return Finding(WARN, 'machine', f'{sentence}; two or more are needed for 30 frames per s')
+    return Finding(OK, 'machine', sentence)
 
 
 def check_ros() -> Iterator[Finding]:
     """Check that rclpy loads, messages are there, and who may talk to the head."""
     if find_spec('rclpy') is None:
-        yield Finding(BAD, 'ROS 2', f'rclpy is missing: {HOW}')
+        yield Finding(ERROR, 'ROS 2', f'rclpy is missing: {HOW}')
         return
     try:
         import_module('rclpy')
     except (ImportError, OSError) as error:  # another Python's, or libraries not on the path
         version = '.'.join(map(str, sys.version_info[:2]))
         yield Finding(
-            BAD,
+            ERROR,
             'ROS 2',
             f'rclpy does not load in Python {version} ({error}): {HOW}, and use the '
             'Python that it was made for',
@@ -51,11 +51,13 @@ def check_ros() -> Iterator[Finding]:
         return
     missing = [name for name in MESSAGES if find_spec(name) is None]
     if missing:
-        yield Finding(BAD, 'ROS 2', f'messages are missing: {", ".join(missing)}. {HOW}')
+        yield Finding(ERROR, 'ROS 2', f'messages are missing: {", ".join(missing)}. {HOW}')
     domain = os.environ.get('ROS_DOMAIN_ID', '0')
     if not domain.isdigit() or int(domain) > LARGEST_DOMAIN:
         yield Finding(
-            BAD, 'ROS 2', f'ROS_DOMAIN_ID = {domain!r} must be a number from 0 to {LARGEST_DOMAIN}'
+            ERROR,
+            'ROS 2',
+            f'ROS_DOMAIN_ID = {domain!r} must be from 0 to {LARGEST_DOMAIN}',
         )
     yield _network()
 
@@ -65,13 +67,11 @@ def _network() -> Finding:
     reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST (set by us)')
     if reach not in ('LOCALHOST', 'LOCALHOST (set by us)', 'OFF'):
         return Finding(
-            NOTE,
+            WARN,
             'ROS 2',
             f'discovery reaches {reach}: others may move the head; '
             'export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST keeps them out',
         )
     profile = 'ours' if 'FASTDDS_DEFAULT_PROFILES_FILE' in added else "the user's"
     rmw = os.environ.get('RMW_IMPLEMENTATION', 'the default RMW')
-    return Finding(
-        GOOD, 'ROS 2', f'{rmw}, discovery reaches {reach}, transport profile: {profile}'
-    )
+    return Finding(OK, 'ROS 2', f'{rmw}, discovery reaches {reach}, transport profile: {profile}')

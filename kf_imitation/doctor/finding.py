@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kf_imitation.errors import KfImitationError
 
-GOOD, NOTE, BAD = 'good', 'note', 'bad'
+OK, WARN, ERROR = 'ok', 'warn', 'error'
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,8 +13,8 @@ class Finding:
     """One check.
 
     Attributes:
-        level: GOOD, NOTE (works, but look) or BAD (a run will fail).
-        subject: what was looked at.
+        level: OK, WARN (works, but read it) or ERROR (a run will fail).
+        subject: what was checked.
         sentence: what was found, and what to do about it.
     """
 
@@ -24,8 +24,8 @@ class Finding:
 
 
 def attempt(subject: str, check: Callable[[], str]) -> Iterator[Finding]:
-    """Turn what a check returns, or the fault it raises, into a finding."""
+    """Turn what a check returns, or the error it raises, into a finding."""
     try:
-        yield Finding(GOOD, subject, check())
+        yield Finding(OK, subject, check())
     except KfImitationError as error:
-        yield Finding(BAD, subject, str(error))
+        yield Finding(ERROR, subject, str(error))

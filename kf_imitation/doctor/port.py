@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kf_imitation.actuators.dynamixel.host_tuning import GOOD_MS, latency_ms, latency_remedy
-from kf_imitation.doctor.finding import BAD, GOOD, NOTE, Finding
+from kf_imitation.doctor.finding import ERROR, OK, WARN, Finding
 
 ROOT = Path('/')
 
@@ -19,18 +19,20 @@ def check_port(port: str, root: Path = ROOT) -> Iterator[Finding]:
     """Check a device path before it is opened."""
     subject, path = f'port {port}', root / port.lstrip('/')
     if not path.exists():
-        yield Finding(BAD, subject, f'does not exist: is the adapter plugged in? {_others(root)}')
+        yield Finding(
+            ERROR, subject, f'does not exist; is the adapter plugged in? {_others(root)}'
+        )
         return
     if not os.access(path, os.R_OK | os.W_OK):
-        yield Finding(BAD, subject, f'no permission: {_remedy(path, root)}')
+        yield Finding(ERROR, subject, f'no permission: {_remedy(path, root)}')
         return
     stable = _stable_name(path, root)
     if stable and stable != port:
         yield Finding(
-            NOTE, subject, f'may be opened; {stable} is the same and keeps its name when replugged'
+            WARN, subject, f'may be opened; {stable} is the same and keeps its name when replugged'
         )
     else:
-        yield Finding(GOOD, subject, 'may be opened')
+        yield Finding(OK, subject, 'may be opened')
 
 
 def check_latency(port: str, root: Path = ROOT, opened: bool = False) -> Iterator[Finding]:
@@ -40,13 +42,13 @@ def check_latency(port: str, root: Path = ROOT, opened: bool = False) -> Iterato
     if timer is None:
         return
     if timer <= GOOD_MS:
-        yield Finding(GOOD, subject, f'latency_timer is {timer} ms')
+        yield Finding(OK, subject, f'latency_timer is {timer} ms')
     elif opened:
         sentence = f'latency_timer stays at {timer} ms, too slow for 100 Hz: '
-        yield Finding(BAD, subject, sentence + latency_remedy(port, root))
+        yield Finding(ERROR, subject, sentence + latency_remedy(port, root))
     else:
         sentence = f'latency_timer is {timer} ms; opening the port asks for {GOOD_MS} ms. '
-        yield Finding(NOTE, subject, f'{sentence}For other programs: {latency_remedy(port, root)}')
+        yield Finding(WARN, subject, f'{sentence}For other programs: {latency_remedy(port, root)}')
 
 
 def _others(root: Path) -> str:

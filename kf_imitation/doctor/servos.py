@@ -10,7 +10,7 @@ from kf_imitation.actuators.dynamixel.control_tables import (
     model_name,
 )
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
-from kf_imitation.doctor.finding import BAD, GOOD, NOTE, Finding
+from kf_imitation.doctor.finding import ERROR, OK, WARN, Finding
 from kf_imitation.doctor.port import check_latency
 from kf_imitation.errors import BusError
 from kf_imitation.head.bus_factory import SIMULATED, SimulatorProcessBus, make_bus
@@ -22,11 +22,11 @@ SDK_FASTEST = 4_000_000  # the Dynamixel SDK opens no port beyond
 
 
 def check_servos(robot: RobotConfig, port: str) -> Iterator[Finding]:
-    """Open the bus, ask everybody, close it again."""
+    """Open the bus, check every servo, close it again."""
     fits = cycle_budget(len(robot.joints), robot.baud).rate_hz >= RATE_HZ
     remedy = '' if fits else ': raise baud, of the servos first (kf_imitation servo set-baud)'
     sentence = budget_text(robot, RATE_HZ)
-    yield Finding(GOOD if fits else NOTE, 'bus time', sentence + remedy)
+    yield Finding(OK if fits else WARN, 'bus time', sentence + remedy)
     bus = make_bus(robot, port)
     try:
         bus.open()
@@ -34,7 +34,7 @@ def check_servos(robot: RobotConfig, port: str) -> Iterator[Finding]:
             yield from check_latency(port, opened=True)
         yield from _ask(robot, bus)
     except BusError as error:
-        yield Finding(BAD, f'bus on {port}', str(error))
+        yield Finding(ERROR, f'bus on {port}', str(error))
     finally:
         bus.shutdown()
 
@@ -50,7 +50,7 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
     missing = [joint for joint in robot.joints if joint.id not in found]
     others = _at_other_speeds(robot, bus) if missing else {}
     if not found and not others:
-        yield Finding(BAD, 'servos', 'nobody answers at any speed: is the servo power on?')
+        yield Finding(ERROR, 'servos', 'no servo replies at any speed: is the servo power on?')
         return
     slow: dict[str, float] = {}
     for joint in robot.joints:
@@ -60,7 +60,7 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
             yield _check(bus, joint, found[joint.id], slow)
     if slow:
         yield Finding(
-            NOTE,
+            WARN,
             'return delay',
             f'up to {1e6 * max(slow.values()):.0f} µs in {len(slow)} servos: every start of the '
             'head sets it to 0 (factory value: 500 µs)',
@@ -68,15 +68,15 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
     deaf = [joint.name for joint in robot.joints if not joint.servo.watchdog_stops]
     if robot.watchdog_s and deaf:
         yield Finding(
-            NOTE,
+            WARN,
             'bus watchdog',
             'if this computer dies, servos of the 330 size move on to their last goal before they '
             f'rest (docs/safety.md): {", ".join(deaf)}',
         )
-    strangers = sorted(set(found) - set(robot.ids))
-    if strangers:
-        told = ', '.join(f'{i} ({model_name(found[i].model_number)})' for i in strangers)
-        yield Finding(NOTE, 'servos', f'in no joint of {robot.name}: id {told}')
+    unknown = sorted(set(found) - set(robot.ids))
+    if unknown:
+        listed = ', '.join(f'{i} ({model_name(found[i].model_number)})' for i in unknown)
+        yield Finding(WARN, 'servos', f'in no joint of {robot.name}: id {listed}')
 
 
 def _at_other_speeds(robot: RobotConfig, bus: ServoBus) -> dict[int, int]:
@@ -101,13 +101,13 @@ def _missing(joint: JointConfig, baud: int, other: int | None) -> Finding:
     subject = f'servo {joint.id} ({joint.name})'
     if other is not None:
         return Finding(
-            BAD,
+            ERROR,
             subject,
             f'answers at {other} bit/s, the robot file says {baud}: '
             f'kf_imitation servo set-baud {joint.id} {baud} --baud {other} --yes',
         )
     return Finding(
-        BAD,
+        ERROR,
         subject,
         f'{joint.model} does not answer: check its cable and its id (new servos have id 1 at '
         '57600 bit/s: kf_imitation servo scan --all-bauds)',
@@ -120,16 +120,16 @@ def _check(bus: ServoBus, joint: JointConfig, reply: PingReply, slow: dict[str, 
     if reply.model_number != joint.servo.number:
         found = model_name(reply.model_number)
         return Finding(
-            BAD, subject, f'is {found}, the robot file says {joint.model}: mend it there'
+            ERROR, subject, f'is {found}, the robot file says {joint.model}: fix it there'
         )
     try:
-        bad, notes, figures = _read(bus, joint, slow)
+        errors, warnings, figures = _read(bus, joint, slow)
     except BusError as error:
-        return Finding(BAD, subject, f'answers a ping but no read: {error}')
-    told = f'{joint.model}, firmware {reply.firmware}, {figures}'
-    if bad:
-        return Finding(BAD, subject, '; '.join([told, *bad]))
-    return Finding(NOTE if notes else GOOD, subject, '; '.join([told, *notes]))
+        return Finding(ERROR, subject, f'answers a ping but no read: {error}')
+    reading = f'{joint.model}, firmware {reply.firmware}, {figures}'
+    if errors:
+        return Finding(ERROR, subject, '; '.join([reading, *errors]))
+    return Finding(WARN if warnings else OK, subject, '; '.join([reading, *warnings]))
 
 
 def _read(
@@ -147,13 +147,15 @@ def _read(
     celsius = value('present_temperature')
     low = table['min_voltage_limit'].initial * units.VOLTAGE_UNIT_V
     high = table['max_voltage_limit'].initial * units.VOLTAGE_UNIT_V
-    bad, notes = [], []
+    errors, warnings = [], []
     if not low <= volts <= high:
-        bad.append(f'{joint.model} needs {low:g} to {high:g} V: check the power supply')
+        errors.append(f'{joint.model} needs {low:g} to {high:g} V: check the power supply')
     elif abs(volts - joint.servo.nominal_voltage_v) > 0.2 * joint.servo.nominal_voltage_v:
-        notes.append(f'made for {joint.servo.nominal_voltage_v:g} V: speed and force will differ')
+        warnings.append(
+            f'made for {joint.servo.nominal_voltage_v:g} V: speed and force will differ'
+        )
     if error := value('hardware_error_status'):
-        bad.append(
+        errors.append(
             f'hardware error: {hardware_error_text(error)}. Take the cause away, then '
             'ros2 service call /servo/clear_error std_srvs/srv/Trigger, or power off and on'
         )
@@ -165,8 +167,8 @@ def _read(
         for name in ('min_position_limit', 'max_position_limit')
     )
     if ends[0] > joint.limits_rad[0] + 0.002 or ends[1] < joint.limits_rad[1] - 0.002:
-        notes.append(
+        warnings.append(
             f'its own position limits [{ends[0]:.2f}, {ends[1]:.2f}] rad are narrower than '
             'limits_rad: kf_imitation servo limits'
         )
-    return bad, notes, f'{volts:.1f} V, {celsius} °C'
+    return errors, warnings, f'{volts:.1f} V, {celsius} °C'

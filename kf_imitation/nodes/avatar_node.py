@@ -29,7 +29,7 @@ class AvatarNode(KfNode):
         """Read the robot file and open the page.
 
         Args:
-            overrides: parameter values above those of parameter files.
+            overrides: parameter values that override parameter files.
             options: for rclpy.node.Node.
 
         Raises:

@@ -43,7 +43,7 @@ class CameraNode(KfNode):
         """Open the source and start reading.
 
         Args:
-            overrides: parameter values above those of parameter files.
+            overrides: parameter values that override parameter files.
             source: opened already; None opens what the parameter source says.
             options: for rclpy.node.Node.
 

@@ -50,7 +50,7 @@ class KeyframeNode(KfNode):
         """Load the models and listen.
 
         Args:
-            overrides: parameter values above those of parameter files.
+            overrides: parameter values that override parameter files.
             pipeline: for tests; None builds it from the parameters.
             options: for rclpy.node.Node.
 

@@ -40,7 +40,7 @@ class LandmarksNode(KfNode):
         """Load the model and listen.
 
         Args:
-            overrides: parameter values above those of parameter files.
+            overrides: parameter values that override parameter files.
             pipeline: for tests; None builds it from the parameters.
             options: for rclpy.node.Node.
 

@@ -38,7 +38,7 @@ class KfNode(Node):  # type: ignore[misc]
 
         Args:
             section: of params.SCHEMA; also the node's name.
-            overrides: values above those of parameter files.
+            overrides: values that override parameter files.
             options: handed to rclpy.node.Node (namespace, context, cli_args …).
 
         Raises:

@@ -14,7 +14,7 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes.service_question import ask
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import SCHEMA
-from kf_imitation.ros_graph.discovery import GraphSearch, Sight, in_order, missing
+from kf_imitation.ros_graph.discovery import DiscoverySnapshot, GraphSearch, in_order, missing
 
 # Every node of the package publishes here, so an endpoint of an unknown node is one to wait for.
 _COMMON_TOPIC = '/diagnostics'
@@ -73,9 +73,9 @@ def _discover(
     """Return the namespace and the nodes of the one graph that is meant."""
     wanted = None if namespace is None else f'/{namespace.strip("/")}'
     search = GraphSearch(timeout_s, monotonic())
-    while not search.look(_in_sight(node, wanted), monotonic()):
+    while not search.update(_snapshot(node, wanted), monotonic()):
         executor.spin_once(timeout_sec=0.05)
-    graphs = search.sight.of_this_package()
+    graphs = search.snapshot.of_this_package()
     if not graphs:
         where = '' if namespace is None else f' in the namespace {wanted}'
         raise NoGraphError(
@@ -88,7 +88,7 @@ def _discover(
     return graphs.popitem()
 
 
-def _in_sight(node: Node, wanted: str | None) -> Sight:
+def _snapshot(node: Node, wanted: str | None) -> DiscoverySnapshot:
     graphs: dict[str, set[str]] = {}
     unready = set()
     for name, place in node.get_node_names_and_namespaces():
@@ -98,9 +98,9 @@ def _in_sight(node: Node, wanted: str | None) -> Sight:
             if not _announced(node, name, place, f'{path}/get_parameters'):
                 unready.add(path)
     ends = node.get_publishers_info_by_topic(_COMMON_TOPIC)
-    strangers = sum(end.node_name == _UNKNOWN_NODE for end in ends)
+    unknown = sum(end.node_name == _UNKNOWN_NODE for end in ends)
     seen = {place: frozenset(names) for place, names in graphs.items()}
-    return Sight(seen, frozenset(unready), strangers)
+    return DiscoverySnapshot(seen, frozenset(unready), unknown)
 
 
 def _announced(node: Node, name: str, place: str, service: str) -> bool:

@@ -38,7 +38,7 @@ class PlayerNode(KfNode):
         """Open the bag, make the publishers and start.
 
         Args:
-            overrides: parameter values above those of parameter files.
+            overrides: parameter values that override parameter files.
             options: for rclpy.node.Node.
 
         Raises:

@@ -45,7 +45,7 @@ class RecorderNode(KfNode):
         """Subscribe to everything that is recorded.
 
         Args:
-            overrides: parameter values above those of parameter files.
+            overrides: parameter values that override parameter files.
             alone: nobody waits for this node, and at the size limit it has done its work.
             options: for rclpy.node.Node.
 

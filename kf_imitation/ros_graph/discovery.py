@@ -1,6 +1,6 @@
 """When a running graph has been found completely: discovery tells of its nodes one by one.
 
-Pure Python: `nodes/parameter_reader.py` says what is in sight, this says whether to go on.
+Pure Python: `nodes/parameter_reader.py` says what is discovered, this says whether to go on.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ SETTLED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class DiscoverySnapshot:
     """What discovery knows at one moment.
 
     Attributes:
         graphs: names of nodes of the schema, by namespace.
         unready: full names of nodes among them whose parameter services are not announced.
-        strangers: endpoints seen whose node is not known yet.
+        unknown: endpoints seen whose node is not known yet.
     """
 
     graphs: Mapping[str, frozenset[str]]
     unready: frozenset[str] = frozenset()
-    strangers: int = 0
+    unknown: int = 0
 
     def of_this_package(self) -> dict[str, frozenset[str]]:
         """Return the graphs without namespaces that merely have a node of the same name."""
@@ -37,33 +37,33 @@ class Sight:
 
 @dataclass(slots=True)
 class GraphSearch:
-    """Looks until the graphs are complete and steady, or until the time is over.
+    """Collects snapshots until the graphs are complete and steady, or until the time is over.
 
     Attributes:
         timeout_s: for the search.
         started_s: when it began, of a steady clock.
-        sight: the newest.
+        snapshot: the newest.
     """
 
     timeout_s: float
     started_s: float
-    sight: Sight = field(default=Sight({}), init=False)
+    snapshot: DiscoverySnapshot = field(default=DiscoverySnapshot({}), init=False)
     _changed_s: float = field(default=0.0, init=False)
 
-    def look(self, sight: Sight, now_s: float) -> bool:
-        """Take what is in sight; tell whether the search is over.
+    def update(self, snapshot: DiscoverySnapshot, now_s: float) -> bool:
+        """Take the next snapshot; return whether the search is over.
 
         Args:
-            sight: at this moment.
+            snapshot: at this moment.
             now_s: of the clock of `started_s`.
         """
-        if sight != self.sight:
-            self.sight, self._changed_s = sight, now_s
+        if snapshot != self.snapshot:
+            self.snapshot, self._changed_s = snapshot, now_s
         if now_s - self.started_s >= self.timeout_s:
             return True
-        graphs = sight.of_this_package()
+        graphs = snapshot.of_this_package()
         complete = bool(graphs) and all(names >= set(CORE) for names in graphs.values())
-        open_ends = sight.unready or sight.strangers
+        open_ends = snapshot.unready or snapshot.unknown
         return complete and not open_ends and now_s - self._changed_s >= SETTLED_S
 
 

@@ -1,4 +1,4 @@
-"""The graph of a run, described once: launch/ starts it as processes, `mimic` inside one.
+"""The node graph of a run, described once: launch/ starts it as processes, `mimic` inside one.
 
 Pure Python: no ROS is needed to build or check a graph.
 """
@@ -68,7 +68,7 @@ class RunOptions:
         record: bag folder to make; '' records nothing.
         record_images: images go into the bag too.
         realtime: play files at their own pace.
-        params: file whose values lie above those of config/kf_imitation.yaml.
+        params: file whose values override those of config/kf_imitation.yaml.
         namespace: of all nodes and relative topics.
         avatar: draw the robot's face, as an image topic and on a page.
     """

@@ -1,7 +1,7 @@
-"""The graph that replays a bag: what launch/replay.launch.py starts, on the bag's own time.
+"""The node graph that replays a bag: what launch/replay.launch.py starts, on the bag's own time.
 
 A bag with images goes through every stage again. One without (what is recorded unless images are
-asked for) moves the head by the expressions that were recorded. Pure Python, as graph.py.
+asked for) moves the head by the expressions that were recorded. Pure Python, as nodes.py.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class ReplayOptions:
         player: one of PLAYERS.
         record: bag folder to make.
         record_images: images go into the bag too.
-        params: file whose values lie above those of config/kf_imitation.yaml.
+        params: file whose values override those of config/kf_imitation.yaml.
         namespace: of all nodes and relative topics.
     """
 

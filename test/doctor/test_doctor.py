@@ -12,7 +12,7 @@ from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.cli import main as cli
 from kf_imitation.doctor import environment, port
-from kf_imitation.doctor.finding import BAD, GOOD, NOTE
+from kf_imitation.doctor.finding import ERROR, OK, WARN
 from kf_imitation.doctor.port import check_latency, check_port
 from kf_imitation.doctor.servos import check_servos
 from kf_imitation.head.simulator_process import simulated_servos
@@ -30,7 +30,7 @@ def test_a_healthy_installation_is_told_so(capsys):
     assert any(subject.startswith('model ') for subject in subjects)
     assert sum(subject.startswith('servo ') for subject in subjects) == 13
     assert any('firmware' in line and ' V, ' in line for line in lines)
-    bad = [line for line in lines if line.startswith('bad')]
+    bad = [line for line in lines if line.startswith('error')]
     assert code == (2 if bad else 0)
     assert not [line for line in bad if 'ROS 2' not in line]
 
@@ -48,8 +48,8 @@ def test_what_is_wrong_is_told_and_the_rest_is_checked_all_the_same(arguments, w
     assert cli.main(['doctor', *arguments]) == 2
     out = capsys.readouterr().out
     assert words in out
-    assert 'good  machine' in out or 'note  machine' in out
-    assert out.splitlines()[-1].endswith('to mend')
+    assert 'ok    machine' in out or 'warn  machine' in out
+    assert out.splitlines()[-1].endswith('errors')
 
 
 # --- ROS ---------------------------------------------------------------------------------------
@@ -65,14 +65,14 @@ def installed(monkeypatch):
 def test_an_open_network_is_noted(monkeypatch, installed):
     monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
     (finding,) = environment.check_ros()
-    assert finding.level == NOTE
+    assert finding.level == WARN
     assert 'others may move the head' in finding.sentence
 
 
 def test_missing_ros_is_bad_and_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(environment, 'find_spec', lambda name: None)
     (finding,) = environment.check_ros()
-    assert finding.level == BAD
+    assert finding.level == ERROR
     assert 'pip install' in finding.sentence
 
 
@@ -82,7 +82,7 @@ def test_a_ros_of_another_python_is_bad(monkeypatch, installed):
 
     monkeypatch.setattr(environment, 'import_module', fail)
     (finding,) = environment.check_ros()
-    assert finding.level == BAD
+    assert finding.level == ERROR
     assert 'does not load' in finding.sentence
 
 
@@ -91,7 +91,7 @@ def test_missing_messages_and_a_wrong_domain_are_bad(monkeypatch, installed):
         environment, 'find_spec', lambda name: None if name == 'trajectory_msgs' else object()
     )
     monkeypatch.setenv('ROS_DOMAIN_ID', '200')
-    bad = [finding.sentence for finding in environment.check_ros() if finding.level == BAD]
+    bad = [finding.sentence for finding in environment.check_ros() if finding.level == ERROR]
     assert 'trajectory_msgs' in bad[0]
     assert 'ROS_DOMAIN_ID' in bad[1]
 
@@ -119,14 +119,14 @@ def tree(tmp_path):
 
 def test_a_port_is_good_and_its_lasting_name_is_told(tree):
     (finding,) = check_port(DEVICE, tree)
-    assert finding.level == NOTE and f'/{STABLE}' in finding.sentence
+    assert finding.level == WARN and f'/{STABLE}' in finding.sentence
     (finding,) = check_port(f'/{STABLE}', tree)
-    assert finding.level == GOOD
+    assert finding.level == OK
 
 
 def test_a_missing_port_names_those_that_are_there(tree):
     (finding,) = check_port('/dev/ttyUSB7', tree)
-    assert finding.level == BAD
+    assert finding.level == ERROR
     assert f'/{STABLE}' in finding.sentence
 
 
@@ -148,7 +148,7 @@ def test_missing_rights_are_explained_with_group_and_udev_rule(
     group = SimpleNamespace(gr_name='dialout', gr_mem=members)
     monkeypatch.setattr(port.grp, 'getgrgid', lambda number: group)
     (finding,) = check_port(DEVICE, tree)
-    assert finding.level == BAD
+    assert finding.level == ERROR
     assert words in finding.sentence
     if not members:
         assert 'ATTRS{idVendor}=="0403", ATTRS{idProduct}=="6014"' in finding.sentence
@@ -159,19 +159,19 @@ def test_rights_are_asked_of_the_system(tree):
     (tree / 'dev/ttyUSB0').chmod(0)
     assert not stat.S_IMODE((tree / 'dev/ttyUSB0').stat().st_mode)
     (finding,) = check_port(DEVICE, tree)
-    assert finding.level == BAD
+    assert finding.level == ERROR
 
 
 @pytest.mark.parametrize('name', [DEVICE, f'/{STABLE}'])
 def test_a_slow_adapter_is_a_note_before_and_bad_after_the_port_was_opened(tree, name):
     (finding,) = check_latency(name, tree)
-    assert finding.level == NOTE
+    assert finding.level == WARN
     (finding,) = check_latency(name, tree, opened=True)
-    assert finding.level == BAD
+    assert finding.level == ERROR
     assert 'latency_timer' in finding.sentence and 'ATTR{latency_timer}="1"' in finding.sentence
     (tree / 'sys/bus/usb-serial/devices/ttyUSB0/latency_timer').write_text('1\n')
     (finding,) = check_latency(name, tree, opened=True)
-    assert finding.level == GOOD
+    assert finding.level == OK
 
 
 def test_devices_without_a_latency_timer_are_left_alone(tree):
@@ -201,7 +201,7 @@ def findings(robot, line):
 
 def test_every_servo_is_told_with_model_firmware_voltage_and_heat(robot, line):
     found = findings(robot, line)
-    assert [name for name, finding in found.items() if finding.level != GOOD] == ['bus watchdog']
+    assert [name for name, finding in found.items() if finding.level != OK] == ['bus watchdog']
     assert 'last goal' in found['bus watchdog'].sentence  # the jaw is of the 330 size
     sentence = found['servo 1 (jaw)'].sentence
     assert 'XL330-M288, firmware 5' in sentence and ' V, ' in sentence and '°C' in sentence
@@ -211,11 +211,11 @@ def test_every_servo_is_told_with_model_firmware_voltage_and_heat(robot, line):
 @pytest.mark.parametrize(
     ('faults', 'subject', 'level', 'words'),
     [
-        (('dead 10',), 'servo 10 (neck_yaw)', BAD, 'does not answer: check its cable'),
-        (('supply 3',), 'servo 1 (jaw)', BAD, 'check the power supply'),
-        (('supply 6.5 1',), 'servo 1 (jaw)', NOTE, 'made for 5 V'),
-        (('overload 1',), 'servo 1 (jaw)', BAD, 'overload. Take the cause away'),
-        (('silence',), 'servos', BAD, 'nobody answers at any speed: is the servo power on'),
+        (('dead 10',), 'servo 10 (neck_yaw)', ERROR, 'does not answer: check its cable'),
+        (('supply 3',), 'servo 1 (jaw)', ERROR, 'check the power supply'),
+        (('supply 6.5 1',), 'servo 1 (jaw)', WARN, 'made for 5 V'),
+        (('overload 1',), 'servo 1 (jaw)', ERROR, 'overload. Take the cause away'),
+        (('silence',), 'servos', ERROR, 'no servo replies at any speed: is the servo power on'),
     ],
 )
 def test_what_is_wrong_with_a_servo_says_what_to_do(robot, line, faults, subject, level, words):
@@ -234,7 +234,7 @@ def test_a_wrong_model_a_stranger_and_late_replies_are_told(robot, line):
         line.line.servos[1].registers.set('return_delay_time', 250)
     found = findings(wrong, line)
     assert 'is XL330-M288, the robot file says XC330-T288' in found['servo 1 (jaw)'].sentence
-    assert found['servos'].level == NOTE and 'XM430' in found['servos'].sentence
+    assert found['servos'].level == WARN and 'XM430' in found['servos'].sentence
     assert 'up to 500 µs in 1 servos' in findings(robot, line)['return delay'].sentence
 
 
@@ -242,7 +242,7 @@ def test_a_servo_at_another_speed_is_found_there(robot, line):
     with line.lock:
         line.line.servos[1].registers.set('baud_rate', 1)
     finding = findings(robot, line)['servo 10 (neck_yaw)']
-    assert finding.level == BAD
+    assert finding.level == ERROR
     assert 'answers at 57600 bit/s, the robot file says 1000000' in finding.sentence
 
 
@@ -250,7 +250,7 @@ def test_narrow_limits_of_a_servo_are_noted(robot, line):
     with line.lock:
         line.line.servos[1].registers.set('max_position_limit', 2100)
     finding = findings(robot, line)['servo 10 (neck_yaw)']
-    assert finding.level == NOTE and 'narrower than limits_rad' in finding.sentence
+    assert finding.level == WARN and 'narrower than limits_rad' in finding.sentence
 
 
 def test_a_port_that_is_taken_is_told(robot, line):

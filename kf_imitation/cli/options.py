@@ -1,0 +1,50 @@
+"""Options that several commands take, each declared once."""
+
+import argparse
+
+
+def add_source(parser: argparse.ArgumentParser, default: str) -> None:
+    """Declare --source; `default` says in words what '' means."""
+    parser.add_argument(
+        '--source',
+        default='',
+        metavar='SOURCE',
+        help='video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, '
+        f'or test-pattern[:SECONDS]; default: {default}',
+    )
+
+
+def add_robot(parser: argparse.ArgumentParser, default: str = '') -> None:
+    """Declare --robot."""
+    parser.add_argument(
+        '--robot', default=default, metavar='NAME', help='name in config/robots, or a file'
+    )
+
+
+def add_port(parser: argparse.ArgumentParser) -> None:
+    """Declare --port."""
+    parser.add_argument(
+        '--port', default='', help="serial device, simulated, or none; default: the robot file's"
+    )
+
+
+def add_params(parser: argparse.ArgumentParser) -> None:
+    """Declare --params."""
+    parser.add_argument(
+        '--params',
+        default='',
+        metavar='FILE',
+        help='parameters that override config/kf_imitation.yaml',
+    )
+
+
+def add_namespace(parser: argparse.ArgumentParser, default: str | None = '') -> None:
+    """Declare --namespace."""
+    parser.add_argument(
+        '--namespace', default=default, metavar='NAME', help='of the nodes and their topics'
+    )
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Declare --overwrite."""
+    parser.add_argument('--overwrite', action='store_true', help='replace results that exist')
