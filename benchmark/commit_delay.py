@@ -73,7 +73,7 @@ def table(clips: Sequence[ScoredClip], smoothing: Smoothing) -> None:
 
 
 def main() -> int:
-    """Measure and print; 2 for what the user can mend."""
+    """Measure and print; 2 for what the user can fix."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('directories', nargs='+', type=Path)
     parser.add_argument('--noise', type=float, default=0.0)

@@ -76,7 +76,7 @@ def print_row(name: str, result: Agreement) -> None:
 
 
 def main() -> int:
-    """Print a table; 2 for what the user can mend."""
+    """Print a table; 2 for what the user can fix."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--same', type=Path, nargs='*', default=[], metavar='VIDEO')
     parser.add_argument('--clips', type=Path, metavar='DIR')

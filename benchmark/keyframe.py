@@ -198,7 +198,7 @@ def measure(subjects: Sequence[Subject], frames: Sequence[Frame]) -> None:
 
 
 def main() -> int:
-    """Measure and print; 2 for what the user can mend."""
+    """Measure and print; 2 for what the user can fix."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('video', nargs='?', default=str(share_path('media/demo.mp4')))
     parser.add_argument('--models', default='keyframe_default,keyframe_lite')

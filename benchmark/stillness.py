@@ -158,7 +158,7 @@ def check_clips(stage: KeyframeStage, folders: Sequence[Path]) -> int:
 
 
 def main() -> int:
-    """Print tables; 1 when what is still gives a keyframe, 2 for what the user can mend."""
+    """Print tables; 1 when what is still gives a keyframe, 2 for what the user can fix."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('pictures', nargs='*', default=[str(share_path('media/demo.mp4'))])
     parser.add_argument('--clips', type=Path, nargs='*', default=[], metavar='DIR')

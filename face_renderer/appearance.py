@@ -629,14 +629,10 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
         zone = smoothstep(-0.2, 0.9, cheek - height + 0.35 * noise(xyz, rng, 1.5)) * smoothstep(
             -11.5, -8.5, height
         )
-        zone *= smoothstep(13.0, 11.8, arc) if False else (1 - smoothstep(11.8, 13.0, arc))
+        zone *= 1 - smoothstep(11.8, 13.0, arc)
         soul = _blob(canvas_xy, (0, -1.75), (0.35, 0.4))
         zone = (
-            np.clip(zone - 0.5 * soul, 0, 1)
-            * (1 - np.clip(1.5 * lip_mask, 0, 1))
-            * smoothstep(-1.35, -1.75, height)
-            if False
-            else np.clip(zone - 0.4 * soul, 0, 1)
+            np.clip(zone - 0.4 * soul, 0, 1)
             * (1 - np.clip(1.5 * lip_mask, 0, 1))
             * (height < cheek + 0.5)
         )

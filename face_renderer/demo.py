@@ -2,7 +2,7 @@
 
     python -m face_renderer.demo --out media/demo.mp4
 
-Beside the clip goes its truth, `<out>.npz`: names, blendshapes (N, 52), head_pose (N, 4, 4) [cm],
+Next to the clip goes its truth, `<out>.npz`: names, blendshapes (N, 52), head_pose (N, 4, 4) [cm],
 landmarks98 (N, 98, 2) [px], visibility (N, 98), valid (N,), fps, size, and `events`: what happens
 when (name, start and end in seconds).
 """

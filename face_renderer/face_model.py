@@ -52,8 +52,8 @@ def default_path() -> Path:
     value = os.environ.get(PATH_VARIABLE)
     if value:
         return Path(value)
-    beside = Path(__file__).resolve().parents[1] / DEFAULT_PATH
-    return beside if beside.exists() else DEFAULT_PATH
+    next_to_repository = Path(__file__).resolve().parents[1] / DEFAULT_PATH
+    return next_to_repository if next_to_repository.exists() else DEFAULT_PATH
 
 
 @dataclass

@@ -27,7 +27,7 @@ Kind `pairs` adds (two frames of one sequence, same crop, same camera):
     next_landmarks98, next_visibility, next_coefficients, next_blendshapes, next_head_pose,
     next_euler
     gap              (N,) int32 frames of 1/30 s between the two
-With --frames F > 2 each sequence gives F - 1 consecutive rows; `sequence` and `step` (N,) tell
+With --frames F > 2 each sequence gives F - 1 consecutive rows; `sequence` and `step` (N,) say
 which.
 
 Shards that are there already with the same settings are kept: an interrupted run goes on.
@@ -324,7 +324,7 @@ def _finished(
 
 
 def contact_sheet(shards: list[Path], path: Path, columns: int = 12, rows: int = 8) -> None:
-    """Draws pictures of the shards with their landmarks; pairs show flow beside the picture."""
+    """Draws pictures of the shards with their landmarks; pairs show flow next to the picture."""
     cells: list[NDArray[np.uint8]] = []
     wanted = columns * rows
     for shard in shards:

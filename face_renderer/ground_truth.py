@@ -91,7 +91,7 @@ def jaw_paths(atlas: Atlas) -> tuple[I32, F32, F32]:
         ],
         1,
     )
-    # Beside the eye the path ends before the eye does.
+    # At the side of the eye the path ends before the eye does.
     end = np.where(start[:, 1] > 1.0, 1 - 5.2 / np.maximum(np.abs(start[:, 0]), 5.2), 0.9)
     shares = (np.linspace(0, 1, JAW_STEPS)[None, :] * end[:, None])[..., None]
     grid = start[:, None] * (1 - shares) + target[:, None] * shares

@@ -66,7 +66,7 @@ def test_rows_of_other_settings_are_not_mixed(tmp_path):
         run(Stub(tmp_path), ['without flow'], {**SETTINGS, 'seed': 2})
 
 
-def test_the_table_stands_between_the_markers_with_a_command_for_each_row(tmp_path):
+def test_the_table_stands_between_the_markers_with_the_command_of_the_rows(tmp_path):
     results = run(Stub(tmp_path), ['without flow', 'default'])
     file = tmp_path / 'doc.md'
     file.write_text(f'before\n{ablate.BEGIN}\nold\n{ablate.END}\nafter\n')
@@ -75,7 +75,7 @@ def test_the_table_stands_between_the_markers_with_a_command_for_each_row(tmp_pa
     text = file.read_text()
     assert text.startswith('before\n') and text.endswith(f'{ablate.END}\nafter\n')
     assert 'old' not in text and '| default | 7 | 0.500 | 0.700 | 0.600 | 0.650 |' in text
-    row = "--minutes 2 --start none --limit 60 --seed 1 --rows 'without flow' --set ema=0.9"
+    row = "--minutes 2 --start none --limit 60 --seed 1 --rows 'ROW' --set ema=0.9"
     assert row in text
     assert text.index('| default') < text.index('| without flow')
     file.write_text('no markers')

@@ -97,4 +97,4 @@ def test_check_writes_nothing_and_notices_an_old_card(folder, capsys):
 def test_a_file_that_is_no_result_is_named(folder, capsys):
     (folder / 'dev.json').write_text('[]')
     assert run(folder) == 2
-    assert 'dev.json is no result of kf_imitation evaluate' in capsys.readouterr().err
+    assert 'dev.json is not a result of kf_imitation evaluate' in capsys.readouterr().err

@@ -16,7 +16,7 @@ from kf_imitation.keyframe.scoring.score_scale import CHANGE_NAMES  # noqa: E402
 from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
 from training.data.labels import Labels  # noqa: E402
 from training.data.part_stream import PartStream, footage  # noqa: E402
-from training.keyframe.export.import_from_onnx import set_statistics, thaw  # noqa: E402
+from training.keyframe.export.import_from_onnx import import_from_onnx, set_statistics  # noqa: E402
 from training.keyframe.export.run import (  # noqa: E402
     StreamingStep,
     compare,
@@ -239,7 +239,7 @@ def test_a_small_network_takes_one_channel_and_comes_back_from_its_file(tmp_path
                 module.bias.normal_(0, 0.1)
     file = tmp_path / 'net.onnx'
     export(net, net.crop_px, file)
-    assert not thaw(file, other)
+    assert not import_from_onnx(file, other)
     crops = [fixed_crops(CROP_PX, 3)]
     step = StreamingStep(other, other.crop_px).eval()
     assert step.pictures == {'crop': (1, CROP_PX, CROP_PX, 1)}
@@ -252,7 +252,9 @@ def test_a_file_of_another_network_is_refused(tmp_path):
     net = KeyframeNet(motion='none', use_places=False, gradient='coarse', parts=True).eval()
     export(net, net.crop_px, tmp_path / 'net.onnx')
     with pytest.raises(ValueError, match=r'another configuration: .*hidden\.weight is'):
-        thaw(tmp_path / 'net.onnx', KeyframeNet(motion='difference', use_places=False, parts=True))
+        import_from_onnx(
+            tmp_path / 'net.onnx', KeyframeNet(motion='difference', use_places=False, parts=True)
+        )
 
 
 def test_steady_dropout_leaves_out_the_same_in_all_frames_of_a_window():

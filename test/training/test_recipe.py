@@ -48,7 +48,7 @@ def test_small_networks_come_first_and_start_the_default(capsys, folder):
     assert all(f'--models {folder}/out/models' in line for line in exported)
     # Nobody of the configuration is here: one person of eight is held out, in every step.
     assert all("'hold_out=[clip4]'" in line for line in trained)
-    measured = [line for line in lines if 'measure_held_out' in line]
+    measured = [line for line in lines if 'held_out_people' in line]
     assert len(measured) == 3 and all(line.endswith('--hold-out clip4') for line in measured)
     assert not (folder / 'out').exists()
 
@@ -61,24 +61,24 @@ def test_models_that_are_there_are_trained_on(capsys, folder):
     for _, name, _, _ in recipe.STAGES:
         (models / f'{name}.onnx').touch()
     code, lines, _ = printed(capsys, folder, '--faces', 'none', '--start-from', models)
-    thawed = [
+    imported = [
         i for i, line in enumerate(lines) if 'training.keyframe.export.import_from_onnx' in line
     ]
     cached = [i for i, line in enumerate(lines) if 'training.data.clip_cache' in line]
     (parts,) = (i for i, line in enumerate(lines) if 'train_parts' in line)
-    # The statistics of a thawed network are measured on the clips.
-    assert code == 0 and len(thawed) == 3 and len(cached) == 1
-    assert cached[0] < thawed[0] and thawed[-1] < parts
-    assert f'--start {folder}/out/thawed_keyframe_lite.ckpt' in lines[parts]
+    # The statistics of an imported network are measured on the clips.
+    assert code == 0 and len(imported) == 3 and len(cached) == 1
+    assert cached[0] < imported[0] and imported[-1] < parts
+    assert f'--start {folder}/out/imported_keyframe_lite.ckpt' in lines[parts]
     for line in lines:
         if 'training.keyframe.train.run ' in line:
             starts = line.split('--start ')[1].split(' --set')[0].split()
-            assert f'thawed_{Path(line.split("--out ")[1].split()[0]).name}' in starts[0]
+            assert f'imported_{Path(line.split("--out ")[1].split()[0]).name}' in starts[0]
             assert starts[1].endswith('/parts/last.ckpt')
-    # What is thawed stays, until its model changes.
+    # What is imported stays, until its model changes.
     (folder / 'out').mkdir()
     for _, name, _, _ in recipe.STAGES:
-        (folder / f'out/thawed_{name}.ckpt').touch()
+        (folder / f'out/imported_{name}.ckpt').touch()
     os.utime(models / 'keyframe_lite.onnx', (4e9, 4e9))
     _, lines, _ = printed(capsys, folder, '--faces', 'none', '--start-from', models)
     (again,) = [line for line in lines if 'training.keyframe.export.import_from_onnx' in line]

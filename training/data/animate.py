@@ -28,7 +28,7 @@ from scipy.spatial.transform import Rotation
 from training.data.face_mesh import RIGID, eye_distance
 from training.data.face_warp import CANVAS_PX, Face, Mesh
 from training.data.labels import Labels, load_labels
-from training.data.mouth_paint import draw_look
+from training.data.mouth_paint import draw_mouth
 from training.labels.video import Teacher, TeacherError, check_teacher
 
 FRAMES = 12
@@ -64,7 +64,7 @@ def load_faces(file: Path, smallest_px: int = 90) -> list[Face]:
     """Read face images that are large enough and whose landmarks lie inside.
 
     Args:
-        file: <split>.npz with the folder <split>/ beside it.
+        file: <split>.npz with the folder <split>/ next to it.
         smallest_px: edge of the smallest image taken.
     """
     faces = []
@@ -199,7 +199,7 @@ def sequences(
         motion = draw_motion(rng, clips, FRAMES)
         moved = move_points(shaped, motion, rng.uniform(0.7, 1.4), rng.uniform(0, 1))
         mesh = Mesh(face)
-        mouth = draw_look(rng, face.image, face.points)
+        mouth = draw_mouth(rng, face.image, face.points)
         yield np.stack([mesh.draw(points, mouth) for points in moved]), moved
 
 
@@ -272,18 +272,18 @@ def main() -> None:
     teacher = Teacher(arguments.model, views=2, video=False)
     frames, rows, begin = [], [], time.monotonic()
     source = sequences(faces, clips, arguments.seed)
-    refused = 0
+    rejected = 0
     while len(frames) < arguments.sequences:
         drawn, points = next(source)
         labels_of = label_sequence(teacher, drawn, points)
         if labels_of is None:
-            refused += 1
+            rejected += 1
             continue
         frames.append(drawn)
         rows.append(labels_of)
         if len(frames) % 50 == 0:
             pace = (time.monotonic() - begin) / len(frames)
-            print(f'{len(frames)} sequences, {pace:.2f} s each, {refused} refused', flush=True)
+            print(f'{len(frames)} sequences, {pace:.2f} s each, {rejected} rejected', flush=True)
     write_shard(arguments.out / f'animated_{arguments.seed:04d}', frames, rows)
 
 

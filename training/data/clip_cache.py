@@ -66,10 +66,10 @@ def build(video: Path, out: Path, name: str = '', labels_file: Path | None = Non
         video: the clip.
         out: folder of the cache.
         name: of the cached clip; none: the stem.
-        labels_file: none: beside the video.
+        labels_file: none: next to the video.
 
     Returns:
-        The array file; the placement in the original frame is in the .json beside it.
+        The array file; the placement in the original frame is in the .json next to it.
     """
     target = out / f'{name or video.stem}.npy'
     labels_file = labels_file or video.with_suffix('.npz')
@@ -107,7 +107,7 @@ def build(video: Path, out: Path, name: str = '', labels_file: Path | None = Non
 
 
 def load(array: Path) -> CachedClip:
-    """Open a cached clip; labels are read from beside the video and moved into its pixels."""
+    """Open a cached clip; labels are read from next to the video and moved into its pixels."""
     placement = json.loads(array.with_suffix('.json').read_text())
     frames = np.load(array, mmap_mode='r')
     file = Path(placement.get('labels') or Path(placement['video']).with_suffix('.npz'))

@@ -26,7 +26,7 @@ class FaceImages:
 
 
 def load(faces: Path) -> FaceImages:
-    """Read <split>.npz and the images of the folder <split> beside it."""
+    """Read <split>.npz and the images of the folder <split> next to it."""
     labels = load_labels(faces)
     with np.load(faces) as data:
         files = [faces.with_suffix('') / str(name) for name in data['name']]

@@ -51,7 +51,7 @@ def mirror_order(points_px: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         chosen: (C,) indices of points, both of each pair among them.
 
     Raises:
-        ValueError: the faces do not tell which points are pairs; too few look ahead.
+        ValueError: the faces do not show which points are pairs; too few look ahead.
     """
     plane = points_px[..., 0] + 1j * points_px[..., 1]
     first, second = (plane[:, i, None] for i in OUTER_EYE_CORNERS)
@@ -60,7 +60,7 @@ def mirror_order(points_px: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     # Only who looks ahead has the tip of the nose between the eyes.
     upright = upright[np.abs(upright[:, NOSE_TIP].real) < 0.05]
     if not len(upright):
-        raise ValueError('none of the faces looks ahead: cannot tell left from right')
+        raise ValueError('none of the faces looks ahead: cannot distinguish left from right')
     mean = np.stack([np.median(upright.real, axis=0), np.median(upright.imag, axis=0)], axis=1)
     # Corners of the inner and outer lips nearly touch: assigned together, not one by one.
     order = linear_sum_assignment(cdist(mean[chosen] * [-1, 1], mean[chosen]))[1]

@@ -13,7 +13,7 @@ from kf_imitation.face_geometry.arkit import mirrored_name
 # Networks learn changes of labels that are smoothed less; the runtime smooths what they answer.
 TRAINED_SIGMA_S = 0.03
 # Labels of videos are late: the teacher smooths over time with what is past. Readings of single
-# frames agree best with what the labels say so much later (docs/training.md).
+# frames agree best with what the labels say so much later (docs/results.md).
 TEACHER_LAG_S = 0.013
 
 

@@ -1,7 +1,7 @@
 """What lips show when they part: teeth that belong to skull and jaw, and the dark behind them.
 
 A photograph with a closed mouth does not hold it, so it is painted. Lips that move over resting
-teeth and a jaw that takes its teeth along are what tells a smile from a dropped jaw.
+teeth and a jaw that takes its teeth along distinguish a smile from a dropped jaw.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ SUBPIXEL_BITS = 4
 
 
 @dataclass(frozen=True)
-class MouthLook:
+class MouthAppearance:
     """Of one person in one light.
 
     Attributes:
@@ -41,7 +41,7 @@ class MouthLook:
     depth: float
 
 
-def draw_look(rng: np.random.Generator, image: np.ndarray, points: np.ndarray) -> MouthLook:
+def draw_mouth(rng: np.random.Generator, image: np.ndarray, points: np.ndarray) -> MouthAppearance:
     """Draw the mouth of somebody, in the light in which the face is seen.
 
     Args:
@@ -54,7 +54,7 @@ def draw_look(rng: np.random.Generator, image: np.ndarray, points: np.ndarray) -
     grey = skin.mean()
     # White seen in this light, of which skin itself takes most of the blue.
     white = grey * np.array([0.9, 1.0, 1.05]) * rng.uniform(0.94, 1.06, 3)
-    return MouthLook(
+    return MouthAppearance(
         colour=rng.uniform(0.1, 0.35) * (0.5 * skin + 0.5 * grey * np.array([0.7, 0.7, 1.4])),
         teeth=np.minimum(rng.uniform(0.65, 1.3) * (0.3 * skin + 0.7 * white), 240),
         # Some people hide one of the rows.
@@ -71,7 +71,7 @@ def lip_gap(points: np.ndarray) -> float:
 
 
 def paint_mouth(
-    image: np.ndarray, first: np.ndarray, points: np.ndarray, look: MouthLook
+    image: np.ndarray, first: np.ndarray, points: np.ndarray, appearance: MouthAppearance
 ) -> np.ndarray:
     """Paint the inside of the mouth between the lips, where they part more than at first.
 
@@ -79,7 +79,7 @@ def paint_mouth(
         image: (S, S, 3) uint8 BGR.
         first: (478, 3) landmarks of the photograph [px].
         points: (478, 3) landmarks as drawn [px].
-        look: of the mouth.
+        appearance: of the mouth.
 
     Returns:
         (S, S, 3) uint8.
@@ -91,12 +91,12 @@ def paint_mouth(
     if strength <= 0:
         return image
     alpha = strength * cv2.GaussianBlur(filled(image.shape, points[INNER_LIPS]), (0, 0), 0.8)
-    inside = _inside(image.shape, first, points, look)
+    inside = _inside(image.shape, first, points, appearance)
     return (image * (1 - alpha[..., None]) + inside * alpha[..., None]).astype(np.uint8)
 
 
 def _inside(
-    shape: tuple[int, ...], first: np.ndarray, points: np.ndarray, look: MouthLook
+    shape: tuple[int, ...], first: np.ndarray, points: np.ndarray, appearance: MouthAppearance
 ) -> np.ndarray:
     """(S, S, 3) float: teeth and what is behind them, as if there were no lips."""
     unit = eye_distance(points)
@@ -109,11 +109,11 @@ def _inside(
     across = ((x - line[:, 0].mean()) * along[0] + (y - line[:, 1].mean()) * along[1]) / unit
     # Towards the corners of the mouth it is dark, and the rows of teeth bend back.
     light = np.exp(-np.square(across / 0.3))
-    back = look.colour * (1 - look.depth * (1 - light))[..., None]
-    gaps = 1 - 0.15 * (np.abs(((across / look.tooth) % 1) - 0.5) > 0.42)
-    row = look.teeth * (light * gaps)[..., None]
-    upper = [line - 0.5 * unit * down, (line + look.upper * unit * down)[::-1]]
-    lower = [line + jaw + 0.5 * unit * down, (line + jaw - look.lower * unit * down)[::-1]]
+    back = appearance.colour * (1 - appearance.depth * (1 - light))[..., None]
+    gaps = 1 - 0.15 * (np.abs(((across / appearance.tooth) % 1) - 0.5) > 0.42)
+    row = appearance.teeth * (light * gaps)[..., None]
+    upper = [line - 0.5 * unit * down, (line + appearance.upper * unit * down)[::-1]]
+    lower = [line + jaw + 0.5 * unit * down, (line + jaw - appearance.lower * unit * down)[::-1]]
     for edges in (lower, upper):
         alpha = cv2.GaussianBlur(filled(shape, np.concatenate(edges)), (0, 0), 0.7)[..., None]
         back = back * (1 - alpha) + row * alpha

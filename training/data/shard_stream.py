@@ -188,7 +188,7 @@ class ShardStream(SampleStream):
         pool: samples in memory.
 
     Raises:
-        SourceError: the folder is no finished set of shards.
+        SourceError: the folder is not a finished set of shards.
     """
 
     def __init__(

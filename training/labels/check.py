@@ -1,4 +1,4 @@
-"""Compare label files: those beside videos with those `training.labels.run` wrote elsewhere.
+"""Compare label files: those next to videos with those `training.labels.run` wrote elsewhere.
 
 python -m training.labels.check VIDEO_OR_FOLDER --labels DIR
 """
@@ -73,9 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        beside = {c.name: c.labels for c in datasets.find(options.videos, labelled=True)}
+        next_to_video = {c.name: c.labels for c in datasets.find(options.videos, labelled=True)}
         clips = datasets.find(options.videos, options.labels, labelled=True)
-        rows = {c.name: compare(beside[c.name], c.labels) for c in clips if c.name in beside}
+        rows = {
+            c.name: compare(next_to_video[c.name], c.labels)
+            for c in clips
+            if c.name in next_to_video
+        }
         if not rows:
             raise SourceError(f'no clip of {options.videos} has labels in both places')
     except KfImitationError as error:

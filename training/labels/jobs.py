@@ -43,7 +43,7 @@ def run_local(work: Callable[[Task], Any], tasks: Sequence[Task], jobs: int) -> 
                 yield futures[future], None if error else future.result(), _say(error)
         finally:
             pool.shutdown(cancel_futures=True)
-    # A process died and took the pool with it: one process for each task tells which it was.
+    # A process died and took the pool with it: one process for each task shows which it was.
     for task in left:
         with _pool(1) as pool:
             future = pool.submit(work, task)

@@ -2,7 +2,7 @@
 
     python -m training.labels VIDEO… [--labels DIR] [--views 1|4] [--jobs N | --ray [ADDRESS]]
 
-VIDEO is a file, a folder of videos, or a folder of VoxCeleb, 300VW or CAER. Labels go beside each
+VIDEO is a file, a folder of videos, or a folder of VoxCeleb, 300VW or CAER. Labels go next to each
 video, or under --labels with the same paths. Videos that have labels are skipped, so a run that
 was stopped goes on where it was.
 """

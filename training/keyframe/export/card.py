@@ -217,7 +217,7 @@ def measured_figures(means: Mapping[str, Any], clips: Path, command: str) -> dic
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write or check cards; 1 when a card is out of date, 2 for what the user can mend."""
+    """Write or check cards; 1 when a card is out of date, 2 for what the user can fix."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--json', type=Path, required=True, help='of kf_imitation evaluate')
     parser.add_argument('--clips', type=Path, required=True, help='the folder it measured')
@@ -232,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for c, m in stems.items()
         }
     except (OSError, ValueError, TypeError, KeyError, StopIteration) as error:
-        print(f'{args.json} is no result of kf_imitation evaluate: {error!r}', file=sys.stderr)
+        print(f'{args.json} is not a result of kf_imitation evaluate: {error!r}', file=sys.stderr)
         return 2
     except KfImitationError as error:
         print(error, file=sys.stderr)

@@ -79,7 +79,7 @@ class Weights:
         return next((v for v in map(self.get, node.input) if v is not None), None)
 
 
-def thaw(file: Path, net: KeyframeNet) -> list[str]:
+def import_from_onnx(file: Path, net: KeyframeNet) -> list[str]:
     """Copy the weights of an exported network into one that can be trained.
 
     Args:
@@ -181,7 +181,7 @@ def set_statistics(net: KeyframeNet, sequences: Iterable[np.ndarray]) -> None:
     """Give batch norms the statistics of their inputs and leave their results as they are.
 
     Args:
-        net: just thawed; it is changed.
+        net: just imported; it is changed.
         sequences: (n, S, S, 3) uint8 consecutive crops each.
     """
     sums: dict[nn.Module, tuple[int, Tensor, Tensor]] = {}
@@ -226,7 +226,7 @@ def main() -> int:
     config = TrainConfig.load(arguments.config, [])
     net = KeyframeNet(**config.network)
     try:
-        missing = thaw(arguments.model, net)
+        missing = import_from_onnx(arguments.model, net)
         set_statistics(net, calibration_crops(arguments.cache, [], net.crop_px))
     except (KfImitationError, ValueError) as error:
         print(error, file=sys.stderr)

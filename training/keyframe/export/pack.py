@@ -46,6 +46,6 @@ def pack_weights(model: onnx.ModelProto) -> None:
 
 
 def _is_large(weight: np.ndarray) -> bool:
-    """Tell ResNet-50's many weights from the motion part's few, which stay finer."""
+    """Distinguish ResNet-50's many weights from the motion part's few, which stay finer."""
     outputs, inputs = weight.shape[:2]
     return outputs * inputs >= 64 * 256 or (outputs * inputs >= 64 * 64 and weight.ndim == 2)

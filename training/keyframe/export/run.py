@@ -447,7 +447,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def held_out(checkpoint: Path) -> list[str]:
-    """Return the clips a run did not train on, from the config.json beside its checkpoint."""
+    """Return the clips a run did not train on, from the config.json next to its checkpoint."""
     config = checkpoint.with_name('config.json')
     return list(json.loads(config.read_text())['hold_out']) if config.exists() else []
 

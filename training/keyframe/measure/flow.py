@@ -1,4 +1,4 @@
-"""Is the flow flow: SSIM after warping on clips, end-point error on renders, beside DIS and zero.
+"""Accuracy of the flow: SSIM after warping on clips, error on renders, next to DIS and zero.
 
 `python -m training.keyframe.measure.flow --model models/keyframe_default.onnx`
 """

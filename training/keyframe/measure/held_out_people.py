@@ -2,9 +2,9 @@
 
 `python -m training.keyframe.measure.held_out_people --model runs/keyframe_lite/last.ckpt`
 
-Beside the figures of `measure.py` it tells how far the change vectors are off, the finest measure
-there is of what a change of the training does: every pair counts, not only keyframes.
-With `--gains`, `--sigmas` and `--delays` every combination is measured: what the export is told.
+In addition to the figures of `run.py` it reports how far the change vectors are off, the finest
+measure there is of what a change of the training does: every pair counts, not only keyframes.
+With `--gains`, `--sigmas` and `--delays` every combination is measured: what the export takes.
 """
 
 import argparse

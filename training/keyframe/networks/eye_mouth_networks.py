@@ -4,9 +4,9 @@ Motion of a few cells sees that something moves; that an iris went from one corn
 the other, or lips parted, is read better from a patch that lies where the eye or the mouth is.
 Three small networks: one finds the places, one reads both eyes (the left one mirrored), one reads
 the mouth. Differences of their readings between frames are part of the change (fusion.py).
-A part is read in two ways at once. Its picture tells how it looks, which differs from person to
-person; the points of the face mesh found in it tell its shape, and what a shape means differs
-less: readings made of the teacher's own points are good for strangers too.
+A part is read in two ways at once. Its picture shows how it looks, which differs from person to
+person; the points of the face mesh found in it give its shape, and what a shape means differs
+less: readings made of the teacher's own points are good for unknown people too.
 They see the mean of the three colour channels: sampling patches costs a third of the time.
 """
 
@@ -77,7 +77,7 @@ class Patch:
     def locate(
         self, points: Tensor, centre: Tensor, along: Tensor, mirror: bool = False
     ) -> Tensor:
-        """Tell where (B, P, 2) points, shares of S, lie in the patches of `cut`.
+        """Return where (B, P, 2) points, shares of S, lie in the patches of `cut`.
 
         Returns:
             (B, P, 2) from the middle of the patch, shares of its width.
@@ -180,7 +180,7 @@ class PartNet(nn.Module):
         return MESH_GAIN * self.mesh(self.modes(features)).view(len(features), self.points, 2)
 
     def shape_of(self, offsets: Tensor) -> Tensor:
-        """(B, P, 2) points against their usual places to what they tell, (B, 96)."""
+        """(B, P, 2) points against their usual places to what they say, (B, 96)."""
         centred = offsets - offsets[:, self.corners].mean(dim=1, keepdim=True)
         return self.shape(centred.flatten(1) / MESH_GAIN)
 
@@ -194,7 +194,7 @@ class SteadyDropout(nn.Module):
 
     Networks of eyes and mouth read people they were trained on better than others. What is
     trained on top of them would trust them too far: changes read with some values left out are off
-    by a part of their size, as those of strangers are.
+    by a part of their size, as those of unknown people are.
 
     Args:
         chance: of a value to be left out.
@@ -264,7 +264,7 @@ class Parts(nn.Module):
         )
         self.order = list(itertools.chain(*order))
         spread = F.one_hot(torch.tensor(self.order), CHANGE_SIZE).float()
-        # What both eyes tell counts half each.
+        # What both eyes show counts half each.
         self.spread: Tensor
         self.register_buffer('spread', spread / spread.sum(dim=0).clamp(min=1))
 

@@ -140,7 +140,7 @@ class KeyframeNet(nn.Module):
         motion: 'flow' is FastFlowNet; 'difference' only its pyramid, whose features are
             subtracted; 'none' without either, as in the paper's baseline, ResNet-50 alone.
         use_places: with ResNet-50.
-        gradient: motion measured from gradients (gradient_flow.py) beside it: 'none'; 'coarse',
+        gradient: motion measured from gradients (gradient_flow.py) in addition: 'none'; 'coarse',
             that of the image at a quarter of its size, which costs little; or 'full', at four
             sizes and of features.
         flow_stride: of the finest flow, 4 as in FastFlowNet's paper or 8, which is cheaper.
@@ -439,7 +439,7 @@ def grow(
     """Start a network from the weights of a smaller one.
 
     Inputs that the smaller one lacks get zero weights, so the grown network begins with the
-    smaller one's results; layers it lacks stay as they are. Of a network that is no smaller, what
+    smaller one's results; layers it lacks stay as they are. Of a network that is not smaller, what
     both see is taken.
 
     Args:

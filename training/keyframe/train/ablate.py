@@ -149,15 +149,16 @@ def table(results: dict[str, Any]) -> str:
         f1 = found.get('dev', {}).get('f1')
         values.append('' if f1 is None else f'{f1:.3f}')
         lines.append(f'| {row} | {found["steps"]} | ' + ' | '.join(values) + ' |')
-    lines += ['', 'The command of each row:', '']
     spent = f'--minutes {s["minutes"]:g}' if s['minutes'] else f'--steps {s["steps"]}'
     start = f'--start {shlex.quote(s["start"] or "none")} --limit {s["limit"]}'
     overrides = f' --set {shlex.join(s["set"])}' if s['set'] else ''
-    for row in order:
-        lines.append(
-            f'    python -m training.keyframe.train.ablate {spent} {start} --seed {s["seed"]} '
-            f"--rows '{row}'{overrides}"
-        )
+    lines += [
+        '',
+        'The command, with the name of a row in place of ROW:',
+        '',
+        f'    python -m training.keyframe.train.ablate {spent} {start} --seed {s["seed"]} '
+        f"--rows 'ROW'{overrides}",
+    ]
     return '\n'.join(lines)
 
 
@@ -206,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--out', type=Path, default=Path('runs/ablation'))
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--limit', type=int, default=150, help='frames measured of a clip')
-    parser.add_argument('--table', type=Path, default=Path('docs/training.md'))
+    parser.add_argument('--table', type=Path, default=Path('docs/results.md'))
     options = parser.parse_args(arguments)
     rows = list(ROWS) if options.rows == ['all'] else options.rows
     options.start = None if options.start == 'none' else options.start

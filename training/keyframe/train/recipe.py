@@ -100,8 +100,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
     data = ['--clips', options.clips, *labels, '--cache', options.cache]
     pictures = ['--faces', faces or options.out / 'no_faces', '--renders', options.renders]
     material = [*data, *pictures, '--animated', options.animated, '--threads', options.threads]
-    thawed = _thaw(plan, options, labels) if options.models else {}
-    begin = ['--start', thawed['keyframe_lite']] if thawed else []
+    imported = _import_shipped(plan, options, labels) if options.models else {}
+    begin = ['--start', imported['keyframe_lite']] if imported else []
     plan.add(
         'training.keyframe.train.train_parts',
         *(*material, '--out', options.out / PARTS, *begin),
@@ -111,8 +111,8 @@ def make_plan(options: argparse.Namespace) -> Plan:
     for config, name, share, start in STAGES:
         run = options.out / name
         checkpoints = [start_of(options.out, other) for other in start]
-        if thawed:
-            checkpoints = [str(thawed[name]), start_of(options.out, PARTS)]
+        if imported:
+            checkpoints = [str(imported[name]), start_of(options.out, PARTS)]
         plan.add(
             'training.keyframe.train.run',
             '--config',
@@ -164,7 +164,7 @@ def _animate(
         missing.append(f'{teacher} (--teacher) is not there')
     folder: Path = options.labels or options.clips
     if not any(folder.glob('*.npz')):
-        missing.append(f'{folder} is no flat folder of labels to take motion from')
+        missing.append(f'{folder} is not a flat folder of labels to take motion from')
     shards = [
         (i, options.animated / f'animated_{i:04d}.npy') for i in range(1, options.shards + 1)
     ]
@@ -184,7 +184,9 @@ def _animate(
     return faces if faces.is_file() else None
 
 
-def _thaw(plan: Plan, options: argparse.Namespace, labels: Sequence[object]) -> dict[str, Path]:
+def _import_shipped(
+    plan: Plan, options: argparse.Namespace, labels: Sequence[object]
+) -> dict[str, Path]:
     """Plan to take the weights of exported models back; return their checkpoints by name.
 
     Raises:
@@ -196,18 +198,18 @@ def _thaw(plan: Plan, options: argparse.Namespace, labels: Sequence[object]) -> 
         raise ModelError(f'--start-from {options.models}: no {", ".join(missing)}')
     clips = ['--clips', options.clips, *labels]
     plan.add('training.data.clip_cache', *clips, '--out', options.cache)
-    thawed = {}
+    imported = {}
     for config, name, _, _ in STAGES:
-        thawed[name] = options.out / f'thawed_{name}.ckpt'
-        done = thawed[name]
+        imported[name] = options.out / f'imported_{name}.ckpt'
+        done = imported[name]
         if done.exists() and done.stat().st_mtime >= files[name].stat().st_mtime:
             continue
         plan.add(
             'training.keyframe.export.import_from_onnx',
             *(files[name], '--config', CONFIGS / f'{config}.yaml'),
-            *('--cache', options.cache, '--out', thawed[name]),
+            *('--cache', options.cache, '--out', imported[name]),
         )
-    return thawed
+    return imported
 
 
 def _render(plan: Plan, options: argparse.Namespace) -> None:
