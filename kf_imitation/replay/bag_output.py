@@ -8,6 +8,7 @@ from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.data_types import CameraModel, Frame, FrameScore
 from kf_imitation.head.reports import ServoCycle
+from kf_imitation.keyframe.explanation import Explanation
 from kf_imitation.keyframe.explanation_values import frame_values, keyframe_values
 from kf_imitation.pipeline.face_pipeline import FaceStep
 from kf_imitation.replay.record import PosedKeyframe
@@ -51,7 +52,9 @@ class RunBag:
         for score in step.scores:
             self._score(score, frame.stamp_ns)
 
-    def on_posed(self, posed: PosedKeyframe, camera: CameraModel) -> None:
+    def on_posed(
+        self, posed: PosedKeyframe, camera: CameraModel, explanation: Explanation | None
+    ) -> None:
         """Write a keyframe and what was read from it."""
         keyframe, face = posed.keyframe, posed.face
         known_ns = keyframe.committed_stamp_ns
@@ -61,7 +64,7 @@ class RunBag:
             keyframe,
             (known_ns - keyframe.stamp_ns) * 1e-6,
             posed.change,
-            posed.explanation,
+            explanation,
             since_s,
         )
         self._topics.scalars('keyframe/explanation', values, keyframe.stamp_ns, known_ns)

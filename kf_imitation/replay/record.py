@@ -18,7 +18,7 @@ from kf_imitation.data_types import (
     Keyframe,
     Landmarks,
 )
-from kf_imitation.keyframe.explanation import Explanation, split_change
+from kf_imitation.keyframe.explanation import split_change
 from kf_imitation.keyframe.scoring.score_scale import CHANGE_NAMES
 from kf_imitation.output_files import OutputError
 from kf_imitation.parameters.settings import DetectorSettings
@@ -39,7 +39,6 @@ class PosedKeyframe:
         expression: channel values.
         goal_rad: (J,) joint goals that the robot was given at the commitment.
         change: (54,) smoothed change vector that the score was made from, or None.
-        explanation: what the network saw it by; None where the scorer cannot tell.
     """
 
     keyframe: Keyframe
@@ -49,7 +48,6 @@ class PosedKeyframe:
     expression: Expression
     goal_rad: RadArray
     change: FloatArray | None = None
-    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
 from kf_imitation.head.reports import ServoCycle
+from kf_imitation.keyframe.explanation import Explanation
 from kf_imitation.output_files import OutputError, check_free, new_file, new_folder
 from kf_imitation.parameters.settings import SourceSettings
 from kf_imitation.pipeline.face_pipeline import (
@@ -70,13 +71,15 @@ class Stages:
 
 
 class Listener(Protocol):
-    """Told of everything in the order of virtual time."""
+    """Follows a replay in the order of virtual time."""
 
     def on_step(self, frame: Frame, step: FaceStep) -> None:
         """Take what one frame brought; its keyframes follow in on_posed."""
 
-    def on_posed(self, posed: PosedKeyframe, camera: CameraModel) -> None:
-        """Take a keyframe with its expression, at its commitment."""
+    def on_posed(
+        self, posed: PosedKeyframe, camera: CameraModel, explanation: Explanation | None
+    ) -> None:
+        """Take a keyframe with its expression and why it was chosen, at its commitment."""
 
     def on_cycle(self, cycle: ServoCycle) -> None:
         """Take one cycle of the servo controller."""
@@ -95,7 +98,7 @@ def replay(
         source: open; read to its end.
         stages: fresh.
         mode: of the detector, for the record.
-        listener: told of everything.
+        listener: follows the run.
         on_frame: called after each frame, for progress.
 
     Returns:
@@ -122,7 +125,7 @@ def replay(
             posed.append(result)
             head.set_goal(result.goal_rad, at.stamp_ns, chosen.keyframe.stamp_ns)
             if listener:
-                listener.on_posed(result, source.camera)
+                listener.on_posed(result, source.camera, stages.face.explain(chosen))
 
     head.on_cycle = listener.on_cycle if listener else None
     while True:
@@ -280,7 +283,6 @@ def _pose(chosen: ChosenFrame, stages: Stages, camera: CameraModel) -> PosedKeyf
         reading.expression,
         goal_rad,
         chosen.change,
-        stages.face.explain(chosen),
     )
 
 

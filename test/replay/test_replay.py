@@ -123,7 +123,7 @@ class Log:
     def on_step(self, frame, step):
         self.events.append((frame.stamp_ns, 'step'))
 
-    def on_posed(self, posed, camera):
+    def on_posed(self, posed, camera, explanation):
         self.events.append((posed.keyframe.committed_stamp_ns, 'posed'))
 
     def on_cycle(self, cycle):
