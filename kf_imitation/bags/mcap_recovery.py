@@ -1,6 +1,8 @@
 """The end that an MCAP file lacks when its writer was killed: index, statistics, footer.
 
-Record layouts: MCAP specification, version 0 (https://mcap.dev/spec).
+Record layouts: MCAP specification, version 0 (https://mcap.dev/spec). The package `mcap` would
+keep the view without copying, but takes a record that is cut short for a whole one, does not say
+where a record stands, and needs another zstd library than rosbags.
 """
 
 import io

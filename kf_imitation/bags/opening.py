@@ -2,9 +2,11 @@
 
 import logging
 import struct
+from collections.abc import Collection, Generator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.rosbag1 import ReaderError as Ros1ReaderError
@@ -39,8 +41,9 @@ def _library_errors() -> tuple[type[Exception], ...]:
     return tuple(found)
 
 
-# Damaged bytes can break rosbags anywhere: it asserts, indexes and decodes as it goes.
-READ_ERRORS: tuple[type[Exception], ...] = (
+# Damaged bytes can break rosbags anywhere: it asserts, indexes and decodes as it goes. Only calls
+# of the library itself are made under these, so a mistake of ours never reads "damaged bag".
+_DAMAGE: tuple[type[Exception], ...] = (
     AnyReaderError,
     ReaderError,
     Ros1ReaderError,
@@ -61,6 +64,133 @@ READ_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of a bag.
+
+    Attributes:
+        kind: message type.
+        count: of messages.
+        kept: its publisher kept its last messages for late listeners.
+    """
+
+    kind: str
+    count: int
+    kept: bool
+
+
+class BagMessage(NamedTuple):
+    """One message of a bag.
+
+    Attributes:
+        topic: name in the bag.
+        kind: message type.
+        stamp_ns: time in the bag.
+        data: serialized.
+    """
+
+    topic: str
+    kind: str
+    stamp_ns: int
+    data: bytes
+
+
+class OpenBag:
+    """A bag that is read; a context manager. What damage makes rosbags raise becomes BagError.
+
+    Attributes:
+        path: as it was opened, for messages.
+        library: the reader of rosbags, for what only metadata.yaml needs.
+        topics: by name, in the order of the names; a topic without messages is one too.
+        message_count: of all topics.
+        start_ns, end_ns: time of the first and of the last message; 0 without any.
+    """
+
+    def __init__(self, path: Path, files: Sequence[Any]) -> None:
+        """Open files of one bag; see open_bag.
+
+        Raises:
+            BagError: they cannot be read.
+        """
+        self.path = path
+        try:
+            self.library = AnyReader(files, default_typestore=get_typestore(Stores.ROS2_KILTED))
+            self.library.open()
+            self.message_count = int(self.library.message_count)
+            self.start_ns = int(self.library.start_time) if self.message_count else 0
+            self.end_ns = int(self.library.end_time) - 1 if self.message_count else 0
+        except _DAMAGE as error:
+            raise BagError(f'bag {path}: cannot be read: {_reason(error)}') from error
+        self.topics = {
+            name: _topic([c for c in self.library.connections if c.topic == name])
+            for name in sorted({c.topic for c in self.library.connections})
+        }
+
+    def __enter__(self) -> 'OpenBag':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_ros1(self) -> bool:
+        """Whether it was recorded by ROS 1."""
+        return not self.library.is2
+
+    @property
+    def held(self) -> str:
+        """The names of its topics, for a message."""
+        return ', '.join(self.topics) or 'nothing'
+
+    def messages(
+        self, topics: Collection[str], start_ns: int | None = None
+    ) -> Generator[BagMessage, None, None]:
+        """Messages of topics in the order of their times.
+
+        Args:
+            topics: names; others than those of the bag are passed over.
+            start_ns: time in the bag from which on; None: all.
+
+        Raises:
+            BagError: the bag is damaged from here on.
+        """
+        connections = [c for c in self.library.connections if c.topic in topics]
+        if not connections:
+            return
+        found = self.library.messages(connections=connections, start=start_ns)
+        while True:
+            try:
+                item = next(found, None)
+            except _DAMAGE as error:
+                raise BagError(f'bag {self.path}: is damaged: {_reason(error)}') from error
+            if item is None:
+                return
+            connection, stamp_ns, data = item
+            yield BagMessage(connection.topic, str(connection.msgtype), stamp_ns, data)
+
+    def decode(self, message: BagMessage) -> Any:
+        """Return a message with its fields.
+
+        Raises:
+            BagError: its bytes are damaged.
+        """
+        try:
+            return self.library.deserialize(message.data, message.kind)
+        except _DAMAGE as error:
+            place = f'bag {self.path}: {message.topic}'
+            raise BagError(f'{place} is damaged: {_reason(error)}') from error
+
+    def begins_with_header(self, kind: str) -> bool:
+        """Whether the first field of a message type is a header."""
+        fields = self.library.typestore.fielddefs.get(kind, ((), ()))[1]
+        return bool(fields) and fields[0][1][1] == 'std_msgs/msg/Header'
+
+    def close(self) -> None:
+        """Free the files; may be called twice."""
+        if self.library.stack is not None:
+            self.library.close()
+
+
 def is_bag(path: Path) -> bool:
     """Whether a path is a bag file or a bag folder."""
     if path.is_dir():
@@ -68,7 +198,7 @@ def is_bag(path: Path) -> bool:
     return path.suffix.lower() in BAG_SUFFIXES
 
 
-def open_reader(path: Path) -> AnyReader:
+def open_bag(path: Path) -> OpenBag:
     """Open a bag.
 
     A folder without metadata.yaml, or with one that cannot be understood, is read from its
@@ -79,7 +209,7 @@ def open_reader(path: Path) -> AnyReader:
         path: bag folder or file.
 
     Returns:
-        An open reader; the caller closes it.
+        An open bag; the caller closes it.
 
     Raises:
         BagError: it cannot be read: path and reason in one line.
@@ -87,39 +217,25 @@ def open_reader(path: Path) -> AnyReader:
     if not path.exists():
         raise BagError(f'bag {path}: does not exist')
     try:
-        if not path.is_dir():
-            return _open(path, [path])
-        return _open_folder(path)
-    except READ_ERRORS as error:
-        raise BagError(f'bag {path}: cannot be read: {reason(error)}') from error
+        return _open_folder(path) if path.is_dir() else _open_files(path, [path])
+    except OSError as error:
+        raise BagError(f'bag {path}: cannot be read: {_reason(error)}') from error
 
 
-def reason(error: BaseException) -> str:
-    """Return what an error of a reading library says, as one line."""
-    text = getattr(error, 'strerror', None) or str(error) or type(error).__name__
-    return ' '.join(str(text).split()).rstrip('.')
-
-
-def held_topics(reader: AnyReader) -> str:
-    """Return the topics of a bag for a message."""
-    return ', '.join(sorted({c.topic for c in reader.connections})) or 'nothing'
-
-
-def image_topic(path: Path, reader: AnyReader, wanted: str = '') -> str:
+def image_topic(bag: OpenBag, wanted: str = '') -> str:
     """Choose the image topic of a bag.
 
     Args:
-        path: for messages.
-        reader: open.
+        bag: open.
         wanted: with or without the leading slash; '' takes the only one.
 
     Raises:
         BagError: there is none, there are several, or not the one wanted; names those there are.
     """
-    images = [c for c in reader.connections if c.msgtype in (RAW_IMAGE, COMPRESSED_IMAGE)]
-    topics = sorted({c.topic for c in images})
+    path = bag.path
+    topics = [n for n, t in bag.topics.items() if t.kind in (RAW_IMAGE, COMPRESSED_IMAGE)]
     if not topics:
-        raise BagError(f'bag {path}: holds no image topic (holds {held_topics(reader)})')
+        raise BagError(f'bag {path}: holds no image topic (holds {bag.held})')
     if wanted:
         name = f'/{wanted.strip("/")}'
         if name not in topics:
@@ -128,20 +244,48 @@ def image_topic(path: Path, reader: AnyReader, wanted: str = '') -> str:
             )
         return name
     # A topic that was announced and stayed empty is no choice, nor are crops that we made.
-    filled = sorted({c.topic for c in images if c.msgcount}) or topics
+    filled = [name for name in topics if bag.topics[name].count] or topics
     filled = [topic for topic in filled if not topic.endswith(_OWN_IMAGES)] or filled
     if len(filled) > 1:
         raise BagError(f'bag {path}: holds several image topics, name one: {", ".join(filled)}')
     return str(filled[0])
 
 
-def _open_folder(path: Path) -> AnyReader:
+def focal_px(bag: OpenBag, image_topic: str) -> float:
+    """Focal length in the camera_info next to an image topic [px]; 0 without one.
+
+    Raises:
+        BagError: it is damaged.
+    """
+    for message in bag.messages({image_topic.rpartition('/')[0] + '/camera_info'}):
+        info = bag.decode(message)
+        return float(getattr(info, 'K' if bag.is_ros1 else 'k')[0])
+    return 0.0
+
+
+def _topic(connections: Sequence[Any]) -> Topic:
+    kept = [
+        profile.durability.name == 'TRANSIENT_LOCAL'
+        for c in connections
+        for profile in getattr(c.ext, 'offered_qos_profiles', ())
+    ]
+    count = sum(int(c.msgcount) for c in connections)
+    return Topic(str(connections[-1].msgtype), count, bool(kept) and all(kept))
+
+
+def _reason(error: BaseException) -> str:
+    """Return what an error of the library says, as one line."""
+    text = getattr(error, 'strerror', None) or str(error) or type(error).__name__
+    return ' '.join(str(text).split()).rstrip('.')
+
+
+def _open_folder(path: Path) -> OpenBag:
     files = _storage_files(path)
     cut = [f for f in files if f.suffix == '.mcap' and is_unfinished(f)]
     if not (path / 'metadata.yaml').is_file():
         if not files:
             raise BagError(f'bag {path}: is not a bag (no metadata.yaml, no .mcap, no .db3)')
-        return _open(path, files)
+        return _open_files(path, files)
     if cut:
         # It was closed once, so the rest was lost since: nothing that should pass unseen.
         raise BagError(
@@ -149,33 +293,27 @@ def _open_folder(path: Path) -> AnyReader:
             f'read what is there'
         )
     try:
-        return _opened([path])
-    except READ_ERRORS as error:
-        if not files or isinstance(error, OSError):
+        return OpenBag(path, [path])
+    except BagError as error:
+        if not files or isinstance(error.__cause__, OSError):
             raise
         try:
-            reader = _open(path, files)
-        except READ_ERRORS:
+            bag = _open_files(path, files)
+        except BagError:
             raise error from None
-        _warn(f'bag {path}: metadata.yaml is passed over: {reason(error)}')
-        return reader
+        _warn(f'{error}; reading without metadata.yaml')
+        return bag
 
 
-def _open(path: Path, files: list[Path]) -> AnyReader:
+def _open_files(path: Path, files: list[Path]) -> OpenBag:
     for file in files:
         if not file.stat().st_size:
             raise BagError(f'bag {path}: {file.name} is empty')
     cut = [f for f in files if f.suffix == '.mcap' and is_unfinished(f)]
-    reader = _opened([FinishedView(f) if f in cut else f for f in files])
+    bag = OpenBag(path, [FinishedView(f) if f in cut else f for f in files])
     for file in cut:
         _warn(f'bag {path}: {file.name} was not closed; reading up to its last whole chunk')
-    return reader
-
-
-def _opened(paths: list[Any]) -> AnyReader:
-    reader = AnyReader(paths, default_typestore=get_typestore(Stores.ROS2_KILTED))
-    reader.open()
-    return reader
+    return bag
 
 
 def _storage_files(path: Path) -> list[Path]:

@@ -3,33 +3,14 @@
 import struct
 import time
 from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple
 
-from rosbags.highlevel import AnyReader
-
-from kf_imitation.bags.opening import READ_ERRORS, held_topics, reason
+from kf_imitation.bags.opening import BagMessage, OpenBag
 from kf_imitation.errors import BagError
 
 # Between two rounds of a loop: enough for the last keyframes of the first to be committed.
 LOOP_GAP_NS = 1_000_000_000
 # sec and nanosec of a CDR message; the second byte says whether it is little-endian.
 _STAMP = ('>iI', '<iI')
-
-
-class Played(NamedTuple):
-    """One message of a bag.
-
-    Attributes:
-        topic: name in the bag.
-        kind: message type.
-        stamp_ns: time in the bag.
-        data: serialized (CDR).
-    """
-
-    topic: str
-    kind: str
-    stamp_ns: int
-    data: bytes
 
 
 class PlayClock:
@@ -69,65 +50,45 @@ class BagPlay:
         end_ns: time of the last message.
     """
 
-    def __init__(
-        self, name: str, reader: AnyReader, topics: Collection[str], start_offset_s: float
-    ) -> None:
+    def __init__(self, bag: OpenBag, topics: Collection[str], start_offset_s: float) -> None:
         """Choose.
 
         Args:
-            name: of the bag, for messages.
-            reader: open, and closed by the caller.
+            bag: open, and closed by the caller.
             topics: names with or without the leading slash; empty: all of them.
             start_offset_s: what is left out at the beginning.
 
         Raises:
             BagError: a topic is not in the bag, or nothing is left to be played.
         """
-        if not reader.is2:
-            raise BagError(f'bag {name}: is a ROS 1 bag; rosbags-convert makes a ROS 2 bag of it')
-        wanted = {f'/{topic.strip("/")}' for topic in topics}
-        held = {c.topic for c in reader.connections}
-        if missing := sorted(wanted - held):
-            raise BagError(
-                f'bag {name}: has no topic {", ".join(missing)} (has {held_topics(reader)})'
-            )
-        self._name = name
-        self._reader = reader
-        self._connections = [
-            c for c in reader.connections if c.msgcount and (not wanted or c.topic in wanted)
-        ]
-        if not self._connections:
-            raise BagError(f'bag {name}: holds no message on the topics to be played')
-        self.kinds = {c.topic: str(c.msgtype) for c in self._connections}
-        self.start_ns = int(reader.start_time) + round(start_offset_s * 1e9)
-        self.end_ns = int(reader.end_time) - 1
+        name = f'bag {bag.path}'
+        if bag.is_ros1:
+            raise BagError(f'{name}: is a ROS 1 bag; rosbags-convert makes a ROS 2 bag of it')
+        wanted = {f'/{topic.strip("/")}' for topic in topics} or set(bag.topics)
+        if missing := sorted(wanted - set(bag.topics)):
+            raise BagError(f'{name}: has no topic {", ".join(missing)} (has {bag.held})')
+        self._bag = bag
+        self.kinds = {n: t.kind for n, t in bag.topics.items() if t.count and n in wanted}
+        if not self.kinds:
+            raise BagError(f'{name}: holds no message on the topics to be played')
+        self.start_ns = bag.start_ns + round(start_offset_s * 1e9)
+        self.end_ns = bag.end_ns
         if self.start_ns > self.end_ns:
-            length_s = (self.end_ns - int(reader.start_time)) * 1e-9
+            length_s = (self.end_ns - bag.start_ns) * 1e-9
             raise BagError(
-                f'bag {name}: {length_s:.1f} s long, start offset {start_offset_s:g} s is beyond'
+                f'{name}: {length_s:.1f} s long, start offset {start_offset_s:g} s is beyond'
             )
-
-    def kept(self, topic: str) -> bool:
-        """Whether the topic's publisher kept its last messages for late listeners."""
-        profiles = [
-            str(profile.durability.name)
-            for c in self._connections
-            if c.topic == topic
-            for profile in getattr(c.ext, 'offered_qos_profiles', [])
-        ]
-        return bool(profiles) and all(name == 'TRANSIENT_LOCAL' for name in profiles)
 
     def drop(self, topics: Collection[str]) -> None:
         """Leave topics out."""
-        self._connections = [c for c in self._connections if c.topic not in topics]
-        self.kinds = {c.topic: str(c.msgtype) for c in self._connections}
+        self.kinds = {topic: k for topic, k in self.kinds.items() if topic not in topics}
 
     @property
     def period_ns(self) -> int:
         """From the start of one round of a loop to that of the next."""
         return self.end_ns - self.start_ns + LOOP_GAP_NS
 
-    def messages(self, later_ns: int = 0) -> Iterator[Played]:
+    def messages(self, later_ns: int = 0) -> Iterator[BagMessage]:
         """From the start to the end, in the order of their times.
 
         Args:
@@ -137,21 +98,14 @@ class BagPlay:
         Raises:
             BagError: the bag is damaged from here on.
         """
-        stamped = {kind for kind in self.kinds.values() if later_ns and self._has_header(kind)}
-        try:
-            for connection, stamp_ns, raw in self._reader.messages(
-                connections=self._connections, start=self.start_ns
-            ):
-                kind, data = str(connection.msgtype), bytes(raw)
-                if kind in stamped:
-                    data = shifted(data, later_ns)
-                yield Played(connection.topic, kind, stamp_ns + later_ns, data)
-        except READ_ERRORS as error:
-            raise BagError(f'bag {self._name}: is damaged: {reason(error)}') from error
-
-    def _has_header(self, kind: str) -> bool:
-        fields = self._reader.typestore.fielddefs.get(kind, ((), ()))[1]
-        return bool(fields) and fields[0][1][1] == 'std_msgs/msg/Header'
+        stamped = {
+            kind for kind in self.kinds.values() if later_ns and self._bag.begins_with_header(kind)
+        }
+        for message in self._bag.messages(self.kinds, self.start_ns):
+            data = bytes(message.data)
+            if message.kind in stamped:
+                data = shifted(data, later_ns)
+            yield message._replace(stamp_ns=message.stamp_ns + later_ns, data=data)
 
 
 def shifted(data: bytes, later_ns: int) -> bytes:

@@ -2,34 +2,18 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rosbags.highlevel import AnyReader
 from rosbags.interfaces import Qos, QosTime
 from rosbags.typesys import Stores, get_typestore
 
 from kf_imitation.bags.mcap_recovery import ending, is_unfinished
-from kf_imitation.bags.opening import READ_ERRORS, held_topics, open_reader, reason
+from kf_imitation.bags.opening import OpenBag, open_bag
 from kf_imitation.errors import BagError
-
-
-@contextmanager
-def open_bag(path: Path) -> Iterator[AnyReader]:
-    """Open a bag folder or file; see bag_files.open_reader.
-
-    Raises:
-        BagError: it cannot be read.
-    """
-    reader = open_reader(path)
-    try:
-        yield reader
-    finally:
-        reader.close()
 
 
 def topics(path: Path) -> dict[str, tuple[str, int]]:
@@ -38,10 +22,8 @@ def topics(path: Path) -> dict[str, tuple[str, int]]:
     Raises:
         BagError: it cannot be read.
     """
-    with open_bag(path) as reader:
-        return {
-            name: (str(info.msgtype), int(info.msgcount)) for name, info in reader.topics.items()
-        }
+    with open_bag(path) as bag:
+        return {name: (topic.kind, topic.count) for name, topic in bag.topics.items()}
 
 
 def read_topic(path: Path, topic: str) -> Iterator[tuple[int, Any]]:
@@ -58,15 +40,11 @@ def read_topic(path: Path, topic: str) -> Iterator[tuple[int, Any]]:
         BagError: it cannot be read, or lacks the topic (says which it has).
     """
     name = topic if topic.startswith('/') else f'/{topic}'
-    with open_bag(path) as reader:
-        connections = [c for c in reader.connections if c.topic == name]
-        if not connections:
-            raise BagError(f'bag {path}: has no topic {name} (has {held_topics(reader)})')
-        try:
-            for connection, stamp_ns, raw in reader.messages(connections=connections):
-                yield stamp_ns, reader.deserialize(raw, connection.msgtype)
-        except READ_ERRORS as error:
-            raise BagError(f'bag {path}: {name} is damaged: {reason(error)}') from error
+    with open_bag(path) as bag:
+        if name not in bag.topics:
+            raise BagError(f'bag {path}: has no topic {name} (has {bag.held})')
+        for message in bag.messages({name}):
+            yield message.stamp_ns, bag.decode(message)
 
 
 def read_scores(
@@ -139,10 +117,10 @@ def repair_bag(path: Path) -> int:
                 file.seek(end)
                 file.truncate()
                 file.write(tail)
-        with open_bag(files[0]) as reader:
+        with open_bag(files[0]) as bag:
             if not (path / 'metadata.yaml').is_file():
-                _write_metadata(path / 'metadata.yaml', files[0].name, reader)
-            return int(reader.message_count)
+                _write_metadata(path / 'metadata.yaml', files[0].name, bag)
+            return bag.message_count
     except OSError as error:
         raise BagError(f'bag {path}: cannot be repaired: {error.strerror}') from error
 
@@ -158,14 +136,11 @@ def _plain(profiles: Sequence[Qos]) -> list[dict[str, Any]]:
     return [{k: value(part) for k, part in profile._asdict().items()} for profile in profiles]
 
 
-def _write_metadata(path: Path, file_name: str, reader: AnyReader) -> None:
+def _write_metadata(path: Path, file_name: str, bag: OpenBag) -> None:
     # JSON is YAML; rosbag2 and rosbags read both.
-
-    start = int(reader.start_time) if reader.message_count else 0
-    duration = max(0, int(reader.end_time) - 1 - start) if reader.message_count else 0
     store = get_typestore(Stores.ROS2_KILTED)
     listed = []
-    for connection in reader.connections:
+    for connection in bag.library.connections:
         known = connection.msgtype in store.types
         listed.append(
             {
@@ -182,9 +157,9 @@ def _write_metadata(path: Path, file_name: str, reader: AnyReader) -> None:
             }
         )
     times = {
-        'duration': {'nanoseconds': duration},
-        'starting_time': {'nanoseconds_since_epoch': start},
-        'message_count': int(reader.message_count),
+        'duration': {'nanoseconds': bag.end_ns - bag.start_ns},
+        'starting_time': {'nanoseconds_since_epoch': bag.start_ns},
+        'message_count': bag.message_count,
     }
     information = {
         'version': 9,

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from kf_imitation.bags.opening import open_reader
+from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.reader import repair_bag
 
 
@@ -35,16 +35,13 @@ def run(args: argparse.Namespace) -> int:
     if args.action == 'repair':
         print(f'{args.bag}: closed, {repair_bag(args.bag)} messages')
         return 0
-    reader = open_reader(args.bag)
-    try:
+    with open_bag(args.bag) as bag:
         table = Table('topic', 'type', 'messages')
-        for topic, about in sorted(reader.topics.items()):
-            table.add_row(topic, str(about.msgtype), str(about.msgcount))
-        count = reader.message_count
-        seconds = max(0, reader.duration - 1) * 1e-9 if count else 0.0
-        start = datetime.fromtimestamp(reader.start_time * 1e-9 if count else 0, timezone.utc)
-    finally:
-        reader.close()
+        for name, topic in bag.topics.items():
+            table.add_row(name, topic.kind, str(topic.count))
+    count = bag.message_count
+    seconds = (bag.end_ns - bag.start_ns) * 1e-9
+    start = datetime.fromtimestamp(bag.start_ns * 1e-9, timezone.utc)
     Console(width=100).print(table)
     print(f'{count} messages, {seconds:.1f} s' + (f' from {start:%F %T} UTC' if count else ''))
     return 0

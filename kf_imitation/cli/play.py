@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from kf_imitation.bags.opening import open_reader
+from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.playback import BagPlay
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
 from kf_imitation.ros_graph.nodes import merged_parameters
@@ -64,15 +64,12 @@ def run(args: argparse.Namespace) -> int:
         topics=' '.join(args.topics),
         image=args.image,
     )
-    # What is wrong with the bag is told before ROS is loaded, or missed.
-    reader = open_reader(Path(args.bag))
-    try:
-        play = BagPlay(args.bag, reader, args.topics, max(0.0, args.start_offset))
-        rules = [rule for pair in args.remap for rule in ('-r', pair)]
-        length_s = (play.end_ns - play.start_ns) * 1e-9
-        about = f'{len(play.kinds)} topics, {length_s:.1f} s'
-    finally:
-        reader.close()
+    # What is wrong with the bag is reported before ROS is loaded, or missed.
+    with open_bag(Path(args.bag)) as bag:
+        play = BagPlay(bag, args.topics, max(0.0, args.start_offset))
+    length_s = (play.end_ns - play.start_ns) * 1e-9
+    about = f'{len(play.kinds)} topics, {length_s:.1f} s'
+    rules = [rule for pair in args.remap for rule in ('-r', pair)]
     apply_defaults()
     quiet_logging()
     with ros_needed():

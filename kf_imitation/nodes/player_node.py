@@ -8,7 +8,7 @@ from typing import Any
 
 from rosgraph_msgs.msg import Clock
 
-from kf_imitation.bags.opening import open_reader
+from kf_imitation.bags.opening import BagMessage, open_bag
 from kf_imitation.bags.playback import BagPlay, PlayClock, header_stamp_ns
 from kf_imitation.errors import BagError, ConfigError, KfImitationError
 from kf_imitation.nodes import qos
@@ -54,13 +54,13 @@ class PlayerNode(KfNode):
         self._image = self.setting('image', str)
         self._lossless = self.setting('lossless', bool) and bool(self._image)
         self._state = 'starting'
-        self._reader = open_reader(Path(path))
+        self._bag = open_bag(Path(path))
         try:
             topics = self.setting('topics', str).split()
-            self._play = BagPlay(path, self._reader, topics, self.setting('start_offset_s', float))
+            self._play = BagPlay(self._bag, topics, self.setting('start_offset_s', float))
             self._outputs = self._make_outputs()
         except BaseException:
-            self._reader.close()
+            self._bag.close()
             self.destroy_node()
             raise
         self._time = PlayClock(self.setting('rate', float))
@@ -81,16 +81,15 @@ class PlayerNode(KfNode):
         self._stop.set()
         self._flow.stop()
         self._thread.join(timeout=5.0)
-        if self._reader.stack is not None:
-            self._reader.close()
+        self._bag.close()
 
-    def _make_outputs(self) -> dict[str, Callable[[bytes], None]]:
+    def _make_outputs(self) -> dict[str, Callable[[BagMessage], None]]:
         """A function that publishes, by topic of the bag."""
-        outputs: dict[str, Callable[[bytes], None]] = {}
+        outputs: dict[str, Callable[[BagMessage], None]] = {}
         left_out: dict[str, str] = {}
         for topic, kind in self._play.kinds.items():
             if topic == f'/{self._image.strip("/")}':
-                outputs[topic] = ImagePublisher(self, self._reader, topic, kind).publish
+                outputs[topic] = ImagePublisher(self, self._bag, topic).publish
                 continue
             made = message_class(kind)
             if topic == CLOCK and self.setting('clock_hz', float):
@@ -98,8 +97,8 @@ class PlayerNode(KfNode):
             elif made is None:
                 left_out[topic] = f'{kind} is not installed'
             else:
-                profile = qos.play(self._play.kept(topic))
-                outputs[topic] = self.create_publisher(made, topic, profile).publish
+                profile = qos.play(self._bag.topics[topic].kept)
+                outputs[topic] = _raw(self.create_publisher(made, topic, profile))
         for topic, why in left_out.items():
             self.get_logger().warning(f'{topic} is left out: {why}')
         if not outputs:
@@ -143,7 +142,7 @@ class PlayerNode(KfNode):
                     self._time.start(message.stamp_ns)  # the graph was slower than the bag
             elif (late_s := -self._time.wait_s(message.stamp_ns)) > 0.01:
                 self.ledger.observe('late', late_s)
-            self._outputs[message.topic](message.data)
+            self._outputs[message.topic](message)
             self.ledger.add('messages')
 
     def _let_time_pass(self, until_ns: int) -> None:
@@ -167,6 +166,10 @@ class PlayerNode(KfNode):
                 listeners = self.get_subscriptions_info_by_topic(self.resolve_topic_name(topic))
                 if any(listener.node_name == name for listener in listeners):
                     del wanted[name]
+
+
+def _raw(publisher: Any) -> Callable[[BagMessage], None]:
+    return lambda message: publisher.publish(message.data)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rosbags.highlevel import AnyReader
-
 from kf_imitation.bags.opening import (
     COMPRESSED_IMAGE,
     RAW_IMAGE,
-    held_topics,
+    OpenBag,
     image_topic,
-    open_reader,
+    open_bag,
 )
 from kf_imitation.bags.playback import BagPlay
 from kf_imitation.errors import BagError, ConfigError
@@ -104,12 +102,9 @@ def build_replay_graph(options: ReplayOptions) -> tuple[Graph, list[str]]:
     servo['port'] = options.port or servo['port']
     recorder['directory'] = options.record or recorder['directory']
     recorder['images'] = options.record_images or recorder['images']
-    reader = open_reader(Path(options.bag))
-    try:
-        plan = _plan(options, reader)
-        BagPlay(options.bag, reader, plan.names, options.start_offset)  # checks them
-    finally:
-        reader.close()
+    with open_bag(Path(options.bag)) as bag:
+        plan = _plan(options, bag)
+        BagPlay(bag, plan.names, options.start_offset)  # checks them
     names = ['keyframe', 'landmarks', 'servo'] if plan.image else ['servo']
     if recorder['directory']:
         check_free(Path(str(recorder['directory'])))
@@ -126,11 +121,10 @@ def build_replay_graph(options: ReplayOptions) -> tuple[Graph, list[str]]:
     return graph, [] if ours else _ros2_bag(options, plan)
 
 
-def _plan(options: ReplayOptions, reader: AnyReader) -> _Plan:
-    path = Path(options.bag)
-    kinds = {c.topic: str(c.msgtype) for c in reader.connections if c.msgcount}
+def _plan(options: ReplayOptions, bag: OpenBag) -> _Plan:
+    kinds = {name: topic.kind for name, topic in bag.topics.items() if topic.count}
     if options.topic or any(kind in (RAW_IMAGE, COMPRESSED_IMAGE) for kind in kinds.values()):
-        image = image_topic(path, reader, options.topic)
+        image = image_topic(bag, options.topic)
         names = {image: 'image_raw'}
         info = str(Path(image).parent / 'camera_info')
         if options.player == 'ros2bag' and info in kinds:
@@ -139,7 +133,7 @@ def _plan(options: ReplayOptions, reader: AnyReader) -> _Plan:
     expression = [topic for topic in kinds if topic.endswith('/face/expression')]
     if not expression:
         raise BagError(
-            f'bag {path}: holds neither images nor face/expression (holds {held_topics(reader)})'
+            f'bag {bag.path}: holds neither images nor face/expression (holds {bag.held})'
         )
     start = expression[0].removesuffix('face/expression')
     played = [topic for topic in RECORDED if topic not in _ANEW and f'{start}{topic}' in kinds]

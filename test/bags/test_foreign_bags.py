@@ -12,7 +12,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from kf_imitation.bags.messages import BagTopics
-from kf_imitation.bags.opening import open_reader
+from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.reader import read_scores
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.camera.sources import open_source
@@ -289,13 +289,13 @@ def test_damage_anywhere_is_one_line(tmp_path, plugin, caplog):
 
 def test_a_folder_of_something_else_and_an_empty_file_are_refused(tmp_path):
     with pytest.raises(BagError, match='is not a bag'):
-        open_reader(tmp_path)
+        open_bag(tmp_path)
     (tmp_path / 'x.db3').write_bytes(b'')
     with pytest.raises(BagError, match=r'x\.db3 is empty'):
-        open_reader(tmp_path)
+        open_bag(tmp_path)
     (tmp_path / 'x.db3').write_bytes(b'not a database at all' * 100)
     with pytest.raises(BagError, match='cannot be read'):
-        open_reader(tmp_path / 'x.db3')
+        open_bag(tmp_path / 'x.db3')
 
 
 def test_scores_of_a_database_are_read_as_those_of_an_mcap(tmp_path):

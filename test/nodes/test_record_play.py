@@ -18,8 +18,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float32, String
 
 from kf_imitation.bags.messages import BagTopics
-from kf_imitation.bags.playback import BagPlay
-from kf_imitation.bags.reader import header_stamp_ns, open_bag, read_topic, topics
+from kf_imitation.bags.opening import open_bag
+from kf_imitation.bags.reader import header_stamp_ns, read_topic, topics
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.data_types import CameraModel
 from kf_imitation.nodes import qos
@@ -122,8 +122,8 @@ def test_the_bag_notes_which_publishers_keep_messages_for_late_listeners(
     _, err = interrupt(process)
     assert process.returncode == 0, err
     with open_bag(bag) as reader:
-        play = BagPlay('bag', reader, (), 0.0)
-    assert play.kept('/keyframe/score') and not play.kept('/joint_states')
+        kept = {name: topic.kept for name, topic in reader.topics.items()}
+    assert kept['/keyframe/score'] and not kept['/joint_states']
 
 
 def test_the_bag_is_closed_at_its_size_limit(start, publish, tmp_path):
