@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 import kf_imitation
-from kf_imitation.actuators.dynamixel.simulator.in_process_bus import DirectBus
+from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.face_pipeline import FacePipeline
 from kf_imitation.replay.run import build_stages, open_file, replay, source_settings
@@ -23,7 +23,7 @@ from kf_imitation.replay.simulation import VirtualHead
 from kf_imitation.ros_graph.nodes import merged_parameters
 
 PACKAGE = f'{Path(kf_imitation.__file__).parent}/'
-BUS = DirectBus.group_write.__code__.co_filename.removeprefix(PACKAGE)
+BUS = InProcessBus.group_write.__code__.co_filename.removeprefix(PACKAGE)
 STEADY = 60  # frames
 
 
@@ -61,7 +61,7 @@ class FrameTrace:
             self._frames += 1
         elif code is VirtualHead.set_goal.__code__:
             self._is_keyframe = self._frames > STEADY
-        elif code is DirectBus.group_write.__code__ and self._is_keyframe:
+        elif code is InProcessBus.group_write.__code__ and self._is_keyframe:
             raise _AtTheBusError
         name = code.co_filename.removeprefix(PACKAGE)
         if name == BUS:

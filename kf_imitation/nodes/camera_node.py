@@ -14,13 +14,16 @@ from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_camera_info, to_image
-from kf_imitation.nodes.flow_control import follow_frames, frame_flow
+from kf_imitation.nodes.frame_answers import (
+    follow_frames,
+    make_flow_control,
+    wait_for_listeners,
+)
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value, settings_from
 from kf_imitation.parameters.settings import CameraSettings, SourceSettings
 from kf_imitation.paths import share_path
-from kf_imitation.ros_graph.nodes import INPUTS
 
 # After the last frame of a file is explained: time for the head to reach the last keyframe.
 LINGER_S = 1.0
@@ -56,7 +59,7 @@ class CameraNode(KfNode):
         self._realtime = self.setting('realtime', bool)
         self._frame_id = self.setting('frame_id', str)
         self._stop = Event()
-        self._flow = frame_flow(self)
+        self._flow = make_flow_control(self)
         self._state = 'starting'
         profile = qos.frame_publisher(self._lossless)
         self._images = self.create_publisher(Image, 'image_raw', profile)
@@ -92,7 +95,7 @@ class CameraNode(KfNode):
         try:
             if not self._source.is_live:
                 self._state = 'waiting for listeners before playing'
-                self._wait_for_listeners()
+                wait_for_listeners(self, self._stop, lambda: None)
             self._state = 'sending'
             while (frame := self._next()) is not None:
                 self._publish(frame)
@@ -140,14 +143,6 @@ class CameraNode(KfNode):
             )
             self._images.publish(to_image(frame.bgr, frame.stamp_ns, self._frame_id))
         self.ledger.add('frames')
-
-    def _wait_for_listeners(self) -> None:
-        wanted = {name: INPUTS[name] for name in self.setting('wait_for', str).split()}
-        while wanted and not self._stop.wait(0.05):
-            for name, topic in list(wanted.items()):
-                listeners = self.get_subscriptions_info_by_topic(self.resolve_topic_name(topic))
-                if any(listener.node_name == name for listener in listeners):
-                    del wanted[name]
 
 
 def source_spec(source: str) -> str:

@@ -14,12 +14,15 @@ from kf_imitation.errors import BagError, ConfigError, KfImitationError
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.bag_images import ImagePublisher
 from kf_imitation.nodes.conversions import to_time
-from kf_imitation.nodes.flow_control import follow_frames, frame_flow
+from kf_imitation.nodes.frame_answers import (
+    follow_frames,
+    make_flow_control,
+    wait_for_listeners,
+)
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import message_class
 from kf_imitation.parameters.definition import Value
-from kf_imitation.ros_graph.nodes import INPUTS
 
 CLOCK = '/clock'
 # After the last message time goes on, until the last keyframe is committed and reached.
@@ -50,7 +53,7 @@ class PlayerNode(KfNode):
         if not path:
             raise ConfigError('player', ["bag = '' must name a bag"])
         self._stop = Event()
-        self._flow = frame_flow(self)
+        self._flow = make_flow_control(self)
         self._image = self.setting('image', str)
         self._lossless = self.setting('lossless', bool) and bool(self._image)
         self._state = 'starting'
@@ -111,7 +114,7 @@ class PlayerNode(KfNode):
             self._wait_for_listeners()
             self._state = 'playing'
             self._time.start(self._play.start_ns)
-            self._tell_time(self._play.start_ns)
+            self._publish_time(self._play.start_ns)
             later_ns = -self._play.period_ns
             again = True
             while again and not self._stop.is_set():
@@ -146,26 +149,20 @@ class PlayerNode(KfNode):
             self.ledger.add('messages')
 
     def _let_time_pass(self, until_ns: int) -> None:
-        """Wait until it is that time in the bag, and tell the time meanwhile."""
+        """Wait until it is that time in the bag, and publish the time meanwhile."""
         while (wait_s := self._time.wait_s(until_ns)) > 0:
             if self._stop.wait(min(wait_s, self._tick_s)):
                 return
-            self._tell_time(min(self._time.now_ns(), until_ns))
+            self._publish_time(min(self._time.now_ns(), until_ns))
 
-    def _tell_time(self, stamp_ns: int) -> None:
+    def _publish_time(self, stamp_ns: int) -> None:
         if self._clocks is not None:
             self._clocks.publish(Clock(clock=to_time(stamp_ns)))
 
     def _wait_for_listeners(self) -> None:
         self._state = 'waiting for listeners before playing'
         self._stop.wait(self.setting('delay_s', float))
-        wanted = {name: INPUTS[name] for name in self.setting('wait_for', str).split()}
-        while wanted and not self._stop.wait(0.05):
-            self._tell_time(self._play.start_ns)
-            for name, topic in list(wanted.items()):
-                listeners = self.get_subscriptions_info_by_topic(self.resolve_topic_name(topic))
-                if any(listener.node_name == name for listener in listeners):
-                    del wanted[name]
+        wait_for_listeners(self, self._stop, lambda: self._publish_time(self._play.start_ns))
 
 
 def _raw(publisher: Any) -> Callable[[BagMessage], None]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 from geometry_msgs.msg import PolygonStamped
@@ -13,57 +14,23 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.head.bus_factory import NONE, make_bus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.interface import Head
+from kf_imitation.head.pose_pacer import PosePacer
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.cycle_publisher import CyclePublisher
 from kf_imitation.nodes.face_messages import expression_faults, from_expression
 from kf_imitation.nodes.goal_publisher import GoalPublisher
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
-from kf_imitation.nodes.pose_pacer import PosePacer
 from kf_imitation.nodes.servo_services import offer_services
 from kf_imitation.nodes.trajectory_messages import from_trajectory, start_delay_s
 from kf_imitation.parameters.definition import Value
 from kf_imitation.pipeline.run_report import BusFigures
 from kf_imitation.robot import RobotConfig, load_robot
+from kf_imitation.robot.joint_mapping import JointMapping
+from kf_imitation.robot.pose_budget import PoseBudget
 
-
-def make_head(
-    node: KfNode, robot: RobotConfig, cycles: CyclePublisher | None
-) -> tuple[Head, CyclePublisher | None]:
-    """Return the head of a robot, not started, and who publishes its cycles.
-
-    Args:
-        node: the servo node.
-        robot: its head.
-        cycles: of an earlier call, used again.
-
-    Returns:
-        A controller on the robot's bus, or with `port: none` a publisher of goals, which has no
-        cycles: what is not measured is not published.
-    """
-    options: dict[str, Any] = {
-        'rate_hz': node.setting('rate_hz', float),
-        'hold_s': node.setting('hold_s', float),
-        'exit_policy': node.setting('exit', str),
-    }
-    port = node.setting('port', str) or robot.port
-    if port == NONE:
-        return GoalPublisher(node, robot, **options), cycles
-    controller = ServoController(robot, make_bus(robot, port), **options)
-    cycles = cycles or CyclePublisher(node, node.ledger)
-    controller.on_cycle = cycles.take
-    return controller, cycles
-
-
-def bus_figures(head: Head | None) -> BusFigures | None:
-    """Return the bus's figures for the table at the end; None without a bus."""
-    if not isinstance(head, ServoController):
-        return None
-    s = head.statistics()
-    return BusFigures(s.rate_hz, s.jitter_p99_ms, s.overruns, s.errors)
-
-
-DONE, REFUSED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+PACER_PERIOD_S = 0.02
+DONE, FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
 class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
@@ -102,14 +69,15 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
                 raise fault
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the robot file and open the port; FAILURE is told in the log."""
+        """Read the robot file and open the port; FAILURE: the log says why."""
         try:
             robot = load_robot(self.setting('robot', str))
             head, self._cycles = make_head(self, robot, self._cycles)
             head.open()
         except KfImitationError as fault:
-            return self._refuse(fault)
+            return self._fail_transition(fault)
         self._head, self._robot = head, robot
+        self._mapping = JointMapping(robot)
         head.latched = self._latched
         return DONE
 
@@ -119,9 +87,13 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         try:
             self._head.start()
         except KfImitationError as fault:
-            return self._refuse(fault)
+            return self._fail_transition(fault)
         self._active = True
-        self._poses = PosePacer(self, self._head, self._robot)
+        patience_s = self.setting('pose_patience_s', float)
+        self._pacer = PosePacer(self._head, PoseBudget(self._robot, patience_s))
+        self._pacer_timer = self.steady_timer(
+            PACER_PERIOD_S, lambda: self._pacer.tick(monotonic())
+        )
         few, listen = qos.keyframe_topics(), self.create_subscription
         self._listening = [
             listen(JointState, 'face/expression', self._on_expression, few),
@@ -159,50 +131,59 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         """Return what the head says."""
         if self._head is None:
             return OK, 'not configured', {}
-        values: dict[str, object] = dict((status := self._head.status()).values)
+        status = self._head.status()
+        values: dict[str, object] = dict(status.values)
         if self._active:
-            count = self._poses.count()
+            count = self._pacer.count()
             values |= {'poses on time': count.on_time, 'poses merged': count.merged}
         return bytes([status.level]), status.sentence, values
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
-        """Apply a new hold time."""
+        """Apply new times."""
         if self._head is not None:
             self._head.hold_s = self.setting('hold_s', float)
+        if self._active:
+            self._pacer.set_patience(self.setting('pose_patience_s', float))
 
     def bus_figures(self) -> BusFigures | None:
         """Return the bus's figures for the table at the end; None without a bus."""
-        return bus_figures(self._head)
+        if not isinstance(self._head, ServoController):
+            return None
+        s = self._head.statistics()
+        return BusFigures(s.rate_hz, s.jitter_p99_ms, s.overruns, s.errors)
 
-    def _refuse(self, fault: KfImitationError) -> TransitionCallbackReturn:
+    def _fail_transition(self, fault: KfImitationError) -> TransitionCallbackReturn:
         """Without autostart the reason goes to the log and the node may be tried again."""
         if self.setting('autostart', bool):
             self.fail(fault)
         else:
             self.get_logger().error(str(fault))
-        return REFUSED
+        return FAILED
 
     def _rest(self) -> None:
         self.discard(*self._listening)
         self._listening = []
         if self._head is not None and self._active:
             self._active = False
-            self._poses.close()
+            self._pacer_timer.cancel()
+            self.discard(self._pacer_timer)
             self._head.rest()
 
     def _on_expression(self, message: JointState) -> None:
         if self._head is None or not self._active:
             return None
         if fault := expression_faults(message):
-            return self._tell(self._head.reject(fault))
+            return self._log_rejection(self._head.reject(fault))
         expression = from_expression(message)
-        if rejection := self._poses.show(expression):
-            return self._tell(rejection)
+        clock_ns = self.get_clock().now().nanoseconds
+        with self.ledger.timed('mapping'):
+            goal_rad = self._mapping.goals(expression)
+        if reason := self._pacer.show(goal_rad, expression.stamp_ns, monotonic(), clock_ns):
+            return self._log_rejection(reason)
         if isinstance(self._head, ServoController) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
         else:
-            since_ns = self.get_clock().now().nanoseconds - expression.stamp_ns
-            self.ledger.observe('capture to command', since_ns * 1e-9)
+            self.ledger.observe('capture to command', (clock_ns - expression.stamp_ns) * 1e-9)
         return None
 
     def _on_region(self, message: PolygonStamped) -> None:
@@ -213,19 +194,47 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._head is None or not self._active:
             return None
         delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
-        if rejection := self._head.set_trajectory(*from_trajectory(message), delay_s):
-            return self._tell(rejection)
+        if reason := self._head.set_trajectory(*from_trajectory(message), delay_s):
+            return self._log_rejection(reason)
         return self._take_over()
 
     def _take_over(self) -> None:
         """Keep later parts of a pose from moving the head against a newer command."""
         if self._active:
-            self._poses.forget()
+            self._pacer.forget()
 
-    def _tell(self, rejection: str) -> None:
+    def _log_rejection(self, reason: str) -> None:
         """Put a rejected command into the log; the head counts it and says so in /diagnostics."""
         self.ledger.add('goals rejected')
-        self.get_logger().warning(rejection, throttle_duration_sec=5.0)
+        self.get_logger().warning(reason, throttle_duration_sec=5.0)
+
+
+def make_head(
+    node: KfNode, robot: RobotConfig, cycles: CyclePublisher | None
+) -> tuple[Head, CyclePublisher | None]:
+    """Return the head of a robot, not started, and who publishes its cycles.
+
+    Args:
+        node: the servo node.
+        robot: its head.
+        cycles: of an earlier call, used again.
+
+    Returns:
+        A controller on the robot's bus, or with `port: none` a publisher of goals, which has no
+        cycles: what is not measured is not published.
+    """
+    options: dict[str, Any] = {
+        'rate_hz': node.setting('rate_hz', float),
+        'hold_s': node.setting('hold_s', float),
+        'exit_policy': node.setting('exit', str),
+    }
+    port = node.setting('port', str) or robot.port
+    if port == NONE:
+        return GoalPublisher(node, robot, **options), cycles
+    controller = ServoController(robot, make_bus(robot, port), **options)
+    cycles = cycles or CyclePublisher(node, node.ledger)
+    controller.on_cycle = cycles.take
+    return controller, cycles
 
 
 def main(args: list[str] | None = None) -> int:

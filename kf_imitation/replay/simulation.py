@@ -7,6 +7,7 @@ import numpy as np
 
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head.controller import ServoController
+from kf_imitation.head.pose_pacer import PosePacer
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.replay.record import JointTrace, RadArray
@@ -29,7 +30,6 @@ class VirtualHead:
     Attributes:
         on_cycle: called with each cycle.
         refused: goals that the controller refused, each with its reason.
-        budget: as given.
     """
 
     def __init__(
@@ -39,8 +39,6 @@ class VirtualHead:
         hold_s: float,
         budget: PoseBudget | None = None,
     ) -> None:
-        self.budget = budget
-        self._expression_ns = 0
         self.on_cycle: Callable[[ServoCycle], None] | None = None
         self.refused: list[str] = []
         self._now_s = 0.0
@@ -53,6 +51,7 @@ class VirtualHead:
             hold_s=hold_s,
             pause=lambda _: None,
         )
+        self._pacer = None if budget is None else PosePacer(self._controller, budget)
         self._start_ns: int | None = None
         self._cycles: list[ServoCycle] = []
 
@@ -75,9 +74,12 @@ class VirtualHead:
         """
         self.advance(stamp_ns)
         self._set_clock(stamp_ns)
-        if self.budget is not None:
-            goal_rad = self.budget.push(goal_rad, self._now_s)
-        self._give(goal_rad, expression_ns)
+        if self._pacer is None:
+            reason = self._controller.set_goal(goal_rad, expression_ns)
+        else:
+            reason = self._pacer.show(goal_rad, expression_ns, self._now_s, stamp_ns)
+        if reason:
+            self.refused.append(reason)
 
     def see_face(self, stamp_ns: int) -> None:
         """Keep the pose alive: the person is there, even while no keyframe comes."""
@@ -90,8 +92,8 @@ class VirtualHead:
         assert self._start_ns is not None, 'start() comes first'
         while (due_ns := self._due_ns()) <= until_ns:
             self._set_clock(due_ns)
-            if self.budget is not None and (goal := self.budget.due(self._now_s)) is not None:
-                self._give(goal, self._expression_ns + 1)  # a later part of the newest pose
+            if self._pacer is not None:
+                self._pacer.tick(self._now_s)
             cycle = replace(self._controller.step(self._now_s), stamp_ns=due_ns)
             self._cycles.append(cycle)
             if self.on_cycle is not None:
@@ -108,12 +110,6 @@ class VirtualHead:
             np.array([c.commanded_rad for c in self._cycles]).reshape(shape),
             np.array([c.present_rad for c in self._cycles]).reshape(shape),
         )
-
-    def _give(self, goal_rad: RadArray, expression_ns: int) -> None:
-        self._expression_ns = expression_ns
-        refusal = self._controller.set_goal(goal_rad, expression_ns)
-        if refusal:
-            self.refused.append(refusal)
 
     def _due_ns(self) -> int:
         # Counted from the start, so that rounding does not add up.

@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 from fractions import Fraction
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,11 +16,8 @@ from kf_imitation.camera.quiet import quiet_opencv
 from kf_imitation.data_types import Image
 from kf_imitation.output_files import OutputError
 
-av: Any
-try:
-    import av
-except ImportError:  # optional: browsers play its H.264, players also play OpenCV's MPEG-4
-    av = None
+# Optional: browsers play its H.264, players also play OpenCV's MPEG-4.
+av: Any = import_module('av') if find_spec('av') else None
 
 # OpenCV's own codecs by the ending of the file.
 _FOURCC = {

@@ -101,7 +101,9 @@ def test_a_mistake_of_ours_is_not_called_damage(reader, monkeypatch):
 
 
 def test_what_cannot_be_played_is_rejected_by_name(reader):
-    with pytest.raises(BagError, match=r'bag: has no topic /nothing \(has /face/landmarks, /joint'):
+    with pytest.raises(
+        BagError, match=r'bag: has no topic /nothing \(has /face/landmarks, /joint'
+    ):
         BagPlay(reader, ['nothing', 'joint_states'], 0.0)
     with pytest.raises(BagError, match=r'holds no message on the topics'):
         BagPlay(reader, ['face/landmarks'], 0.0)

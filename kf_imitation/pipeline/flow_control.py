@@ -4,13 +4,6 @@ from collections import deque
 from collections.abc import Callable
 from threading import Condition
 
-from geometry_msgs.msg import PolygonStamped
-from sensor_msgs.msg import JointState
-
-from kf_imitation.nodes import qos
-from kf_imitation.nodes.conversions import to_ns
-from kf_imitation.nodes.node_base import KfNode
-
 # A frame that is not answered by then was lost with the node that had it.
 ANSWER_TIMEOUT_S = 15.0
 
@@ -74,30 +67,3 @@ class FlowControl:
         if not self._change.wait_for(lambda: condition() or self._stopped, ANSWER_TIMEOUT_S):
             self._on_loss(len(self._in_flight))
             self._in_flight.clear()
-
-
-def frame_flow(node: KfNode) -> FlowControl:
-    """Make the flow control of a node with the parameter max_in_flight; losses go to its log."""
-
-    def lost(count: int) -> None:
-        node.ledger.add('frames lost on the way', count)
-        node.get_logger().warning(f'{count} frames are not answered; the keyframe node is gone')
-
-    return FlowControl(node.setting('max_in_flight', int), lost)
-
-
-def follow_frames(node: KfNode, flow: FlowControl) -> None:
-    """Subscribe to what becomes of the frames that a node sends."""
-    profile = qos.per_frame_subscription()
-    node.create_subscription(
-        PolygonStamped,
-        'face/region',
-        lambda message: flow.taken_in(to_ns(message.header.stamp)),
-        profile,
-    )
-    node.create_subscription(
-        JointState,
-        'keyframe/explanation',
-        lambda message: flow.explained(to_ns(message.header.stamp)),
-        profile,
-    )

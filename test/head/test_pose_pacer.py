@@ -1,20 +1,16 @@
-"""Expressions on their way to a head on virtual time: order, clocks, what a refusal leaves."""
-
-from contextlib import nullcontext
-from types import SimpleNamespace
+"""Poses on their way to a head on virtual time: order, clocks, what a rejection leaves."""
 
 import numpy as np
 import pytest
 
-pytest.importorskip('rclpy', reason='ROS 2 is not installed')
-
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.data_types import CHANNELS, Expression
 from kf_imitation.head.controller import ServoController
+from kf_imitation.head.pose_pacer import PosePacer
 from kf_imitation.head.simulator_process import simulated_servos
-from kf_imitation.nodes import pose_pacer
-from kf_imitation.nodes.pose_pacer import PosePacer
 from kf_imitation.robot import load_robot
+from kf_imitation.robot.joint_mapping import JointMapping
+from kf_imitation.robot.pose_budget import PoseBudget
 
 ROBOT = load_robot('sim_face')
 SECOND_NS = 1_000_000_000
@@ -23,7 +19,7 @@ SECOND_NS = 1_000_000_000
 class Rig:
     """A pacer in front of a controller; time passes in run() alone."""
 
-    def __init__(self, monkeypatch):
+    def __init__(self):
         self.now_s, self.ros_s = 0.0, 100.0
         self.head = ServoController(
             ROBOT,
@@ -33,37 +29,30 @@ class Rig:
             pause=lambda _: None,
         )
         self.head.start(threaded=False)
-        monkeypatch.setattr(pose_pacer, 'monotonic', lambda: self.now_s)
-        node = SimpleNamespace(
-            get_clock=lambda: SimpleNamespace(
-                now=lambda: SimpleNamespace(nanoseconds=round(self.ros_s * SECOND_NS))
-            ),
-            setting=lambda *_: 0.15,
-            ledger=SimpleNamespace(timed=lambda _: nullcontext()),
-            steady_timer=lambda period_s, callback: setattr(self, 'tick', callback),
-        )
-        self.pacer = PosePacer(node, self.head, ROBOT)
+        self.pacer = PosePacer(self.head, PoseBudget(ROBOT, 0.15))
+        self.mapping = JointMapping(ROBOT)
 
     def show(self, stamp_s, jaw_open):
         values = np.zeros(len(CHANNELS), np.float32)
         values[list(CHANNELS).index('jaw_open')] = jaw_open
         stamp_ns = round(stamp_s * SECOND_NS)
-        return self.pacer.show(Expression(stamp_ns, values, np.ones_like(values)))
+        goal_rad = self.mapping.goals(Expression(stamp_ns, values, np.ones_like(values)))
+        return self.pacer.show(goal_rad, stamp_ns, self.now_s, round(self.ros_s * SECOND_NS))
 
     def run(self, duration_s=0.5):
         for _ in range(round(duration_s * 100)):
             self.now_s += 0.01
             self.jaw = float(self.head.step(self.now_s).present_rad[0])
-            self.tick()
+            self.pacer.tick(self.now_s)
         return self.jaw
 
 
 @pytest.fixture
-def rig(monkeypatch):
-    return Rig(monkeypatch)
+def rig():
+    return Rig()
 
 
-def test_an_older_expression_is_refused_and_changes_nothing(rig):
+def test_an_older_expression_is_rejected_and_changes_nothing(rig):
     assert rig.show(100.0, 1.0) == ''
     rig.run(0.03)  # on the way, when turning back would have to wait
     assert 'out of order' in rig.show(99.0, 0.0)

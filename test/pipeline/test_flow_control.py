@@ -2,12 +2,8 @@
 
 from threading import Thread
 
-import pytest
-
-pytest.importorskip('rclpy', reason='kf_imitation.nodes needs ROS 2')
-
-from kf_imitation.nodes import flow_control
-from kf_imitation.nodes.flow_control import FlowControl
+from kf_imitation.pipeline import flow_control
+from kf_imitation.pipeline.flow_control import FlowControl
 
 
 def refuse_loss(count):
