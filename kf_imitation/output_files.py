@@ -1,4 +1,4 @@
-"""Results appear whole or not at all: written beside their place, moved there at the end."""
+"""Results appear whole or not at all: written next to their place, moved there at the end."""
 
 import os
 import shutil
@@ -29,12 +29,12 @@ def new_folder(path: Path, overwrite: bool = False) -> Iterator[Path]:
     check_free(path, overwrite)
     with _as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = _beside(path)
+        partial = _partial_path(path)
         partial.mkdir()
         try:
             yield partial
             _replace(partial, path)
-        except BagError as error:  # tells where the bag is now, which nobody will find
+        except BagError as error:  # names the place where the bag is now, which is removed
             raise BagError(str(error).replace(str(partial), str(path))) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -54,7 +54,7 @@ def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
     check_free(path, overwrite)
     with _as_output_error(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = _beside(path)
+        partial = _partial_path(path)
         try:
             yield partial
             partial.replace(path)
@@ -63,7 +63,7 @@ def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 
 def check_free(path: Path, overwrite: bool | None = None) -> None:
-    """Refuse a place that is taken or cannot be written, before any work.
+    """Reject a place that is taken or cannot be written, before any work.
 
     Args:
         path: to make.
@@ -82,7 +82,7 @@ def check_free(path: Path, overwrite: bool | None = None) -> None:
         raise OutputError(f'{path}: cannot be made: {parent} is not writable')
 
 
-def _beside(path: Path) -> Path:
+def _partial_path(path: Path) -> Path:
     return path.with_name(f'.partial-{os.getpid()}-{path.name}')
 
 

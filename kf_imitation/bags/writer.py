@@ -39,7 +39,7 @@ MINIMUM_FREE_MB = 500
 CHECK_BYTES = 4_000_000
 # What a crash may cost: messages are handed to the kernel at least this often (by stamps).
 FLUSH_NS = 500_000_000
-# Of a message in the file, beside its data: record head, stamps, index entry.
+# Of a message in the file, in addition to its data: record head, stamps, index entry.
 _OVERHEAD_BYTES = 47
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
 # What the publisher of a topic offers that keeps messages for late listeners, as players need it.

@@ -1,4 +1,4 @@
-"""What every source of frames looks like, and what they share: camera model, errors."""
+"""What every source of frames looks like, and what they have in common: camera model, errors."""
 
 import math
 from typing import Protocol

@@ -59,7 +59,7 @@ class Capture(Protocol):
 class LiveSource:
     """A camera or stream that never waits for us.
 
-    Stamps are wall-clock time. Where the driver tells when the frame was captured (V4L2 does, on
+    Stamps are wall-clock time. Where the driver reports when the frame was captured (V4L2 does, on
     the monotonic clock), that is the stamp; else the moment grab() returned.
     """
 
@@ -100,7 +100,7 @@ class LiveSource:
         self._thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """See FrameSource; waits for the first frame, which tells the true size."""
+        """See FrameSource; waits for the first frame, which has the true size."""
         self.close()
         capture = self._opener()
         self._apply_settings(capture)

@@ -120,6 +120,6 @@ class Composition:
         except ExternalShutdownException:
             pass
         finally:
-            # spin() only returns here when it was told to; anything else is a bug in a callback.
+            # spin() only returns here when it is shut down; anything else is a bug in a callback.
             self.crashed |= not self._closing.is_set()
             node.finished.set()

@@ -25,7 +25,7 @@ class Explainer:
 
     What the network saw a keyframe by takes longer than a frame, so a thread works it out and
     the keyframe's message follows. A file waits for it; for a live camera a message whose turn
-    does not come goes out without those shares.
+    does not come goes out without those weights.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Explainer:
         node: Node,
         pipeline: FacePipeline,
         lossless: bool,
-        tell: Callable[[int, list[str]], None],
+        on_explained: Callable[[int, list[str]], None],
     ) -> None:
         """Make the publisher and start the thread.
 
@@ -42,12 +42,12 @@ class Explainer:
             pipeline: whose frames are explained.
             lossless: of a file: a message per frame whether or not anybody listens yet, so that a
                 recorder that matches a moment late still gets them all.
-            tell: takes stamp and words of each keyframe that was explained, from the thread.
+            on_explained: takes stamp and words of each explained keyframe, in the thread.
         """
         self._node = node
         self._pipeline = pipeline
         self._lossless = lossless
-        self._tell = tell
+        self._on_explained = on_explained
         self._publisher = node.create_publisher(
             JointState, 'keyframe/explanation', qos.per_frame_publisher()
         )
@@ -130,7 +130,7 @@ class Explainer:
         keyframe = chosen.keyframe
         values = keyframe_values(keyframe, latency_ms, chosen.change, explanation, since_s)
         self._publisher.publish(to_scalars(keyframe.stamp_ns, values, frame_id))
-        self._tell(keyframe.stamp_ns, words(values, explanation))
+        self._on_explained(keyframe.stamp_ns, words(values, explanation))
 
     def _latency_ms(self, stamp_ns: int) -> float:
         return float(self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-6

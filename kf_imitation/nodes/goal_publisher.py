@@ -46,7 +46,7 @@ class GoalPublisher(GatewayHead):
         super().rest()
         if self._timer is not None:
             self._timer.cancel()
-            self._node.discard(self._timer, self._states)
+            self._node.destroy_later(self._timer, self._states)
             self._timer = self._states = None
 
     def status(self) -> ServoStatus:

@@ -72,7 +72,7 @@ class KeyframeNode(KfNode):
         self._regions = self.create_publisher(PolygonStamped, 'face/region', per_frame)
         self._scores = self.create_publisher(Float32, 'keyframe/score', per_frame)
         self._overlay = LiveOverlay()
-        self._explainer = Explainer(self, self._pipeline, lossless, self._overlay.tell)
+        self._explainer = Explainer(self, self._pipeline, lossless, self._overlay.explain)
         self._crop_infos = self.create_publisher(CameraInfo, 'keyframe/camera_info', few)
         self._crops = self.create_publisher(Image, 'keyframe/image', few)
         self._annotated = self.create_publisher(Image, 'keyframe/annotated', 2)

@@ -88,7 +88,7 @@ class KfNode(Node):  # type: ignore[misc]
         """Return a timer that ticks by real time, also where ROS time is a bag's and stands."""
         return self.create_timer(period_s, callback, clock=self._steady)
 
-    def discard(self, *entities: Any) -> None:
+    def destroy_later(self, *entities: Any) -> None:
         """Destroy subscriptions and timers in the thread of the executor, once it comes to it.
 
         An executor of another thread (Composition.close) may be about to wait for them, and falls

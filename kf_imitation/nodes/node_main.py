@@ -1,4 +1,4 @@
-"""The main of every node: run it until it ends, fails or is told to stop."""
+"""The main of every node: run it until it ends, fails or is asked to stop."""
 
 import signal
 import sys
@@ -28,7 +28,7 @@ def catch_stop_signals(stop: Event) -> None:
 
 
 def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
-    """Run one node as a process of its own until it ends, fails or is told to stop.
+    """Run one node as a process of its own until it ends, fails or is asked to stop.
 
     Signals set an event instead of tearing the context down, so that a node can still publish
     and put its hardware to rest.

@@ -161,12 +161,12 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         return FAILED
 
     def _rest(self) -> None:
-        self.discard(*self._listening)
+        self.destroy_later(*self._listening)
         self._listening = []
         if self._head is not None and self._active:
             self._active = False
             self._pacer_timer.cancel()
-            self.discard(self._pacer_timer)
+            self.destroy_later(self._pacer_timer)
             self._head.rest()
 
     def _on_expression(self, message: JointState) -> None:

@@ -37,7 +37,7 @@ class TopicFollower:
         self._node = node
         self._take = take
         self._followed: dict[str, _Followed] = {}
-        self._refused: set[str] = set()
+        self._not_installed: set[str] = set()
 
     @property
     def names(self) -> Collection[str]:
@@ -55,11 +55,11 @@ class TopicFollower:
     def follow(self, topic: str, kind: str, profile: QoSProfile) -> None:
         """Subscribe now, whether the topic exists or not."""
         name = self._node.resolve_topic_name(topic)
-        if name in self._followed or name in self._refused:
+        if name in self._followed or name in self._not_installed:
             return
         made = message_class(kind)
         if made is None or not is_defined(kind):
-            self._refused.add(name)
+            self._not_installed.add(name)
             self._node.get_logger().warning(f'{name} is left out: {kind} is not installed')
             return
 
@@ -80,7 +80,7 @@ class TopicFollower:
             self._meet(name, held)
         wanted = [self._node.resolve_topic_name(p) if is_name(p) else p for p in patterns]
         for name, kinds in self._node.get_topic_names_and_types():
-            if name in self._followed or name in self._refused:
+            if name in self._followed or name in self._not_installed:
                 continue
             is_image = kinds[0] in IMAGE_TYPES
             matches = name in wanted or (

@@ -1,4 +1,4 @@
-"""The bag of an offline run: the topics of the nodes, in the order of virtual time."""
+"""The bag of a replay: the topics of the nodes, in the order of virtual time."""
 
 from math import nan
 from pathlib import Path

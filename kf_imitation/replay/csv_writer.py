@@ -1,4 +1,4 @@
-"""The tables of an offline run; the same run writes the same bytes."""
+"""The tables of a replay; the same run writes the same bytes."""
 
 import csv
 from collections.abc import Iterable, Sequence

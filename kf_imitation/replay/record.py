@@ -1,4 +1,4 @@
-"""What an offline run produced: the one input of the tables, the picture and the video."""
+"""What a replay produced: the one input of the tables, the picture and the video."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -29,7 +29,7 @@ class VirtualHead:
 
     Attributes:
         on_cycle: called with each cycle.
-        refused: goals that the controller refused, each with its reason.
+        rejected: goals that the controller rejected, each with its reason.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class VirtualHead:
         budget: PoseBudget | None = None,
     ) -> None:
         self.on_cycle: Callable[[ServoCycle], None] | None = None
-        self.refused: list[str] = []
+        self.rejected: list[str] = []
         self._now_s = 0.0
         self._period_ns = 1e9 / rate_hz
         self._controller = ServoController(
@@ -79,7 +79,7 @@ class VirtualHead:
         else:
             reason = self._pacer.show(goal_rad, expression_ns, self._now_s, stamp_ns)
         if reason:
-            self.refused.append(reason)
+            self.rejected.append(reason)
 
     def see_face(self, stamp_ns: int) -> None:
         """Keep the pose alive: the person is there, even while no keyframe comes."""

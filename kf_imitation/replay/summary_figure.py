@@ -88,7 +88,7 @@ class _Page:
         rows = round((self._joints[1] - self._joints[0]) / 1.65)
         return self._grid(figure, self._joints, rows, 3, wspace=0.12, hspace=0.45)
 
-    def share(self, from_above_in: float) -> float:
+    def fraction(self, from_above_in: float) -> float:
         return 1 - from_above_in / self.height_in
 
     def _grid(
@@ -99,8 +99,8 @@ class _Page:
             columns,
             left=_LEFT_IN / _WIDTH_IN,
             right=_RIGHT_IN / _WIDTH_IN,
-            top=self.share(span[0]),
-            bottom=self.share(span[1]),
+            top=self.fraction(span[0]),
+            bottom=self.fraction(span[1]),
             **gaps,
         )
 
@@ -108,7 +108,7 @@ class _Page:
 def choose_shown(posed: Sequence[PosedKeyframe], limit: int) -> list[PosedKeyframe]:
     """Return at most `limit` keyframes in time order.
 
-    The run is cut into equal shares of the keyframes; of each the one with the most unusual
+    The run is cut into equal parts of the keyframes; of each the one with the most unusual
     expression is shown, so that the strip covers the whole run and what happened in it.
     """
     ordered = sorted(posed, key=lambda p: p.keyframe.stamp_ns)
@@ -164,8 +164,8 @@ def _title(figure: Figure, run: RunRecord, page: _Page) -> None:
     if faceless:
         facts.append(f'no face in {faceless} frame{"s" if faceless > 1 else ""}')
     name = Path(run.source_name).name
-    figure.text(0.012, page.share(0.37), name, fontsize=15, weight='bold')
-    figure.text(0.012, page.share(0.63), '  ·  '.join(facts), fontsize=10, color=_SOFT)
+    figure.text(0.012, page.fraction(0.37), name, fontsize=15, weight='bold')
+    figure.text(0.012, page.fraction(0.63), '  ·  '.join(facts), fontsize=10, color=_SOFT)
 
 
 def _strip(

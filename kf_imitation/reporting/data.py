@@ -64,7 +64,7 @@ def read_run(
         path: bag, or folder of a replay.
         channels_of: inverse joint mapping of the robot; None leaves the robot's channels out.
         joint_names: of that robot; a bag with other joints gets no robot channels either.
-        labels: .npz beside the clip, or None to look beside the source of a replay.
+        labels: .npz next to the clip, or None to look next to the source of a replay.
 
     Raises:
         BagError: it cannot be read or holds no scores.
@@ -151,7 +151,7 @@ def final_run(stamps: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[st
 
 
 def guessed_settings(keyframes: Sequence[Mapping[str, Any]]) -> DetectorSettings:
-    """Return what a bag tells of the detector's settings; defaults for the rest."""
+    """Return what a bag says about the detector's settings; defaults for the rest."""
     defaults = DetectorSettings()
     if not keyframes:
         return defaults
@@ -250,11 +250,11 @@ def _data_uri(bgr: Image) -> str:
 def _truth(facts: Mapping[str, Any], labels: Path | None) -> list[float] | None:
     """Return the times of the labels' keyframes, None without labels."""
     if labels is None:
-        beside = Path(str(facts.get('source', ''))).with_suffix('.npz') if facts else None
-        if beside is None or not beside.is_file():
+        found = Path(str(facts.get('source', ''))).with_suffix('.npz') if facts else None
+        if found is None or not found.is_file():
             return None
         try:
-            loaded = load_labels(beside)
+            loaded = load_labels(found)
         except SourceError:  # something else of that name
             return None
     else:

@@ -112,11 +112,11 @@ class _Face(Canvas):
         shoulders = np.array([[-0.72, 1.2], [-0.60, 0.92], [-0.2, 0.83]])
         shoulders = np.vstack([shoulders, (shoulders * [-1, 1])[::-1]])
         self.fill(smooth(shoulders, closed=False), _METAL_DARK)
-        for share in np.linspace(1.0, 0.0, 6):
-            middle = top * (1 - share) + np.array([0.0, 0.86]) * share
-            width = 0.20 + 0.04 * share
+        for ratio in np.linspace(1.0, 0.0, 6):
+            middle = top * (1 - ratio) + np.array([0.0, 0.86]) * ratio
+            width = 0.20 + 0.04 * ratio
             ring = ellipse(middle, (width, 0.075), 60)
-            self.fill(ring, _METAL if round(share * 5) % 2 else _METAL_DARK)
+            self.fill(ring, _METAL if round(ratio * 5) % 2 else _METAL_DARK)
 
     def _ears(self) -> None:
         angle = np.linspace(0, 2 * np.pi, 40)
@@ -128,8 +128,8 @@ class _Face(Canvas):
             ):
                 circle = np.stack([0.02 + radius * np.sin(angle), radius * np.cos(angle)], axis=1)
                 ends = [
-                    np.column_stack([np.full(40, sign * _RADII[0] * share), circle])
-                    for share in (0.8, depth)
+                    np.column_stack([np.full(40, sign * _RADII[0] * ratio), circle])
+                    for ratio in (0.8, depth)
                 ]
                 both = self._project(np.vstack(ends)).astype(np.float32)
                 self.fill(cv2.convexHull(both)[:, 0].astype(np.float64), colour)

@@ -62,9 +62,9 @@ class Canvas:
         mask = np.zeros((height, width), np.uint8)
         pixels = self._pixels(outline) - np.array([x, y], np.int32) * (1 << _SHIFT_BITS)
         cv2.fillPoly(mask, [pixels], 255, lineType=cv2.LINE_AA, shift=_SHIFT_BITS)
-        share = mask[:, :, None].astype(np.float32) / 255
+        weight = mask[:, :, None].astype(np.float32) / 255
         part = self.image[y : y + height, x : x + width]
-        part[:] = np.round(part * share + before * (1 - share)).astype(np.uint8)
+        part[:] = np.round(part * weight + before * (1 - weight)).astype(np.uint8)
 
     def _box(self, points: Points) -> tuple[int, int, int, int]:
         """The painted neighbourhood of an outline; wide enough for what `inside` paints."""
@@ -82,7 +82,7 @@ class Canvas:
         Args:
             points: outline.
             colour: where it is brightest.
-            darkest: share of the colour at the lower end.
+            darkest: fraction of the colour at the lower end.
             middle: (2,) of the ellipsoid.
             radii: of the ellipsoid.
         """
@@ -96,18 +96,18 @@ class Canvas:
         columns = (np.arange(x, x + width) / self._size * 2 - 1 - middle[0]) / radii[0]
         light = 1 - (1 - darkest) * np.clip((rows[:, None] + 0.7) / 1.7, 0, 1)
         light = light * (1 - 0.16 * np.clip(np.abs(columns[None, :]), 0, 1.1) ** 3)
-        share = mask.astype(np.float32) / 255
+        weight = mask.astype(np.float32) / 255
         tone = np.array(colour, np.float32) * light[:, :, None].astype(np.float32)
-        part[:] = np.round(part * (1 - share[:, :, None]) + tone * share[:, :, None]).astype(
+        part[:] = np.round(part * (1 - weight[:, :, None]) + tone * weight[:, :, None]).astype(
             np.uint8
         )
 
 
 @lru_cache(maxsize=4)
 def _background(size_px: int) -> Image:
-    share = np.linspace(0, 1, size_px, dtype=np.float32)[:, None, None]
+    weight = np.linspace(0, 1, size_px, dtype=np.float32)[:, None, None]
     top, bottom = np.array(_BACKGROUND_TOP), np.array(_BACKGROUND_BOTTOM)
-    column = top * (1 - share) + bottom * share
+    column = top * (1 - weight) + bottom * weight
     picture: Image = np.repeat(np.round(column).astype(np.uint8), size_px, axis=1)
     return picture
 
@@ -121,10 +121,10 @@ def ellipse(centre: Points, radii: tuple[float, float], count: int) -> Points:
     return points
 
 
-def inset(points: Points, share: float) -> Points:
-    """Return an outline shrunk to a share of its size about its mean."""
+def inset(points: Points, scale: float) -> Points:
+    """Return an outline shrunk by a scale about its mean."""
     middle = points.mean(axis=0)
-    shrunk: Points = (points - middle) * share + middle
+    shrunk: Points = (points - middle) * scale + middle
     return shrunk
 
 

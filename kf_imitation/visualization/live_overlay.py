@@ -42,7 +42,7 @@ class LiveOverlay:
             self._scores.popleft()
         self._keyframes.extend(keyframes)
 
-    def tell(self, stamp_ns: int, lines: Sequence[str]) -> None:
+    def explain(self, stamp_ns: int, lines: Sequence[str]) -> None:
         """Take the reasons of the keyframe with this stamp."""
         self._reasons = stamp_ns, lines
 

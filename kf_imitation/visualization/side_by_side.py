@@ -130,8 +130,8 @@ class SideBySide:
         drawn = shown.copy()
         points = (landmarks.points_px + 0.5) * scale - 0.5
         draw_points(drawn, points.astype(np.float32), max(1, shown.shape[1] // 400))
-        share = max(0.0, 1 - age_ns * 1e-9 / _FLASH_S)
-        cv2.addWeighted(drawn, share, shown, 1 - share, 0, shown)
+        weight = max(0.0, 1 - age_ns * 1e-9 / _FLASH_S)
+        cv2.addWeighted(drawn, weight, shown, 1 - weight, 0, shown)
 
     def _inset(self, panel: Image, stamp_ns: int) -> None:
         """The latest keyframe that the robot knows of."""

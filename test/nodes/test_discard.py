@@ -51,7 +51,7 @@ def test_it_is_destroyed_in_the_thread_of_the_executor(listener, node):
     spinning = Thread(target=executor.spin, daemon=True)
     spinning.start()
     things = things_of(node)
-    node.discard(*things)
+    node.destroy_later(*things)
     listener.wait_for(lambda: set(things) <= set(node.destroyed))
     assert set(node.destroyed.values()) == {spinning.ident}
     executor.shutdown()
@@ -61,5 +61,5 @@ def test_it_is_destroyed_in_the_thread_of_the_executor(listener, node):
 
 def test_without_an_executor_it_is_destroyed_at_once(node):
     things = things_of(node)
-    node.discard(*things)
+    node.destroy_later(*things)
     assert set(node.destroyed) == set(things)

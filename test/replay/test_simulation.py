@@ -68,4 +68,4 @@ def test_a_goal_older_than_the_last_is_refused_and_noted():
     moved = head()
     moved.set_goal(goal(jaw=0.3), START, START + 5)
     moved.set_goal(goal(jaw=0.1), START + SECOND // 10, START + 4)
-    assert len(moved.refused) == 1
+    assert len(moved.rejected) == 1
