@@ -46,7 +46,7 @@ class FrameTrace:
         self._is_keyframe = False
         self._behind_the_bus: FrameType | None = None
 
-    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+    def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
         """Count a call; raises _AtTheBusError where the way of a steady keyframe ends."""
         if event == 'return' and frame is self._behind_the_bus:
             self._behind_the_bus = None

@@ -219,9 +219,3 @@ class Expression:
     stamp_ns: int
     values: FloatArray
     confidence: FloatArray
-
-
-def neutral_expression(stamp_ns: int) -> Expression:
-    """All channels at rest, with full confidence."""
-    count = len(CHANNELS)
-    return Expression(stamp_ns, np.zeros(count, np.float32), np.ones(count, np.float32))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, neutral_expression
+from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 
@@ -23,7 +23,7 @@ def goal(joint, **channels):
 
 
 def test_neutral_is_neutral():
-    assert MAPPING.goals(neutral_expression(0)) == pytest.approx(MAPPING.neutral_rad)
+    assert MAPPING.goals(expression()) == pytest.approx(MAPPING.neutral_rad)
 
 
 def test_a_channel_moves_its_joint_by_alpha():
