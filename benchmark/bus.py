@@ -56,7 +56,8 @@ def wire_ms(servos: int, baud: int) -> tuple[float, float, float]:
     ask = 14 + servos
     fast = 8 + servos * (10 + 4)
     normal = servos * (11 + 10)
-    return tuple(1000.0 * BITS * n / baud for n in (write, ask + fast, ask + normal))
+    per_byte = 1000.0 * BITS / baud
+    return per_byte * write, per_byte * (ask + fast), per_byte * (ask + normal)
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,12 @@ class Footprint:
     @classmethod
     def of(cls, simulator: int) -> 'Footprint':
         """Measure this process and the simulator with the given process id."""
-        files = [len(os.listdir(f'/proc/{pid}/fd')) for pid in ('self', simulator)]
-        memory = [memory_mb(pid) for pid in ('self', simulator)]
-        return cls(*memory, *files, threading.active_count())
+        host_files, simulator_files = (
+            len(os.listdir(f'/proc/{pid}/fd')) for pid in ('self', simulator)
+        )
+        host_mb, simulator_mb = memory_mb('self'), memory_mb(simulator)
+        threads = threading.active_count()
+        return cls(host_mb, simulator_mb, host_files, simulator_files, threads)
 
     def growth(self, later: 'Footprint') -> list[str]:
         """Return what a later measurement shows to have grown, one phrase each."""

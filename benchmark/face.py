@@ -12,6 +12,7 @@ Frames without a valid label are left out of share and overlap.
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,7 +91,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     for folder in arguments.folders:
-        rows = []
+        rows: list[Any] = []
         for video in sorted(folder.glob('*.mp4')):
             if arguments.clip not in video.stem:
                 continue

@@ -178,7 +178,7 @@ def read_frames(video: str, most: int) -> list[Frame]:
     """Decode the first frames of a video."""
     source = open_source(video, SourceSettings())
     try:
-        frames = []
+        frames: list[Frame] = []
         while len(frames) < most and (frame := source.read()) is not None:
             frames.append(frame)
     finally:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from kf_imitation.cli import main as kf_imitation
+from kf_imitation.cli.main import main as kf_imitation
 from kf_imitation.data_types import Image
 from kf_imitation.paths import share_path
 from kf_imitation.ros_graph.nodes import DEMO_CLIP

@@ -626,9 +626,8 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
         cheek = np.interp(
             arc, [0, 2.6, 4.5, 7, 9.5, 11, 12.5], [-1.6, -1.5, -3.4, -4.2, -2.2, 1.5, 2.0]
         )
-        zone = smoothstep(-0.2, 0.9, cheek - height + 0.35 * noise(xyz, rng, 1.5)) * smoothstep(
-            -11.5, -8.5, height
-        )
+        below_cheek = smoothstep(-0.2, 0.9, cheek - height + 0.35 * noise(xyz, rng, 1.5))
+        zone = np.multiply(below_cheek, smoothstep(-11.5, -8.5, height))
         zone *= 1 - smoothstep(11.8, 13.0, arc)
         soul = _blob(canvas_xy, (0, -1.75), (0.35, 0.4))
         zone = (
@@ -664,12 +663,12 @@ def make_style(atlas: Atlas, rng: np.random.Generator, choice: StyleChoice | Non
     )
     streak = noise(streak_place, rng, 1.6, 4)
     if cut == 'bald':
-        opacity = smoothstep(-0.5, 1.0, edge) * rng.uniform(0.0, 0.25)
+        scalp = np.multiply(smoothstep(-0.5, 1.0, edge), rng.uniform(0.0, 0.25))
     else:
-        opacity = smoothstep(-0.25, 0.5, edge)
+        scalp = smoothstep(-0.25, 0.5, edge)
     fine = noise(streak_place * np.array([4.0, 1.0, 1.0], np.float32), rng, 2.2, 2)
     strands = hair_linear * np.clip(1 + 0.30 * streak + 0.22 * fine, 0.35, 1.9)[..., None]
-    colour = colour * (1 - opacity[..., None]) + strands * opacity[..., None]
+    colour = colour * (1 - scalp[..., None]) + strands * scalp[..., None]
     # Clothes below the collar.
     cloth = rng.uniform(0.05, 0.85) * np.array([1, 1, 1]) + rng.uniform(-0.25, 0.25, 3)
     cloth = np.clip(cloth, 0.03, 0.9)

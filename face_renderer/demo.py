@@ -113,7 +113,9 @@ def choreography(
         last = np.deg2rad(goal)
     events.append(('head', TURNS[0][0], TURNS[-1][0] + TURNS[-1][1]))
     sway = 0.0015 * np.sin(2 * np.pi * np.outer(t, [0.21, 0.17, 0.13]) + [0.3, 1.7, 2.9])
-    poses = [Pose(*(float(v) for v in row), 0.0, -0.6, -DISTANCE_CM) for row in turn + sway]
+    poses = [
+        Pose(float(a), float(b), float(c), 0.0, -0.6, -DISTANCE_CM) for a, b, c in turn + sway
+    ]
     return sequence.Timeline(fps, sequence.limit(model, weights), poses), sorted(
         events, key=lambda e: e[1]
     )

@@ -106,7 +106,7 @@ class CameraEffects:
             motion=(float(extent * np.cos(turn)), float(extent * np.sin(turn))),
             noise=float(rng.choice([0.004, 0.01, 0.02, 0.04], p=[0.35, 0.35, 0.2, 0.1])),
             quality=int(rng.uniform(25, 95)) if rng.random() < 0.7 else 0,
-            gain=tuple(float(v) for v in np.exp(rng.normal(0, 0.035, 3))),  # type: ignore[arg-type]
+            gain=tuple(float(v) for v in np.exp(rng.normal(0, 0.035, 3))),
             gamma=float(np.exp(rng.normal(0, 0.12))),
             sharpen=float(rng.uniform(0.2, 0.9)) if rng.random() < 0.3 else 0.0,
         )

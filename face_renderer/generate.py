@@ -302,7 +302,7 @@ def _shard(task: tuple[str, int, int, int, int, Path]) -> tuple[Path, int]:
         first=np.array(first),
         coefficient_names=np.array(_studio.model.expression_names),
         blendshape_names=np.array(ground_truth.BLENDSHAPE_NAMES),
-    )  # type: ignore[arg-type]
+    )
     temporary.replace(path)
     return path, len(rows)
 

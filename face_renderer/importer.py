@@ -176,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(options.out, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(options.out, **arrays)
     size_mb = options.out.stat().st_size / 1e6
     print(f'{options.out}: {len(arrays["neutral"])} vertices, {size_mb:.1f} MB')
     return 0

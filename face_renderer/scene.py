@@ -328,7 +328,9 @@ class Actor:
         material = [model.triangle_material[solid]]
         uv = [model.triangle_uv[solid].copy()]
         uv[0][material[0] == 1, :, 0] -= 1.0
-        extra, follow, ties = [], [], []
+        extra: list[F32] = []
+        follow: list[F32] = []
+        ties: list[NDArray[np.int32]] = []
         self.lenses = np.zeros((0, 3), np.int32)
 
         def add(

@@ -11,7 +11,7 @@ from fake_faces import fake_points
 from scipy.spatial.transform import Rotation
 
 from training.data import animate, clip_cache, face_mesh, face_warp
-from training.data.mouth_paint import MouthLook
+from training.data.mouth_paint import MouthAppearance
 
 S = face_warp.CANVAS_PX
 
@@ -28,8 +28,8 @@ def face():
     return face_warp.Face(picture(), np.column_stack([flat, bulge]), np.eye(3), np.zeros(52))
 
 
-def look(teeth=(5.0, 5.0, 30.0), upper=-0.5, lower=-0.5):
-    return MouthLook(np.array([5.0, 5.0, 30.0]), np.array(teeth), upper, lower, 0.07, 0.0)
+def mouth_appearance(teeth=(5.0, 5.0, 30.0), upper=-0.5, lower=-0.5):
+    return MouthAppearance(np.array([5.0, 5.0, 30.0]), np.array(teeth), upper, lower, 0.07, 0.0)
 
 
 def test_mirror_order_knows_the_pairs():
@@ -74,7 +74,7 @@ def test_motion_of_the_lips_goes_to_the_lips_of_a_larger_face():
 def test_a_face_drawn_where_it_was_is_the_photograph_and_opened_lips_show_the_mouth():
     own = face()
     mesh = face_warp.Mesh(own)
-    mouth = look()
+    mouth = mouth_appearance()
     still = mesh.draw(own.points, mouth)
     # Slivers of triangles may miss a pixel.
     assert np.percentile(np.abs(still.astype(int) - own.image), 99.5) <= 2
@@ -94,14 +94,14 @@ def test_teeth_stay_with_skull_and_jaw():
     moved[below, 1] += 14
     moved[152, 1] += 14  # the jaw
     teeth = np.array([200.0, 200.0, 200.0])
-    bright = face_warp.Mesh(own).draw(moved, look(teeth=teeth, upper=0.06, lower=0.06))
+    bright = face_warp.Mesh(own).draw(moved, mouth_appearance(teeth=teeth, upper=0.06, lower=0.06))
     # Beside the gap between the front teeth.
     lit = bright[120:160, 98].min(axis=1) > 150
     edges = np.flatnonzero(np.diff(lit.astype(int)))
     assert len(edges) >= 3  # teeth, dark, teeth
     # The same lips without a motion of the jaw have lower teeth further up.
     moved[152] = own.points[152]
-    held = face_warp.Mesh(own).draw(moved, look(teeth=teeth, upper=-0.2, lower=0.06))
+    held = face_warp.Mesh(own).draw(moved, mouth_appearance(teeth=teeth, upper=-0.2, lower=0.06))
     assert (held[120:160, 98].min(axis=1) > 150).sum() > lit.sum() / 2
 
 

@@ -75,7 +75,7 @@ def load_faces(file: Path, smallest_px: int = 90) -> list[Face]:
         shapes = data['blendshapes']
     poses = poses / np.linalg.norm(poses, axis=1, keepdims=True)
     for name, place, pose, shape in zip(names, points, poses, shapes, strict=True):
-        image = cv2.imread(str(file.with_suffix('') / name))
+        image: np.ndarray = cv2.imread(str(file.with_suffix('') / name))
         size = image.shape[0]
         inside = (place[:, :2] > 1).all() and (place[:, :2] < size - 2).all()
         if size < smallest_px or not inside:
@@ -262,24 +262,26 @@ def main() -> None:
     print(f'{len(faces)} faces, {len(clips)} clips', flush=True)
     if arguments.sheet:
         drawn = sequences(faces, clips, arguments.seed)
-        rows = [np.hstack(next(drawn)[0][::3]) for _ in range(8)]
-        cv2.imwrite(str(arguments.sheet), np.vstack(rows))
+        strips = [np.hstack(list(next(drawn)[0][::3])) for _ in range(8)]
+        cv2.imwrite(str(arguments.sheet), np.vstack(strips))
         return
     try:
         check_teacher(arguments.model)
     except TeacherError as error:
         parser.exit(2, f'{error}\n')
     teacher = Teacher(arguments.model, views=2, video=False)
-    frames, rows, begin = [], [], time.monotonic()
+    frames: list[np.ndarray] = []
+    rows: list[dict[str, np.ndarray]] = []
+    begin = time.monotonic()
     source = sequences(faces, clips, arguments.seed)
     rejected = 0
     while len(frames) < arguments.sequences:
-        drawn, points = next(source)
-        labels_of = label_sequence(teacher, drawn, points)
+        sequence, points = next(source)
+        labels_of = label_sequence(teacher, sequence, points)
         if labels_of is None:
             rejected += 1
             continue
-        frames.append(drawn)
+        frames.append(sequence)
         rows.append(labels_of)
         if len(frames) % 50 == 0:
             pace = (time.monotonic() - begin) / len(frames)

@@ -14,7 +14,7 @@ from training.data.face_mesh import (
     RIGHT_IRIS,
     RIGHT_LIDS,
 )
-from training.data.mouth_paint import MouthLook, paint_mouth
+from training.data.mouth_paint import MouthAppearance, paint_mouth
 
 CANVAS_PX = 192
 EYES = ([*RIGHT_LIDS, *RIGHT_IRIS], [*LEFT_LIDS, *LEFT_IRIS])
@@ -72,7 +72,7 @@ class Mesh:
         edge = np.concatenate([edge, np.full((len(edge), 1), 150.0)], axis=1)
         return np.concatenate([points, *rings, np.unique(edge, axis=0)])
 
-    def draw(self, points: np.ndarray, mouth: MouthLook) -> np.ndarray:
+    def draw(self, points: np.ndarray, mouth: MouthAppearance) -> np.ndarray:
         """Draw the face with moved landmarks.
 
         Args:

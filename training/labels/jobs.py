@@ -20,7 +20,9 @@ class ClusterError(KfImitationError):
     """Ray is not installed or its cluster does not answer."""
 
 
-def run_local(work: Callable[[Task], Any], tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+def run_local(
+    work: Callable[[Task], Any], tasks: Sequence[Task], jobs: int
+) -> Iterator[Outcome[Task]]:
     """Run work in processes of this machine.
 
     Args:
@@ -53,7 +55,7 @@ def run_local(work: Callable[[Task], Any], tasks: Sequence[Task], jobs: int) -> 
 
 def run_ray(
     work: Callable[[Task], Any], tasks: Sequence[Task], address: str, ahead: int = 2
-) -> Iterator[Outcome]:
+) -> Iterator[Outcome[Task]]:
     """Run work on a Ray cluster.
 
     Args:

@@ -219,7 +219,11 @@ def label_video(clip: Clip, model: Path, views: int) -> dict[str, int]:
             while (frame := source.read()) is not None:
                 size = (frame.bgr.shape[1], frame.bgr.shape[0])
                 i = len(rows)
-                meant = points[i] if points is not None and i < len(known) and known[i] else None
+                meant = (
+                    points[i]
+                    if points is not None and known is not None and i < len(known) and known[i]
+                    else None
+                )
                 rows.append(teacher.label(frame.bgr, round(1000 * i / source.fps), meant))
         finally:
             teacher.close()

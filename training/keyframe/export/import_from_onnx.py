@@ -52,8 +52,8 @@ class Weights:
             return np.asarray(numpy_helper.to_array(node.attribute[0].t), np.float32)
         if node.op_type not in ('Identity', 'Cast', 'Mul', 'DequantizeLinear', 'Transpose'):
             return None
-        values = [self.get(i) for i in node.input]
-        if any(v is None for v in values):
+        values = [v for i in node.input if (v := self.get(i)) is not None]
+        if len(values) < len(node.input):
             return None
         first = values[0]
         if node.op_type == 'Mul':

@@ -144,7 +144,7 @@ def _largest_inputs(
     return [largest.get(c) for c in convolutions]
 
 
-class StreamedCrops(CalibrationDataReader):  # type: ignore[misc]
+class StreamedCrops(CalibrationDataReader):
     """Feeds of a streaming model: every crop with the state that the crop before it left."""
 
     def __init__(self, file: Path, sequences: Sequence[np.ndarray]) -> None:

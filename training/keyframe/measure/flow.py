@@ -52,7 +52,7 @@ class FlowModel:
 
 def flows(model: FlowModel, now: Image, before: Image) -> dict[str, np.ndarray]:
     """Return (2, S, S) flows by method."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grey = [cv2.cvtColor(np.ascontiguousarray(i), cv2.COLOR_BGR2GRAY) for i in (now, before)]
     classic = dis.calc(grey[0], grey[1], None).transpose(2, 0, 1)
     return {

@@ -1,5 +1,6 @@
 """Configuration of a keyframe training: what the YAML files of configs/ hold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ class TrainConfig:
             raise ValueError(f'occlusion = {self.occlusion!r} must be one of {OCCLUSION}')
 
     @classmethod
-    def load(cls, path: Path, overrides: list[str] = ()) -> 'TrainConfig':  # type: ignore[assignment]
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> 'TrainConfig':
         """Read a YAML file; overrides like `optimiser.rate=0.001` win."""
         raw = yaml.safe_load(path.read_text())
         for item in overrides:

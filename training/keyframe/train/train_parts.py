@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kf_imitation.errors import KfImitationError
+from kf_imitation.landmarks.part_model import EYE_READINGS
 from training.data.clip_cache import CachedClip
 from training.data.labels import TRAINED_SIGMA_S, smooth
 from training.data.part_stream import PartStream, footage
@@ -26,7 +27,6 @@ from training.keyframe.networks import eye_mouth_mesh_points
 from training.keyframe.networks.eye_mouth_networks import (
     CROP_PX,
     EYE,
-    EYE_READINGS,
     FINDER_PX,
     MESH_GAIN,
     MOUTH,

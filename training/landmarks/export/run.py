@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from kf_imitation.keyframe.scoring.score_scale import BLENDSHAPES, CHANGE_NAMES
 from kf_imitation.landmarks.eye_model import PATCH_PX
+from kf_imitation.landmarks.part_model import EYE_READINGS
 from training.keyframe.export.pack import pack_weights
 from training.keyframe.networks.eye_mouth_networks import (
     EYE,
-    EYE_READINGS,
     MOUTH,
     Parts,
     reading_order,
@@ -140,7 +140,7 @@ def export(
 
 def enter(file: Path, manifest: Path, name: str, changes: dict[str, Any]) -> None:
     """Set the entry of a model in the manifest, leaving the others as they are."""
-    document = {}
+    document: dict[str, Any] = {}
     if manifest.exists():
         document = yaml.safe_load(manifest.read_text(encoding='utf-8')) or {}
     models = document.setdefault('models', {})

@@ -63,7 +63,7 @@ def mean_face(clips: Path) -> NDArray[np.float64]:
             right += np.einsum('npi,np,nk->pi', row_of, value, weight)
     points = np.linalg.solve(left, right[..., None])[..., 0]
     points = (points + points[wflw.FLIP] * [-1, 1, 1]) / 2
-    return (points - points[[60, 64, 68, 72]].mean(0)) / 100  # type: ignore[no-any-return]
+    return (points - points[[60, 64, 68, 72]].mean(0)) / 100
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ def canonical(mesh: Array, rng: np.random.Generator, jitter: float) -> FaceRegio
 
 def nme(points: Array, truth: Array) -> Array:
     """(n,) mean distance over the eye distance [%]."""
-    return 100 * np.linalg.norm(points - truth, axis=-1).mean(-1) / wflw.inter_ocular(truth)  # type: ignore[no-any-return]
+    return 100 * np.linalg.norm(points - truth, axis=-1).mean(-1) / wflw.inter_ocular(truth)
 
 
 class Clip:
@@ -299,7 +299,7 @@ def main() -> None:
                 points = np.full((int(clip.index[-1]) + 1, 98, 2), np.nan, np.float32)
                 points[clip.index] = np.array([f.points_px for f in clip.found])
                 saved[clip.stem] = points
-            np.savez(arguments.save, **saved)  # type: ignore[arg-type]
+            np.savez(arguments.save, **saved)
     report['channels'], report['closed_eyes'] = channel_table(clips)
     for name, row in report['channels'].items():
         if row['clips']:

@@ -43,7 +43,7 @@ def open_trained(
 @torch.no_grad()
 def features_of(
     model: PFLD,
-    loader: DataLoader,  # type: ignore[type-arg]
+    loader: DataLoader[Any],
     wanted: tuple[int, ...],
     most: int,
     minutes: float,
