@@ -108,7 +108,7 @@ def annotated() -> Image:
         for chosen in step.chosen:
             explanation = pipeline.explain(chosen)
             values = keyframe_values(chosen.keyframe, 0.0, chosen.change, explanation)
-            overlay.tell(chosen.keyframe.stamp_ns, words(values, explanation))
+            overlay.explain(chosen.keyframe.stamp_ns, words(values, explanation))
             drawn_at = -1
             if chosen.keyframe.score > best:
                 best, drawn_at = chosen.keyframe.score, frame.index + _AFTER
