@@ -35,9 +35,9 @@ from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference.crop import crop
 from kf_imitation.inference.onnx_model import OnnxModel
-from kf_imitation.keyframe.scoring.baselines import DisFlowScorer, FrameDifferenceScorer
-from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
-from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
+from kf_imitation.keyframe.scoring.baselines import DisFlow, FrameDifference
+from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
+from kf_imitation.keyframe.scoring.pair_scorer import Comparison, PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.settings import DetectorSettings, FaceSettings, SourceSettings
@@ -79,9 +79,9 @@ class Subject:
         return float(np.median(self.busy_seconds[WARM_UP // self.every :])) * 1e3
 
 
-def stage(scorer: PairScorer, smoothing: Smoothing) -> Callable[[Frame], object]:
+def stage(comparison: Comparison, smoothing: Smoothing) -> Callable[[Frame], object]:
     """Return the keyframe stage of one frame: face tracking, score, smoothing, detection."""
-    tracker = FaceTracker(FaceSettings())
+    tracker, scorer = FaceTracker(FaceSettings()), PairScorer(comparison)
     selector = KeyframeSelector(DetectorSettings(mode='peak'), smoothing)
     return lambda frame: selector.push(scorer.score(frame, tracker.update(frame)))
 
@@ -89,7 +89,7 @@ def stage(scorer: PairScorer, smoothing: Smoothing) -> Callable[[Frame], object]
 def model_subject(name: str, threads: int, manifest: Path | None) -> Subject:
     """Return the keyframe stage with a model of the manifest."""
     model = OnnxModel.load(name, threads, manifest)
-    return Subject(name, stage(ChangeScorer(model), Smoothing.of_model(model.entry)))
+    return Subject(name, stage(ChangeNetwork(model), Smoothing.of_model(model.entry)))
 
 
 def paper_subject(threads: int) -> Subject:
@@ -132,9 +132,9 @@ def make_subject(name: str, threads: int, landmarker: Path, manifest: Path | Non
     if name == 'face tracking alone':
         return Subject(name, FaceTracker(FaceSettings()).update)
     if name == 'frame difference':
-        return Subject(name, stage(FrameDifferenceScorer(), Smoothing()))
+        return Subject(name, stage(FrameDifference(), Smoothing()))
     if name == DIS:
-        return Subject(name, stage(DisFlowScorer(), Smoothing()))
+        return Subject(name, stage(DisFlow(), Smoothing()))
     return model_subject(name, threads, manifest)
 
 

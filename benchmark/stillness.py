@@ -25,7 +25,8 @@ from kf_imitation.evaluation.labels import find_clips, load_labels
 from kf_imitation.evaluation.metrics import Target, label_target
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference.onnx_model import OnnxModel
-from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.settings import FaceSettings, SourceSettings
@@ -58,7 +59,8 @@ class KeyframeStage:
 
     def run(self, frames: Iterable[Frame]) -> tuple[list[FrameScore], list[Keyframe]]:
         """Return the scores and keyframes of a stream."""
-        tracker, scorer = FaceTracker(self._face), ChangeScorer(self._model)
+        tracker = FaceTracker(self._face)
+        scorer = PairScorer(ChangeNetwork(self._model))
         selector = KeyframeSelector(self._settings, Smoothing.of_model(self._model.entry))
         scores: list[FrameScore] = []
         keyframes: list[Keyframe] = []

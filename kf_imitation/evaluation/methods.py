@@ -8,17 +8,17 @@ import yaml
 
 from kf_imitation.errors import ConfigError
 from kf_imitation.inference.onnx_model import OnnxModel
-from kf_imitation.keyframe.scoring.baselines import DisFlowScorer, FrameDifferenceScorer
-from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
-from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
+from kf_imitation.keyframe.scoring.baselines import DisFlow, FrameDifference
+from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
+from kf_imitation.keyframe.scoring.pair_scorer import Comparison, PairScorer
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.paths import share_path
 
 METHODS_FILE = 'config/evaluate.yaml'
-_BASELINES: Mapping[str, Callable[[], PairScorer]] = {
-    'frame_difference': FrameDifferenceScorer,
-    'dis': DisFlowScorer,
+_BASELINES: Mapping[str, Callable[[], Comparison]] = {
+    'frame_difference': FrameDifference,
+    'dis': DisFlow,
 }
 
 
@@ -72,15 +72,15 @@ def load_methods(names: Sequence[str], settings: DetectorSettings, threads: int)
 
 def _load(name: str, entry: Mapping[str, Any], settings: DetectorSettings, threads: int) -> Method:
     smoothing = Smoothing()
-    scorer: PairScorer
+    comparison: Comparison
     if 'model' in entry:
         model = OnnxModel.load(entry['model'], threads)
-        scorer, smoothing = ChangeScorer(model), Smoothing.of_model(model.entry)
+        comparison, smoothing = ChangeNetwork(model), Smoothing.of_model(model.entry)
     else:
-        scorer = _BASELINES[entry['baseline']]()
+        comparison = _BASELINES[entry['baseline']]()
     return Method(
         name,
-        scorer,
+        PairScorer(comparison),
         replace(settings, **entry.get('detector', {})),
         replace(smoothing, **entry.get('smoothing', {})),
     )

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kf_imitation.data_types import FloatArray, Image
+from kf_imitation.data_types import FloatArray
 from kf_imitation.errors import ModelError
 from kf_imitation.keyframe.scoring.score_scale import (
     BLENDSHAPES,
@@ -38,7 +38,6 @@ from kf_imitation.keyframe.scoring.streaming_model import (
     StreamingModel,
     next_state,
     pictures,
-    states,
 )
 
 # The states of a model that belong to its appearance part; all others belong to motion.
@@ -82,43 +81,13 @@ class Explanation:
     split: ChangeSplit
 
 
-def explain(
-    model: StreamingModel,
-    previous: Image,
-    current: Image,
-    change: FloatArray | None = None,
-) -> Explanation:
-    """Explain a pair of crops: five runs of the model.
+def explain_pair(pair: ScoredPair, change: FloatArray | None = None) -> Explanation:
+    """Explain a scored pair: three more runs of its model, one for a model without appearance.
 
     Args:
-        model: as for ChangeScorer, with a change vector.
-        previous: (S, S, 3) uint8 BGR, the frame before, cropped with the same region.
-        current: (S, S, 3) uint8 BGR.
+        pair: what ChangeNetwork was given, and its answer.
         change: (54,) per 1/30 s, to be split by what moved: the smoothed vector that the score
             was made from. None takes the pair's own.
-
-    Raises:
-        ModelError: the model gives no change vector of 54.
-    """
-    empty: dict[str, Array] = {
-        name: np.zeros(shape, np.float32) for name, shape in states(model.input_shapes).items()
-    }
-    shapes = model.input_shapes
-    first = model.run({**pictures(previous, shapes), **empty})
-    before = {name: first[next_state(name)] for name in empty}
-    outputs = model.run({**pictures(current, shapes), **before})
-    return explain_pair(model, ScoredPair(current, before, outputs), change)
-
-
-def explain_pair(
-    model: StreamingModel, pair: ScoredPair, change: FloatArray | None = None
-) -> Explanation:
-    """Explain a pair that was scored already: three more runs, one for a model without appearance.
-
-    Args:
-        model: that scored the pair.
-        pair: what ChangeScorer kept of it.
-        change: as for `explain`.
 
     Raises:
         ModelError: the model gives no change vector of 54.
@@ -126,10 +95,10 @@ def explain_pair(
     appearance_states = frozenset(pair.before) & _APPEARANCE
     motion_states = frozenset(pair.before) - _APPEARANCE
     nothing: frozenset[str] = frozenset()
-    answers = {nothing: _change(model, pair.outputs)}
+    answers = {nothing: _change(pair.model, pair.outputs)}
     for held in (appearance_states, motion_states, appearance_states | motion_states):
         if held not in answers:
-            answers[held] = _answer(model, pair, held)
+            answers[held] = _answer(pair, held)
     both, neither = answers[nothing], answers[appearance_states | motion_states]
     motion_alone, appearance_alone = answers[appearance_states], answers[motion_states]
     motion = (motion_alone - neither + both - appearance_alone) / 2
@@ -163,12 +132,13 @@ def split_change(change: FloatArray) -> ChangeSplit:
     )
 
 
-def _answer(model: StreamingModel, pair: ScoredPair, held: frozenset[str]) -> FloatArray:
+def _answer(pair: ScoredPair, held: frozenset[str]) -> FloatArray:
     """Return the change vector with some states held as if they had been so before."""
     before = {
         name: pair.outputs[next_state(name)] if name in held else state
         for name, state in pair.before.items()
     }
+    model = pair.model
     return _change(model, model.run({**pictures(pair.crop, model.input_shapes), **before}))
 
 

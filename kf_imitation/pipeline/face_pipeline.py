@@ -31,7 +31,8 @@ from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.explanation import Explanation, explain_pair
-from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.scoring.streaming_model import ScoredPair
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
 from kf_imitation.keyframe.selection.smoother import Smoothing
@@ -54,7 +55,12 @@ _CROP_MARGIN_S = 0.5
 
 
 class FrameScorer(Protocol):
-    """What FacePipeline needs of a scorer: the networks or a baseline."""
+    """What FacePipeline needs of a PairScorer."""
+
+    @property
+    def pair(self) -> ScoredPair | None:
+        """What a network compared for the newest frame; None without."""
+        ...
 
     def score(self, frame: Frame, region: FaceRegion | None) -> FrameScore:
         """Score a frame against the one before it."""
@@ -184,12 +190,10 @@ class FacePipeline:
         Returns:
             None where the scorer's answer cannot be taken apart (baselines).
         """
-        if not isinstance(self._scorer, ChangeScorer):
-            return None
         if chosen.pair is None or chosen.change is None:
             return None
         with self._ledger.timed('explain'):
-            return explain_pair(self._scorer.model, chosen.pair, chosen.change)
+            return explain_pair(chosen.pair, chosen.change)
 
     def _finish(self, selection: Selection) -> FaceStep:
         chosen = self._choose(selection)
@@ -210,8 +214,8 @@ class FacePipeline:
 
     def _keep_crop(self, frame: Frame, region: FaceRegion | None) -> None:
         if region is not None:
-            pair = self._scorer.pair if isinstance(self._scorer, ChangeScorer) else None
-            self._crops.append((frame.index, cut_face(frame, region, self._crop_px), pair))
+            face = cut_face(frame, region, self._crop_px)
+            self._crops.append((frame.index, face, self._scorer.pair))
 
     def _drop_crops(self, newest_ns: int) -> None:
         """Forget the crops that are judged; only then, as a pause may lie before the newest."""
@@ -328,7 +332,7 @@ def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeli
     model = OnnxModel.load(values['model'], values['threads'])
     return FacePipeline(
         FaceTracker(face_settings(values)),
-        ChangeScorer(model),
+        PairScorer(ChangeNetwork(model)),
         KeyframeSelector(detector_settings(values), Smoothing.of_model(model.entry)),
         values['crop_px'],
         ledger,

@@ -14,7 +14,8 @@ from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.evaluation import clip_scores, evaluate
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import detect, estimate
-from kf_imitation.keyframe.scoring.baselines import FrameDifferenceScorer
+from kf_imitation.keyframe.scoring.baselines import FrameDifference
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.settings import DetectorSettings, FaceSettings
@@ -109,7 +110,7 @@ def test_scores_are_those_of_the_runtime(clips):
     scores, keyframes = clip_scores.select(raw, method.settings, method.smoothing)
     pipeline = FacePipeline(
         FixedTracker(None),
-        FrameDifferenceScorer(),
+        PairScorer(FrameDifference()),
         KeyframeSelector(method.settings, method.smoothing),
         64,
         Ledger(),

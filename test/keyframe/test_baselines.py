@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame
-from kf_imitation.keyframe.scoring.baselines import DisFlowScorer, FrameDifferenceScorer
+from kf_imitation.keyframe.scoring.baselines import DisFlow, FrameDifference
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.parameters.settings import DetectorSettings
 
 REGION = FaceRegion(20, 20, 160, 1)
-SCORERS = [FrameDifferenceScorer, DisFlowScorer]
+COMPARISONS = [FrameDifference, DisFlow]
 
 
 def texture(seed=0):
@@ -21,11 +22,12 @@ def moved(image, pixels):
     return np.roll(image, pixels, axis=1)
 
 
-def score(scorer, images, fps=30.0, region=REGION):
+def score(comparison, images, fps=30.0, region=REGION):
+    scorer = PairScorer(comparison)
     return [scorer.score(Frame(i, round(i / fps * 1e9), b), region) for i, b in enumerate(images)]
 
 
-@pytest.mark.parametrize('make', SCORERS)
+@pytest.mark.parametrize('make', COMPARISONS)
 def test_more_movement_scores_higher_and_none_scores_nothing(make):
     image = texture()
     still, slow, fast = (score(make(), [image, moved(image, n)])[1].score for n in (0, 1, 3))
@@ -35,19 +37,19 @@ def test_more_movement_scores_higher_and_none_scores_nothing(make):
 
 def test_dis_flow_is_measured_in_crop_pixels():
     image = texture()
-    result = score(DisFlowScorer(), [image, moved(image, 2)])[1]
+    result = score(DisFlow(), [image, moved(image, 2)])[1]
     assert result.flow_px == pytest.approx(2 * 96 / 160, rel=0.25)
 
 
-@pytest.mark.parametrize('make', SCORERS)
+@pytest.mark.parametrize('make', COMPARISONS)
 def test_a_region_that_moves_over_a_still_picture_is_no_movement(make):
-    scorer, image = make(), texture()
+    scorer, image = PairScorer(make()), texture()
     scorer.score(Frame(0, 0, image), REGION)
     result = scorer.score(Frame(1, 33_000_000, image), FaceRegion(30, 25, 150, 1))
     assert result.score == pytest.approx(0, abs=1e-3)
 
 
-@pytest.mark.parametrize('make', SCORERS)
+@pytest.mark.parametrize('make', COMPARISONS)
 def test_the_same_speed_scores_alike_at_any_frame_rate(make):
     image = cv2.resize(texture(), (1600, 1600), interpolation=cv2.INTER_CUBIC)
     region = FaceRegion(160, 160, 1280, 1)
@@ -57,7 +59,7 @@ def test_the_same_speed_scores_alike_at_any_frame_rate(make):
     assert by_rate[0] == pytest.approx(by_rate[1], rel=0.3)
 
 
-@pytest.mark.parametrize('make', SCORERS)
+@pytest.mark.parametrize('make', COMPARISONS)
 def test_camera_noise_on_a_photograph_gives_no_keyframes(make):
     rng = np.random.default_rng(5)
     image = texture().astype(np.float32)

@@ -6,8 +6,9 @@ import pytest
 from kf_imitation.data_types import FaceRegion, Frame
 from kf_imitation.errors import ModelError
 from kf_imitation.inference.crop import crop
-from kf_imitation.keyframe.explanation import explain, explain_pair, split_change
-from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.explanation import explain_pair, split_change
+from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.scoring.score_scale import score_of_change
 
 EYE_BLINK_LEFT, JAW_OPEN, HEAD_YAW = 8, 24, 52
@@ -49,6 +50,12 @@ class TwoPartModel:
             'next_state_stride4': np.array([[blue]], np.float32),
             'next_state_expression': np.array([[green]], np.float32),
         }
+
+
+def explain(model, previous, current, change=None):
+    network = ChangeNetwork(model)
+    network.begin(previous)
+    return explain_pair(network.compare(current).pair, change)
 
 
 def image(blue=0, green=0, red=0):
@@ -114,13 +121,13 @@ def test_a_model_with_one_part_gives_the_other_nothing(model, shares):
 
 def test_a_scored_pair_is_explained_as_its_two_crops_are():
     model = TwoPartModel()
-    scorer, region = ChangeScorer(model), FaceRegion(0, 0, 8)
+    scorer, region = PairScorer(ChangeNetwork(model)), FaceRegion(0, 0, 8)
     before, after = image(), image(blue=60, green=20)
     scorer.score(Frame(0, 0, before), region)
     assert scorer.pair is None
     scorer.score(Frame(1, 40_000_000, after), region)
     runs = model.runs
-    found = explain_pair(model, scorer.pair)
+    found = explain_pair(scorer.pair)
     assert model.runs - runs == 3
     assert found == explain(model, crop(before, region, 8), crop(after, region, 8))
     scorer.score(Frame(2, 80_000_000, after), None)

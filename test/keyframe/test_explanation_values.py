@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
-from kf_imitation.keyframe.explanation import explain
+from kf_imitation.keyframe.explanation import explain_pair
 from kf_imitation.keyframe.explanation_values import NAMES, frame_values, keyframe_values, words
-from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.face_pipeline import ChosenFrame, FacePipeline
@@ -52,7 +53,7 @@ def frames():
 @pytest.fixture(scope='module')
 def run():
     selector = KeyframeSelector(DetectorSettings(mode='peak'))
-    scorer = ChangeScorer(Brightness())
+    scorer = PairScorer(ChangeNetwork(Brightness()))
     pipeline = FacePipeline(Still(), scorer, selector, 64, Ledger())
     steps = [pipeline.push(frame) for frame in frames()] + [pipeline.flush()]
     scores = {s.index: s for step in steps for s in step.scores}
@@ -75,7 +76,9 @@ def test_a_pipeline_explains_the_pair_that_made_the_keyframe(run):
     images = [frame.bgr[:8, :8] for frame in frames()]
     for one in chosen:
         index = one.keyframe.index
-        expected = explain(Brightness(), images[index - 1], images[index], scores[index].change)
+        network = ChangeNetwork(Brightness())
+        network.begin(images[index - 1])
+        expected = explain_pair(network.compare(images[index]).pair, scores[index].change)
         assert pipeline.explain(one) == expected
         assert expected.flow_share == pytest.approx(0.5, abs=1e-5)
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from kf_imitation.cli import main as cli
 from kf_imitation.data_types import CHANNELS, Expression, FaceRegion, HeadPose, Landmarks
-from kf_imitation.keyframe.scoring.baselines import FrameDifferenceScorer
+from kf_imitation.keyframe.scoring.baselines import FrameDifference
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.nodes import keyframe_node, landmarks_node
 from kf_imitation.pipeline.face_pipeline import FacePipeline, FaceReading, detector_settings
@@ -72,7 +73,7 @@ class BrightMouth:
 def small_face_pipeline(values, ledger):
     return FacePipeline(
         MiddleTracker(),
-        FrameDifferenceScorer(),
+        PairScorer(FrameDifference()),
         KeyframeSelector(detector_settings(values)),
         values['crop_px'],
         ledger,

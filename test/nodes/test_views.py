@@ -94,7 +94,7 @@ def chosen_frame(stamp_ns):
     keyframe = Keyframe(5, stamp_ns, 0.6, 0.3, 0.1, stamp_ns + 7, 'peak', 0.4, 0.5)
     image = np.zeros((8, 8, 3), np.uint8)
     return ChosenFrame(
-        keyframe, FaceImage(stamp_ns, image, 0, 0, 8, 8), ScoredPair(image, {}, {}), change
+        keyframe, FaceImage(stamp_ns, image, 0, 0, 8, 8), ScoredPair(None, image, {}, {}), change
     )
 
 

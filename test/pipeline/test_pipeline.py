@@ -48,6 +48,8 @@ class StillTracker:
 
 
 class Scorer:
+    pair = None
+
     def score(self, frame, region):
         return FrameScore(frame.index, frame.stamp_ns, 0.5 if frame.index else None)
 
@@ -95,6 +97,8 @@ def test_every_frame_gets_one_score_and_a_keyframe_brings_the_crop_of_its_own_fr
 
 class UnrestScorer:
     """A face that moves twice a second."""
+
+    pair = None
 
     def score(self, frame, region):
         height = 0.4 + 0.4 * np.sin(frame.stamp_ns * 1e-9 * 4 * np.pi)

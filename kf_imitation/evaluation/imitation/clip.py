@@ -15,8 +15,9 @@ from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference.onnx_model import OnnxModel
-from kf_imitation.keyframe.scoring.baselines import FrameDifferenceScorer
-from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.scoring.baselines import FrameDifference
+from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.pipeline.face_pipeline import build_expression_pipeline, cut_face, face_settings
 from kf_imitation.pipeline.statistics import Ledger
@@ -82,7 +83,8 @@ class ClipReader:
         labels = load_labels(path.with_suffix('.npz'))
         human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
         tracker = FaceTracker(face_settings(self._values['keyframe']))
-        scorer, difference = ChangeScorer(self._model), FrameDifferenceScorer()
+        scorer = PairScorer(ChangeNetwork(self._model))
+        difference = PairScorer(FrameDifference())
         self._pipeline.reset()
         source = open_file(str(path), source_settings(dict(self._values['camera'])))
         stamps: list[int] = []

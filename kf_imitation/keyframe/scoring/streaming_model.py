@@ -1,4 +1,4 @@
-"""A model that sees one frame at a time, and what it saw of a pair."""
+"""A model that is given one frame at a time and keeps its state for the next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,11 +38,13 @@ class ScoredPair:
     """What a model was given for a pair of frames, and its answer.
 
     Attributes:
+        model: that answered.
         crop: (S, S, 3) uint8 BGR, of the current frame.
         before: state of the frame before by input name.
         outputs: of the model, the state of the current frame among them.
     """
 
+    model: StreamingModel
     crop: Image
     before: Mapping[str, Array]
     outputs: Mapping[str, Array]

@@ -1,12 +1,12 @@
-"""The learned score: flow and features of a streaming ONNX model."""
+"""The learned change: flow and features of a streaming ONNX model."""
 
 from typing import Any
 
 import numpy as np
 
-from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Image
+from kf_imitation.data_types import Image
 from kf_imitation.errors import ModelError
-from kf_imitation.keyframe.scoring.pair_scorer import PairChange, PairScorer
+from kf_imitation.keyframe.scoring.pair_scorer import PairChange
 from kf_imitation.keyframe.scoring.streaming_model import (
     ScoredPair,
     StreamingModel,
@@ -18,24 +18,22 @@ from kf_imitation.keyframe.scoring.streaming_model import (
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-class ChangeScorer(PairScorer):
-    """Scores frames with a streaming model: what it computed for a frame is kept for the next.
+class ChangeNetwork:
+    """Compares crops with a streaming model: what it computed for one is kept for the next.
 
     The model's inputs are `crop` (1, S, S, 3) uint8 BGR, or (1, S, S, 1), the mean of the three
     channels, with `colour` (1, s, s, 3), the crop at a smaller size, where colour is wanted too;
-    and any number of `state_*`; its outputs
-    are `score` (1,), `flow` (1, 2, h, w) in crop pixels, `change` (1, K) and every state for the
-    next frame, called `next_state_*` (in ONNX no output may be called like an input). The state
-    depends on the crop alone. `flow` and `change` may be missing.
+    and any number of `state_*`. Its outputs are `score` (1,), `flow` (1, 2, h, w) in crop pixels,
+    `change` (1, K) and every state for the next frame, called `next_state_*` (in ONNX no output
+    may be called like an input). The state depends on the crop alone. `flow` and `change` may be
+    missing.
 
     A regression sees a little change where nothing moves, always the same for a face in a place.
     So each time a region begins, its first crop is also compared with itself, and that change is
     taken from all that follow: a photograph has change 0.
 
     Attributes:
-        model: the model.
-        pair: what the model was given for the newest frame, and its answer, for an explanation;
-            None where that frame got no score.
+        crop_px: edge of the crops [px].
     """
 
     def __init__(self, model: StreamingModel) -> None:
@@ -53,9 +51,8 @@ class ChangeScorer(PairScorer):
             raise ModelError(
                 f'model {model.name}: input crop must be (1, S, S, 1 or 3), is {shape}'
             )
-        super().__init__(crop_px=int(shape[1]))
-        self.model = model
-        self.pair: ScoredPair | None = None
+        self.crop_px = int(shape[1])
+        self._model = model
         self._empty: dict[str, Array] = {}
         for name, state_shape in states(model.input_shapes).items():
             if not name.startswith('state_') or not all(isinstance(n, int) for n in state_shape):
@@ -67,39 +64,35 @@ class ChangeScorer(PairScorer):
         self._state = self._empty
         self._still: Array | float = 0.0
 
-    def reset(self) -> None:
-        """Forget the previous frame and its state."""
-        super().reset()
+    def begin(self, image: Image) -> None:
+        """Take a crop as the previous one, and measure the change that it has from itself."""
         self._state = self._empty
-        self.pair = None
-
-    def score(self, frame: Frame, region: FaceRegion | None) -> FrameScore:
-        """As PairScorer.score."""
-        self.pair = None
-        return super().score(frame, region)
-
-    def _begin(self, image: Image) -> None:
         if 'change' in self._step(image):
             self._still = self._step(image)['change']
 
-    def _compare(self, image: Image) -> PairChange:
+    def compare(self, image: Image) -> PairChange:
+        """Compare a crop with the previous one.
+
+        Raises:
+            ModelError: the model lacks the promised outputs.
+        """
         before = self._state
         outputs = self._step(image)
-        self.pair = ScoredPair(image, before, outputs)
         flow, change = outputs.get('flow'), outputs.get('change')
+        if change is not None:
+            change = (change - self._still).reshape(-1).astype(np.float32)
         return PairChange(
             score=float(outputs['score'].reshape(-1)[0]),
             flow_px=0.0 if flow is None else _rms_length(flow),
-            change=None
-            if change is None
-            else (change - self._still).reshape(-1).astype(np.float32),
+            change=change,
+            pair=ScoredPair(self._model, image, before, outputs),
         )
 
     def _step(self, image: Image) -> dict[str, Array]:
-        outputs = self.model.run({**pictures(image, self.model.input_shapes), **self._state})
+        outputs = self._model.run({**pictures(image, self._model.input_shapes), **self._state})
         missing = [n for n in ('score', *map(next_state, self._empty)) if n not in outputs]
         if missing:
-            raise ModelError(f'model {self.model.name} lacks the outputs {", ".join(missing)}')
+            raise ModelError(f'model {self._model.name} lacks the outputs {", ".join(missing)}')
         self._state = {name: outputs[next_state(name)] for name in self._empty}
         return outputs
 

@@ -8,7 +8,8 @@ from kf_imitation.data_types import FaceRegion, Frame
 from kf_imitation.errors import ModelError
 from kf_imitation.inference.crop import crop
 from kf_imitation.inference.onnx_model import OnnxModel
-from kf_imitation.keyframe.scoring.change_scorer import ChangeScorer
+from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.scoring.score_scale import raw_of_score
 from kf_imitation.keyframe.scoring.streaming_model import pictures
 
@@ -44,7 +45,7 @@ REGION = FaceRegion(10, 5, 40, 1)
 
 
 def test_the_first_frame_has_no_score_and_says_why():
-    scorer = ChangeScorer(MeanModel())
+    scorer = PairScorer(ChangeNetwork(MeanModel()))
     first, second = scorer.score(frame(0), REGION), scorer.score(frame(1, 51), REGION)
     assert (first.score, first.note) == (None, 'first frame')
     assert second.score == pytest.approx(0.2, abs=1e-5)
@@ -55,7 +56,7 @@ def test_the_first_frame_has_no_score_and_says_why():
 
 
 def test_a_face_found_in_this_frame_is_compared_with_its_place_in_the_frame_before():
-    scorer = ChangeScorer(MeanModel())
+    scorer = PairScorer(ChangeNetwork(MeanModel()))
     assert scorer.score(frame(0), None).note == 'no face'
     found = scorer.score(frame(1, 51), REGION)
     assert found.score == pytest.approx(0.2, abs=1e-5)
@@ -71,7 +72,7 @@ def test_a_face_found_in_this_frame_is_compared_with_its_place_in_the_frame_befo
     ],
 )
 def test_gaps_lost_faces_and_new_faces_start_again(second, region, note):
-    scorer = ChangeScorer(MeanModel())
+    scorer = PairScorer(ChangeNetwork(MeanModel()))
     scorer.score(frame(0), REGION)
     result = scorer.score(second, region)
     assert (result.score, result.change, result.note) == (None, None, note)
@@ -83,7 +84,7 @@ def test_when_the_region_moves_the_previous_frame_is_cropped_again():
     image = np.zeros((60, 80, 3), np.uint8)
     image[:, 40:] = 200  # a step of brightness that a moved crop sees differently
     model = MeanModel()
-    scorer = ChangeScorer(model)
+    scorer = PairScorer(ChangeNetwork(model))
     scorer.score(frame(0, image=image), REGION)
     moved = scorer.score(frame(1, image=image), FaceRegion(25, 5, 40, 1))
     assert moved.score == pytest.approx(0, abs=1e-6)
@@ -101,7 +102,7 @@ def test_the_score_of_a_steady_change_is_a_rate(fps):
         np.repeat(np.floor(step * i + image * (step * i % 1) * 2)[..., None], 3, axis=2)
         for i in range(4)
     ]
-    scorer = ChangeScorer(MeanModel())
+    scorer = PairScorer(ChangeNetwork(MeanModel()))
     scores = [
         scorer.score(frame(i, fps=fps, image=image.astype(np.uint8)), REGION)
         for i, image in enumerate(images)
@@ -112,7 +113,7 @@ def test_the_score_of_a_steady_change_is_a_rate(fps):
 
 
 def test_reset_forgets_the_previous_frame():
-    scorer = ChangeScorer(MeanModel())
+    scorer = PairScorer(ChangeNetwork(MeanModel()))
     scorer.score(frame(0), REGION)
     scorer.reset()
     assert scorer.score(frame(1, 51), REGION).score is None
@@ -130,13 +131,13 @@ def test_reset_forgets_the_previous_frame():
 )
 def test_a_model_without_the_promised_inputs_is_refused(shapes):
     with pytest.raises(ModelError, match='model mean: input'):
-        ChangeScorer(MeanModel(shapes))
+        ChangeNetwork(MeanModel(shapes))
 
 
 def test_a_model_that_drops_its_state_is_refused():
     model = MeanModel({'crop': (1, 8, 8, 3), 'state_mean': (1, 1), 'state_more': (1, 2)})
     with pytest.raises(ModelError, match='lacks the outputs next_state_more'):
-        ChangeScorer(model).score(frame(0), REGION)
+        PairScorer(ChangeNetwork(model)).score(frame(0), REGION)
 
 
 def tiny_graph(path: Path):
@@ -173,11 +174,12 @@ def tiny_graph(path: Path):
 
 def test_a_real_onnx_file_streams_its_state(tmp_path):
     tiny_graph(tmp_path / 'tiny.onnx')
-    scorer = ChangeScorer(OnnxModel('tiny', {}, tmp_path / 'tiny.onnx', threads=1))
+    network = ChangeNetwork(OnnxModel('tiny', {}, tmp_path / 'tiny.onnx', threads=1))
+    scorer = PairScorer(network)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (3, 60, 80, 3), dtype=np.uint8)
     scores = [scorer.score(frame(i, image=image), REGION) for i, image in enumerate(images)]
-    assert scorer.crop_px == 8
+    assert network.crop_px == 8
     for before, now, score in zip(images, images[1:], scores[1:], strict=False):
         crops = [crop(image, REGION, 8).astype(np.float32) for image in (before, now)]
         expected = np.abs(crops[1] - crops[0]).mean() / 255
@@ -196,4 +198,4 @@ def test_a_model_of_one_channel_sees_the_mean_of_three():
     whole = pictures(crop, {'crop': (1, 8, 8, 3)})
     assert list(whole) == ['crop'] and np.array_equal(whole['crop'], crop[None])
     model = MeanModel(shapes)
-    assert ChangeScorer(model).crop_px == 8
+    assert ChangeNetwork(model).crop_px == 8
