@@ -30,22 +30,28 @@ class Brake:
         """Until the last joint stands."""
         return float(self.end_s.max(initial=0.0))
 
+    @property
+    def way(self) -> Array:
+        """(J,) from the start to standstill."""
+        v, a, j = self.start.velocity, self.start.acceleration, self.jerk
+        first, hold, last = self.first_s, self.hold_s - self.first_s, self.end_s - self.hold_s
+        pushed = a + first * j
+        reached = v + first * (a + first * j / 2.0)
+        way: Array = (
+            first * (v + first * (a / 2.0 + first * j / 6.0))
+            + hold * (reached + hold * pushed / 2.0)
+            - last * last * last * j / 6.0  # backwards in time from standstill
+        )
+        return way
+
     def region(self) -> tuple[Array, Array]:
         """Return (high, low), each (J,): positions that the stop never leaves; never too small.
 
         A joint that brakes the other way first is given more than it takes: its speed then times
         the whole first ramp.
         """
-        v, a, j = self.start.velocity, self.start.acceleration, self.jerk
-        first, hold, last = self.first_s, self.hold_s - self.first_s, self.end_s - self.hold_s
-        pushed = a + first * j
-        reached = v + first * (a + first * j / 2.0)
-        way = (
-            first * (v + first * (a / 2.0 + first * j / 6.0))
-            + hold * (reached + hold * pushed / 2.0)
-            - last * last * last * j / 6.0  # backwards in time from standstill
-        )
-        wrong = np.abs(v) * first * (v * j > 0.0)
+        way, v = self.way, self.start.velocity
+        wrong = np.abs(v) * self.first_s * (v * self.jerk > 0.0)
         start = self.start.position
         return start + np.maximum(way, 0.0) + wrong, start + np.minimum(way, 0.0) - wrong
 

@@ -1,15 +1,21 @@
-"""Jerk-limited, time-synchronised motion between sparse goals (ruckig), sampled per cycle.
+"""Jerk-limited, time-synchronised motion between sparse goals, sampled per cycle.
+
+ruckig plans where its Python module is installed, jerk_limited_planner.py elsewhere.
 
 A planner only proposes: what is sent passes SafetyLimiter.
 """
 
 import numpy as np
-import ruckig
 from numpy.typing import NDArray
 
 from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.waypoints import SPEED_FRACTION, Waypoint
 from kf_imitation.robot import RobotConfig
+
+try:
+    import ruckig
+except ModuleNotFoundError:  # ROS packages the C++ library alone
+    from kf_imitation.motion import jerk_limited_planner as ruckig
 
 Array = NDArray[np.float64]
 EVEN = 1e-9  # rad/s and rad/s², what rounding makes of 0
