@@ -7,7 +7,7 @@ import ruckig
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kf_imitation.head.servo_group import empty_state
+from  import empty_state
 from kf_imitation.motion import jerk_limited_planner as own
 from kf_imitation.motion import planner
 from kf_imitation.motion.motion_generator import GuardedMotion
