@@ -1,4 +1,4 @@
 """One definition of every parameter, and the files that set them.
 
-Start with schema.py.
+Start with settings.py.
 """

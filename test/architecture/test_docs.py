@@ -1,0 +1,120 @@
+"""README, CONTRIBUTING and docs: the files, commands, parameters and topics they name are real."""
+
+import argparse
+import re
+from pathlib import Path
+
+import pytest
+
+from kf_imitation.cli.main import COMMANDS, build_parser
+from kf_imitation.nodes.programs import NODES
+from kf_imitation.nodes.servo_services import SERVICES
+from kf_imitation.parameters.schema import SCHEMA
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted({*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'), *ROOT.glob('*/README.md')})
+FOLDERS = 'benchmark|config|docs|face_renderer|kf_imitation|launch|media|models|test|training|urdf'
+ROOMS = '|'.join(path.parent.name for path in (ROOT / 'kf_imitation').glob('*/__init__.py'))
+PLACEHOLDERS = {'models/NAME.onnx', 'models/keyframe_mine.onnx', 'config/robots/NAME.yaml'}
+
+
+def code_of(page: Path) -> list[str]:
+    """The lines of code on a page: fenced or indented blocks and `code` in the text."""
+    text = page.read_text(encoding='utf-8')
+    fenced = re.compile(r'^ *```.*?\n(.*?)^ *```', re.MULTILINE | re.DOTALL)
+    lines = [line for block in fenced.findall(text) for line in block.splitlines()]
+    text = fenced.sub('', text)
+    lines += re.findall(r'^ {4}(.+)$', text, re.MULTILINE)
+    return lines + re.findall(r'`([^`\n]+)`', text)
+
+
+def subcommands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parsers below a parser, by name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return dict(action.choices)
+    return {}
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    return {option for action in parser._actions for option in action.option_strings}
+
+
+every_page = pytest.mark.parametrize(
+    'page', PAGES, ids=[page.relative_to(ROOT).as_posix() for page in PAGES]
+)
+
+
+@every_page
+def test_every_file_it_names_exists(page):
+    text = page.read_text(encoding='utf-8')
+    named = set(re.findall(rf'(?<![\w./-])((?:{FOLDERS})/[\w./-]*\w)', text)) - PLACEHOLDERS
+    here = {path for path in named if (page.parent / path).exists()}  # docs/images of docs/*.md
+    named |= {f'kf_imitation/{path}' for path in re.findall(rf'`((?:{ROOMS})/[\w/]+\.py)`', text)}
+    assert sorted(path for path in named - here if not (ROOT / path).exists()) == []
+
+
+@every_page
+def test_every_link_leads_to_a_file(page):
+    links = re.findall(r'\]\(([^)#]+)', page.read_text(encoding='utf-8'))
+    local = [link for link in links if not link.startswith(('http:', 'https:'))]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+@every_page
+def test_every_command_has_the_subcommands_and_options_that_it_names(page):
+    for line in code_of(page):
+        for words in re.findall(r'(?:^|bin/|[;&=] ?)kf_imitation ((?:[^#;&]|…)+)', line):
+            words = words.split()
+            if words[0] == 'COMMAND' or words[0].startswith('-'):
+                continue
+            assert words[0] in COMMANDS, line
+            parser = subcommands(build_parser(words[0]))[words[0]]
+            below = subcommands(parser)
+            if below and len(words) > 1:
+                tools = [w for w in re.split(r'[ |…]+', ' '.join(words[1:])) if w]
+                named = tools if '|' in words else tools[:1]
+                assert set(named) <= set(below), line
+                parser = below[named[0]]
+            asked = {w.split('=')[0] for w in words if w.startswith('--') and '|' not in words}
+            assert {option.strip('[]') for option in asked} <= options(parser), line
+
+
+@every_page
+def test_every_node_launch_file_and_parameter_of_a_ros2_command_exists(page):
+    for line in code_of(page):
+        for node in re.findall(r'ros2 run kf_imitation (\w+)', line):
+            assert node in NODES, line
+        for file in re.findall(r'ros2 launch kf_imitation (\S+)', line):
+            assert (ROOT / 'launch' / file).is_file(), line
+        for node, parameter in re.findall(r'ros2 param set /(\w+) (\S+)', line):
+            assert parameter in {known.name for known in SCHEMA[node]}, line
+
+
+def test_every_topic_and_service_of_the_readme_is_one_of_the_nodes():
+    page = (ROOT / 'README.md').read_text(encoding='utf-8')
+    section = page.split('## Topics')[1].split('## Parameters')[0]
+    rows = re.findall(r'^\| (`.+?) \|', section, re.MULTILINE)
+    topics = [topic for row in rows for topic in re.findall(r'`([\w/]+)`', row)]
+    assert len(topics) > 15
+    services = re.findall(r'`servo/(\w+)`', section.split('Services')[1])
+    assert sorted(services) == sorted(SERVICES)
+    code = '\n'.join(
+        path.read_text(encoding='utf-8')
+        for folder in ('nodes', 'ros_graph', 'bags', 'head')
+        for path in (ROOT / 'kf_imitation' / folder).glob('*.py')
+    )
+    names = {topic.lstrip('/') for topic in topics}
+    assert sorted(name for name in names if f"{name}'" not in code) == []
+
+
+@every_page
+def test_every_module_with_dots_exists(page):
+    for name in re.findall(
+        r'\b((?:kf_imitation|training|benchmark|face_renderer)(?:\.[a-z]\w*)+)(?![\w/])',
+        ' '.join(code_of(page)),
+    ):
+        path = ROOT / name.replace('.', '/')
+        name_in_module = path.parent.with_suffix('.py').is_file()
+        file = (ROOT / name).exists() or name.endswith(('.py', '.yaml'))
+        assert path.is_dir() or path.with_suffix('.py').is_file() or name_in_module or file, name
