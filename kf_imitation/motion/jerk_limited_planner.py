@@ -17,7 +17,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.motion.brake import Brake, Motion, plan_brake
+from kf_imitation.motion.brake import Brake, plan_brake
+from kf_imitation.motion.joint_states import JointTrajectoryState
 
 Array = NDArray[np.float64]
 SAME = 1e-9  # s, rad: what rounding makes of 0
@@ -73,7 +74,9 @@ class Trajectory:
         self._states = np.zeros((4, 1, degrees_of_freedom))  # position to jerk at the begins
         self._end_s = np.zeros(degrees_of_freedom)
 
-    def fill(self, start: Motion, goal: Array, lengths_s: Array, jerks: Array) -> None:
+    def fill(
+        self, start: JointTrajectoryState, goal: Array, lengths_s: Array, jerks: Array
+    ) -> None:
         """Take the pieces of a motion.
 
         Args:
@@ -97,7 +100,7 @@ class Trajectory:
         piece = np.count_nonzero(self._begins <= time_s, axis=0) - 1
         joints = np.arange(len(self._goal))
         position, velocity, acceleration, jerk = self._states[:, piece, joints]
-        begun = Motion(position, velocity, acceleration)
+        begun = JointTrajectoryState(position, velocity, acceleration)
         state = _after(begun, time_s - self._begins[piece, joints], jerk)
         there = time_s >= self._end_s
         return (
@@ -122,7 +125,7 @@ class Ruckig:
         """
         if any(request.target_velocity) or any(request.target_acceleration):
             raise RuckigError('only goals at rest can be planned for without ruckig')
-        start = Motion(
+        start = JointTrajectoryState(
             np.array(request.current_position, np.float64),
             np.array(request.current_velocity, np.float64),
             np.array(request.current_acceleration, np.float64),
@@ -168,7 +171,7 @@ class _Plan:
 class _Profiles:
     """All motions of joints to their goals; mirrored, so that the goal lies beyond the stop."""
 
-    def __init__(self, start: Motion, goal: Array, limits: Array) -> None:
+    def __init__(self, start: JointTrajectoryState, goal: Array, limits: Array) -> None:
         self._start = start
         self._velocity, self._acceleration, self._jerk = limits
         stop = plan_brake(start, self._acceleration, self._jerk).way
@@ -276,7 +279,7 @@ class _Profiles:
         speed = np.array([v - cruise, cruise])
         acceleration = np.zeros_like(speed)
         acceleration[0] = self._a + ramp * self._jerk
-        begin = Motion(np.zeros_like(speed), speed, acceleration)
+        begin = JointTrajectoryState(np.zeros_like(speed), speed, acceleration)
         return plan_brake(begin, self._acceleration, self._jerk)
 
     def _distance(self, ramp: Array, cruise: Array) -> Array:
@@ -334,8 +337,8 @@ def _crossing(function: Callable[[Array], Array], low: Array, high: Array) -> Ar
     return np.where(open_, a, result)
 
 
-def _after(state: Motion, time_s: Array, jerk: Array) -> Motion:
+def _after(state: JointTrajectoryState, time_s: Array, jerk: Array) -> JointTrajectoryState:
     p, v, a, t = state.position, state.velocity, state.acceleration, time_s
-    return Motion(
+    return JointTrajectoryState(
         p + t * (v + t * (a / 2.0 + t * jerk / 6.0)), v + t * (a + t * jerk / 2.0), a + t * jerk
     )

@@ -7,10 +7,10 @@ import ruckig
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from  import empty_state
 from kf_imitation.motion import jerk_limited_planner as own
 from kf_imitation.motion import planner
-from kf_imitation.motion.motion_generator import GuardedMotion
+from kf_imitation.motion.joint_states import JointMeasurement
+from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.robot import load_robot
 
 FIELDS = (
@@ -133,7 +133,7 @@ def test_the_head_reaches_its_goals_without_ruckig_in_the_same_time(monkeypatch)
     goals = rng.uniform(low, high, (6, len(robot.joints)))
 
     def paths():
-        motion, present = GuardedMotion(robot, 0.01), empty_state(len(robot.joints))
+        motion, present = MotionGenerator(robot, 0.01), JointMeasurement.zeros(len(robot.joints))
         path = []
         for cycle in range(360):
             present.position_rad[:] = motion.limiter.state.position
