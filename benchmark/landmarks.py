@@ -48,7 +48,7 @@ def main() -> None:
     for name, what in (
         ('PFLD, one look', lambda: pfld.run({'crop': crop})),
         ('eye model, both eyes', lambda: closer.run({'patches': patches})),
-        ('part model, eyes and mouth', lambda: parts.read(face, region, points)),
+        ('part model, eyes and mouth', lambda: parts.predict(face, region, points)),
         ('landmarks of a keyframe, PFLD alone', lambda: plain.predict(face, region, 0)),
         ('landmarks of a keyframe', lambda: whole.predict(face, region, 0)),
     ):

@@ -139,7 +139,7 @@ class Landmarks:
         stamp_ns: of the frame.
         points_px: (98, 2) float32, x and y in pixels of the full image.
         confidence: (98,) float32, 0..1.
-        readings: (19,) float32 in CHANNELS order, what the model read off the picture itself:
+        predictions: (19,) float32 in CHANNELS order, what the model predicts from the picture:
             unit channels as logits, gaze [rad], head angles [rad] against the ray to the head;
             NaN where it reads nothing, None for models that have points only.
     """
@@ -147,7 +147,7 @@ class Landmarks:
     stamp_ns: int
     points_px: FloatArray
     confidence: FloatArray
-    readings: FloatArray | None = None
+    predictions: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
@@ -26,7 +27,7 @@ _WAVER = 1.5  # largest standard deviation of a face at rest
 
 REST = fitted_levels('rest')
 FULL = fitted_levels('full', 1.0)
-_NOTHING = np.full_like(REST, REST.min())  # readings below say nothing, in any channel
+_NOTHING = np.full_like(REST, REST.min())  # values below say nothing, in any channel
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ class Calibration:
             (19,) float64.
         """
         # Where the person is between neutral and extreme, most faces are on the same curve.
-        share = (raw - self.neutral) / (self.extreme - self.neutral)
-        low, high = _sigmoid(REST if self.personal else _NOTHING), _sigmoid(FULL)
-        curve = (_sigmoid(REST + share * (FULL - REST)) - low) / (high - low)
+        scale = (raw - self.neutral) / (self.extreme - self.neutral)
+        low, high = expit(REST if self.personal else _NOTHING), expit(FULL)
+        curve = (expit(REST + scale * (FULL - REST)) - low) / (high - low)
         return np.where(IS_ANGLE, raw - self.neutral, np.clip(curve, 0.0, 1.0))
 
     @classmethod
@@ -95,16 +96,16 @@ class Calibration:
         reached = np.percentile(posed, 95, axis=0)
         width = FULL - REST
         used = reached - neutral > 0.5 * width
-        faults = [
+        problems = [
             f'channels.{CHANNELS[k]}: the face at rest wavered by {rest[:, k].std():.2f}, '
             f'it must keep within {_WAVER:g}'
             for k in np.flatnonzero((rest.std(axis=0) > _WAVER) & ~IS_ANGLE)
         ]
         for name in ('jaw_open', 'eye_close_left', 'eye_close_right'):
             if not used[CHANNELS.index(name)]:
-                faults.append(f'channels.{name} hardly moved, it must be shown fully')
-        if faults:
-            raise ConfigError(subject, faults)
+                problems.append(f'channels.{name} hardly moved, it must be shown fully')
+        if problems:
+            raise ConfigError(subject, problems)
         return cls(person, neutral, np.where(used, reached, neutral + width))
 
     def save(self, path: str | Path) -> None:
@@ -130,64 +131,60 @@ class Calibration:
         """Read a calibration file.
 
         Raises:
-            ConfigError: with every fault: key, value, rule.
+            ConfigError: with every problem: key, value, rule.
         """
         document = read_yaml(Path(path))
-        faults, neutral, extreme, person = _check(document)
-        if faults:
-            raise ConfigError(str(path), faults)
+        problems, neutral, extreme, person = _check(document)
+        if problems:
+            raise ConfigError(str(path), problems)
         return cls(person, neutral, extreme)
 
 
 def _check(document: Any) -> tuple[list[str], Levels, Levels, str]:
-    """Return every fault of a calibration document, and its levels."""
+    """Return every problem of a calibration document, and its levels."""
     default = Calibration.default()
     neutral, extreme = default.neutral.copy(), default.extreme.copy()
     if not isinstance(document, dict) or not isinstance(document.get('channels'), dict):
         return ['must be a mapping with person and channels'], neutral, extreme, ''
-    faults = [f'{key} is not a key of a calibration (person, channels)'
+    problems = [f'{key} is not a key of a calibration (person, channels)'
               for key in document if key not in ('person', 'channels')]  # fmt: skip
     person = document.get('person', '')
     if not isinstance(person, str):
-        faults.append(f'person = {person!r} must be a text')
+        problems.append(f'person = {person!r} must be a text')
     channels = document['channels']
-    faults += [f'channels.{name} is not a channel' for name in channels if name not in CHANNELS]
+    problems += [f'channels.{name} is not a channel' for name in channels if name not in CHANNELS]
     for index, name in enumerate(CHANNELS):
         if name not in channels:
-            faults.append(f'channels.{name} is missing')
+            problems.append(f'channels.{name} is missing')
             continue
         section = channels[name]
         keys = ('neutral',) if name in ANGLE_CHANNELS else ('neutral', 'extreme')
         if not isinstance(section, dict) or set(section) != set(keys):
-            faults.append(f'channels.{name} = {section!r} must have {" and ".join(keys)}')
+            problems.append(f'channels.{name} = {section!r} must have {" and ".join(keys)}')
             continue
         bad = [key for key in keys if not _is_number(section[key])]
-        faults += [f'channels.{name}.{key} = {section[key]!r} must be a number' for key in bad]
+        problems += [f'channels.{name}.{key} = {section[key]!r} must be a number' for key in bad]
         if bad:
             continue
         neutral[index] = float(section['neutral'])
         limit = _ANGLE_LIMIT_RAD if name in ANGLE_CHANNELS else _NEUTRAL_LIMIT
         if abs(neutral[index]) > limit:
-            faults.append(
+            problems.append(
                 f'channels.{name}.neutral = {neutral[index]:g} must be from '
                 f'{-limit:g} to {limit:g}'
             )
         if 'extreme' in keys:
             extreme[index] = float(section['extreme'])
             if extreme[index] < neutral[index] + MINIMUM_RANGE:
-                faults.append(
+                problems.append(
                     f'channels.{name}.extreme = {extreme[index]:g} must be at least '
                     f'{MINIMUM_RANGE:g} above neutral = {neutral[index]:g}'
                 )
-    return faults, neutral, extreme, str(person)
+    return problems, neutral, extreme, str(person)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and np.isfinite(value)
-
-
-def _sigmoid(x: Levels) -> Levels:
-    return np.asarray(1 / (1 + np.exp(-np.clip(x, -40.0, 40.0))))
 
 
 class AutoCalibration:

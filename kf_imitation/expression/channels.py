@@ -1,6 +1,6 @@
 """Channels before calibration: a fixed mapping of the measured geometry, and how sure it is.
 
-A model that also reads the expression off the picture (Landmarks.readings) refines it.
+A model that also predicts the expression from the picture (Landmarks.predictions) refines it.
 """
 
 import numpy as np
@@ -20,10 +20,10 @@ from kf_imitation.model_files import load_table
 # What was fitted (models/channel_mapping.yaml, channel_turning.yaml), by channel without side.
 _MAPPING = load_table('channel_mapping')
 _TURNING = load_table('channel_turning')
-# How far a model's own prediction is believed next to the geometry of its points, chosen on
+# How much a model's own prediction counts against the geometry of its points, chosen on
 # held-out training people (training/landmarks/fit/blend_weights.py). Models without predictions
 # have the geometry alone.
-READING_SHARE = {
+PREDICTION_WEIGHT = {
     'jaw_open': 0.3,
     'mouth_smile': 0.7,
     'mouth_frown': 0.3,
@@ -40,8 +40,8 @@ READING_SHARE = {
 TURNED = ('mouth_smile', 'eye_close', 'brow_raise')
 _FARTHEST_YAW_RAD, _FARTHEST_PITCH_RAD = 0.7, 0.35
 _LIPS = (*wflw.OUTER_LIP, *wflw.INNER_LIP)
-_LEFT_LOOK = (*wflw.LEFT_EYE, wflw.LEFT_PUPIL)
-_RIGHT_LOOK = (*wflw.RIGHT_EYE, wflw.RIGHT_PUPIL)
+_LEFT_GAZE = (*wflw.LEFT_EYE, wflw.LEFT_PUPIL)
+_RIGHT_GAZE = (*wflw.RIGHT_EYE, wflw.RIGHT_PUPIL)
 _BASIS = (*wflw.NOSE, 60, 64, 68, 72)
 
 # The points a channel is read from; its confidence is the mean of theirs.
@@ -60,8 +60,8 @@ SOURCES: dict[str, tuple[int, ...]] = {
     'brow_raise_left': wflw.LEFT_BROW,
     'brow_raise_right': wflw.RIGHT_BROW,
     'brow_lower': (*wflw.LEFT_BROW, *wflw.RIGHT_BROW),
-    'gaze_yaw': (*_LEFT_LOOK, *_RIGHT_LOOK),
-    'gaze_pitch': (*_LEFT_LOOK, *_RIGHT_LOOK),
+    'gaze_yaw': (*_LEFT_GAZE, *_RIGHT_GAZE),
+    'gaze_pitch': (*_LEFT_GAZE, *_RIGHT_GAZE),
     'head_yaw': _BASIS,
     'head_pitch': _BASIS,
     'head_roll': _BASIS,
@@ -106,10 +106,10 @@ def fitted_levels(level: str, of_angles: float = 0.0) -> NDArray[np.float64]:
 
 
 _LEFT, _RIGHT, _BIAS = _weight_rows()
-_POINT_SHARE = np.zeros((len(CHANNELS), 98))
+_POINT_WEIGHT = np.zeros((len(CHANNELS), 98))
 for _row, _channel in enumerate(CHANNELS):
-    _POINT_SHARE[_row, list(SOURCES[_channel])] = 1 / len(SOURCES[_channel])
-_SHARE = np.array([READING_SHARE.get(_side_of(c)[0], 0.0) for c in CHANNELS])
+    _POINT_WEIGHT[_row, list(SOURCES[_channel])] = 1 / len(SOURCES[_channel])
+_PREDICTION_WEIGHT = np.array([PREDICTION_WEIGHT.get(_side_of(c)[0], 0.0) for c in CHANNELS])
 IS_ANGLE = np.array([c in ANGLE_CHANNELS for c in CHANNELS])
 
 
@@ -146,9 +146,9 @@ def raw_channels(
     """
     left, right = face_features(landmarks, pose)
     raw = _LEFT @ left + _RIGHT @ right + _BIAS
-    if landmarks.readings is not None:
-        difference = landmarks.readings - raw
-        raw += _SHARE * np.where(np.isfinite(difference), difference, 0.0)
+    if landmarks.predictions is not None:
+        difference = landmarks.predictions - raw
+        raw += _PREDICTION_WEIGHT * np.where(np.isfinite(difference), difference, 0.0)
     if turning:
         raw -= _turning(pose)
     raw[[CHANNELS.index(name) for name in HEAD_CHANNELS]] = (
@@ -161,4 +161,4 @@ def raw_channels(
 
 def channel_confidence(landmarks: Landmarks) -> NDArray[np.float32]:
     """How sure each channel is: (19,) float32, the mean confidence of its points."""
-    return (_POINT_SHARE @ landmarks.confidence).astype(np.float32)
+    return (_POINT_WEIGHT @ landmarks.confidence).astype(np.float32)

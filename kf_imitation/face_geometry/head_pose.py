@@ -42,10 +42,10 @@ _BIAS = np.array(_CORRECTION['bias'])
 _MINIMUM_POINTS = 12
 # No face differs from the mean face by more than this turn.
 _LARGEST_CORRECTION_RAD = 0.25
-# How far the model's own reading of yaw, pitch and roll is believed beside the points, chosen on
+# How much the model's own yaw, pitch and roll count against those of the points, chosen on
 # held-out training people (training/landmarks/fit/blend_weights.py). Their errors have little in
 # common, so about half and half is better than either.
-READING_SHARE = np.array([0.5, 0.4, 0.5])
+PREDICTION_WEIGHT = np.array([0.5, 0.4, 0.5])
 
 
 def camera_matrix(camera: CameraModel) -> NDArray[np.float64]:
@@ -87,9 +87,9 @@ def solve_head_pose(
     angles = angles_of(rotation)
     if corrected:
         angles += correction(landmarks.points_px, rotation, shift[:, 0])
-        seen_angles = angles_seen(landmarks)
-        if seen_angles is not None:
-            angles += READING_SHARE * (seen_angles - angles)
+        predicted = predicted_angles(landmarks)
+        if predicted is not None:
+            angles += PREDICTION_WEIGHT * (predicted - angles)
     yaw, pitch, roll = (float(angle) for angle in angles)
     return HeadPose(
         landmarks.stamp_ns,
@@ -127,22 +127,22 @@ def correction(
     return np.asarray(np.clip(turn, -_LARGEST_CORRECTION_RAD, _LARGEST_CORRECTION_RAD))
 
 
-def angles_seen(landmarks: Landmarks) -> NDArray[np.float64] | None:
-    """The head angles that the landmark model read off the picture.
+def predicted_angles(landmarks: Landmarks) -> NDArray[np.float64] | None:
+    """The head angles that the landmark model predicts from the picture.
 
-    A crop shows a head as it is turned against the ray to it. The reading is taken as it comes
-    all the same: adding the turn of the ray made it worse on the training people, because the
-    labels hardly hold that turn (docs/landmarks.md).
+    A crop shows a head as it is turned against the ray to it. The prediction is taken as it
+    comes all the same: adding the turn of the ray made it worse on the training people, because
+    the labels hardly hold that turn (docs/landmarks.md).
 
     Args:
-        landmarks: with readings or without.
+        landmarks: with predictions or without.
 
     Returns:
-        (3,) yaw, pitch, roll [rad], or None without a reading.
+        (3,) yaw, pitch, roll [rad], or None without a prediction.
     """
-    if landmarks.readings is None:
+    if landmarks.predictions is None:
         return None
-    facing = landmarks.readings[[CHANNELS.index(name) for name in HEAD_CHANNELS]]
+    facing = landmarks.predictions[[CHANNELS.index(name) for name in HEAD_CHANNELS]]
     return facing.astype(np.float64) if np.isfinite(facing).all() else None
 
 

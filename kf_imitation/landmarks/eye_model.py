@@ -2,7 +2,7 @@
 
 At the 112 px of the landmark model an open eye is five pixels high, and whether it is closed is a
 matter of one. In a patch it is twelve high or more, if the picture has them. The patch is upright
-and of a fixed share of the face's size, so the model sees lids of a turned head as they are.
+and in fixed proportion to the face's size, so the model sees lids of a turned head as they are.
 """
 
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ EYE_POINTS: dict[str, tuple[int, ...]] = {
     'right': _RIGHT,
     'left': tuple(int(FLIP[i]) for i in _RIGHT),
 }
-READINGS = 7  # blink, wide, squint, look up, down, in and out, of the own side
+PREDICTIONS = 7  # blink, wide, squint, look up, down, in and out, of the own side
 
 
 class Model(Protocol):
@@ -61,10 +61,10 @@ def mirrored_points(points: NDArray[np.floating], width_px: int) -> NDArray[np.f
 
 
 class EyeModel:
-    """Finds lids and pupils again, larger, and reads lids and gaze."""
+    """Finds lids and pupils again, larger, and predicts how far lids close and where eyes look."""
 
     def __init__(self, model: Model) -> None:
-        """Prepare.
+        """Take a loaded model.
 
         Args:
             model: with input `patches` uint8 (2, 40, 64, 3) BGR (right eye, mirrored left eye),
@@ -73,14 +73,14 @@ class EyeModel:
         self._model = model
 
     def refine(self, bgr: Image, points: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
-        """Look at both eyes.
+        """Refine lids and pupils of both eyes.
 
         Args:
             bgr: (H, W, 3) uint8.
             points: (98, 2) [px], as the landmark model found them.
 
         Returns:
-            The points with lids and pupils refined (98, 2), and the readings (2, 7), right eye
+            The points with lids and pupils refined (98, 2), and the predictions (2, 7), right eye
             first.
         """
         matrices = [eye_matrix(points, side) for side in EYE_POINTS]

@@ -1,6 +1,6 @@
 """The landmark model on one face region.
 
-Two looks: the first on the region as given finds the face, the second on the face turned upright
+Two passes: the first on the region as given finds the face, the second on the face turned upright
 and centred finds the points. The second makes the points independent of how the region was cut.
 """
 
@@ -20,8 +20,8 @@ from kf_imitation.inference.crop import crop
 from kf_imitation.landmarks.eye_model import EyeModel
 from kf_imitation.landmarks.part_model import PartModel
 from kf_imitation.landmarks.predictions import (
-    PART_SHARE,
-    channel_readings,
+    PART_WEIGHT,
+    channel_predictions,
     mirrored_head,
     turned_back,
 )
@@ -38,14 +38,14 @@ class Model(Protocol):
         ...
 
 
-class Seen(NamedTuple):
-    """What the models of the landmark stage say about one face, before it is put together.
+class FacePrediction(NamedTuple):
+    """What the models of the landmark stage predict for one face, before it is put together.
 
     Attributes:
         points_px: (98, 2) float32 in pixels of the image, lids and pupils by the eye model.
         confidence: (98,) float32, 0..1.
-        head: (54,) readings of the landmark model, angles in the image; None without.
-        eyes: (2, 7) readings of the eye model; None without.
+        head: (54,) of the landmark model, angles in the image; None without.
+        eyes: (2, 7) logits of the eye model; None without.
         parts: logits of the part model by blendshape; None without.
     """
 
@@ -55,30 +55,32 @@ class Seen(NamedTuple):
     eyes: FloatArray | None
     parts: Mapping[str, float] | None
 
-    def landmarks(self, stamp_ns: int, part_share: Mapping[str, float] = PART_SHARE) -> Landmarks:
-        """Put it together; part_share as in channel_readings."""
-        readings = channel_readings(self.head, self.eyes, self.parts, part_share)
-        return Landmarks(stamp_ns, self.points_px, self.confidence, readings)
+    def landmarks(
+        self, stamp_ns: int, part_weight: Mapping[str, float] = PART_WEIGHT
+    ) -> Landmarks:
+        """Put it together; part_weight as in channel_predictions."""
+        predictions = channel_predictions(self.head, self.eyes, self.parts, part_weight)
+        return Landmarks(stamp_ns, self.points_px, self.confidence, predictions)
 
 
-class Look(NamedTuple):
-    """What the landmark model says about one crop.
+class CropPrediction(NamedTuple):
+    """What the landmark model predicts for one crop.
 
     Attributes:
         points: (98, 2) in crop edges.
         confidence: (98,).
-        head: (54,) readings, angles in the crop; None without.
+        head: (54,) logits of blendshapes, then angles in the crop; None without.
     """
 
     points: FloatArray
     confidence: FloatArray
     head: FloatArray | None
 
-    def mirrored(self) -> 'Look':
+    def mirrored(self) -> 'CropPrediction':
         """The same of the mirrored crop."""
         points = self.points[FLIP] * (-1, 1) + (1, 0)
         head = None if self.head is None else mirrored_head(self.head)
-        return Look(points, self.confidence[FLIP], head)
+        return CropPrediction(points, self.confidence[FLIP], head)
 
 
 class LandmarkModel:
@@ -88,11 +90,11 @@ class LandmarkModel:
     under `preprocessing`:
 
     - `crop_px`: edge of the crop;
-    - `looks`: 1 or 2, default 1;
-    - `mirror`: the later look also sees the mirrored face and averages, which takes half as long
+    - `passes`: 1 or 2, default 1;
+    - `mirror`: the later pass also sees the mirrored face and averages, which takes half as long
       again; default false;
-    - `first_share`: how much the first look counts beside the later one, default 0: two crops of a
-      face err differently, their mean less than either.
+    - `first_weight`: how much the first pass counts against the later one, default 0: two crops of
+      a face err differently, their mean less than either.
     """
 
     def __init__(
@@ -103,8 +105,8 @@ class LandmarkModel:
         Args:
             model: with input `crop` uint8 (1, S, S, 3) BGR, output `points` (1, K, 2) in crop
                 edges and, if it has them, `confidence` (1, K) and `readings` (1, 54).
-            eyes: looks at the eyes again, larger; None leaves lids and pupils as they are.
-            parts: reads eyes and mouth from the face region; None does without.
+            eyes: refines the eyes, larger; None leaves lids and pupils as they are.
+            parts: predicts eyes and mouth from the face region; None does without.
 
         Raises:
             ModelError: the manifest entry names an unknown layout or lacks the crop size.
@@ -122,9 +124,9 @@ class LandmarkModel:
             raise ModelError(f'model {model.name}: the manifest lacks preprocessing.crop_px')
         self._layout = LAYOUTS[layout]
         self._crop_px = int(preprocessing['crop_px'])
-        self._looks = int(preprocessing.get('looks', 1))
+        self._passes = int(preprocessing.get('passes', 1))
         self._mirror = bool(preprocessing.get('mirror', False))
-        self._first_share = float(preprocessing.get('first_share', 0.0))
+        self._first_weight = float(preprocessing.get('first_weight', 0.0))
         self._template = template()
 
     def predict(self, bgr: Image, region: FaceRegion, stamp_ns: int) -> Landmarks:
@@ -138,41 +140,41 @@ class LandmarkModel:
         Returns:
             Landmarks in pixels of this image.
         """
-        return self.see(bgr, region).landmarks(stamp_ns)
+        return self.infer(bgr, region).landmarks(stamp_ns)
 
-    def see(self, bgr: Image, region: FaceRegion) -> Seen:
-        """Run the models; predict puts together what they say."""
+    def infer(self, bgr: Image, region: FaceRegion) -> FacePrediction:
+        """Run the models; `predict` puts their answers together."""
         scale = region.size / self._crop_px
-        look = self._look(crop(bgr, region, self._crop_px))
+        found = self._infer(crop(bgr, region, self._crop_px))
         corner = np.array([region.x - 0.5, region.y - 0.5])
-        first: NDArray[Any] = look.points * self._crop_px * scale + corner
-        points, head = first, look.head
-        for _ in range(1, self._looks):
+        first: NDArray[Any] = found.points * self._crop_px * scale + corner
+        points, head = first, found.head
+        for _ in range(1, self._passes):
             matrix = upright_crop(points, self._template, self._crop_px)
-            look = self._later_look(cut(bgr, matrix, (self._crop_px, self._crop_px)))
-            points = undo(matrix, look.points * self._crop_px - 0.5)
-            if look.head is not None and head is not None:
-                upright = turned_back(look.head, float(np.arctan2(matrix[1, 0], matrix[0, 0])))
-                head = upright + np.float32(self._first_share) * (head - upright)
-        points = points + self._first_share * (first - points)
+            found = self._infer_upright(cut(bgr, matrix, (self._crop_px, self._crop_px)))
+            points = undo(matrix, found.points * self._crop_px - 0.5)
+            if found.head is not None and head is not None:
+                upright = turned_back(found.head, float(np.arctan2(matrix[1, 0], matrix[0, 0])))
+                head = upright + np.float32(self._first_weight) * (head - upright)
+        points = points + self._first_weight * (first - points)
         eyes: FloatArray | None = None
         if self._eyes is not None:
             points, eyes = self._eyes.refine(bgr, points)
-        parts = None if self._parts is None else self._parts.read(bgr, region, points)
-        return Seen(points.astype(np.float32), look.confidence, head, eyes, parts)
+        parts = None if self._parts is None else self._parts.predict(bgr, region, points)
+        return FacePrediction(points.astype(np.float32), found.confidence, head, eyes, parts)
 
-    def _later_look(self, face: Image) -> Look:
-        """Look at an upright face, and at its mirror image if the manifest says so."""
-        one = self._look(face)
+    def _infer_upright(self, face: Image) -> CropPrediction:
+        """Run on an upright face, and on its mirror image if the manifest says so."""
+        one = self._infer(face)
         if not self._mirror:
             return one
-        twin = self._look(np.ascontiguousarray(face[:, ::-1])).mirrored()
+        twin = self._infer(np.ascontiguousarray(face[:, ::-1])).mirrored()
         half = np.float32(0.5)
         head = None if one.head is None or twin.head is None else half * (one.head + twin.head)
         points, confidence = one.points + twin.points, one.confidence + twin.confidence
-        return Look(half * points, half * confidence, head)
+        return CropPrediction(half * points, half * confidence, head)
 
-    def _look(self, face: Image) -> Look:
+    def _infer(self, face: Image) -> CropPrediction:
         outputs = self._model.run({'crop': face[None]})
         points = outputs['points'][0]
         confidence = outputs.get('confidence')
@@ -183,6 +185,6 @@ class LandmarkModel:
                 f'model {self._model.name}: points have shape {points.shape}, '
                 f'layout {self._layout.name} has {self._layout.points}'
             )
-        read = outputs.get('readings')
+        head = outputs.get('readings')
         found, sure = self._layout.to_wflw(points, confidence[0])
-        return Look(found, sure, None if read is None else read[0])
+        return CropPrediction(found, sure, None if head is None else head[0])

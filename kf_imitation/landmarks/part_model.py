@@ -1,6 +1,6 @@
-"""The part model: eyes and mouth read from grey patches of the face region.
+"""The part model: eyes and mouth predicted from grey patches of the face region.
 
-These are the networks with which the keyframe model reads them, on the same pixels
+These are the networks with which the keyframe model predicts them, on the same pixels
 (training/keyframe/networks/eye_mouth_networks.py), but placed by the landmarks. Whether lips part
 is better seen than computed from the places of few points.
 """
@@ -18,7 +18,7 @@ from kf_imitation.face_geometry import wflw
 from kf_imitation.inference.crop import channel_mean, crop
 
 CROP_PX = 256  # edge of the face region whose pixels the patches are made of
-EYE_READINGS = (
+EYE_BLENDSHAPES = (
     'eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut',
     'browDown', 'browOuterUp', 'browInnerUp',
 )  # fmt: skip
@@ -38,7 +38,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Patch:
-    """The piece of the face region in which a part is read; its rows run along the face.
+    """The piece of the face region that shows a part; its rows run along the face.
 
     Attributes:
         size_px: width and height.
@@ -86,23 +86,23 @@ MOUTH = Patch((80, 56), 1.4)
 
 
 class PartModel:
-    """Reads blendshapes of eyes, brows and mouth."""
+    """Predicts blendshapes of eyes, brows and mouth."""
 
     def __init__(self, model: Model) -> None:
-        """Prepare.
+        """Take a loaded model.
 
         Args:
             model: with inputs `eyes` uint8 (2, 56, 64), right and mirrored left, and `mouth`
-                uint8 (1, 56, 80); outputs `eye_readings` (2, 10) logits of EYE_READINGS and
+                uint8 (1, 56, 80); outputs `eye_readings` (2, 10) logits of EYE_BLENDSHAPES and
                 `mouth_readings` (1, M) logits of what the manifest entry calls `mouth`.
         """
         self._model = model
         self._mouth: tuple[str, ...] = tuple(model.entry['mouth'])
 
-    def read(
+    def predict(
         self, bgr: Image, region: FaceRegion, points: NDArray[np.floating]
     ) -> Mapping[str, float]:
-        """Read the parts of a face.
+        """Predict the blendshapes of a face.
 
         Args:
             bgr: (H, W, 3) uint8.
@@ -122,9 +122,9 @@ class PartModel:
         eyes = [EYE.cut(grey, right, along), EYE.cut(grey, left, along, mirror=True)]
         lips = MOUTH.cut(grey, mouth, along)
         found = self._model.run({'eyes': np.stack(eyes), 'mouth': lips[np.newaxis]})
-        read = dict(zip(self._mouth, found['mouth_readings'][0].tolist(), strict=True))
+        logits = dict(zip(self._mouth, found['mouth_readings'][0].tolist(), strict=True))
         both = found['eye_readings']
         for side, row in zip(SIDES, both, strict=True):
-            read |= {n + side: float(v) for n, v in zip(EYE_READINGS, row, strict=True)}
-        inner = [read.pop(f'browInnerUp{side}') for side in SIDES]
-        return {**read, 'browInnerUp': sum(inner) / 2}
+            logits |= {n + side: float(v) for n, v in zip(EYE_BLENDSHAPES, row, strict=True)}
+        inner = [logits.pop(f'browInnerUp{side}') for side in SIDES]
+        return {**logits, 'browInnerUp': sum(inner) / 2}

@@ -86,7 +86,7 @@ def test_the_runtime_cuts_the_patches_that_the_networks_were_trained_on(part, mi
     rng = np.random.default_rng(3)
     grey = cv2.GaussianBlur(rng.integers(0, 256, (256, 256), np.uint8), (0, 0), 3)
     ours, theirs = getattr(runtime, part), getattr(networks, part)
-    assert runtime.EYE_READINGS == networks.EYE_READINGS
+    assert runtime.EYE_BLENDSHAPES == networks.EYE_BLENDSHAPES
     assert (ours.size_px, ours.step, ours.up) == (theirs.size_px, theirs.step, theirs.up)
     centre, along = np.array([117.3, 140.8]), np.array([np.cos(0.2), np.sin(0.2)])
     patch = ours.cut(grey, centre, along, mirror)

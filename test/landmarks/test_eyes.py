@@ -1,4 +1,4 @@
-"""Eye patches, their way back into the picture, and readings as channels; no trained model."""
+"""Eye patches, their way back into the picture, and predictions as channels; no trained model."""
 
 import cv2
 import numpy as np
@@ -6,14 +6,14 @@ import pytest
 
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Landmarks
 from kf_imitation.expression.channels import raw_channels
-from kf_imitation.face_geometry.head_pose import angles_seen, solve_head_pose
+from kf_imitation.face_geometry.head_pose import predicted_angles, solve_head_pose
 from kf_imitation.face_geometry.mean_face import template
 from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.landmarks.eye_model import EYE_POINTS, PATCH_PX, EyeModel, eye_matrix
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.landmarks.predictions import (
     BLENDSHAPES,
-    channel_readings,
+    channel_predictions,
     mirrored_head,
     turned_back,
 )
@@ -53,13 +53,13 @@ def test_what_is_seen_in_a_patch_is_found_at_its_place_in_the_picture(angle_deg)
     for x, y in spots.values():
         cv2.circle(picture, (round(x * 16), round(y * 16)), 5 * 16, (255,) * 3, -1, cv2.LINE_AA, 4)
     model = Where()
-    refined, readings = EyeModel(model).refine(picture, points)
+    refined, predictions = EyeModel(model).refine(picture, points)
     assert model.patches.shape == (2, PATCH_PX[1], PATCH_PX[0], 3)
     for side, spot in spots.items():
         assert np.abs(refined[list(EYE_POINTS[side])] - spot).max() < 0.3, side
     others = np.setdiff1d(np.arange(98), [*EYE_POINTS['left'], *EYE_POINTS['right']])
     assert refined[others] == pytest.approx(points[others], abs=1e-3)
-    assert readings.shape == (2, 7)
+    assert predictions.shape == (2, 7)
 
 
 def test_patches_do_not_depend_on_the_size_of_the_face():
@@ -68,7 +68,7 @@ def test_patches_do_not_depend_on_the_size_of_the_face():
     assert small == pytest.approx(large, abs=1e-6)
 
 
-def head_readings(**logits):
+def head_predictions(**logits):
     head = np.full(54, -6.0)
     head[51:] = 0.0
     for name, value in logits.items():
@@ -76,12 +76,12 @@ def head_readings(**logits):
     return head
 
 
-def channel(readings, name):
-    return float(readings[CHANNELS.index(name)])
+def channel(predictions, name):
+    return float(predictions[CHANNELS.index(name)])
 
 
-def test_readings_become_channels():
-    read = channel_readings(head_readings(jawOpen=1.5, mouthFunnel=0.7), None)
+def test_predictions_become_channels():
+    read = channel_predictions(head_predictions(jawOpen=1.5, mouthFunnel=0.7), None)
     assert channel(read, 'jaw_open') == pytest.approx(1.5, abs=1e-4)
     assert channel(read, 'mouth_pucker') == pytest.approx(0.7, abs=1e-4)
     assert channel(read, 'head_yaw') == pytest.approx(0.0, abs=1e-6)
@@ -91,23 +91,23 @@ def test_the_eye_model_has_the_last_word_on_eyes():
     eyes = np.full((2, 7), -6.0)
     eyes[0, 0], eyes[1, 0] = 2.0, -1.0  # the right eye blinks
     eyes[1, 6] = eyes[0, 5] = 3.0  # both look to the person's left: out of the left eye
-    read = channel_readings(head_readings(eyeBlinkLeft=5.0), eyes)
+    read = channel_predictions(head_predictions(eyeBlinkLeft=5.0), eyes)
     assert channel(read, 'eye_close_right') == pytest.approx(2.0, abs=1e-4)
     assert channel(read, 'eye_close_left') == pytest.approx(-1.0, abs=1e-4)
     assert channel(read, 'gaze_yaw') == pytest.approx(0.5 * 0.95, abs=0.01)
-    alone = channel_readings(None, eyes)
+    alone = channel_predictions(None, eyes)
     assert np.isnan(channel(alone, 'jaw_open')) and np.isfinite(channel(alone, 'gaze_pitch'))
 
 
 def test_a_turned_crop_is_turned_back():
     # A head upright in a crop that was turned clockwise leans the other way in the picture.
-    read = channel_readings(turned_back(head_readings(), 0.3), None)
+    read = channel_predictions(turned_back(head_predictions(), 0.3), None)
     assert abs(channel(read, 'head_roll')) == pytest.approx(0.3, abs=1e-5)
     assert channel(read, 'head_yaw') == pytest.approx(0.0, abs=1e-5)
 
 
-def test_readings_of_a_mirrored_face_change_sides():
-    head = head_readings(mouthSmileLeft=1.0, mouthRight=2.0, jawOpen=3.0)
+def test_predictions_of_a_mirrored_face_change_sides():
+    head = head_predictions(mouthSmileLeft=1.0, mouthRight=2.0, jawOpen=3.0)
     head[51:] = 0.1, 0.2, 0.3
     twin = mirrored_head(head)
     assert twin[BLENDSHAPES.index('mouthSmileRight')] == 1.0
@@ -124,17 +124,17 @@ def test_the_head_pose_lies_between_the_points_and_the_reading():
     read = np.full(len(CHANNELS), np.nan, np.float32)
     read[-3:] = 0.4, -0.3, 0.2
     seen = Landmarks(0, plain.points_px, plain.confidence, read)
-    assert angles_seen(seen) == pytest.approx([0.4, -0.3, 0.2])
+    assert predicted_angles(seen) == pytest.approx([0.4, -0.3, 0.2])
     both = solve_head_pose(seen, camera)
     for name, angle in (('yaw_rad', 0.4), ('pitch_rad', -0.3), ('roll_rad', 0.2)):
         low, high = sorted((angle, getattr(of_points, name)))
         assert low < getattr(both, name) < high
     read[-1] = np.nan
-    assert angles_seen(seen) is None
+    assert predicted_angles(seen) is None
     assert solve_head_pose(seen, camera).yaw_rad == of_points.yaw_rad
 
 
-def test_channels_without_readings_are_the_geometry_alone():
+def test_channels_without_predictions_are_the_geometry_alone():
     camera = CameraModel(640, 480, 554.0)
     points = face().astype(np.float32)
     plain = Landmarks(0, points, np.ones(98, np.float32))
@@ -150,7 +150,7 @@ def test_channels_without_readings_are_the_geometry_alone():
 
 
 class Other:
-    """A landmark model of somebody else: 68 points, no confidence, no readings."""
+    """A landmark model of somebody else: 68 points, no confidence, no predictions."""
 
     name = 'other'
     entry = {'layout': 'ibug68', 'preprocessing': {'crop_px': 64}}  # noqa: RUF012
@@ -164,7 +164,7 @@ class Other:
 def test_a_68_point_model_is_a_drop_in():
     picture = np.zeros((200, 200, 3), np.uint8)
     found = LandmarkModel(Other()).predict(picture, FaceRegion(50.0, 50.0, 100.0), 7)
-    assert found.points_px.shape == (98, 2) and found.readings is None
+    assert found.points_px.shape == (98, 2) and found.predictions is None
     assert found.stamp_ns == 7
     # Points that 68 do not hold, such as pupils, say so.
     assert found.confidence[96] == 0.0 and found.confidence[60] > 0.0

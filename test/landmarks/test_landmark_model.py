@@ -1,4 +1,4 @@
-"""Landmark order, layouts and the two looks of the landmark model, without a trained model."""
+"""Landmark order, layouts and the two passes of the landmark model, without a trained model."""
 
 import cv2
 import numpy as np
@@ -21,9 +21,9 @@ class DotModel:
 
     name = 'dots'
 
-    def __init__(self, looks=2, layout='wflw98', points=98, own_points=None):
+    def __init__(self, passes=2, layout='wflw98', points=98, own_points=None):
         self.own_points = own_points  # (points, 98), the model's own order; None cuts or repeats
-        self.entry = {'preprocessing': {'crop_px': CROP_PX, 'looks': looks}, 'layout': layout}
+        self.entry = {'preprocessing': {'crop_px': CROP_PX, 'passes': passes}, 'layout': layout}
         self.points = points
         self.crops = []
 
@@ -85,7 +85,7 @@ def test_ibug_points_of_a_face_come_back_through_the_layout():
 
 
 @pytest.mark.parametrize('size', [60.0, 180.0])
-def test_two_looks_find_the_face_wherever_the_region_is(size):
+def test_two_passes_find_the_face_wherever_the_region_is(size):
     image, points = drawn_face(size=size)
     region = FaceRegion(210 - 0.8 * size, 160 - 0.7 * size, 1.5 * size)
     model = DotModel()
@@ -131,9 +131,9 @@ def test_the_first_look_counts_as_much_as_the_manifest_says():
     image, points = drawn_face(angle_deg=0.0)
     region = FaceRegion(30, -20, 360)
     off = []
-    for looks, share in ((1, 0.0), (2, 0.0), (2, 0.25)):
-        model = OffModel(looks)
-        model.entry['preprocessing']['first_share'] = share
+    for passes, weight in ((1, 0.0), (2, 0.0), (2, 0.25)):
+        model = OffModel(passes)
+        model.entry['preprocessing']['first_weight'] = weight
         found = LandmarkModel(model).predict(image, region, 0)
         off.append((found.points_px - points)[:, 0].mean())
     # The same share of a larger crop is further off.
@@ -160,7 +160,7 @@ MEDIAPIPE_OWN = np.linalg.pinv(LAYOUTS['mediapipe478'].matrix)  # any mesh with 
 IBUG68_HELD = [*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60), *range(76, 96)]
 
 
-@pytest.mark.parametrize('looks', [1, 2])
+@pytest.mark.parametrize('passes', [1, 2])
 @pytest.mark.parametrize(
     ('layout', 'count', 'own_points', 'held'),
     [
@@ -168,14 +168,14 @@ IBUG68_HELD = [*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60),
         ('mediapipe478', 478, MEDIAPIPE_OWN, list(range(98))),
     ],
 )
-def test_somebody_elses_model_can_be_dropped_in(layout, count, own_points, held, looks):
+def test_somebody_elses_model_can_be_dropped_in(layout, count, own_points, held, passes):
     image, points = drawn_face()
-    model = LandmarkModel(DotModel(looks, layout, count, own_points))
+    model = LandmarkModel(DotModel(passes, layout, count, own_points))
     found = model.predict(image, FaceRegion(90, 50, 230), 0)
     assert found.points_px.shape == (98, 2)
     assert np.abs(found.points_px[held] - points[held]).max() < 1.5
     assert np.allclose(found.confidence[held], 0.9, atol=1e-5)
-    assert found.readings is None  # geometry alone makes the channels
+    assert found.predictions is None  # geometry alone makes the channels
     raw = raw_channels(found, solve_head_pose(found, CameraModel(400, 320, 400.0)))
     assert np.isfinite(raw).all()
     unsure = channel_confidence(found)[CHANNELS.index('brow_raise_left')]

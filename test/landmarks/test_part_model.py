@@ -1,4 +1,4 @@
-"""Patches of eyes and mouth lie where the landmarks say; their readings count beside others'."""
+"""Patches of eyes and mouth lie where the landmarks say; their predictions count with others'."""
 
 import cv2
 import numpy as np
@@ -7,8 +7,8 @@ import pytest
 from kf_imitation.data_types import CHANNELS, FaceRegion
 from kf_imitation.face_geometry.mean_face import template
 from kf_imitation.landmarks.landmark_model import LandmarkModel
-from kf_imitation.landmarks.part_model import EYE, EYE_READINGS, MOUTH, PartModel
-from kf_imitation.landmarks.predictions import PART_SHARE, channel_readings
+from kf_imitation.landmarks.part_model import EYE, EYE_BLENDSHAPES, MOUTH, PartModel
+from kf_imitation.landmarks.predictions import PART_WEIGHT, channel_predictions
 
 MOUTH_NAMES = ('jawOpen', 'mouthFunnel', 'mouthPucker', 'mouthPressLeft', 'mouthPressRight')
 
@@ -22,7 +22,7 @@ class Reader:
 
     def run(self, feeds):
         self.fed = feeds
-        eyes = np.full((2, len(EYE_READINGS)), -2.0, np.float32)
+        eyes = np.full((2, len(EYE_BLENDSHAPES)), -2.0, np.float32)
         eyes[0, 0], eyes[1, 0] = 3.0, -3.0  # the right eye blinks
         eyes[:, -1] = 1.0, 2.0  # one brow, seen from both eyes
         mouth = np.full((1, len(MOUTH_NAMES)), -2.0, np.float32)
@@ -48,7 +48,7 @@ def test_a_spot_on_a_part_is_in_the_middle_of_its_patch(size, angle_deg):
         radius = round(0.03 * size * 16)
         cv2.circle(picture, (round(x * 16), round(y * 16)), radius, (255,) * 3, -1, cv2.LINE_AA, 4)
     reader = Reader()
-    PartModel(reader).read(picture, region, points)
+    PartModel(reader).predict(picture, region, points)
     assert reader.fed['eyes'].shape == (2, *EYE.size_px[::-1])
     assert reader.fed['mouth'].shape == (1, *MOUTH.size_px[::-1])
     patches = [*reader.fed['eyes'], reader.fed['mouth'][0]]
@@ -68,32 +68,32 @@ def test_the_left_eye_is_seen_mirrored():
         x, y = points[outer] + 0.3 * (points[outer] - points[inner])
         cv2.circle(picture, (round(x), round(y)), 4, (255,) * 3, -1)
     reader = Reader()
-    PartModel(reader).read(picture, region, points)
+    PartModel(reader).predict(picture, region, points)
     for patch in reader.fed['eyes']:
         assert patch[:, : EYE.size_px[0] // 2].sum() > 10 * patch[:, EYE.size_px[0] // 2 :].sum()
 
 
-def test_readings_have_their_names_and_one_inner_brow():
+def test_predictions_have_their_names_and_one_inner_brow():
     points, region = placed(200.0, (10.0, 10.0), 0.0)
-    read = PartModel(Reader()).read(np.zeros((240, 240, 3), np.uint8), region, points)
+    read = PartModel(Reader()).predict(np.zeros((240, 240, 3), np.uint8), region, points)
     assert read['eyeBlinkRight'] == 3.0 and read['eyeBlinkLeft'] == -3.0
     assert read['jawOpen'] == 1.5 and read['browInnerUp'] == 1.5
     assert set(MOUTH_NAMES) <= set(read) and 'browInnerUpLeft' not in read
 
 
-def test_they_count_beside_the_readings_of_the_landmark_model():
+def test_they_count_against_the_predictions_of_the_landmark_model():
     head = np.full(54, -1.0)
     head[51:] = 0.0
     parts = {'jawOpen': 1.0, 'eyeBlinkLeft': 2.0}
-    row = channel_readings(head, None, parts)
-    share = PART_SHARE['jaw']
-    assert row[CHANNELS.index('jaw_open')] == pytest.approx(-1 + 2 * share, abs=1e-4)
-    share = PART_SHARE['eye']
-    assert row[CHANNELS.index('eye_close_left')] == pytest.approx(-1 + 3 * share, abs=1e-4)
+    row = channel_predictions(head, None, parts)
+    weight = PART_WEIGHT['jaw']
+    assert row[CHANNELS.index('jaw_open')] == pytest.approx(-1 + 2 * weight, abs=1e-4)
+    weight = PART_WEIGHT['eye']
+    assert row[CHANNELS.index('eye_close_left')] == pytest.approx(-1 + 3 * weight, abs=1e-4)
     assert row[CHANNELS.index('eye_close_right')] == pytest.approx(-1, abs=1e-4)
 
 
-def test_a_landmark_model_without_readings_has_those_of_the_parts():
+def test_a_landmark_model_without_predictions_has_those_of_the_parts():
     class Points:
         name = 'points'
 
@@ -106,7 +106,7 @@ def test_a_landmark_model_without_readings_has_those_of_the_parts():
     class Everything(Reader):
         def run(self, feeds):
             names = len(self.entry['mouth'])
-            eyes = np.zeros((2, len(EYE_READINGS)), np.float32)
+            eyes = np.zeros((2, len(EYE_BLENDSHAPES)), np.float32)
             return {'eye_readings': eyes, 'mouth_readings': np.ones((1, names), np.float32)}
 
     reader = Everything()
@@ -114,5 +114,5 @@ def test_a_landmark_model_without_readings_has_those_of_the_parts():
     reader.entry['mouth'] = (*MOUTH_NAMES, *sides)
     model = LandmarkModel(Points(), parts=PartModel(reader))
     found = model.predict(np.zeros((200, 200, 3), np.uint8), FaceRegion(20, 20, 150), 1)
-    assert found.readings[CHANNELS.index('mouth_smile_left')] == pytest.approx(1.0, abs=1e-4)
-    assert np.isnan(found.readings[CHANNELS.index('head_yaw')])
+    assert found.predictions[CHANNELS.index('mouth_smile_left')] == pytest.approx(1.0, abs=1e-4)
+    assert np.isnan(found.predictions[CHANNELS.index('head_yaw')])

@@ -1,12 +1,12 @@
-"""How shares of readings are chosen; no data, no model."""
+"""How weights of predictions are chosen; no data, no model."""
 
 import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS
-from kf_imitation.expression.channels import READING_SHARE
-from kf_imitation.landmarks.predictions import PART_SHARE
-from training.landmarks.fit.blend_weights import PART_OF, SHARES, Score, best, columns, score
+from kf_imitation.expression.channels import PREDICTION_WEIGHT
+from kf_imitation.landmarks.predictions import PART_WEIGHT
+from training.landmarks.fit.blend_weights import PART_OF, WEIGHTS, Score, best, columns, score
 
 NOTHING = float('nan')
 
@@ -16,10 +16,10 @@ class Labels:
         self.channels = channels
 
 
-def test_every_share_of_the_package_is_among_those_tried():
-    assert set(PART_OF) == set(READING_SHARE)
-    assert {*PART_OF.values(), 'cheek'} == set(PART_SHARE)
-    assert {*READING_SHARE.values(), *PART_SHARE.values()} <= set(SHARES)
+def test_every_weight_of_the_package_is_among_those_tried():
+    assert set(PART_OF) == set(PREDICTION_WEIGHT)
+    assert {*PART_OF.values(), 'cheek'} == set(PART_WEIGHT)
+    assert {*PREDICTION_WEIGHT.values(), *PART_WEIGHT.values()} <= set(WEIGHTS)
 
 
 def test_both_sides_of_a_channel_count():
@@ -32,7 +32,7 @@ def test_both_sides_of_a_channel_count():
     assert np.isnan(score('jaw_open', [Labels(truth)], [found]).r)  # moves in no clip
 
 
-def test_a_share_changes_for_more_than_chance_only():
+def test_a_weight_changes_for_more_than_chance_only():
     assert best({0.3: Score(0.9, 0.1), 0.5: Score(0.901, 0.1)}, 0.3) == 0.3
     assert best({0.3: Score(0.9, 0.1), 0.5: Score(0.91, 0.2)}, 0.3) == 0.5
     assert best({0.3: Score(0.9, 0.1), 0.5: Score(0.901, 0.05)}, 0.3) == 0.5

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kf_imitation.keyframe.scoring.score_scale import CHANGE_SIZE
-from kf_imitation.landmarks.part_model import EYE_READINGS
+from kf_imitation.landmarks.part_model import EYE_BLENDSHAPES
 from training.keyframe.networks import eye_mouth_mesh_points
 
 # Of the crop whose places are found; the patches are cut from the crop as it comes.
@@ -114,7 +114,7 @@ def reading_order(names: tuple[str, ...]) -> tuple[list[int], list[int], list[in
     """
     eyes = []
     for side in ('Right', 'Left'):
-        own = [n if n == 'browInnerUp' else n + side for n in EYE_READINGS]
+        own = [n if n == 'browInnerUp' else n + side for n in EYE_BLENDSHAPES]
         eyes.append([names.index(n) for n in own])
     mouth = [i for i, n in enumerate(names) if n.startswith(('jaw', 'mouth', 'cheek'))]
     return eyes[0], eyes[1], mouth
@@ -252,7 +252,7 @@ class Parts(nn.Module):
         self.finder = Finder()
         self.eye = PartNet(
             EYE.size_px,
-            len(EYE_READINGS),
+            len(EYE_BLENDSHAPES),
             len(eye_mouth_mesh_points.RIGHT_EYE),
             eye_mouth_mesh_points.EYE_CORNERS,
         )

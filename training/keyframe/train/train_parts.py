@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.landmarks.part_model import EYE_READINGS
+from kf_imitation.landmarks.part_model import EYE_BLENDSHAPES
 from training.data.clip_cache import CachedClip
 from training.data.labels import TRAINED_SIGMA_S, smooth
 from training.data.part_stream import PartStream, footage
@@ -175,8 +175,8 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
         ]
         return np.diff(np.concatenate(rows), axis=0)
 
-    eyes, mouth = parts.order[: 2 * len(EYE_READINGS)], parts.order[2 * len(EYE_READINGS) :]
-    looks = [i for i, n in zip(eyes, 2 * EYE_READINGS, strict=True) if n.startswith('eyeLook')]
+    eyes, mouth = parts.order[: 2 * len(EYE_BLENDSHAPES)], parts.order[2 * len(EYE_BLENDSHAPES) :]
+    looks = [i for i, n in zip(eyes, 2 * EYE_BLENDSHAPES, strict=True) if n.startswith('eyeLook')]
     kinds = {'eyes': eyes, 'looks': looks, 'mouth': mouth}
     found: dict[str, list[float]] = {}
     for clip in clips:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from kf_imitation.keyframe.scoring.score_scale import BLENDSHAPES, CHANGE_NAMES
 from kf_imitation.landmarks.eye_model import PATCH_PX
-from kf_imitation.landmarks.part_model import EYE_READINGS
+from kf_imitation.landmarks.part_model import EYE_BLENDSHAPES
 from training.keyframe.export.pack import pack_weights
 from training.keyframe.networks.eye_mouth_networks import (
     EYE,
@@ -161,8 +161,8 @@ PFLD_ENTRY: dict[str, Any] = {
     'inputs': {'crop': f'uint8 (1, {CROP_PX}, {CROP_PX}, 3) BGR'},
     'preprocessing': {
         'crop_px': CROP_PX,
-        'looks': 2,
-        'first_share': 0.3,
+        'passes': 2,
+        'first_weight': 0.3,
         'note': 'normalisation is inside; the second look is on the upright crop',
     },
     'layout': 'wflw98',
@@ -190,7 +190,8 @@ PARTS_ENTRY: dict[str, Any] = {
     },
     'preprocessing': {'note': 'patches are cut by kf_imitation/landmarks/part_model.py'},
     'outputs': {
-        'eye_readings': f'float32 (2, {len(EYE_READINGS)}) logits of {", ".join(EYE_READINGS)}',
+        'eye_readings': f'float32 (2, {len(EYE_BLENDSHAPES)}) logits of '
+        f'{", ".join(EYE_BLENDSHAPES)}',
         'mouth_readings': 'float32 (1, 30) logits of the blendshapes below',
     },
 }
@@ -216,7 +217,7 @@ def main() -> None:
         small = onnx.load(out)
         pack_weights(small)
         onnx.save(small, out)
-        order = parts.order[2 * len(EYE_READINGS) :]
+        order = parts.order[2 * len(EYE_BLENDSHAPES) :]
         PARTS_ENTRY['mouth'] = [CHANGE_NAMES[i] for i in order]
     else:
         model = Deployed(load(arguments.checkpoint))

@@ -2,12 +2,12 @@
 
     .venv/bin/python -m training.landmarks.fit.blend_weights [--clips STEM ...]
 
-Prints what every weight of the part model (PART_SHARE in landmarks/predictions.py) and of the
-predictions (READING_SHARE in expression/channels.py and face_geometry/head_pose.py) gives on the
-clips that training/keyframe/train/configs/default.yaml holds out: the part model was not trained
-on them, PFLD and the eye model not on two of them (and not on edtalk_test_data_pose_source2). The
-table has the mean correlation with the labels over the clips where a channel moves, and the mean
-error.
+Prints what every weight of the part model (PART_WEIGHT in landmarks/predictions.py) and of the
+predictions (PREDICTION_WEIGHT in expression/channels.py and face_geometry/head_pose.py) gives on
+the clips that training/keyframe/train/configs/default.yaml holds out: the part model was not
+trained on them, PFLD and the eye model not on two of them (and not on
+edtalk_test_data_pose_source2). The table has the mean correlation with the labels over the
+clips where a channel moves, and the mean error.
 """
 
 import argparse
@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, Landmarks
-from kf_imitation.expression.channels import READING_SHARE, raw_channels
+from kf_imitation.expression.channels import PREDICTION_WEIGHT, raw_channels
 from kf_imitation.face_geometry import head_pose
-from kf_imitation.landmarks.predictions import PART_SHARE
+from kf_imitation.landmarks.predictions import PART_WEIGHT
 from kf_imitation.pipeline.face_pipeline import build_landmark_model
 from training.keyframe.train.config import TrainConfig
 from training.landmarks.measure.run import (
@@ -35,9 +35,9 @@ from training.landmarks.measure.run import (
 
 Array = NDArray[np.float64]
 MODELS = {'model': 'landmarks_pfld', 'eyes': 'landmarks_eyes', 'parts': 'landmarks_parts'}
-SHARES = tuple(np.round(np.linspace(0, 1, 11), 1).tolist())
+WEIGHTS = tuple(np.round(np.linspace(0, 1, 11), 1).tolist())
 HELD_OUT = Path('training/keyframe/train/configs/default.yaml')
-# Which share of PART_SHARE a channel depends on.
+# Which entry of PART_WEIGHT a channel depends on.
 PART_OF = {
     'jaw_open': 'jaw',
     'mouth_smile': 'mouth',
@@ -52,7 +52,7 @@ PART_OF = {
     'gaze_pitch': 'eye',
 }
 EQUAL = 0.002  # correlations that differ by less are the same
-LESS = 0.85  # an error is smaller if it is less than this share of the other
+LESS = 0.85  # an error is smaller if it is less than this fraction of the other
 
 
 class Score(NamedTuple):
@@ -92,17 +92,17 @@ def columns(channel: str) -> list[int]:
 
 
 def best(scores: dict[float, Score], now: float) -> float:
-    """The share to take: the one there is, unless another is better by more than chance.
+    """The weight to take: the one there is, unless another is better by more than chance.
 
     Better is a higher correlation, or the same with a smaller error.
     """
     here = scores[now]
-    gains = {share: 0.0 if np.isnan(s.r) else s.r - here.r for share, s in scores.items()}
-    first = max(gains, key=lambda share: gains[share])
+    gains = {weight: 0.0 if np.isnan(s.r) else s.r - here.r for weight, s in scores.items()}
+    first = max(gains, key=lambda weight: gains[weight])
     if gains[first] > EQUAL:
         return first
-    equal = [share for share in scores if gains[share] >= -EQUAL]
-    nearest = min(equal, key=lambda share: scores[share].error)
+    equal = [weight for weight in scores if gains[weight] >= -EQUAL]
+    nearest = min(equal, key=lambda weight: scores[weight].error)
     return nearest if scores[nearest].error < LESS * here.error else now
 
 
@@ -121,7 +121,7 @@ class Geometry(NamedTuple):
 
 
 def geometry(clip: Clip) -> Geometry:
-    """Measure the points of a clip without readings."""
+    """Measure the points of a clip without predictions."""
     raw, turning, angles = [], [], []
     for found in clip.found:
         pose = head_pose.solve_head_pose(found, clip.camera)
@@ -133,49 +133,49 @@ def geometry(clip: Clip) -> Geometry:
     return Geometry(np.array(raw), np.array(turning), np.array(angles))
 
 
-def readings_of(clip: Clip, part_share: float) -> Array:
-    """Readings (n, 19) of a clip with one share of the part model for everything."""
-    shares = dict.fromkeys(PART_SHARE, part_share)
-    rows = [seen.landmarks(0, shares).readings for seen in clip.seen]
+def predictions_of(clip: Clip, part_weight: float) -> Array:
+    """Predictions (n, 19) of a clip with one weight of the part model for everything."""
+    weights = dict.fromkeys(PART_WEIGHT, part_weight)
+    rows = [one.landmarks(0, weights).predictions for one in clip.predictions]
     return np.array(rows, np.float64)
 
 
 def channel_scores(
     clips: list[Clip], bases: list[Geometry]
 ) -> Iterator[tuple[str, float, float, Score]]:
-    """Channel, part share, reading share and its score, for all of them."""
-    for part in SHARES:
-        rows = [readings_of(clip, part) for clip in clips]
-        for share in SHARES:
+    """Channel, part weight, prediction weight and its score, for all of them."""
+    for part in WEIGHTS:
+        rows = [predictions_of(clip, part) for clip in clips]
+        for weight in WEIGHTS:
             values = [
-                clip.calibrated(base.raw + share * (read - base.raw) - base.turning)
+                clip.calibrated(base.raw + weight * (read - base.raw) - base.turning)
                 for clip, base, read in zip(clips, bases, rows, strict=True)
             ]
             for channel in PART_OF:
-                yield channel, part, share, score(channel, clips, values)
+                yield channel, part, weight, score(channel, clips, values)
 
 
 def head_scores(clips: list[Clip], bases: list[Geometry]) -> dict[str, dict[float, Score]]:
-    """By head angle and share."""
+    """By head angle and weight."""
     result: dict[str, dict[float, Score]] = {name: {} for name in HEAD_CHANNELS}
     places = [CHANNELS.index(name) for name in HEAD_CHANNELS]
-    for share in SHARES:
+    for weight in WEIGHTS:
         values = []
         for clip, base in zip(clips, bases, strict=True):
-            seen = np.array([head_pose.angles_seen(found) for found in clip.found])
+            seen = np.array([head_pose.predicted_angles(found) for found in clip.found])
             row = np.zeros((len(seen), len(CHANNELS)))
-            row[:, places] = base.angles + share * (seen - base.angles)
+            row[:, places] = base.angles + weight * (seen - base.angles)
             values.append(row)
         for name in HEAD_CHANNELS:
-            result[name][share] = score(name, clips, values)
+            result[name][weight] = score(name, clips, values)
     return result
 
 
 def show(title: str, scores: dict[float, Score], now: float, chosen: float) -> None:
-    """Two rows of the table: correlation and error by share."""
+    """Two rows of the table: correlation and error by weight."""
     print(f'{title:34s} now {now:.1f}, best {chosen:.1f}')
     for name, form in (('r', '{:6.3f}'), ('error', '{:6.3f}')):
-        row = ' '.join(form.format(getattr(scores[share], name)) for share in SHARES)
+        row = ' '.join(form.format(getattr(scores[weight], name)) for weight in WEIGHTS)
         print(f'    {name:6s} {row}')
 
 
@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument('--clips', nargs='+', help='stems of training clips')
     parser.add_argument('--every', type=int, default=3, help='take every n-th frame')
     parser.add_argument('--jitter', type=float, default=0.04)
-    parser.add_argument('--cache', type=Path, default=Path('data/seen'))
+    parser.add_argument('--cache', type=Path, default=Path('data/predictions'))
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     stems = arguments.clips or TrainConfig.load(HELD_OUT).hold_out
@@ -199,21 +199,21 @@ def main() -> None:
         clip.predict(model, arguments.jitter, cache)
     bases = [geometry(clip) for clip in clips]
     table: dict[str, dict[tuple[float, float], Score]] = {name: {} for name in PART_OF}
-    for channel, part, share, found in channel_scores(clips, bases):
-        table[channel][part, share] = found
-    print(f'{len(clips)} clips; columns: shares ' + ' '.join(f'{s:.1f}' for s in SHARES))
-    print('\nPART_SHARE, of the blendshapes of a channel, with the reading share there is')
+    for channel, part, weight, found in channel_scores(clips, bases):
+        table[channel][part, weight] = found
+    print(f'{len(clips)} clips; columns: weights ' + ' '.join(f'{s:.1f}' for s in WEIGHTS))
+    print('\nPART_SHARE, of the blendshapes of a channel, with the prediction weight there is')
     for channel, key in PART_OF.items():
-        reading = READING_SHARE[channel]
-        scores = {part: table[channel][part, reading] for part in SHARES}
-        show(f'{key} ({channel})', scores, PART_SHARE[key], best(scores, PART_SHARE[key]))
-    print('\nREADING_SHARE of channels, with the part share there is')
+        prediction = PREDICTION_WEIGHT[channel]
+        scores = {part: table[channel][part, prediction] for part in WEIGHTS}
+        show(f'{key} ({channel})', scores, PART_WEIGHT[key], best(scores, PART_WEIGHT[key]))
+    print('\nREADING_SHARE of channels, with the part weight there is')
     for channel, key in PART_OF.items():
-        scores = {share: table[channel][PART_SHARE[key], share] for share in SHARES}
-        show(channel, scores, READING_SHARE[channel], best(scores, READING_SHARE[channel]))
+        scores = {weight: table[channel][PART_WEIGHT[key], weight] for weight in WEIGHTS}
+        show(channel, scores, PREDICTION_WEIGHT[channel], best(scores, PREDICTION_WEIGHT[channel]))
     print('\nREADING_SHARE of the head angles')
     for (name, scores), now in zip(
-        head_scores(clips, bases).items(), head_pose.READING_SHARE.tolist(), strict=True
+        head_scores(clips, bases).items(), head_pose.PREDICTION_WEIGHT.tolist(), strict=True
     ):
         show(name, scores, now, best(scores, now))
 

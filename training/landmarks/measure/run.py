@@ -29,7 +29,7 @@ from kf_imitation.expression.calibration import AutoCalibration, Calibration
 from kf_imitation.expression.channels import IS_ANGLE, channel_confidence, raw_channels
 from kf_imitation.face_geometry import wflw
 from kf_imitation.face_geometry.head_pose import solve_head_pose
-from kf_imitation.landmarks.landmark_model import LandmarkModel, Seen
+from kf_imitation.landmarks.landmark_model import FacePrediction, LandmarkModel
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.face_pipeline import build_landmark_model
 from training.landmarks.train.data import REGION_MARGIN, mesh_to_wflw
@@ -73,7 +73,7 @@ class Clip:
             labels['blendshapes'], labels['names'], labels['head_pose']
         )[self.index]
         self.found = [Landmarks(0, p, np.ones(98, np.float32)) for p in self.truth]
-        self.seen: list[Seen] = []
+        self.predictions: list[FacePrediction] = []
 
     def frames(self) -> list[Image]:
         """The frames of the index."""
@@ -97,18 +97,18 @@ class Clip:
         file = None if cache is None else cache / f'{self.stem}.pickle'
         spent = 0.0
         if file is not None and file.exists():
-            self.seen = pickle.loads(file.read_bytes())
+            self.predictions = pickle.loads(file.read_bytes())
         else:
             rng = np.random.default_rng(0)
-            self.seen = []
+            self.predictions = []
             for bgr, mesh in zip(self.frames(), self.mesh, strict=True):
                 region = canonical(mesh, rng, jitter)
                 begun = time.process_time()
-                self.seen.append(model.see(bgr, region))
+                self.predictions.append(model.infer(bgr, region))
                 spent += time.process_time() - begun
             if file is not None:
-                file.write_bytes(pickle.dumps(self.seen))
-        self.found = [seen.landmarks(0) for seen in self.seen]
+                file.write_bytes(pickle.dumps(self.predictions))
+        self.found = [one.landmarks(0) for one in self.predictions]
         return spent / max(1, len(self.found))
 
     def read(self) -> tuple[Array, Array]:
@@ -259,7 +259,9 @@ def main() -> None:
     parser.add_argument('--points', choices=('model', 'labels'), default='model')
     parser.add_argument('--images', action='store_true', help='also the face images')
     parser.add_argument('--json', type=Path)
-    parser.add_argument('--cache', type=Path, help='keep what the models see, e.g. data/seen')
+    parser.add_argument(
+        '--cache', type=Path, help='keep what the models predict, e.g. data/predictions'
+    )
     parser.add_argument('--save', type=Path, help='predicted points by stem')
     arguments = parser.parse_args()
     cv2.setNumThreads(1)

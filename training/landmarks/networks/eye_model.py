@@ -6,7 +6,7 @@ A plain small network: two eyes of one face are a batch of two, 5 M multiplicati
 import torch
 from torch import Tensor, nn
 
-from kf_imitation.landmarks.eye_model import PATCH_PX, READINGS
+from kf_imitation.landmarks.eye_model import PATCH_PX, PREDICTIONS
 from training.landmarks.networks.pfld import conv_bn
 
 POINTS = 9
@@ -31,7 +31,7 @@ class EyeNet(nn.Module):
         self.points = nn.Linear(features, POINTS * 2)
         self.read = nn.Sequential(
             nn.Dropout(dropout), nn.Linear(features, 64), nn.ReLU(inplace=True),
-            nn.Dropout(dropout), nn.Linear(64, READINGS),
+            nn.Dropout(dropout), nn.Linear(64, PREDICTIONS),
         )  # fmt: skip
         if mean_points is not None:
             nn.init.normal_(self.points.weight, std=1e-3)
