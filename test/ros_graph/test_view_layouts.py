@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from kf_imitation.data_types import CHANNELS
-from kf_imitation.ros_graph.nodes import TOPICS
 from kf_imitation.keyframe.explanation_values import NAMES
 from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.robot import load_robot
+from kf_imitation.ros_graph.nodes import TOPICS
 
 CONFIG = Path(__file__).resolve().parents[2] / 'config'
 IMAGE = 'sensor_msgs/msg/Image'
