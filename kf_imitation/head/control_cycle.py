@@ -6,6 +6,7 @@ and motion starts again from the measured pose. docs/safety.md lists every fault
 
 import contextlib
 import logging
+import math
 import threading
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.errors import BusError
 from kf_imitation.head.command_mailbox import CommandMailbox
+from kf_imitation.head.cycle_faults import CYCLE_FAULTS, cause
 from kf_imitation.head.link_monitor import LinkMonitor
 from kf_imitation.head.pending_confirmations import Answer, PendingConfirmations
 from kf_imitation.head.recovery import Recovery
@@ -30,7 +32,7 @@ from kf_imitation.head.reports import (
 )
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.head.servo_monitor import ServoMonitor
-from kf_imitation.motion.joint_states import JointMeasurement
+from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
 from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.robot import EXIT_POLICIES, RobotConfig
 
@@ -42,6 +44,7 @@ RETRY_S = (0.1, 0.2, 0.3, 0.5)  # pauses between attempts to get a lost bus back
 REPORT_S = 5.0  # a rejected command stays in the status for as long
 EXIT_TIMEOUT_S = 3.0  # for the way to neutral before limp
 RECOVERY_CURRENT = 0.35  # fraction of max_current_a while a joint is outside its limits
+BRAKE_S = 2.0  # for joints to come to rest after a fault; then torque goes off all the same
 SETTLED_RAD = 1e-4
 
 _log = logging.getLogger('kf_imitation.head')
@@ -58,8 +61,11 @@ class ControlCycle:
         present: what was read last.
         state: OFF, RUNNING, LOST (bus gone, retrying) or STOPPED (latched until a reset).
         latched: a stop was asked for and not reset yet; outlives leave() and connect().
+        fault: what ended the motion and latched the stop, '' for a stop that was asked for.
+        faults: exceptions in a cycle so far.
         exit_policy: limp, hold or neutral_limp.
         on_cycle: called after each cycle; must be quick and not raise.
+        on_fault: called once when a fault latches the stop.
     """
 
     def __init__(
@@ -93,8 +99,11 @@ class ControlCycle:
         if self.exit_policy not in EXIT_POLICIES:
             raise ValueError(f'exit_policy = {exit_policy!r} is not one of {EXIT_POLICIES}')
         self.on_cycle: Callable[[ServoCycle], None] | None = None
+        self.on_fault: Callable[[], None] | None = None
         self.state = OFF
         self.latched = False
+        self.fault = ''
+        self.faults = 0
         self.servos = ServoGroup(robot, bus, pause)
         self.motion = MotionGenerator(robot, 1.0 / rate_hz)
         self.monitor = ServoMonitor(self.servos)
@@ -113,6 +122,7 @@ class ControlCycle:
         self._cycles = self._overruns = self._errors = self._outages = self._retries = 0
         self._last_error = ''
         self._missing = False  # the last exchange of the cycle failed
+        self._brake_until_s = -math.inf  # until then a motion that had a fault may come to rest
 
     def verify(self) -> None:
         """Open the port and ask whether every servo is there; nothing is set, nothing moves.
@@ -178,9 +188,40 @@ class ControlCycle:
     def step(self, now_s: float) -> ServoCycle:
         """Run one cycle; offline the caller gives the time and keeps the rate.
 
-        Failed exchanges do not raise: they are counted and handled.
+        Failed exchanges do not raise: they are counted and handled. Nor do mistakes: a fault in a
+        cycle ends the motion by the stop that was checked a cycle before, and latches.
         """
         self._now_s = now_s
+        fresh = commanding = False
+        before = self.motion.limiter.state
+        try:
+            fresh, commanding = self._exchange(now_s)
+            self._confirmations.poll(now_s)
+        except CYCLE_FAULTS as error:
+            if self._fail(error):
+                commanding = self._brake_from(before)
+        self._cycles += 1
+        cycle = ServoCycle(
+            stamp_ns=round(now_s * 1e9),
+            names=self.robot.names,
+            goal_rad=self.motion.goal_rad.copy(),
+            commanded_rad=self.motion.limiter.state.position.copy(),
+            present_rad=self.present.position_rad.copy(),
+            velocity_rad_s=self.present.velocity_rad_s.copy(),
+            current_a=self.present.current_a.copy(),
+            fresh=fresh,
+            commanding=commanding,
+            errors=tuple(self.monitor.sentences()),
+        )
+        if self.on_cycle is not None:
+            try:
+                self.on_cycle(cycle)
+            except CYCLE_FAULTS as error:
+                self._fail(error, while_moving=False)
+        return cycle
+
+    def _exchange(self, now_s: float) -> tuple[bool, bool]:
+        """Do the work of a cycle; returns whether state was read, and whether goals were sent."""
         self._bus.tick(now_s)
         self._take_commands()
         fresh = commanding = False
@@ -196,23 +237,55 @@ class ControlCycle:
             self._link.note(now_s, self._bus.misses)
         else:
             self._link.forget(self._bus.misses)
-        self._confirmations.poll(now_s)
-        self._cycles += 1
-        cycle = ServoCycle(
-            stamp_ns=round(now_s * 1e9),
-            names=self.robot.names,
-            goal_rad=self.motion.goal_rad.copy(),
-            commanded_rad=self.motion.limiter.state.position.copy(),
-            present_rad=self.present.position_rad.copy(),
-            velocity_rad_s=self.present.velocity_rad_s.copy(),
-            current_a=self.present.current_a.copy(),
-            fresh=fresh,
-            commanding=commanding,
-            errors=tuple(self.monitor.sentences()),
-        )
-        if self.on_cycle is not None:
-            self.on_cycle(cycle)
-        return cycle
+        return fresh, commanding
+
+    def _fail(self, error: BaseException, while_moving: bool = True) -> bool:
+        """End the motion for an exception that nobody expected, and stay stopped until a reset.
+
+        The joints brake first, then the stop is that of the robot file. A fault while they brake
+        ends it at once, unless it was in somebody who only looks on.
+
+        Returns:
+            Whether joints moved and are to brake.
+        """
+        moved = self.state == RUNNING
+        self.faults += 1
+        if self.fault and self.state == STOPPED:
+            if while_moving:
+                self._brake_until_s = -math.inf
+                self._mailbox.limp = True
+        else:
+            self.fault = cause(error)
+            _log.error('a fault in the motor loop: %s', self.fault, exc_info=error)
+            if moved:
+                self._brake_until_s = self._now_s + BRAKE_S
+            self.latched = True
+            self._unconfirmed = list(self.robot.names)
+            self.state = STOPPED
+            if self.on_fault is not None:
+                self.on_fault()
+        return moved
+
+    def _brake_from(self, before: JointTrajectoryState) -> bool:
+        """Command this cycle's part of the stop, unless its motion was planned before the fault.
+
+        Args:
+            before: commanded in the cycle before.
+
+        Returns:
+            Whether goals were sent.
+        """
+        try:
+            if self.motion.limiter.state is before:
+                self.motion.brake()
+            self.servos.write_goals(self.monitor.active, self.motion.limiter.state.position)
+        except BusError as error:
+            self._note(error)
+        except CYCLE_FAULTS as error:
+            self._fail(error)
+        else:
+            return True
+        return False
 
     def leave(self) -> None:
         """Carry out the exit policy; torque ends up off (or held) whatever happens before."""
@@ -259,6 +332,7 @@ class ControlCycle:
             state=self.state,
             names=self.robot.names,
             derate_above_c=self.robot.thermal.derate_above_c,
+            fault=self.fault,
             last_error=self._last_error,
             unconfirmed=list(self._unconfirmed),
             warnings=self.servos.warnings,
@@ -282,6 +356,7 @@ class ControlCycle:
             cycles=self._cycles,
             overruns=self._overruns,
             errors=self._errors,
+            faults=self.faults,
             outages=self._outages,
             unsynchronised=motion.planner.unsynchronised + motion.passages.unsynchronised,
             rejected_proposals=motion.limiter.rejected_proposals,
@@ -325,8 +400,10 @@ class ControlCycle:
         if stop:
             self.state, self.latched = STOPPED, True
             self._unconfirmed = list(self.robot.names)
+            self._brake_until_s = -math.inf
         elif reset and self.state == STOPPED:
             mailbox.limp = self.latched = False
+            self.fault = ''
             self.monitor.all_down('was stopped')
             self.state = LOST
             self._retry_at_s = self._now_s
@@ -411,7 +488,9 @@ class ControlCycle:
         if self._holds_when_stopped:
             fresh = self._move()
             if fresh and self.motion.limiter.at_rest:
-                self._unconfirmed = []
+                if self._stop_holds:
+                    self._unconfirmed = []
+                self._brake_until_s = -math.inf
             return fresh
         try:
             if self._unconfirmed:
@@ -429,6 +508,10 @@ class ControlCycle:
 
     @property
     def _holds_when_stopped(self) -> bool:
+        return self._now_s < self._brake_until_s or self._stop_holds
+
+    @property
+    def _stop_holds(self) -> bool:
         return self.robot.stop == 'hold' and not self._mailbox.limp
 
     def _note(self, error: BusError) -> None:

@@ -16,11 +16,17 @@ from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
 from kf_imitation.errors import KfImitationError
 from kf_imitation.head.command_mailbox import CommandMailbox
 from kf_imitation.head.control_cycle import ControlCycle
+from kf_imitation.head.cycle_faults import CYCLE_FAULTS, cause
 from kf_imitation.head.pending_confirmations import Answer, PendingConfirmations, at_once
 from kf_imitation.head.recovery import Recovery
-from kf_imitation.head.reports import OFF, BusStatistics, ServoCycle, ServoStatus, describe
+from kf_imitation.head.reports import ERROR, OFF, BusStatistics, ServoCycle, ServoStatus, describe
 from kf_imitation.head.servo_monitor import REVIVE_S
-from kf_imitation.motion.waypoints import TimedTrajectory, TrajectoryPoint, trajectory_problems
+from kf_imitation.motion.waypoints import (
+    LONGEST_S,
+    TimedTrajectory,
+    TrajectoryPoint,
+    trajectory_problems,
+)
 from kf_imitation.robot import RobotConfig
 
 Array = NDArray[np.float64]
@@ -28,6 +34,7 @@ Array = NDArray[np.float64]
 CONFIRM_S = 1.0
 RESET_S = 5.0
 RECOVERY_S = 3.0
+ENDED = 'the motor loop has ended, which it never should: start the servo node again'
 
 
 class ServoController:
@@ -35,6 +42,7 @@ class ServoController:
 
     Attributes:
         robot: the head.
+        trajectory_most_s: how long a trajectory may last, or wait for its start.
         cycle: what the bus thread does, with its state; not for commands.
     """
 
@@ -63,6 +71,7 @@ class ServoController:
             ValueError: there is no such exit policy.
         """
         self.robot = robot
+        self.trajectory_most_s = LONGEST_S
         self._clock = clock
         self._mailbox = CommandMailbox(robot.neutral_rad, hold_s)
         self._confirmations = PendingConfirmations()
@@ -134,6 +143,9 @@ class ServoController:
             self.cycle.connect()
         except KfImitationError as error:
             self._failure = error
+            return
+        except CYCLE_FAULTS as error:
+            self._failure = KfImitationError(f'the head does not start: {cause(error)}')
             return
         finally:
             self._ready.set()
@@ -209,12 +221,14 @@ class ServoController:
         """
         reason = self._stopped()
         if not reason:
-            reason = '; '.join(trajectory_problems(self.robot, names, points, delay_s))
+            reason = '; '.join(
+                trajectory_problems(self.robot, names, points, delay_s, self.trajectory_most_s)
+            )
         if reason:
             return self.reject(f'trajectory: {reason}')
-        start_s = self._clock() + delay_s
+        trajectory = TimedTrajectory(self.robot, names, points, self._clock() + delay_s)
         with self._mailbox.lock:
-            self._mailbox.waiting = TimedTrajectory(self.robot, names, points, start_s)
+            self._mailbox.waiting = trajectory
         return ''
 
     def forget_order(self) -> None:
@@ -227,7 +241,14 @@ class ServoController:
         return self._mailbox.reject(reason, self._clock())
 
     def _stopped(self) -> str:
+        if self._ended:
+            return ENDED
         return 'stopped: reset first' if self.latched or self._mailbox.stop else ''
+
+    @property
+    def _ended(self) -> bool:
+        """The bus thread is gone although nobody asked it to leave."""
+        return self._thread is not None and not self._thread.is_alive()
 
     def keep_alive(self) -> None:
         """Say that the last goal is still meant, for example while the face is in sight."""
@@ -275,6 +296,8 @@ class ServoController:
         with self._mailbox.lock:
             self._mailbox.reset = self.state != OFF
             self._mailbox.stop = False
+        if self._ended:
+            return at_once(False, ENDED)
         if self.state == OFF:
             self.latched = False
             return at_once(True, 'not stopped any more; activate the servo node')
@@ -330,4 +353,5 @@ class ServoController:
 
     def status(self) -> ServoStatus:
         """Return the state in a sentence with all details."""
-        return describe(self.cycle.snapshot(), self.cycle.monitor, self.statistics())
+        status = describe(self.cycle.snapshot(), self.cycle.monitor, self.statistics())
+        return ServoStatus(ERROR, ENDED, status.values) if self._ended else status

@@ -19,6 +19,7 @@ from kf_imitation.head.reports import OK, WARN, ServoStatus
 from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.motion.waypoints import (
+    LONGEST_S,
     TimedTrajectory,
     TrajectoryPoint,
     trajectory_problems,
@@ -55,6 +56,7 @@ class GatewayHead:
 
     Attributes:
         robot: the head.
+        trajectory_most_s: how long a trajectory may last, or wait for its start.
         on_trajectory: takes every trajectory; set before start().
         latched: stopped until reset().
     """
@@ -69,6 +71,7 @@ class GatewayHead:
     ) -> None:
         """Take what ServoController takes, without a bus."""
         self.robot = robot
+        self.trajectory_most_s = LONGEST_S
         self.on_trajectory: Callable[[PlannedTrajectory], None] | None = None
         self.latched = False
         self._exit_policy = exit_policy or robot.exit
@@ -146,7 +149,8 @@ class GatewayHead:
         self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
     ) -> str:
         """Move some joints through poses in time; as ServoController.set_trajectory()."""
-        problems = trajectory_problems(self.robot, names, points, delay_s)
+        longest_s = self.trajectory_most_s
+        problems = trajectory_problems(self.robot, names, points, delay_s, longest_s)
         if self.latched:
             problems = ['stopped: reset first']
         if problems:

@@ -17,11 +17,13 @@ class Head(Protocol):
 
     Attributes:
         hold_s: time without a goal or keep_alive() after which it relaxes to neutral.
+        trajectory_most_s: how long a trajectory may last, or wait for its start.
         latched: stopped until reset().
         warnings: what start() found noteworthy.
     """
 
     hold_s: float
+    trajectory_most_s: float
     latched: bool
 
     @property

@@ -52,6 +52,7 @@ class BusStatistics:
         cycles: all.
         overruns: cycles that took longer than a period.
         errors: failed exchanges.
+        faults: exceptions in a cycle, each of which stopped the head.
         outages: times the whole bus was lost.
         unsynchronised: plans where the joints could not arrive together.
         rejected_proposals: proposals that the safety limiter replaced by a stop.
@@ -66,6 +67,7 @@ class BusStatistics:
     cycles: int
     overruns: int
     errors: int
+    faults: int
     outages: int
     unsynchronised: int
     rejected_proposals: int
@@ -121,6 +123,7 @@ class ControllerSnapshot:
         state: off, running, lost or stopped.
         names: joints.
         derate_above_c: where joints count as warm.
+        fault: what in the controller itself ended the motion; '' for nothing.
         last_error: of the bus.
         unconfirmed: joints whose stop was not read back.
         warnings: of setup.
@@ -135,6 +138,7 @@ class ControllerSnapshot:
     state: str
     names: tuple[str, ...]
     derate_above_c: float
+    fault: str
     last_error: str
     unconfirmed: list[str]
     warnings: list[str]
@@ -158,6 +162,7 @@ def describe(
         'jitter p99': f'{figures.jitter_p99_ms:.2f} ms',
         'overruns': str(figures.overruns),
         'failed exchanges': str(figures.errors),
+        'faults of the motor loop': str(figures.faults),
         'outages': str(figures.outages),
         'rejected commands': str(figures.rejected_commands),
         'last rejected command': now.rejection or 'none',
@@ -177,9 +182,11 @@ def describe(
 
 def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]:
     if now.state == STOPPED:
+        why = f'stopped by a fault in the motor loop ({now.fault})' if now.fault else 'stopped'
         if now.unconfirmed:
-            return ERROR, f'stop not confirmed by {", ".join(now.unconfirmed)}; trying again'
-        return WARN, 'stopped; waiting for reset'
+            left = f'stop not confirmed by {", ".join(now.unconfirmed)}; trying again'
+            return ERROR, f'{why}; {left}' if now.fault else left
+        return ERROR if now.fault else WARN, f'{why}; waiting for reset'
     if now.state == LOST:
         return ERROR, f'bus lost, trying again: {now.last_error}'
     if now.state == OFF:

@@ -202,10 +202,13 @@ class MotionPlanner:
 
 
 def _solve(solver: ruckig.Ruckig, request: ruckig.InputParameter) -> ruckig.Trajectory | None:
-    """Return a trajectory, or None where ruckig gives up (seen in mid-motion)."""
+    """Return a trajectory, or None where ruckig gives up (seen in mid-motion).
+
+    Its binding turns some of ruckig's results (-101: a motion of hours) into a ValueError.
+    """
     trajectory = ruckig.Trajectory(request.degrees_of_freedom)
     try:
         result = solver.calculate(request, trajectory)
-    except ruckig.RuckigError:
+    except (ruckig.RuckigError, ValueError):
         return None
     return trajectory if result in (ruckig.Result.Working, ruckig.Result.Finished) else None

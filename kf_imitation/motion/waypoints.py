@@ -21,8 +21,13 @@ Array = NDArray[np.float64]
 # them anyway, within the tolerance: a plan of a few cycles has no room for jerk limits.
 SHORTEST_S = 0.1
 PASSED_RAD = 0.005
+MERGED_S = 0.01  # points closer than a bus cycle are one: the later one
+LONGEST_S = 600.0  # milliseconds sent as seconds, or the stamp of another clock, are longer
+MOST_POINTS = 20_000
+MOST_PROBLEMS = 8  # told of one trajectory
 SPEED_FRACTION = 0.95  # of the velocity limit, for the passage of a waypoint
 ACCELERATION_FRACTION = 0.7
+_BEGIN = 8  # points that are laid when a trajectory begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +63,25 @@ class Waypoint:
 
 
 def trajectory_problems(
-    robot: RobotConfig, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float
+    robot: RobotConfig,
+    names: Sequence[str],
+    points: Sequence[TrajectoryPoint],
+    delay_s: float,
+    longest_s: float = LONGEST_S,
 ) -> list[str]:
-    """Return everything that is wrong with a trajectory, one sentence each.
+    """Return what is wrong with a trajectory, one sentence each; what has none can be performed.
 
     Args:
         robot: the head.
         names: K joints.
         points: in the order of their times.
         delay_s: from now to the trajectory's start; negative for a start in the past.
+        longest_s: that a trajectory may last, or wait for its start.
     """
     if not names or not points:
         return ['a trajectory needs joint_names and points']
+    if len(points) > MOST_POINTS:
+        return [f'{len(points)} points, at most {MOST_POINTS}: send it in parts']
     problems = [
         f'{name} is not a joint of {robot.name}' for name in names if name not in robot.names
     ]
@@ -86,9 +98,22 @@ def trajectory_problems(
             problems.append(f'point {number}: time_from_start = {point.time_s:g} s must grow')
     if any(points[-1].velocity_rad_s):
         problems.append('the last point must be at rest: its velocities must be 0')
+    if points[-1].time_s > longest_s:
+        problems.append(
+            f'lasts {points[-1].time_s:g} s, at most {longest_s:g} s (trajectory_most_s): '
+            'milliseconds sent as seconds?'
+        )
+    if not delay_s <= longest_s:
+        problems.append(
+            f'begins in {delay_s:.3f} s, at most {longest_s:g} s from now (trajectory_most_s): '
+            'header.stamp and clock of the sender?'
+        )
     if delay_s + points[-1].time_s < 0.0:
         late = -(delay_s + points[-1].time_s)
         problems.append(f'ended {late:.3f} s ago: header.stamp and clock of the sender?')
+    if len(problems) > MOST_PROBLEMS:
+        more = len(problems) - MOST_PROBLEMS
+        problems = [*problems[:MOST_PROBLEMS], f'and {more} more']
     return problems
 
 
@@ -135,27 +160,55 @@ class TimedTrajectory:
         self.joints = np.array([robot.names.index(name) for name in names], np.intp)
         self.start_s = start_s
         self.end_s = start_s + points[-1].time_s
-        self._times = start_s + np.array([p.time_s for p in points])
-        self._position = np.array([p.position_rad for p in points])
+        times = np.array([p.time_s for p in points])
+        apart = _apart(times)
+        self._times = start_s + times[apart]
+        self._position = np.array([points[i].position_rad for i in apart])
         nothing = (np.nan,) * len(names)
-        self._velocity = np.array([p.velocity_rad_s or nothing for p in points])
+        self._given = np.array([points[i].velocity_rad_s or nothing for i in apart])
         joints = [robot.joints[i] for i in self.joints]
         self._top_speed = np.array([j.max_velocity_rad_s for j in joints])
         self._speed = SPEED_FRACTION * self._top_speed
         self._jerk = np.array([j.max_jerk_rad_s3 for j in joints])
         self._push = ACCELERATION_FRACTION * np.array([j.max_acceleration_rad_s2 for j in joints])
-        self._waypoints: list[Waypoint] = []
+        # Of all points but the first few, which begin() lays: the bus thread has no time for it.
+        self._laid = None
+        if len(apart) > _BEGIN:
+            self._laid = self._lay(self._times, self._position, self._given)
+        self._next = 0
+        self._waypoint: Waypoint | None = None
 
     def begin(self, now_s: float, state: JointTrajectoryState) -> None:
         """Lay the waypoints from the commanded state now; points of the past are left out."""
-        ahead = self._times > now_s
-        ahead[-1] = True
-        here = state.position[self.joints], state.velocity[self.joints]
-        times = np.concatenate([[now_s], self._times[ahead]])
-        times[1:] = np.maximum(times[1:], now_s + 1e-3)  # a lone point at once
-        position = np.vstack([here[0], self._position[ahead]])
+        last = len(self._times) - 1
+        first = min(last, int(np.searchsorted(self._times, now_s + MERGED_S)))
+        few = slice(first, first + _BEGIN)
+        self._times[last] = max(self._times[last], now_s + MERGED_S)  # a lone point at once
+        times = np.concatenate([[now_s], self._times[few]])
+        position = np.vstack([state.position[self.joints], self._position[few]])
+        given = np.vstack([state.velocity[self.joints], self._given[few]])
+        velocity, acceleration = self._lay(times, position, given)
+        if self._laid is not None and len(self._times) - first > _BEGIN:
+            # An interpolated velocity depends on the next points only, an acceleration on two.
+            exact, rest = slice(_BEGIN - 2), slice(first + _BEGIN - 3, None)
+            times = np.concatenate([times[exact], self._times[rest]])
+            position = np.vstack([position[exact], self._position[rest]])
+            velocity = np.vstack([velocity[exact], self._laid[0][rest]])
+            acceleration = np.vstack([acceleration[exact], self._laid[1][rest]])
+        self._times, self._position = times, position
+        self._velocity, self._acceleration = velocity, acceleration
+        self._advance()
+
+    def waypoint(self, now_s: float) -> Waypoint:
+        """Return the next waypoint; the last one for good once all others are past."""
+        while self._next < len(self._times) - 1 and self._times[self._next] <= now_s:
+            self._advance()
+        assert self._waypoint is not None, 'begin() comes first'
+        return self._waypoint
+
+    def _lay(self, times: Array, position: Array, given: Array) -> tuple[Array, Array]:
+        """Return velocity and acceleration (P, K) of points; `given` is NaN where none was."""
         velocity = PchipInterpolator(times, position, axis=0)(times, 1)
-        given = np.vstack([here[1], self._velocity[ahead]])
         velocity = np.where(np.isnan(given), velocity, given)
         velocity[-1] = 0.0
         velocity = np.clip(velocity, -self._speed, self._speed)
@@ -165,31 +218,41 @@ class TimedTrajectory:
         push = np.minimum(push, self._push)
         acceleration = np.clip(acceleration, -push, push)
         acceleration[-1] = 0.0
-        self._waypoints = [
-            Waypoint(self.joints, float(times[i]), position[i], velocity[i], acceleration[i])
-            for i in _kept(times, position, velocity)[1:]
-        ]
+        return velocity, acceleration
 
-    def waypoint(self, now_s: float) -> Waypoint:
-        """Return the next waypoint; the last one for good once all others are past."""
-        while len(self._waypoints) > 1 and self._waypoints[0].at_s <= now_s:
-            self._waypoints.pop(0)
-        return self._waypoints[0]
+    def _advance(self) -> None:
+        """Go on to the next point that is to be planned to."""
+        self._next = at = _after(self._next, self._times, self._position, self._velocity)
+        self._waypoint = Waypoint(
+            self.joints,
+            float(self._times[at]),
+            self._position[at],
+            self._velocity[at],
+            self._acceleration[at],
+        )
 
 
-def _kept(times: Array, position: Array, velocity: Array) -> list[int]:
-    """Return which points (P,) to plan to; the first and the last are always among them."""
-    kept, last = [0], len(times) - 1
-    while kept[-1] < last:
-        begin = kept[-1]
-        chosen = begin + 1
-        for end in range(begin + 2, last + 1):
-            if times[end] - times[begin] > SHORTEST_S + 1e-9:
-                break
-            pair = [begin, end]
-            way = CubicHermiteSpline(times[pair], position[pair], velocity[pair], axis=0)
-            between = slice(begin + 1, end)
-            if np.abs(way(times[between]) - position[between]).max() <= PASSED_RAD:
-                chosen = end
-        kept.append(chosen)
-    return kept
+def _apart(times: Array) -> list[int]:
+    """Return which points (P,) are a cycle or more before the next one; the last one always."""
+    kept = [len(times) - 1]
+    for index in range(len(times) - 2, -1, -1):
+        if times[kept[-1]] - times[index] >= MERGED_S - 1e-6:
+            kept.append(index)
+    return kept[::-1]
+
+
+def _after(begin: int, times: Array, position: Array, velocity: Array) -> int:
+    """Return which of the points (P,) to plan to from one of them; the last one is not left out.
+
+    Points that the way to a later one leads through anyway are passed over.
+    """
+    chosen = begin + 1
+    for end in range(begin + 2, len(times)):
+        if times[end] - times[begin] > SHORTEST_S + 1e-9:
+            break
+        pair = [begin, end]
+        way = CubicHermiteSpline(times[pair], position[pair], velocity[pair], axis=0)
+        between = slice(begin + 1, end)
+        if np.abs(way(times[between]) - position[between]).max() <= PASSED_RAD:
+            chosen = end
+    return chosen

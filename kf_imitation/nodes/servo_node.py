@@ -79,6 +79,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._head, self._robot = head, robot
         self._mapping = JointMapping(robot)
         head.latched = self._latched
+        self._apply_times(head)
         return DONE
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -141,9 +142,13 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """Apply new times."""
         if self._head is not None:
-            self._head.hold_s = self.setting('hold_s', float)
+            self._apply_times(self._head)
         if self._active:
             self._pacer.set_patience(self.setting('pose_patience_s', float))
+
+    def _apply_times(self, head: Head) -> None:
+        head.hold_s = self.setting('hold_s', float)
+        head.trajectory_most_s = self.setting('trajectory_most_s', float)
 
     def bus_figures(self) -> BusFigures | None:
         """Return the bus's figures for the table at the end; None without a bus."""

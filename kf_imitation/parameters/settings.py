@@ -221,6 +221,14 @@ class ServoSettings:
         3600,
         live=True,
     )
+    trajectory_most_s: float = parameter(
+        600.0,
+        'how long a trajectory may last, and wait for its start; a longer one is rejected',
+        's',
+        1,
+        3600,
+        live=True,
+    )
     pose_patience_s: float = parameter(
         0.15,
         'longest that a joint on its way is kept from turning back, so that it reaches what it '
