@@ -4,9 +4,8 @@ import traceback
 from pathlib import Path
 from struct import error as StructError  # noqa: N812, an exception of that odd name
 
-from ruckig import RuckigError
-
 from kf_imitation.errors import KfImitationError
+from kf_imitation.motion.planner import PlanError
 
 # The boundary of the bus thread catches these and no others: whatever code raises by mistake. A
 # thread that ends leaves servos that nobody commands, which is worse than any of them. What is
@@ -20,7 +19,7 @@ CYCLE_FAULTS = (
     LookupError,
     MemoryError,
     OSError,
-    RuckigError,
+    PlanError,
     RuntimeError,
     StructError,
     TypeError,

@@ -18,6 +18,7 @@ except ModuleNotFoundError:  # ROS packages the C++ library alone
     from kf_imitation.motion import jerk_limited_planner as ruckig
 
 Array = NDArray[np.float64]
+PlanError = ruckig.RuckigError
 EVEN = 1e-9  # rad/s and rad/s², what rounding makes of 0
 
 
@@ -209,6 +210,6 @@ def _solve(solver: ruckig.Ruckig, request: ruckig.InputParameter) -> ruckig.Traj
     trajectory = ruckig.Trajectory(request.degrees_of_freedom)
     try:
         result = solver.calculate(request, trajectory)
-    except (ruckig.RuckigError, ValueError):
+    except (PlanError, ValueError):
         return None
     return trajectory if result in (ruckig.Result.Working, ruckig.Result.Finished) else None
