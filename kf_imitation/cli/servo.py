@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from kf_imitation.cli.servo_tools import (
+    commission,
     jog,
     limits,
     off,
@@ -31,6 +32,11 @@ ACTIONS = {
     'set-id': Action('give a servo another id', set_eeprom.add_id_arguments, set_eeprom.run_id),
     'set-baud': Action(
         'give a servo another speed', set_eeprom.add_baud_arguments, set_eeprom.run_baud
+    ),
+    'commission': Action(
+        'settle every servo with its owner; torque needs the record',
+        commission.add_arguments,
+        commission.run,
     ),
     'limits': Action('show or write position limits', limits.add_arguments, limits.run),
     'off': Action('let all servos go limp', off.add_arguments, off.run),

@@ -12,9 +12,11 @@ from kf_imitation.actuators.dynamixel.control_tables import (
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.doctor.finding import ERROR, OK, WARN, Finding
 from kf_imitation.doctor.port import check_latency
-from kf_imitation.errors import BusError
+from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.head.bus_factory import SIMULATED, SimulatorProcessBus, make_bus
+from kf_imitation.head.commissioning import Commissioning
 from kf_imitation.head.cycle_budget import budget_text, cycle_budget
+from kf_imitation.head.servo_inspection import read_registers
 from kf_imitation.robot import JointConfig, RobotConfig
 
 RATE_HZ = 100.0
@@ -53,17 +55,20 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
         yield Finding(ERROR, 'servos', 'no servo replies at any speed: is the servo power on?')
         return
     slow: dict[str, float] = {}
+    commissioning = Commissioning(robot)
     for joint in robot.joints:
         if joint in missing:
             yield _missing(joint, robot.baud, others.get(joint.id))
         else:
-            yield _check(bus, joint, found[joint.id], slow)
+            yield _check(bus, commissioning, joint, found[joint.id], slow)
+    for warning in commissioning.warnings:
+        yield Finding(WARN, 'commissioning', warning)
     if slow:
         yield Finding(
             WARN,
             'return delay',
-            f'up to {1e6 * max(slow.values()):.0f} µs in {len(slow)} servos: every start of the '
-            'head sets it to 0 (factory value: 500 µs)',
+            f'up to {1e6 * max(slow.values()):.0f} µs in {len(slow)} servos (factory value: '
+            '500 µs): kf_imitation servo commission sets it to 0',
         )
     deaf = [joint.name for joint in robot.joints if not joint.servo.watchdog_stops]
     if robot.watchdog_s and deaf:
@@ -114,7 +119,13 @@ def _missing(joint: JointConfig, baud: int, other: int | None) -> Finding:
     )
 
 
-def _check(bus: ServoBus, joint: JointConfig, reply: PingReply, slow: dict[str, float]) -> Finding:
+def _check(
+    bus: ServoBus,
+    commissioning: Commissioning,
+    joint: JointConfig,
+    reply: PingReply,
+    slow: dict[str, float],
+) -> Finding:
     """Return one finding about a joint's servo; its return delay goes into `slow`."""
     subject = f'servo {joint.id} ({joint.name})'
     if reply.model_number != joint.servo.number:
@@ -123,9 +134,11 @@ def _check(bus: ServoBus, joint: JointConfig, reply: PingReply, slow: dict[str, 
             ERROR, subject, f'is {found}, the robot file says {joint.model}: fix it there'
         )
     try:
-        errors, warnings, figures = _read(bus, joint, slow)
+        errors, warnings, figures = _read(bus, commissioning, joint, slow)
     except BusError as error:
         return Finding(ERROR, subject, f'answers a ping but no read: {error}')
+    except ConfigError as error:
+        return Finding(ERROR, subject, '; '.join(error.faults))
     reading = f'{joint.model}, firmware {reply.firmware}, {figures}'
     if errors:
         return Finding(ERROR, subject, '; '.join([reading, *errors]))
@@ -133,42 +146,20 @@ def _check(bus: ServoBus, joint: JointConfig, reply: PingReply, slow: dict[str, 
 
 
 def _read(
-    bus: ServoBus, joint: JointConfig, slow: dict[str, float]
+    bus: ServoBus, commissioning: Commissioning, joint: JointConfig, slow: dict[str, float]
 ) -> tuple[list[str], list[str], str]:
-    """Return what is broken, what is worth knowing, and the figures."""
-    table = joint.servo.registers
-
-    def value(name: str) -> int:
-        register = table[name]
-        data = bus.read(joint.id, register.address, register.size)
-        return units.unpack(data, register.signed)
-
-    volts = value('present_input_voltage') * units.VOLTAGE_UNIT_V
-    celsius = value('present_temperature')
-    low = table['min_voltage_limit'].initial * units.VOLTAGE_UNIT_V
-    high = table['max_voltage_limit'].initial * units.VOLTAGE_UNIT_V
-    errors, warnings = [], []
-    if not low <= volts <= high:
-        errors.append(f'{joint.model} needs {low:g} to {high:g} V: check the power supply')
-    elif abs(volts - joint.servo.nominal_voltage_v) > 0.2 * joint.servo.nominal_voltage_v:
-        warnings.append(
-            f'made for {joint.servo.nominal_voltage_v:g} V: speed and force will differ'
-        )
-    if error := value('hardware_error_status'):
-        errors.append(
+    """Return what keeps torque off, what is worth knowing, and the figures."""
+    values = read_registers(bus, joint)
+    found = commissioning.inspect(joint, values)
+    volts = values['present_input_voltage'] * units.VOLTAGE_UNIT_V
+    nominal = joint.servo.nominal_voltage_v
+    if abs(volts - nominal) > 0.2 * nominal:
+        found.warnings.append(f'made for {nominal:g} V: speed and force will differ')
+    if error := values['hardware_error_status']:
+        found.errors.append(
             f'hardware error: {hardware_error_text(error)}. Take the cause away, then '
             'ros2 service call /servo/clear_error std_srvs/srv/Trigger, or power off and on'
         )
-    delay_s = value('return_delay_time') * units.RETURN_DELAY_UNIT_S
-    if delay_s > 0.0:
-        slow[joint.name] = delay_s
-    ends = sorted(
-        units.position_rad(float(value(name)), float(joint.zero_tick), float(joint.direction))
-        for name in ('min_position_limit', 'max_position_limit')
-    )
-    if ends[0] > joint.limits_rad[0] + 0.002 or ends[1] < joint.limits_rad[1] - 0.002:
-        warnings.append(
-            f'its own position limits [{ends[0]:.2f}, {ends[1]:.2f}] rad are narrower than '
-            'limits_rad: kf_imitation servo limits'
-        )
-    return errors, warnings, f'{volts:.1f} V, {celsius} °C'
+    if delay := values['return_delay_time']:
+        slow[joint.name] = delay * units.RETURN_DELAY_UNIT_S
+    return found.errors, found.warnings, f'{volts:.1f} V, {values["present_temperature"]} °C'

@@ -12,6 +12,8 @@ from kf_imitation.actuators.dynamixel import control_tables as ct
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.host_tuning import GOOD_MS, latency_ms, latency_remedy
 from kf_imitation.errors import BusError, ServoSetupError
+from kf_imitation.head.commissioning import Commissioning
+from kf_imitation.head.servo_inspection import Inspection, goal_current_raw, read_registers
 from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.robot import JointConfig, RobotConfig
 
@@ -19,6 +21,12 @@ Array = NDArray[np.float64]
 REBOOT_TIMEOUT_S = 2.0
 TORQUE_OFF_TRIES = 5
 TORQUE_OFF_PAUSE_S = 0.02
+RESULT_TEXT = {  # of Protocol 2.0
+    1: 'it failed',
+    4: 'the value is out of its range',
+    6: "the value is beyond a limit of the servo's own",
+    7: 'it is locked while torque is on, or cannot be written',
+}
 
 
 class ServoGroup:
@@ -28,6 +36,7 @@ class ServoGroup:
         robot: the head.
         bus: the line.
         warnings: what setup() found noteworthy, one sentence each.
+        commissioning: what the owner settled, read anew by setup().
     """
 
     def __init__(
@@ -37,6 +46,7 @@ class ServoGroup:
         self.robot = robot
         self.bus = bus
         self.warnings: list[str] = []
+        self.commissioning = Commissioning(robot)
         self._pause = pause
         joints = robot.joints
         self._ids = robot.ids
@@ -60,7 +70,13 @@ class ServoGroup:
         """Write a register of one joint's servo, confirmed."""
         joint = self.robot.joints[index]
         register = joint.servo.registers[name]
-        self.bus.write(joint.id, register.address, units.pack(value, register.size))
+        try:
+            self.bus.write(joint.id, register.address, units.pack(value, register.size))
+        except DeviceError as error:
+            raise BusError(
+                f'servo {joint.id} ({joint.name}) does not take {name} = {value}: '
+                f'{RESULT_TEXT.get(error.code, str(error))}'
+            ) from error
 
     def verify(self) -> None:
         """Check that the servos of the robot file are there.
@@ -83,40 +99,54 @@ class ServoGroup:
         if problems:
             raise ServoSetupError(f'{self.robot.name} on {self.bus.port}', problems)
 
-    def configure(self, index: int) -> None:
-        """Bring one servo to the settings this program needs; torque may be on.
+    def inspect(self, index: int) -> Inspection:
+        """Read what one servo's registers say, against the robot file and the record.
 
-        EEPROM is written only where it differs, with torque off for that moment: the servo does
-        not accept it otherwise.
+        A servo with a hardware error is restarted first: it would not take torque anyway.
         """
         joint = self.robot.joints[index]
         if self.read_register(index, 'hardware_error_status'):
             self.reboot(index)
-        with_current = 'goal_current' in joint.servo.registers
-        mode = ct.MODE_CURRENT_BASED_POSITION if with_current else ct.MODE_POSITION
+        values = read_registers(self.bus, joint)
+        return self.commissioning.inspect(joint, values)
+
+    def configure(self, index: int) -> None:
+        """Bring the RAM of one inspected servo to what this program needs; torque may be on."""
+        joint = self.robot.joints[index]
         if self.read_register(index, 'bus_watchdog'):
             self.write_register(index, 'bus_watchdog', 0)
-        for name, value in (('return_delay_time', 0), ('operating_mode', mode)):
-            if self.read_register(index, name) == value:
-                continue
-            if self.read_register(index, 'torque_enable'):
-                self.write_register(index, 'torque_enable', 0)
-            self.write_register(index, name, value)
-            if self.read_register(index, name) != value:
-                raise BusError(f'servo {joint.id} ({joint.name}) does not keep {name} = {value}')
-        for name in ('profile_velocity', 'profile_acceleration'):
+        for name, value in self.commissioning.gains(joint).items():
+            was = self.read_register(index, name)
+            if was != value:
+                self.write_register(index, name, value)
+                self.warnings.append(
+                    f'servo {joint.id} ({joint.name}): {name} was {was} and is {value} now'
+                )
+        for name in ct.PROFILE:
             self.write_register(index, name, 0)
         self.limit_current(index, 1.0)
 
     def setup(self) -> None:
-        """Verify and configure all servos.
+        """Verify, inspect and configure all servos.
 
         Raises:
-            ServoSetupError: servos are missing or of the wrong model.
+            ServoSetupError: servos are missing, of the wrong model, or hold what the robot file
+                or the commissioning record does not say; with all that differs.
+            ConfigError: the record cannot be read.
             BusError: a servo does not take its settings.
         """
         self.warnings = []
+        self.commissioning = Commissioning(self.robot)
         self.verify()
+        errors = []
+        for index, joint in enumerate(self.robot.joints):
+            found = self.inspect(index)
+            subject = f'servo {joint.id} ({joint.name})'
+            errors += [f'{subject} {sentence}' for sentence in found.errors]
+            self.warnings += [f'{subject} {sentence}' for sentence in found.warnings]
+        if errors:
+            raise ServoSetupError(f'{self.robot.name} on {self.bus.port}', errors)
+        self.warnings += self.commissioning.warnings
         for index in range(len(self.robot.joints)):
             self.configure(index)
         latency = latency_ms(self.bus.port)  # the bus asked for the shortest when it opened
@@ -136,8 +166,7 @@ class ServoGroup:
         """Set the force limit to a fraction of the joint's max_current_a; no-op without one."""
         joint = self.robot.joints[index]
         if 'goal_current' in joint.servo.registers:
-            raw = units.current_raw(fraction * joint.max_current_a, joint.servo)
-            self.write_register(index, 'goal_current', max(1, raw))
+            self.write_register(index, 'goal_current', goal_current_raw(joint, fraction))
 
     def torque_on(self, indices: Sequence[int]) -> None:
         """Switch torque on without any motion: goal := present, read back, then torque.
@@ -152,7 +181,7 @@ class ServoGroup:
             present = self.read_register(index, 'present_position')
             try:
                 self.write_register(index, 'goal_position', present)
-            except DeviceError as error:
+            except BusError as error:
                 raise BusError(self._beyond_own_limits(index, present) or str(error)) from error
             if self.read_register(index, 'goal_position') != present:
                 raise BusError(f'servo {joint.id} ({joint.name}) does not take its goal')
@@ -194,6 +223,17 @@ class ServoGroup:
             if not left:
                 return []
         return [self.robot.joints[index].name for index in left]
+
+    def silent(self, names: Sequence[str]) -> list[JointConfig]:
+        """Return those of some joints whose servos do not answer a ping."""
+        found = []
+        for joint in self.robot.joints:
+            if joint.name in names:
+                try:
+                    self.bus.ping(joint.id)
+                except NoReplyError:
+                    found.append(joint)
+        return found
 
     def _torque_is_off(self, index: int) -> bool:
         try:

@@ -170,6 +170,9 @@ class ServoMonitor:
                 return False
             if torque and servos.watchdog_tripped(index):
                 servos.torque_off([index])
+            if differs := servos.inspect(index).errors:
+                self.reasons[index] = '; '.join(differs)
+                return False
             servos.configure(index)
             self._measure(index, present)
             servos.torque_on([index])

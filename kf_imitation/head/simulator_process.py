@@ -18,6 +18,7 @@ from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTer
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
 from kf_imitation.actuators.dynamixel.units import ticks
 from kf_imitation.errors import PortError
+from kf_imitation.head.servo_inspection import settled_registers
 from kf_imitation.robot import RobotConfig, load_robot
 
 START_TIMEOUT_S = 20.0
@@ -26,17 +27,16 @@ START_TIMEOUT_S = 20.0
 def simulated_servos(
     robot: RobotConfig, log: list[WriteRecord] | None = None
 ) -> list[SimulatedServo]:
-    """Return one simulated servo per joint, at rest in the neutral pose."""
-    return [
-        SimulatedServo(
-            joint.servo,
-            joint.id,
-            ticks(joint.neutral_rad, joint.zero_tick, joint.direction),
-            robot.baud,
-            log,
-        )
-        for joint in robot.joints
-    ]
+    """Return one simulated servo per joint, at rest in the neutral pose and commissioned."""
+    servos = []
+    for joint in robot.joints:
+        tick = ticks(joint.neutral_rad, joint.zero_tick, joint.direction)
+        servo = SimulatedServo(joint.servo, joint.id, tick, robot.baud)
+        for name, value in settled_registers(joint).items():
+            servo.write(joint.servo.registers[name].address, bytes([value]))
+        servo.log = log
+        servos.append(servo)
+    return servos
 
 
 class SimulatorProcess:

@@ -33,7 +33,8 @@ def load_robot(name_or_path: str) -> RobotConfig:
 
 def robot_names() -> list[str]:
     """Return the names of the robots that come with the package."""
-    return sorted(path.stem for path in share_path('config/robots').glob('*.yaml'))
+    files = share_path('config/robots').glob('*.yaml')
+    return sorted(path.stem for path in files if not path.stem.endswith('.commissioning'))
 
 
 def parse_robot(document: object, subject: str) -> RobotConfig:

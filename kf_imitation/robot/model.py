@@ -109,6 +109,8 @@ class RobotConfig:
         watchdog_s: the servos stop by themselves after this silence of the host; 0 disarms.
         urdf: file next to the robot file or in the package's urdf/, '' for none.
         thermal: temperatures.
+        commissioned: '' looks for the record beside this file, `trust` goes without one, anything
+            else is the record's path.
         joints: in the order of all position arrays.
         coupled_limits: linear limits between joints.
         source: file it was read from.
@@ -125,6 +127,7 @@ class RobotConfig:
     thermal: ThermalLimits
     joints: tuple[JointConfig, ...]
     coupled_limits: tuple[CoupledLimit, ...] = ()
+    commissioned: str = ''
     source: str = ''
 
     @property

@@ -56,6 +56,7 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
         thermal=limits,
         joints=tuple(joints),
         coupled_limits=tuple(coupled),
+        commissioned=top.text('commissioned', ''),
     )
     return robot, sound
 

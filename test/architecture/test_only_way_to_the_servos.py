@@ -67,7 +67,7 @@ def test_goal_registers_are_named_by_the_servo_group_only():
     assert users == {'head/servo_group.py', 'head/cycle_budget.py'}  # the latter counts bytes
     written = [args[1:] for name, args in calls('write_register') if "'goal" in args[1]]
     assert sorted(written) == [
-        ["'goal_current'", 'max(1, raw)'],
+        ["'goal_current'", 'goal_current_raw(joint, fraction)'],
         ["'goal_position'", 'present'],
     ]
 

@@ -1,13 +1,22 @@
+import argparse
+import io
+import os
 import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 
+from kf_imitation.actuators.dynamixel import port_owner
 from kf_imitation.cli.servo import ACTIONS, add_arguments, run
 from kf_imitation.cli.servo_tools.recording import read_recording
 from kf_imitation.cli.servo_tools.selftest import with_measured, write_measured
-from kf_imitation.errors import BusError, ConfigError
+from kf_imitation.errors import BusError, ConfigError, PortError, ServoSetupError
+from kf_imitation.head.simulator_process import SimulatorProcess
 from kf_imitation.paths import share_path
 from kf_imitation.robot import Measured, load_robot
 
@@ -26,8 +35,6 @@ def small_file(tmp_path):
 @pytest.fixture
 def tool(small_file, rig):
     """Run a tool on the rig's port, as the command line does."""
-    import argparse
-
     parser = argparse.ArgumentParser()
     add_arguments(parser)
 
@@ -39,8 +46,6 @@ def tool(small_file, rig):
 
 
 def test_every_tool_explains_itself():
-    import argparse
-
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     for name in ACTIONS:
@@ -141,6 +146,112 @@ def test_recordings_with_faults_are_refused_with_all_of_them(tmp_path, small_fil
     assert caught.value.faults == ('has no column jaw', 'has no column neck_yaw')
 
 
+def as_from_the_factory(rig):
+    """Let both servos pass as real ones that nobody has set up."""
+    with rig.port.lock:
+        for servo in rig.line.servos:
+            servo.registers.reset(eeprom=True, keep=('id', 'baud_rate', 'model_number'))
+            servo.registers.set('model_information', 0)
+
+
+def test_a_head_is_commissioned_and_then_starts(tool, rig, small_file, small_robot, capsys):
+    as_from_the_factory(rig)
+    robot = replace(small_robot, source=str(small_file))
+    with pytest.raises(ServoSetupError, match='is not commissioned'):
+        rig.controller(robot)
+    assert tool('commission', '--yes') == 0
+    out = capsys.readouterr().out
+    assert 'Write into its EEPROM: return_delay_time 250 -> 0, operating_mode 3 -> 5' in out
+    assert 'That should look a little like jaw open. Did it? yes' in out
+    assert rig.torques() == [False, False]
+    record = small_file.with_name('small.commissioning.yaml')
+    assert str(record) in out
+    marks = [servo.registers.get('moving_threshold') for servo in rig.line.servos]
+    assert len(set(marks)) == 2  # they can be told apart
+    rig.controller(robot)
+    assert rig.torques() == [True, True]
+
+
+def test_commissioning_writes_nothing_and_no_record_without_a_yes(
+    tool, rig, small_file, monkeypatch, capsys
+):
+    as_from_the_factory(rig)
+    monkeypatch.setattr('sys.stdin', io.StringIO('y\nn\nn\n'))
+    assert tool('commission') == 1
+    assert 'Not settled, so nothing moves' in capsys.readouterr().out
+    assert rig.servo('jaw').registers.get('operating_mode') == 3
+    assert not rig.writes('torque_enable')
+    assert not small_file.with_name('small.commissioning.yaml').exists()
+
+
+def test_a_joint_that_turns_the_wrong_way_is_not_commissioned(
+    tool, rig, small_file, monkeypatch, capsys
+):
+    as_from_the_factory(rig)
+    monkeypatch.setattr('sys.stdin', io.StringIO('y\ny\ny\nn\ny\n'))  # jaw: no; neck: yes
+    assert tool('commission') == 1
+    out = capsys.readouterr().out
+    assert 'then direction must be -1 in the robot file' in out
+    assert 'no record is written: jaw' in out
+    assert not small_file.with_name('small.commissioning.yaml').exists()
+
+
+def test_only_the_joint_that_is_tried_gets_torque(tool, rig, small_file):
+    as_from_the_factory(rig)
+    assert tool('commission', '--yes') == 0
+    on: set[int] = set()
+    for record in rig.writes('torque_enable'):
+        if record.value:
+            on.add(record.id)
+            assert len(on) == 1
+        else:
+            on.discard(record.id)
+
+
+def test_commissioning_waits_until_no_program_holds_the_servos(tool, rig):
+    with rig.port.lock:
+        assert rig.servo('neck_yaw').write(64, b'\x01') == 0
+    with pytest.raises(BusError, match='torque is on in neck_yaw'):
+        tool('commission', '--yes')
+
+
+def test_off_starts_no_simulator(monkeypatch):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    monkeypatch.setattr(SimulatorProcess, '__init__', lambda *_: pytest.fail('started'))
+    with pytest.raises(ConfigError, match="'simulated' of sim_face names no device"):
+        run(parser.parse_args(['off', '--robot', 'sim_face']))
+
+
+HOLDER = """
+import sys, signal
+from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it hangs
+bus = DynamixelBus(sys.argv[1], int(sys.argv[2]))
+bus.open()
+bus.write(10, 64, bytes([1]))
+print('holds', flush=True)
+sys.stdin.read()
+"""
+
+
+def test_off_names_the_program_that_holds_the_port_and_ends_it_only_if_told_to(
+    tool, rig, monkeypatch, capsys
+):
+    monkeypatch.setattr(port_owner.end, '__defaults__', (0.3, os.kill, time.sleep))
+    command = [sys.executable, '-c', HOLDER, rig.port.device, str(rig.robot.baud)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == 'holds\n'
+        with pytest.raises(PortError, match=f'process {holder.pid} .*nothing was switched off'):
+            tool('off')
+        assert rig.torques() == [False, True]
+        assert tool('off', '--force') == 0
+        assert rig.torques() == [False, False]
+        assert holder.wait(5) != 0
+
+
 def test_the_selftest_measures_a_joint(tool, small_file, capsys):
     shutil.copy(share_path('config/robots/sim_face.yaml'), small_file)
     text = small_file.read_text(encoding='utf-8')
@@ -190,10 +301,13 @@ def test_off_lets_all_servos_go_and_names_those_that_do_not_answer(tool, rig, ca
             assert servo.write(64, b'\x01') == 0
     assert tool('off') == 0
     assert rig.torques() == [False, False]
-    assert '2 servos of sim_face are limp' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert rig.port.device in out and 'limp: jaw, neck_yaw' in out
+    assert '2 of 2 servos of sim_face are limp' in out
     rig.fault('dead 10')
     assert tool('off') == 1
-    assert 'not confirmed by neck_yaw: cut their power' in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert 'limp: jaw' in out and 'no answer from neck_yaw: cut their power' in out
 
 
 def test_off_frees_servos_whose_watchdog_tripped(tool, rig):

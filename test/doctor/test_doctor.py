@@ -190,8 +190,6 @@ def robot():
 @pytest.fixture
 def line(robot):
     with PseudoTerminal(SimulatedBus(simulated_servos(robot))) as line:
-        for servo in line.line.servos:
-            servo.registers.set('return_delay_time', 0)
         yield line
 
 
@@ -213,7 +211,8 @@ def test_every_servo_is_told_with_model_firmware_voltage_and_heat(robot, line):
     [
         (('dead 10',), 'servo 10 (neck_yaw)', ERROR, 'does not answer: check its cable'),
         (('supply 3',), 'servo 1 (jaw)', ERROR, 'check the power supply'),
-        (('supply 6.5 1',), 'servo 1 (jaw)', WARN, 'made for 5 V'),
+        (('supply 6.5 1',), 'servo 1 (jaw)', ERROR, 'needs 3.7 to 6 V'),
+        (('supply 3.9 1',), 'servo 1 (jaw)', WARN, 'made for 5 V'),
         (('overload 1',), 'servo 1 (jaw)', ERROR, 'overload. Take the cause away'),
         (('silence',), 'servos', ERROR, 'no servo replies at any speed: is the servo power on'),
     ],
@@ -246,11 +245,28 @@ def test_a_servo_at_another_speed_is_found_there(robot, line):
     assert 'answers at 57600 bit/s, the robot file says 1000000' in finding.sentence
 
 
-def test_narrow_limits_of_a_servo_are_noted(robot, line):
+def test_narrow_limits_of_a_servo_keep_torque_off(robot, line):
     with line.lock:
         line.line.servos[1].registers.set('max_position_limit', 2100)
     finding = findings(robot, line)['servo 10 (neck_yaw)']
-    assert finding.level == WARN and 'narrower than limits_rad' in finding.sentence
+    assert finding.level == ERROR and 'narrower than limits_rad' in finding.sentence
+
+
+def test_a_real_servo_without_a_commissioning_record_is_told(robot, line, tmp_path):
+    with line.lock:
+        line.line.servos[1].registers.set('model_information', 0)  # real ones do not say SIM
+    finding = findings(replace(robot, source=str(tmp_path / 'a.yaml')), line)[
+        'servo 10 (neck_yaw)'
+    ]
+    assert finding.level == ERROR and 'is not commissioned' in finding.sentence
+
+
+def test_what_another_program_left_in_a_servo_is_told(robot, line):
+    with line.lock:
+        line.line.servos[1].registers.set('drive_mode', 1)
+        line.line.servos[1].registers.set('homing_offset', 1000)
+    sentence = findings(robot, line)['servo 10 (neck_yaw)'].sentence
+    assert 'turns in reverse' in sentence and 'homing_offset of 1000' in sentence
 
 
 def test_a_port_that_is_taken_is_told(robot, line):

@@ -9,7 +9,7 @@ from kf_imitation.actuators.dynamixel.simulator.faults import HELP, FaultCommand
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
-EXAMPLES = {'SHARE': '0.5', 'SECONDS': '0.1', 'ID': '1', 'CELSIUS': '40', 'FRACTION': '-0.5'}
+EXAMPLES = {'RATIO': '0.5', 'SECONDS': '0.1', 'ID': '1', 'CELSIUS': '40', 'FRACTION': '-0.5'}
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def answers(port):
         ('slow -1', 'SECONDS must be from 0 to 60'),
         ('supply nan', 'VOLTS must be from 0 to 30'),
         ('load 1 5', 'FRACTION must be from -1 to 1'),
-        ('noise 7', 'SHARE must be from 0 to 1'),
-        ('crc nan', 'SHARE must be from 0 to 1'),
-        ('lose -0.1', 'SHARE must be from 0 to 1'),
+        ('noise 7', 'RATIO must be from 0 to 1'),
+        ('crc nan', 'RATIO must be from 0 to 1'),
+        ('lose -0.1', 'RATIO must be from 0 to 1'),
         ('heat one 40', "ID must be a servo's: 1"),
         ('supply 7 99', "ID must be a servo's: 1"),  # once did nothing and said nothing
         ('dead 1.5', "ID must be a servo's: 1"),

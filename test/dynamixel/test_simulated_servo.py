@@ -354,3 +354,13 @@ def test_no_bytes_crash_the_servos_and_the_next_good_packet_is_answered(chunks):
         assert any(r.id == one.id and r.valid for x in replies for r in Parser().feed(x.data)), (
             chunks
         )
+
+
+def test_the_pwm_limit_bounds_the_motor_in_position_mode():
+    fast, slow = (servo(torque_enable=0) for _ in range(2))
+    assert put(slow, 'pwm_limit', 177) == 0  # a fifth
+    for one in (fast, slow):
+        assert put(one, 'torque_enable', 1) == 0
+        assert put(one, 'goal_position', 3072) == 0
+    quick, lame = (max(np.diff(run(one, 0.5))) for one in (fast, slow))
+    assert lame < 0.3 * quick

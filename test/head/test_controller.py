@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from kf_imitation.actuators.dynamixel.control_tables import SIMULATED
 from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK
 from kf_imitation.errors import BusError, PortError, ServoSetupError
 from kf_imitation.head import servo_group
@@ -115,9 +116,6 @@ def test_goals_are_refused_with_a_reason_and_change_nothing(rig):
 
 
 def test_every_start_sets_what_the_bus_needs_and_reads_it_back(rig):
-    with rig.port.lock:
-        for servo in rig.line.servos:
-            assert servo.registers.get('return_delay_time') == 250  # from the factory: 0.5 ms
     controller = rig.controller()
     for servo, joint in zip(rig.line.servos, rig.robot.joints, strict=True):
         with rig.port.lock:
@@ -129,12 +127,21 @@ def test_every_start_sets_what_the_bus_needs_and_reads_it_back(rig):
     assert 'last goal: jaw' in controller.status().values['warning 1']
 
 
-@pytest.mark.parametrize('name', ['bus_watchdog', 'return_delay_time'])
-def test_a_servo_that_does_not_keep_a_setting_keeps_the_head_limp(rig, monkeypatch, name):
+def test_a_servo_from_the_factory_is_listed_and_its_eeprom_is_left_alone(rig):
+    with rig.port.lock:
+        rig.servo('jaw').registers.reset(eeprom=True, keep=('id', 'baud_rate'))
+        rig.servo('jaw').registers.set('model_information', SIMULATED)
+    with pytest.raises(ServoSetupError, match=r'jaw\) is in mode 3 \(position\), must be in 5'):
+        rig.controller()
+    assert rig.servo('jaw').registers.get('return_delay_time') == 250
+    assert rig.torques() == [False, False]
+
+
+def test_a_servo_that_does_not_keep_a_setting_keeps_the_head_limp(rig, monkeypatch):
     write = ServoGroup.write_register
 
     def lose(self, index, register, value):
-        if register != name:
+        if register != 'bus_watchdog':
             write(self, index, register, value)
 
     monkeypatch.setattr(ServoGroup, 'write_register', lose)

@@ -36,6 +36,32 @@ MODE_EXTENDED_POSITION = 4
 MODE_CURRENT_BASED_POSITION = 5
 MODE_PWM = 16
 
+MODE_NAMES = {
+    MODE_CURRENT: 'current',
+    MODE_VELOCITY: 'velocity',
+    MODE_POSITION: 'position',
+    MODE_EXTENDED_POSITION: 'extended position',
+    MODE_CURRENT_BASED_POSITION: 'current-based position',
+    MODE_PWM: 'PWM',
+}
+
+# Bits of drive_mode.
+REVERSE, DUAL_SLAVE, TIME_BASED, TORQUE_BY_GOAL = 1, 2, 4, 8
+
+GAINS = (
+    'velocity_i_gain',
+    'velocity_p_gain',
+    'position_d_gain',
+    'position_i_gain',
+    'position_p_gain',
+    'feedforward_2nd_gain',
+    'feedforward_1st_gain',
+)
+PROFILE = ('profile_acceleration', 'profile_velocity')
+
+PWM_FULL = 885  # of goal_pwm and pwm_limit
+SIMULATED = 0x4D4953  # 'SIM' in model_information, which real servos leave at 0
+
 # The status block that every cycle reads: present_current … present_position.
 STATE_FIRST = 'present_current'
 STATE_LAST = 'present_position'
@@ -80,6 +106,7 @@ class ServoModel:
         stall_current_a: at nominal voltage.
         no_load_speed_rad_s: at nominal voltage.
         nominal_voltage_v: supply of the figures above.
+        supply_v: lowest and highest supply that the manual allows.
         modes: values that operating_mode takes.
         watchdog_stops: false where the firmware trips the Bus Watchdog but keeps moving
             (330-size servos, firmware 51, forum.robotis.com/t/4814).
@@ -92,8 +119,15 @@ class ServoModel:
     stall_current_a: float
     no_load_speed_rad_s: float
     nominal_voltage_v: float
+    supply_v: tuple[float, float]
     modes: tuple[int, ...]
     watchdog_stops: bool
+
+    @property
+    def position_mode(self) -> int:
+        """The operating mode that a head uses: with bounded current where the model has one."""
+        with_current = 'goal_current' in self.registers
+        return MODE_CURRENT_BASED_POSITION if with_current else MODE_POSITION
 
 
 _INT32 = 2**31 - 1
@@ -142,7 +176,14 @@ class Page:
         unit_a = None if self.current is None else 0.001 if self.small else 0.00269
         modes = _MODES if self.current is None else _MODES + _CURRENT_MODES
         return ServoModel(
-            self.name, self.number, _registers(self), unit_a, *self.motor, modes, not self.small
+            self.name,
+            self.number,
+            _registers(self),
+            unit_a,
+            *self.motor,
+            _SUPPLY_V[self.voltage],
+            modes,
+            not self.small,
         )
 
 
@@ -262,6 +303,8 @@ def _indirect(page: Page) -> list[Register]:
 
 
 _5V, _12V, _XL, _XM = (35, 70), (55, 140), (60, 140), (95, 160)
+# The manual's input voltage; the voltage limits of the tables are wider.
+_SUPPLY_V = {_5V: (3.7, 6.0), _12V: (6.5, 12.6), _XL: (6.5, 12.6), _XM: (10.0, 14.8)}
 _PAGES = (
     Page('XL330-M077', 1190, 70, _5V, 1620, 1750, (400, 40), (0, 400, 400), (1.47, 40.1, 5.0)),
     Page('XL330-M288', 1200, 70, _5V, 445, 1750, (1600, 180), (0, 0, 400), (1.47, 10.8, 5.0)),

@@ -120,7 +120,10 @@ class Head:
 
 @contextlib.contextmanager
 def running_head(
-    args: argparse.Namespace, speed_rad_s: float = 0.0, current_fraction: float = 1.0
+    args: argparse.Namespace,
+    speed_rad_s: float = 0.0,
+    current_fraction: float = 1.0,
+    robot: RobotConfig | None = None,
 ) -> Iterator[Head]:
     """Run the controller of the arguments' robot, slower and weaker if asked; limp at the end.
 
@@ -128,8 +131,9 @@ def running_head(
         args: robot and port.
         speed_rad_s: upper bound of all joints' speeds; 0 leaves them.
         current_fraction: fraction of the joints' current limits.
+        robot: instead of the arguments'.
     """
-    robot = load_robot(args.robot)
+    robot = robot or load_robot(args.robot)
     joints = tuple(
         replace(
             joint,

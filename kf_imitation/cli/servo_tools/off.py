@@ -1,24 +1,83 @@
-"""`servo off`: let all servos of a head go limp, after a crash for example."""
+"""`servo off`: let all servos of a head go limp, after a crash for example.
+
+It only speaks to the device that is named, and starts no simulator: the servos of one that it
+started itself would be limp, and those of the running head would not.
+"""
 
 import argparse
 
+from kf_imitation.actuators.dynamixel import port_owner
 from kf_imitation.cli.servo_tools.connection import add_line, opened_bus
+from kf_imitation.errors import ConfigError, PortError
+from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.servo_group import ServoGroup
-from kf_imitation.robot import load_robot
+from kf_imitation.robot import RobotConfig, load_robot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_line(parser)
+    parser.add_argument(
+        '--force', action='store_true', help='end the program that holds the port first'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Switch torque off until every servo confirmed it; returns 1 when some did not."""
+    """Switch torque off until every servo confirmed it; returns 1 when some did not.
+
+    Raises:
+        ConfigError: no device is named.
+        PortError: it cannot be opened, or a program holds it.
+    """
     robot = load_robot(args.robot)
+    port = args.port or robot.port
+    if port in (SIMULATED, NONE):
+        raise ConfigError(
+            'servo off',
+            [
+                f'port = {port!r} of {robot.name} names no device: give the one that its program '
+                'has open, --port /dev/...'
+            ],
+        )
+    if args.force:
+        _end_owners(port)
+    try:
+        return _let_go(args, robot)
+    except PortError as error:
+        held = port_owner.owners(port)
+        if not held or args.force:
+            raise
+        raise PortError(
+            f'{error}: {_listed(held)}; nothing was switched off. Stop the head there, or '
+            '--force ends that program and lets go'
+        ) from error
+
+
+def _let_go(args: argparse.Namespace, robot: RobotConfig) -> int:
     with opened_bus(args) as bus:
-        left = ServoGroup(robot, bus).torque_off()
-    if left:
-        print(f'not confirmed by {", ".join(left)}: cut their power')
-        return 1
-    print(f'{len(robot.joints)} servos of {robot.name} are limp')
-    return 0
+        print(f'{bus.port}, {args.baud or robot.baud} bit/s')
+        servos = ServoGroup(robot, bus)
+        left = servos.torque_off()
+        silent = [joint.name for joint in servos.silent(left)]
+    off = [name for name in robot.names if name not in left]
+    if off:
+        print(f'limp: {", ".join(off)}')
+    if silent:
+        print(f'no answer from {", ".join(silent)}: cut their power')
+    if stiff := [name for name in left if name not in silent]:
+        print(f'not confirmed by {", ".join(stiff)}: cut their power')
+    print(f'{len(off)} of {len(robot.joints)} servos of {robot.name} are limp')
+    return 1 if left else 0
+
+
+def _end_owners(port: str) -> None:
+    for pid, name in port_owner.owners(port).items():
+        print(f'ending process {pid} ({name})')
+        try:
+            port_owner.end(pid)
+        except PermissionError as error:
+            raise PortError(f'process {pid} belongs to another user: sudo') from error
+
+
+def _listed(held: dict[int, str]) -> str:
+    return ', '.join(f'process {pid} ({name})' for pid, name in held.items())

@@ -7,17 +7,18 @@ only passes in step(). The packet layer (bus.py) and InProcessBus both sit on it
 from dataclasses import dataclass
 
 from kf_imitation.actuators.dynamixel import control_tables as ct
-from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, ServoModel
+from kf_imitation.actuators.dynamixel.control_tables import (
+    BAUD_RATES,
+    GAINS,
+    PROFILE,
+    PWM_FULL,
+    ServoModel,
+)
 from kf_imitation.actuators.dynamixel.packet import ALERT, RESULT_FAIL
 from kf_imitation.actuators.dynamixel.simulator.physics import STEP_S, Drive, ServoPhysics
 from kf_imitation.actuators.dynamixel.simulator.profile import Profile
 from kf_imitation.actuators.dynamixel.simulator.register_file import RegisterFile
-from kf_imitation.actuators.dynamixel.simulator.settings import (
-    PWM_FULL,
-    REVERSE,
-    TORQUE_BY_GOAL,
-    Settings,
-)
+from kf_imitation.actuators.dynamixel.simulator.settings import Settings
 from kf_imitation.actuators.dynamixel.units import (
     RAD_PER_TICK,
     TICKS_PER_TURN,
@@ -36,16 +37,6 @@ STARTUP_TORQUE, STARTUP_RESTORE = 1, 2  # bits of startup_configuration
 IN_POSITION_TICKS = 20
 FOLLOWING_TICKS = 100
 POSITION_MODES = (ct.MODE_POSITION, ct.MODE_EXTENDED_POSITION, ct.MODE_CURRENT_BASED_POSITION)
-GAINS = (
-    'velocity_i_gain',
-    'velocity_p_gain',
-    'position_d_gain',
-    'position_i_gain',
-    'position_p_gain',
-    'feedforward_2nd_gain',
-    'feedforward_1st_gain',
-)
-PROFILE = ('profile_acceleration', 'profile_velocity')
 _OFF = Drive('off', 0.0, 0.0)
 
 
@@ -227,7 +218,7 @@ class SimulatedServo:
                 self._frozen = False
         elif (
             name == 'goal_position'
-            and registers.get('drive_mode') & TORQUE_BY_GOAL
+            and registers.get('drive_mode') & ct.TORQUE_BY_GOAL
             and not self.torque
         ):
             registers.set('torque_enable', 1)
@@ -337,6 +328,7 @@ class SimulatedServo:
         """Power up: RAM from its start values or the backup, torque off or on."""
         registers = self.registers
         registers.reset(eeprom=False)
+        registers.set('model_information', ct.SIMULATED)
         startup = registers.get('startup_configuration')
         if startup & STARTUP_RESTORE:
             for name, value in self._backup.items():
@@ -391,7 +383,7 @@ class SimulatedServo:
             )
 
     def _sign(self) -> int:
-        return -1 if self.registers.get('drive_mode') & REVERSE else 1
+        return -1 if self.registers.get('drive_mode') & ct.REVERSE else 1
 
     def _present_tick(self) -> int:
         offset = self.registers.get('homing_offset')

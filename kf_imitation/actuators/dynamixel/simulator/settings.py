@@ -15,8 +15,6 @@ from kf_imitation.actuators.dynamixel.units import (
     velocity_rad_s,
 )
 
-REVERSE, TIME_BASED, TORQUE_BY_GOAL = 1, 4, 8  # bits of drive_mode
-PWM_FULL = 885
 BROWN_OUT = 0.6  # of the lowest permitted voltage: below it the controller resets
 STIFFEST = 9.0  # times the factory's position_p_gain; the integration step allows no more
 MILLISECOND = 0.001
@@ -57,12 +55,12 @@ class Settings:
         """Convert what the registers hold now."""
         get = registers.get
         mode, drive = get('operating_mode'), get('drive_mode')
-        sign = -1 if drive & REVERSE else 1
+        sign = -1 if drive & ct.REVERSE else 1
         effort, limit_a = _current(registers, mode)
         watchdog = get('bus_watchdog')
         lowest_v = get('min_voltage_limit') * VOLTAGE_UNIT_V
         first, second = float(get('profile_velocity')), float(get('profile_acceleration'))
-        by_time = bool(drive & TIME_BASED) and mode != ct.MODE_VELOCITY
+        by_time = bool(drive & ct.TIME_BASED) and mode != ct.MODE_VELOCITY
         return cls(
             version=registers.version,
             torque=bool(get('torque_enable')),
@@ -70,7 +68,7 @@ class Settings:
             goal_rad=(get('goal_position') - get('homing_offset')) * RAD_PER_TICK * sign,
             goal_rad_s=velocity_rad_s(float(get('goal_velocity'))) * sign,
             effort=effort * sign,
-            duty=get('goal_pwm') / PWM_FULL * sign,
+            duty=get('goal_pwm') / ct.PWM_FULL * sign,
             by_time=by_time,
             profile=(first * MILLISECOND, second * MILLISECOND)
             if by_time
@@ -112,5 +110,5 @@ def _gains(registers: RegisterFile) -> Gains:
         damping=max(0.2, min(3.0, 1.0 + more_d / 4000)),
         integral=integral,
         velocity=min(STIFFEST, velocity),
-        output=abs(registers.get('goal_pwm')) / PWM_FULL,
+        output=min(abs(registers.get('goal_pwm')), registers.get('pwm_limit')) / ct.PWM_FULL,
     )

@@ -1,0 +1,231 @@
+"""`servo commission`: settle a head with its owner, servo by servo, and write the record.
+
+First what is in the EEPROM, put right only where the owner says yes; then each joint moves a
+little at low current, and the owner says whether it went the right way. Without a record that
+fits its servos, a real head gets no torque.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from kf_imitation.actuators.dynamixel import units
+from kf_imitation.actuators.dynamixel.control_tables import MODE_POSITION
+from kf_imitation.cli.servo_tools.connection import Head, add_robot, opened_bus, running_head
+from kf_imitation.errors import BusError, ConfigError
+from kf_imitation.head.commissioning import TRUST, ServoEntry, record_path, write_record
+from kf_imitation.head.servo_group import ServoGroup
+from kf_imitation.head.servo_inspection import (
+    inspect,
+    is_simulated,
+    read_registers,
+    settled_registers,
+)
+from kf_imitation.robot import JointConfig, RobotConfig, load_robot
+
+SPEED_RAD_S = 0.3
+CURRENT_SHARE = 0.4
+NUDGE_RAD = 0.1
+ARRIVED_RAD = 0.03
+# moving_threshold of the first servo of a head (the factory's is 10), one more for each: nothing
+# here uses it, and it tells servos of one model apart, should their ids be swapped.
+MARK = 20
+Ask = Callable[[str], bool]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_robot(parser)
+    parser.set_defaults(baud=0)
+    parser.add_argument('--yes', action='store_true', help='answer every question with yes')
+    parser.add_argument('--record', type=Path, help='file to write; default: beside --robot')
+    parser.add_argument(
+        '--ends', action='store_true', help='also try the way to both limits, by gentle contact'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Walk through all joints; returns 1, and writes nothing, when one is not settled.
+
+    Raises:
+        BusError, ConfigError: a servo is not there, has torque on, or does not obey.
+    """
+    robot = load_robot(args.robot)
+    ask: Ask = _yes if args.yes else _ask
+    print(
+        f'{robot.name}: {len(robot.joints)} joints. Keep hands and cables clear; a switch for the '
+        "servos' power must be within reach."
+    )
+    if not ask('Is it?'):
+        return 1
+    with opened_bus(args) as bus:
+        servos = ServoGroup(robot, bus)
+        servos.verify()
+        _check_limp(servos)
+        left = [
+            sentence
+            for index in range(len(robot.joints))
+            for sentence in settle(servos, index, ask)
+        ]
+    if left:
+        print('\nNot settled, so nothing moves and no record is written:')
+        print('\n'.join(f'  {sentence}' for sentence in left))
+        return 1
+    wrong = [joint.name for joint in robot.joints if not try_joint(args, robot, joint, ask)]
+    if wrong:
+        print(f'\nNot settled, no record is written: {", ".join(wrong)}')
+        return 1
+    with opened_bus(args) as bus:
+        values = {joint.name: read_registers(bus, joint) for joint in robot.joints}
+    if all(map(is_simulated, values.values())):
+        print('\nSimulated servos need no record.')
+        return 0
+    path = args.record or record_path(robot)
+    entries = {joint.name: ServoEntry.of(joint, values[joint.name]) for joint in robot.joints}
+    write_record(path, robot, entries)
+    print(f'\nwritten to {path}')
+    if path != record_path(robot):
+        print(f'name it in the robot file: commissioned: {path.resolve()}')
+    return 0
+
+
+def settle(servos: ServoGroup, index: int, ask: Ask) -> list[str]:
+    """Show what one servo's registers say and put right what the owner lets.
+
+    Returns:
+        What still keeps torque off.
+    """
+    joint = servos.robot.joints[index]
+    values = read_registers(servos.bus, joint)
+    print(
+        f'\nservo {joint.id} ({joint.name}): {joint.model}, firmware '
+        f'{values["firmware_version"]}, '
+        f'{values["present_input_voltage"] * units.VOLTAGE_UNIT_V:.1f} V, '
+        f'{values["present_temperature"]} °C'
+    )
+    agreed = {'homing_offset': values['homing_offset']}
+    if agreed['homing_offset'] and not ask(
+        f'  Its homing_offset is {agreed["homing_offset"]}: did you set it, and zero_tick with it?'
+    ):
+        agreed = {}
+    found = inspect(joint, values, agreed)
+    for sentence in (*found.errors, *found.warnings):
+        print(f'  {sentence}')
+    wanted = settled_registers(joint) | _own_limits(joint) | {'moving_threshold': MARK + index}
+    changes = {name: value for name, value in wanted.items() if values[name] != value}
+    if not agreed:
+        changes['homing_offset'] = 0
+    if changes:
+        listed = ', '.join(f'{name} {values[name]} -> {value}' for name, value in changes.items())
+        if ask(f'  Write into its EEPROM: {listed}?'):
+            for name, value in changes.items():
+                servos.write_register(index, name, value)
+    after = inspect(joint, read_registers(servos.bus, joint), agreed)
+    return [f'servo {joint.id} ({joint.name}) {sentence}' for sentence in after.errors]
+
+
+def try_joint(args: argparse.Namespace, robot: RobotConfig, joint: JointConfig, ask: Ask) -> bool:
+    """Move one joint a little and back, all others limp; returns whether it went as it should."""
+    with opened_bus(args) as bus:
+        tick = read_registers(bus, joint)['present_position']
+    here = units.position_rad(float(tick), float(joint.zero_tick), float(joint.direction))
+    low, high = joint.limits_rad
+    here = min(max(here, low), high)
+    # It rests where it is, so that starting moves nothing.
+    alone = replace(joint, neutral_rad=here)
+    single = replace(
+        robot, joints=(alone,), coupled_limits=(), exit='limp', stop='limp', commissioned=TRUST
+    )
+    with running_head(args, SPEED_RAD_S, CURRENT_SHARE, single) as head:
+        right = _try_direction(head, alone, ask)
+        return right and (not args.ends or _try_ends(head, alone, ask))
+
+
+def _try_direction(head: Head, joint: JointConfig, ask: Ask) -> bool:
+    low, high = joint.limits_rad
+    here = joint.neutral_rad
+    way = min(NUDGE_RAD, high - here) if high - here >= here - low else -min(NUDGE_RAD, here - low)
+    print(f'\n{joint.name}: {way:+.2f} rad')
+    reached = _go(head, joint, here + way)
+    right = reached and ask(f'  {_expectation(joint, way)} Did it?')
+    back = _go(head, joint, here)
+    if reached and not right:
+        print(
+            f'  then direction must be {-joint.direction} in the robot file, or another servo '
+            f'has id {joint.id}'
+        )
+    return right and back
+
+
+def _try_ends(head: Head, joint: JointConfig, ask: Ask) -> bool:
+    """Go to both limits at low current; returns whether nothing was in the way, or it may be."""
+    free = True
+    for limit in joint.limits_rad:
+        if not _go(head, joint, limit):
+            print(f'  contact before {limit:+.2f} rad, which is a limit: move limits_rad inside')
+            free = False
+        _go(head, joint, joint.neutral_rad)
+    return free or ask(f'  {joint.name}: go on with these limits all the same?')
+
+
+def _go(head: Head, joint: JointConfig, goal_rad: float) -> bool:
+    """Move one joint; returns whether it got there."""
+    arrived = head.go({joint.name: goal_rad})
+    present = float(head.cycles[-1].present_rad[head.robot.names.index(joint.name)])
+    if arrived and abs(present - goal_rad) <= ARRIVED_RAD:
+        return True
+    print(f'  {joint.name} is at {present:+.2f} rad: {head.controller.status().sentence}')
+    return False
+
+
+def _expectation(joint: JointConfig, way_rad: float) -> str:
+    """Return what the owner should have seen."""
+    for name, alpha in joint.channels.items():
+        if alpha * way_rad > 0.0:
+            return f'That should look a little like {name.replace("_", " ")}.'
+    return f'It should have turned by {way_rad:+.2f} rad.'
+
+
+def _own_limits(joint: JointConfig) -> dict[str, int]:
+    """Return the robot file's limits as the servo's own, a fence for other programs.
+
+    None where the servo would not take the goals of a start outside of them.
+    """
+    if joint.servo.position_mode == MODE_POSITION:
+        return {}
+    ticks = sorted(units.ticks(a, joint.zero_tick, joint.direction) for a in joint.limits_rad)
+    last = units.TICKS_PER_TURN - 1
+    return {
+        'min_position_limit': max(0, ticks[0]),
+        'max_position_limit': min(last, ticks[1]),
+    }
+
+
+def _check_limp(servos: ServoGroup) -> None:
+    names = servos.robot.names
+    stiff = [n for i, n in enumerate(names) if servos.read_register(i, 'torque_enable')]
+    if stiff:
+        raise BusError(
+            f'torque is on in {", ".join(stiff)}: end the program that holds them '
+            '(kf_imitation servo off)'
+        )
+
+
+def _yes(question: str) -> bool:
+    print(f'{question} yes')
+    return True
+
+
+def _ask(question: str) -> bool:
+    """Ask on the terminal; an end of the input is no answer.
+
+    Raises:
+        ConfigError: nobody answers.
+    """
+    print(f'{question} [y/n] ', end='', flush=True)
+    answer = sys.stdin.readline()
+    if not answer:
+        raise ConfigError('servo commission', ['nobody answers; --yes is for simulated heads'])
+    return answer.strip().lower() in ('y', 'yes')
