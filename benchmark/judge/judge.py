@@ -1,0 +1,536 @@
+"""Verdicts on one head, from what passes its wire and what it was told."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmark.judge import registers as reg
+from benchmark.judge.head_file import Head, Joint
+from benchmark.judge.motion import MotionLimits
+from benchmark.judge.wire import Heard
+
+# The promises that the robot file does not write down (docs/safety.md).
+GRACE_S = 0.05  # after a longer silence motion starts again at rest from what was measured
+HAND_OVER_RAD = 0.0087  # half a degree: first goal against measured position
+RECENT_S = 0.6  # a measurement older than this is not known any more; a setup takes as long
+BLIND_GOALS = 2  # goals in a row without an answer of the servo
+CREEP_RAD_S = 0.3  # outside its limits
+CREEP_CURRENT = 0.36  # share of the current limit there
+STOP_S = 0.15  # until torque is off, or goals brake
+BRAKE_S = 0.6  # until goals stand still where `stop: hold`
+WAY_S = 2.5  # to neutral, once nobody asks for another pose
+NEUTRAL_RAD = 0.03
+EXIT_S = 6.0
+HEAT_S = 2.5  # from reading a temperature to a smaller goal
+PUSH_SHARE = 0.7  # of the current limit: from here on a joint that stands still is pushed
+PUSH_WAY_RAD = 0.02
+PUSH_S = 0.6  # at most without a pause
+PUSH_IN_ALL_S = 6.0  # in any minute
+LAG_S = 0.3  # a joint is somewhere between the goals of this time …
+LAG_RAD = 0.15  # … or at most this far from them
+ASTRAY_S = 0.6  # or it is left alone after this time
+LOST_S = 0.3  # from reading that torque is off or the watchdog tripped to the last goal
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A broken rule.
+
+    Attributes:
+        time_s: when.
+        joint: or coupled limit, or '' for the whole head.
+        kind: short name of the rule.
+        seen: what happened.
+        rule: what should have been.
+    """
+
+    time_s: float
+    joint: str
+    kind: str
+    seen: str
+    rule: str
+
+    def __str__(self) -> str:
+        who = f'{self.joint}: ' if self.joint else ''
+        return f'{self.time_s:.3f} s {who}{self.kind}: {self.seen}; rule: {self.rule}'
+
+
+@dataclass
+class _Track:
+    """What is known of one joint's servo.
+
+    Attributes:
+        known: registers as written or read last, by address.
+        present: position as (time, rad), the last ones.
+        goals: goals as (time, rad), the last ones.
+        blind: goals since the last answer.
+        lost_s: since when torque is known to be off, or the watchdog tripped, by itself.
+        parked: goal when torque went on; moved: a goal has led away from it.
+    """
+
+    joint: Joint
+    known: dict[int, int] = field(default_factory=dict)
+    present: list[tuple[float, float]] = field(default_factory=list)
+    goals: list[tuple[float, float]] = field(default_factory=list)
+    torque: bool = False
+    blind: int = 0
+    lost_s: float | None = None
+    parked: int | None = None
+    moved: bool = False
+    hot_s: float | None = None
+    push_from: tuple[float, float] | None = None
+    pushed: list[tuple[float, float]] = field(default_factory=list)
+    push_told: bool = False
+    astray_s: float | None = None
+    resting_s: float = -1e9  # when it last pushed against something
+
+    def rad(self, tick: int) -> float:
+        """Return the joint angle of a position register."""
+        return (tick - self.joint.zero_tick) * self.joint.direction * reg.RAD_PER_TICK
+
+
+class Judge:
+    """Hears one line, and what the head is told; collects verdicts.
+
+    Attributes:
+        verdicts: one per joint and kind, the first of it.
+        counts: how often each (joint, kind) was seen.
+        goals: poses heard.
+    """
+
+    def __init__(
+        self, head: Head, rate_hz: float = 100.0, hold_s: float = 1.0, exit_policy: str = ''
+    ) -> None:
+        """Prepare; hold_s and exit_policy are the node's parameters, all else is in the file."""
+        self._head = head
+        self._period_s = 1.0 / rate_hz
+        self._hold_s = hold_s
+        self._exit = exit_policy or head.exit
+        self._limits = MotionLimits(head, self._period_s, reg.RAD_PER_TICK)
+        self._tracks = {joint.id: _Track(joint) for joint in head.joints}
+        self._at = {joint.id: index for index, joint in enumerate(head.joints)}
+        self._newest = np.zeros((self._limits.span, len(head.joints)))
+        self._group: dict[int, int] = {}
+        self._group_key = (-1, 0.0)
+        self._asked_s = -1e9  # last command or sign of life
+        self._stop_s: float | None = None
+        self._stopped = False
+        self._close_s: float | None = None
+        self._torque_on_s = 0.0
+        self.verdicts: list[Verdict] = []
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.goals = 0
+
+    # --- what it is told ---------------------------------------------------------------------
+
+    def told(self, time_s: float, what: str) -> None:
+        """Note what the head is asked for: goal, stop, reset, close or start."""
+        if what == 'goal':
+            self._asked_s = time_s
+        elif what == 'stop':
+            self._stop_s, self._stopped = time_s, True
+        elif what == 'reset':
+            self._stop_s, self._stopped = None, False
+            self._asked_s = -1e9
+            self._torque_on_s = time_s
+        elif what == 'close':
+            self._close_s = time_s
+        elif what == 'start':
+            self._close_s = None
+            self._torque_on_s = time_s
+            self._asked_s = -1e9
+
+    def end(self, time_s: float) -> list[Verdict]:
+        """Judge what should have happened by now; returns all verdicts."""
+        self._flush()
+        self._check_stopped(time_s)
+        if self._close_s is not None:
+            self._check_exit(time_s)
+        return self.verdicts
+
+    # --- what it hears -------------------------------------------------------------------------
+
+    def hear(self, heard: Iterable[Heard]) -> None:
+        """Take what passed the wire, in order."""
+        for one in heard:
+            track = self._tracks.get(one.id)
+            if one.kind == 'reboot':
+                for servo in self._tracks.values() if one.id == 0xFE else [track]:
+                    if servo is not None:
+                        self._forget(servo)
+            if track is None:
+                continue
+            if one.kind == 'write':
+                for address, value in reg.values(one.address, one.data):
+                    self._written(one, track, address, value)
+            elif one.kind == 'read':
+                track.blind = 0
+                for address, value in reg.values(one.address, one.data):
+                    self._read(one.time_s, track, address, value)
+            elif one.kind == 'refused':
+                track.known.pop(one.address, None)
+                if one.address == reg.TORQUE_ENABLE:
+                    track.torque = False
+
+    def _forget(self, track: _Track) -> None:
+        """Forget what a servo loses when it restarts."""
+        track.known = {a: v for a, v in track.known.items() if a < reg.TORQUE_ENABLE}
+        track.torque = track.moved = False
+        track.lost_s = track.push_from = track.astray_s = None
+        track.goals.clear()
+
+    def _written(self, one: Heard, track: _Track, address: int, value: int) -> None:
+        if address == reg.GOAL_POSITION:
+            key = one.group, one.time_s
+            if key != self._group_key:
+                self._flush()
+                self._group_key = key
+            self._group[one.id] = value
+            return
+        self._flush()
+        before = track.known.get(address)
+        track.known[address] = value
+        name, joint = track.joint.name, track.joint
+        if address == reg.TORQUE_ENABLE:
+            self._switched(one.time_s, track, bool(value))
+        elif address == reg.GOAL_CURRENT:
+            top = reg.current_raw(joint.current_a, joint.model)
+            if top is not None and value > max(1, top):
+                self._judge(one.time_s, name, 'current', f'limit {value}', f'at most {top} units')
+        elif address in reg.MOVING and track.torque and value and value != before:
+            self._judge(
+                one.time_s,
+                name,
+                'moved otherwise',
+                f'{reg.MOVING[address]} = {value}',
+                'moves by goal_position alone',
+            )
+        elif address == reg.BUS_WATCHDOG and value != reg.WATCHDOG_TRIPPED:
+            track.lost_s = None
+
+    def _switched(self, time_s: float, track: _Track, on: bool) -> None:
+        name = track.joint.name
+        if not on:
+            track.torque = track.moved = False
+            track.goals.clear()
+            track.lost_s = track.push_from = track.astray_s = None
+            return
+        if track.torque:
+            return
+        track.torque = True
+        track.lost_s = None
+        self._torque_on_s = time_s
+        if self._stopped:
+            self._judge(time_s, name, 'stop', 'torque goes on', 'off from stop to reset')
+        goal = track.known.get(reg.GOAL_POSITION)
+        recent = [rad for t, rad in track.present if time_s - t < RECENT_S]
+        if goal is None or not recent:
+            what = 'goal' if goal is None else 'position'
+            self._judge(
+                time_s, name, 'torque on', f'{what} unknown', 'goal set to the measured position'
+            )
+        elif abs(track.rad(goal) - recent[-1]) > HAND_OVER_RAD:
+            step = abs(track.rad(goal) - recent[-1])
+            self._judge(
+                time_s, name, 'torque on', f'goal {step:.3f} rad off', 'goal = measured position'
+            )
+        track.parked, track.moved = goal, False
+        track.goals.clear()
+        wanted = reg.needed(track.joint.model)
+        for address, values in wanted.items():
+            if (found := track.known.get(address)) not in values:
+                seen = 'not known' if found is None else str(found)
+                self._judge(
+                    time_s,
+                    name,
+                    'set up',
+                    f'{reg.NAMES[address]} {seen}',
+                    f'{" or ".join(map(str, values))} before torque',
+                )
+        top = reg.current_raw(track.joint.current_a, track.joint.model)
+        if top is not None and track.known.get(reg.GOAL_CURRENT, 1 << 16) > max(1, top):
+            self._judge(time_s, name, 'current', 'no limit set', f'at most {top} units, first')
+
+    def _read(self, time_s: float, track: _Track, address: int, value: int) -> None:
+        if address == reg.PRESENT_POSITION:
+            track.present.append((time_s, track.rad(value)))
+            del track.present[:-100]
+            self._check_following(time_s, track)
+            return
+        if address == reg.PRESENT_CURRENT:
+            self._check_push(time_s, track, value)
+            return
+        self._flush()
+        track.known[address] = value
+        if address == reg.TORQUE_ENABLE:
+            if not value and track.torque:
+                self._forget(track)
+                track.lost_s = time_s
+            elif value and not track.torque:  # found holding: taken over as it is
+                track.torque = True
+                track.moved = False
+                track.parked = track.known.get(reg.GOAL_POSITION)
+                track.goals.clear()
+        elif address == reg.BUS_WATCHDOG and value == reg.WATCHDOG_TRIPPED:
+            track.lost_s = track.lost_s or time_s
+        elif address == reg.PRESENT_TEMPERATURE:
+            warm = value >= self._head.derate_above_c + 1
+            track.hot_s = (track.hot_s or time_s) if warm else None
+
+    # --- rules on goals ----------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Judge the goals of one packet, once all of them were heard."""
+        if not self._group:
+            return
+        (_, time_s), group, self._group = self._group_key, self._group, {}
+        before = self._newest[0].copy()
+        for id_, track in self._tracks.items():
+            if id_ not in group and not track.torque and track.present:
+                self._newest[:, self._at[id_]] = track.present[-1][1]
+        self._newest[1:] = self._newest[:-1].copy()
+        moving = False
+        for id_, tick in group.items():
+            track, column = self._tracks[id_], self._at[id_]
+            rad = track.rad(tick)
+            track.known[reg.GOAL_POSITION] = tick
+            if track.lost_s is not None and time_s - track.lost_s > LOST_S:
+                name = track.joint.name
+                self._judge(time_s, name, 'lost', 'goals to a servo that let go', 'takes it in')
+            if not track.torque:
+                self._newest[:, column] = before[column] = rad
+                continue
+            moving = True
+            if self._starts(time_s, track, rad):
+                self._check_hand_over(time_s, track, rad)
+                start = self._start_of(time_s, track, rad)
+                self._newest[:, column] = before[column] = start
+            self._newest[0, column] = rad
+            self._goal(time_s, track, tick, rad)
+        if not moving:
+            return
+        self.goals += 1
+        for name, seen, rule in self._limits.places(before, self._newest[0]):
+            self._judge(time_s, name, 'position', seen, rule)
+        for name, kind, share in self._limits.rates(self._newest):
+            self._judge(time_s, name, kind, f'{share:.2f} times the limit', 'at most once')
+        creeping = self._limits.outside(before) & self._limits.outside(self._newest[0])
+        for index in np.flatnonzero(creeping).tolist():
+            self._check_creep(time_s, self._tracks[self._head.joints[index].id], index)
+
+    def _starts(self, time_s: float, track: _Track, rad: float) -> bool:
+        """Whether a goal begins a motion from rest rather than going on with one."""
+        if not track.goals:
+            return True
+        gap = time_s - track.goals[-1][0]
+        if gap <= GRACE_S - self._period_s:
+            return False
+        if gap > GRACE_S + 2 * self._period_s:
+            return True
+        # In between both are right: it goes on if it is nearer to where it would go on to.
+        last = track.goals[-1][1]
+        onward = last + (last - track.goals[-2][1] if len(track.goals) > 1 else 0.0)
+        return abs(rad - self._start_of(time_s, track, rad)) < abs(rad - onward)
+
+    def _start_of(self, time_s: float, track: _Track, rad: float) -> float:
+        """Return where a motion that begins with a goal comes from: the nearest measurement."""
+        recent = [one for t, one in track.present if time_s - t < RECENT_S]
+        near = min(recent, key=lambda one: abs(one - rad), default=rad)
+        return rad if abs(near - rad) < HAND_OVER_RAD else near
+
+    def _check_hand_over(self, time_s: float, track: _Track, rad: float) -> None:
+        step = abs(rad - self._start_of(time_s, track, rad))
+        recent = any(time_s - t < RECENT_S for t, _ in track.present)
+        if not recent or step > HAND_OVER_RAD:
+            seen = f'first goal {step:.3f} rad off' if recent else 'position not read before'
+            self._judge(time_s, track.joint.name, 'hand-over', seen, 'from the measured position')
+
+    def _goal(self, time_s: float, track: _Track, tick: int, rad: float) -> None:
+        """Judge one goal of one joint under torque."""
+        name, joint = track.joint.name, track.joint
+        last = track.goals[-1][1] if track.goals else rad
+        still = abs(rad - last) < reg.RAD_PER_TICK / 2
+        track.goals.append((time_s, rad))
+        del track.goals[:-60]
+        track.blind += 1
+        if track.blind > BLIND_GOALS and not still:
+            self._judge(
+                time_s, name, 'blind', f'{track.blind} goals without an answer', 'reads first'
+            )
+        if len(track.goals) > 20:
+            took = time_s - track.goals[-21][0]
+            if took < 18 * self._period_s:
+                self._judge(time_s, name, 'rate', f'20 cycles in {took:.3f} s', 'keeps its rate')
+        if not track.moved and tick != track.parked:
+            track.moved = True
+            self._check_watchdog(time_s, track)
+            self._check_creep_current(time_s, track)
+        if self._stopped and self._stop_s is not None:
+            patience = BRAKE_S if self._head.stop == 'hold' else STOP_S
+            if time_s - self._stop_s > patience and not still:
+                self._judge(time_s, name, 'stop', 'goals move on', f'still after {patience} s')
+        unasked = max(self._asked_s + self._hold_s, self._torque_on_s) + WAY_S
+        pushed = time_s - track.resting_s < 60.0
+        outside = not joint.low_rad <= rad <= joint.high_rad
+        if (
+            time_s > unasked
+            and not (pushed or outside or self._stopped)
+            and abs(rad - joint.neutral_rad) > NEUTRAL_RAD
+        ):
+            self._judge(
+                time_s, name, 'unasked', f'{rad:.3f} rad', f'neutral {self._hold_s:g} s after news'
+            )
+        if track.hot_s is not None and time_s - track.hot_s > HEAT_S:
+            self._check_heat(time_s, track, rad)
+
+    def _check_watchdog(self, time_s: float, track: _Track) -> None:
+        if not self._head.watchdog_s:
+            return
+        wanted = min(127, max(1, round(self._head.watchdog_s / reg.WATCHDOG_UNIT_S)))
+        found = track.known.get(reg.BUS_WATCHDOG)
+        if found != wanted:
+            self._judge(
+                time_s, track.joint.name, 'watchdog', f'{found} while moving', f'{wanted} before'
+            )
+
+    def _check_creep_current(self, time_s: float, track: _Track) -> None:
+        top = reg.current_raw(track.joint.current_a, track.joint.model)
+        rad = track.goals[-1][1]
+        out = max(rad - track.joint.high_rad, track.joint.low_rad - rad)
+        if top is None or out < 3 * reg.RAD_PER_TICK:
+            return
+        found = track.known.get(reg.GOAL_CURRENT, 1 << 16)
+        if found > max(1, CREEP_CURRENT * top):
+            self._judge(
+                time_s,
+                track.joint.name,
+                'creep current',
+                f'{found} of {top} units outside the limits',
+                f'at most {CREEP_CURRENT:.2f} of it there',
+            )
+
+    def _check_creep(self, time_s: float, track: _Track, index: int) -> None:
+        way = abs(self._newest[0, index] - self._newest[5, index])
+        speed = (way - reg.RAD_PER_TICK) / (5 * self._period_s)
+        if speed > CREEP_RAD_S:
+            self._judge(
+                time_s,
+                track.joint.name,
+                'creep',
+                f'{speed:.2f} rad/s outside the limits',
+                f'at most {CREEP_RAD_S} rad/s',
+            )
+
+    def _check_heat(self, time_s: float, track: _Track, rad: float) -> None:
+        celsius = track.known.get(reg.PRESENT_TEMPERATURE, 0)
+        head, joint = self._head, track.joint
+        width = head.rest_above_c - head.derate_above_c
+        # Temperatures rise while nobody reads: one degree and a step of 5 % are allowed for.
+        share = min(1.0, max(0.0, (head.rest_above_c - celsius + 1.0) / width) + 0.05)
+        most = max(joint.high_rad - joint.neutral_rad, joint.neutral_rad - joint.low_rad)
+        if abs(rad - joint.neutral_rad) > share * most + NEUTRAL_RAD:
+            self._judge(
+                time_s,
+                joint.name,
+                'heat',
+                f'{rad:.3f} rad at {celsius} °C',
+                f'at most {share * most:.3f} rad from neutral',
+            )
+
+    # --- rules on what servos answer -----------------------------------------------------------
+
+    def _check_push(self, time_s: float, track: _Track, value: int) -> None:
+        unit = reg.current_unit_a(track.joint.model)
+        if unit is None or not track.present:
+            return
+        position = track.present[-1][1]
+        pushes = track.torque and abs(value) * unit >= PUSH_SHARE * track.joint.current_a
+        begin = track.push_from
+        if not pushes or (begin and abs(position - begin[1]) > PUSH_WAY_RAD):
+            if begin is not None:
+                track.pushed.append((begin[0], time_s))
+            track.push_from = (time_s, position) if pushes else None
+            track.push_told = False
+            return
+        if begin is None:
+            track.push_from = time_s, position
+            return
+        took = time_s - begin[0]
+        if took > 0.1:
+            track.resting_s = time_s
+        if took > PUSH_S and not track.push_told:
+            track.push_told = True
+            self._judge(
+                time_s,
+                track.joint.name,
+                'force',
+                f'{abs(value) * unit:.2f} A for {took:.1f} s, standing still',
+                f'at most {PUSH_S} s above {PUSH_SHARE:g} of {track.joint.current_a:g} A',
+            )
+        track.pushed = [one for one in track.pushed if time_s - one[1] < 60.0]
+        in_all = took + sum(end - start for start, end in track.pushed)
+        if in_all > PUSH_IN_ALL_S:
+            self._judge(
+                time_s,
+                track.joint.name,
+                'force in all',
+                f'{in_all:.1f} s in a minute, standing still',
+                f'at most {PUSH_IN_ALL_S:g} s',
+            )
+
+    def _check_following(self, time_s: float, track: _Track) -> None:
+        goals = [rad for t, rad in track.goals if time_s - t < LAG_S]
+        if not track.torque or not goals:
+            track.astray_s = None
+            return
+        present = track.present[-1][1]
+        off = max(min(goals) - present, present - max(goals), 0.0)
+        if off <= LAG_RAD:
+            track.astray_s = None
+            return
+        track.astray_s = track.astray_s or time_s
+        if time_s - track.astray_s > ASTRAY_S:
+            self._judge(
+                time_s,
+                track.joint.name,
+                'following',
+                f'{off:.2f} rad off for {ASTRAY_S} s',
+                f'within {LAG_RAD} rad of the goals of {LAG_S} s, or left alone',
+            )
+
+    # --- rules on the end ----------------------------------------------------------------------
+
+    def _check_stopped(self, time_s: float) -> None:
+        if not self._stopped or self._stop_s is None or self._head.stop != 'limp':
+            return
+        for track in self._tracks.values():
+            if track.torque and time_s - self._stop_s > STOP_S:
+                self._judge(
+                    time_s, track.joint.name, 'stop', 'torque is not off', f'off in {STOP_S} s'
+                )
+
+    def _check_exit(self, time_s: float) -> None:
+        for track in self._tracks.values():
+            name, joint = track.joint.name, track.joint
+            if self._exit != 'hold' and track.torque:
+                self._judge(time_s, name, 'exit', 'torque is on', f'off by exit: {self._exit}')
+            if self._exit == 'hold' and not track.torque and not self._stopped:
+                self._judge(time_s, name, 'exit', 'torque is off', 'on by exit: hold')
+            if self._exit == 'neutral_limp' and not self._stopped:
+                last = track.known.get(reg.GOAL_POSITION)
+                off = 0.0 if last is None else abs(track.rad(last) - joint.neutral_rad)
+                if off > NEUTRAL_RAD:
+                    self._judge(
+                        time_s,
+                        name,
+                        'exit',
+                        f'left {off:.2f} rad from neutral',
+                        'goes there first',
+                    )
+
+    def _judge(self, time_s: float, joint: str, kind: str, seen: str, rule: str) -> None:
+        self.counts[joint, kind] += 1
+        if self.counts[joint, kind] == 1:
+            self.verdicts.append(Verdict(time_s, joint, kind, seen, rule))

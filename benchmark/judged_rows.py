@@ -1,0 +1,305 @@
+"""Situations in which a broken limiter, guard or protocol would show, judged from outside.
+
+Each is a fresh head on virtual time; what it does to the head is its text. `python -m
+benchmark.judged_rows [WORDS]` runs those whose name has the words in it.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from benchmark.judge.judge import Verdict
+from benchmark.virtual_head import VirtualHead
+from kf_imitation.errors import KfImitationError
+
+# Both directions, both sizes of servo, and coupled limits.
+JOINTS = ('jaw', 'mouth_corner_left', 'eyelid_right', 'gaze_pitch', 'neck_yaw')
+Row = Callable[[], VirtualHead]
+ROWS: dict[str, Row] = {}
+
+
+def row(name: str) -> Callable[[Row], Row]:
+    """Enter a situation into the table."""
+
+    def enter(function: Row) -> Row:
+        ROWS[name] = function
+        return function
+
+    return enter
+
+
+def head(changes: dict[str, Any] | None = None, **options: Any) -> VirtualHead:
+    """Return a head of a few joints of sim_face."""
+    return VirtualHead(changes, joints=JOINTS, **options)
+
+
+def turn(one: VirtualHead, joint: str, rad: float) -> None:
+    """Turn a limp servo by hand, by an angle of the joint."""
+    index = one.robot.names.index(joint)
+    servo = one.line.servos[index]
+    servo.physics.angle_rad += rad * one.robot.joints[index].direction
+    servo.physics.horn_rad = servo.physics.angle_rad
+
+
+@row('a new pose every 80 ms, many at the limits')
+def bold() -> VirtualHead:
+    """Poses change in mid-motion, towards limits and coupled limits."""
+    one = head(seed=1)
+    one.start()
+    one.run(8.0, goal_cycles=8, extreme=0.6)
+    one.close()
+    return one
+
+
+@row('a pose now and then')
+def calm() -> VirtualHead:
+    """Long ways, from rest to rest."""
+    one = head(seed=2)
+    one.start()
+    one.run(5.0, goal_cycles=60, extreme=0.5)
+    one.close()
+    return one
+
+
+@row('starts away from neutral')
+def elsewhere() -> VirtualHead:
+    """The joints stand anywhere when the head is switched on."""
+    one = head()
+    for joint, rad in (('jaw', 0.3), ('eyelid_right', -0.5), ('neck_yaw', 0.7)):
+        turn(one, joint, rad)
+    one.start()
+    one.run(2.0)
+    one.close()
+    return one
+
+
+@row('starts outside its limits')
+def outside() -> VirtualHead:
+    """A joint stands beyond its end when the head is switched on."""
+    one = head()
+    turn(one, 'neck_yaw', 1.15)
+    one.start()
+    one.run(2.5)
+    one.close()
+    return one
+
+
+@row('stopped in mid-motion, off and on again')
+def stopped() -> VirtualHead:
+    """A stop lasts through off and on, a new pose does not end it."""
+    one = head()
+    one.start()
+    one.run(0.5, goal_cycles=15, extreme=1.0)
+    one.stop()
+    one.run(0.4, goal_cycles=10)
+    one.controller.close()
+    one.controller.start(threaded=False)
+    one.run(0.6, goal_cycles=10)
+    one.controller.close()
+    return one
+
+
+@row('stopped and held in mid-motion')
+def held() -> VirtualHead:
+    """`stop: hold` brakes and stays."""
+    one = head({'stop': 'hold'})
+    one.start()
+    one.run(0.5, goal_cycles=15, extreme=1.0)
+    one.stop()
+    one.run(1.5, goal_cycles=10)
+    return one
+
+
+@row('moved by hand while stopped, then reset')
+def by_hand() -> VirtualHead:
+    """Torque comes back where the joints are, then neutral, not the pose of before."""
+    one = head()
+    one.start()
+    one.goal(neck_yaw=0.8, jaw=0.4)
+    one.run(0.8)
+    one.stop()
+    one.run(0.3)
+    turn(one, 'neck_yaw', -1.2)
+    turn(one, 'mouth_corner_left', 0.3)
+    one.run(0.1)
+    one.reset()
+    one.run(4.0)
+    return one
+
+
+@row('host asleep for 0.4 s in mid-motion')
+def asleep() -> VirtualHead:
+    """After the gap motion starts again at rest."""
+    one = head()
+    one.start()
+    one.run(0.3)
+    for _ in range(4):
+        one.goal(neck_yaw=-0.85, jaw=0.0, eyelid_right=0.2)
+        one.run(0.5)
+        one.goal(neck_yaw=0.85, jaw=0.48, eyelid_right=-0.6)
+        one.run(0.09)
+        one.sleep(0.4)
+        one.run(0.8)
+    return one
+
+
+@row('replies lost for 70 ms in mid-motion')
+def gap() -> VirtualHead:
+    """Short of a lost bus: nothing moves without an answer, then again at rest."""
+    one = head()
+    one.start()
+    one.run(0.3)
+    for _ in range(3):
+        one.goal(neck_yaw=-0.85, jaw=0.0, eyelid_right=0.2)
+        one.run(0.6)
+        one.goal(neck_yaw=0.85, jaw=0.48, eyelid_right=-0.6)
+        one.run(0.09)
+        one.fault('silence')
+        one.run(0.07)
+        one.fault('normal')
+        one.run(0.7)
+    return one
+
+
+@row('bus lost, joints moved by hand meanwhile')
+def lost() -> VirtualHead:
+    """The bus comes back and finds the joints elsewhere."""
+    one = head()
+    one.start()
+    one.goal(neck_yaw=0.8, jaw=0.4)
+    one.run(0.5)
+    one.fault('supply 0')
+    one.run(0.5)
+    turn(one, 'neck_yaw', -0.9)
+    one.fault('normal')
+    one.run(2.0)
+    one.close()
+    return one
+
+
+@row('silent sender')
+def silent() -> VirtualHead:
+    """Nobody speaks any more: neutral after hold_s."""
+    one = head(hold_s=0.5)
+    one.start()
+    one.goal(neck_yaw=0.8, jaw=0.4)
+    one.run(5.0)
+    one.close()
+    return one
+
+
+@row('switched off in mid-motion, to neutral first')
+def leaving() -> VirtualHead:
+    """`exit: neutral_limp`."""
+    one = head({'exit': 'neutral_limp'})
+    one.start()
+    one.goal(neck_yaw=0.8, jaw=0.4)
+    one.run(0.8)
+    one.close()
+    return one
+
+
+@row('switched off, held')
+def staying() -> VirtualHead:
+    """`exit: hold`: torque stays on."""
+    one = head({'exit': 'hold'})
+    one.start()
+    one.goal(neck_yaw=0.3)
+    one.run(0.6)
+    one.close()
+    return one
+
+
+@row('a joint at 62 °C')
+def warm() -> VirtualHead:
+    """Heat shrinks its motion."""
+    one = head()
+    one.servo('jaw').physics.temperature_c = 62.0
+    one.servo('jaw').physics.cooling_s = 1e9
+    one.start()
+    one.goal(jaw=0.48)
+    one.run(4.5)
+    one.close()
+    return one
+
+
+@row('jaw stuck on its way')
+def stuck() -> VirtualHead:
+    """It lets go, and does not press for long when it tries again."""
+    one = head()
+    one.start()
+    one.goal(jaw=0.48)
+    one.run(0.06)
+    one.fault('block 1')
+    one.run(6.0)
+    one.close()
+    return one
+
+
+@row('set up by another program')
+def left_behind() -> VirtualHead:
+    """Factory return delay, velocity mode, a slow profile, a wide current limit."""
+
+    def prepare(one: VirtualHead) -> None:
+        for servo in one.line.servos:
+            registers = servo.registers
+            registers.set('return_delay_time', 250)
+            registers.set('operating_mode', 1)
+            registers.set('profile_velocity', 20)
+            registers.set('profile_acceleration', 5)
+
+    one = head(prepare=prepare)
+    one.start()
+    one.run(1.5, goal_cycles=40)
+    one.close()
+    return one
+
+
+@row('torque lost by itself')
+def torqueless() -> VirtualHead:
+    """A servo restarts: found, taken in again from where it is."""
+    one = head()
+    one.start()
+    one.run(0.5, goal_cycles=30)
+    one.servo('neck_yaw').registers.set('torque_enable', 0)
+    one.run(3.0, goal_cycles=30, extreme=1.0)
+    one.close()
+    return one
+
+
+def judge(function: Row) -> tuple[list[Verdict], str]:
+    """Run a situation; returns the verdicts and, if the head gave up, why."""
+    try:
+        one = function()
+    except (KfImitationError, ArithmeticError, LookupError, ValueError) as error:
+        return [], f'{type(error).__name__}: {error}'
+    return one.judge.end(one.now_s), ''
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run situations; exit code 1 when anything was found."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('only', nargs='?', default='', help='rows whose name contains this')
+    parser.add_argument('--json', action='store_true', help='by row: kinds, and the first of each')
+    args = parser.parse_args(arguments)
+    found: dict[str, dict[str, str]] = {}
+    for name, function in ROWS.items():
+        if args.only not in name:
+            continue
+        verdicts, failure = judge(function)
+        found[name] = {one.kind: f'{one.joint} {one.kind}: {one.seen}' for one in verdicts[::-1]}
+        if failure:
+            found[name]['ends'] = failure
+        if not args.json:
+            print(f'{name}: {failure or (f"{len(verdicts)} verdicts" if verdicts else "good")}')
+            for verdict in verdicts:
+                print(f'    {verdict}', flush=True)
+    if args.json:
+        print(json.dumps(found))
+    return 1 if any(found.values()) else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

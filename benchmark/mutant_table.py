@@ -1,0 +1,299 @@
+"""Deliberate breaks of our own code, each of which the judge must catch.
+
+An edit is a text that stands in the package as often as it says, wherever; so renaming files
+leaves it alone, and a changed line makes `python -m benchmark.mutants --check` fail.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement in kf_imitation.
+
+    Attributes:
+        old: exact text.
+        new: what stands there instead.
+        count: how often `old` is there.
+    """
+
+    old: str
+    new: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One break.
+
+    Attributes:
+        name: for people.
+        edits: all of them at once.
+        rows: situations of judged_rows that are tried, in this order; the first that shows it
+            is enough.
+    """
+
+    name: str
+    edits: tuple[Edit, ...]
+    rows: tuple[str, ...]
+
+
+BOLD = 'a new pose every 80 ms, many at the limits'
+CALM = 'a pose now and then'
+ELSEWHERE = 'starts away from neutral'
+OUTSIDE = 'starts outside its limits'
+STOPPED = 'stopped in mid-motion, off and on again'
+HELD = 'stopped and held in mid-motion'
+BY_HAND = 'moved by hand while stopped, then reset'
+GAP = 'replies lost for 70 ms in mid-motion'
+LOST = 'bus lost, joints moved by hand meanwhile'
+SILENT = 'silent sender'
+LEAVING = 'switched off in mid-motion, to neutral first'
+STAYING = 'switched off, held'
+WARM = 'a joint at 62 °C'
+STUCK = 'jaw stuck on its way'
+LEFT = 'set up by another program'
+TORQUELESS = 'torque lost by itself'
+
+
+def _times(factor: float, limit: str) -> tuple[Edit, ...]:
+    """Let planner and limiter believe in a multiple of a limit."""
+    rate = limit.split('_')[1]
+    begin, values = f'self._{rate} = ', f'np.array([j.{limit} for j in joints])'
+    return (Edit(begin + values, f'{begin}{factor:g} * {values}', 2),)
+
+
+MUTANTS = (
+    Mutant(
+        'limiter takes every proposal',
+        (
+            Edit(' and self._reachable(proposal) and self._keeps_speed(proposal)', ''),
+            Edit('taken = self._stays_inside(brake)', 'taken = True'),
+        ),
+        (BOLD, CALM),
+    ),
+    Mutant(
+        'limiter does not look where a stop would end',
+        (Edit('taken = self._stays_inside(brake)', 'taken = True'),),
+        (BOLD,),
+    ),
+    Mutant('speed limit times ten', _times(10, 'max_velocity_rad_s'), (CALM, BOLD)),
+    Mutant('acceleration limit times ten', _times(10, 'max_acceleration_rad_s2'), (CALM, BOLD)),
+    Mutant('jerk limit times ten', _times(10, 'max_jerk_rad_s3'), (CALM, BOLD)),
+    Mutant('speed limit a third higher', _times(1.33, 'max_velocity_rad_s'), (CALM, BOLD)),
+    Mutant(
+        'coupled limits ignored',
+        (Edit('self._matrix[row, self._names.index(name)] = factor', 'pass'),),
+        (BOLD, CALM),
+    ),
+    Mutant(
+        'direction of joints ignored',
+        (Edit('zero_tick + direction * round(', 'zero_tick + round('),),
+        (CALM, BOLD),
+    ),
+    Mutant(
+        'watchdog never armed',
+        (
+            Edit(
+                'wanted = units.watchdog_raw(self.robot.watchdog_s) '
+                'if self.robot.watchdog_s else 0',
+                'wanted = 0',
+            ),
+        ),
+        (CALM,),
+    ),
+    Mutant(
+        'stall guard off',
+        (
+            Edit(
+                '(np.abs(error) > STALL_ERROR_RAD) & (np.abs(current_a) >= self._current)',
+                'np.zeros(len(error), np.bool_)',
+            ),
+        ),
+        (STUCK,),
+    ),
+    Mutant(
+        'stalled joint keeps its goal',
+        (
+            Edit(
+                'goal = np.where(self.stalls.resting, self.stalls.held_rad, goal)',
+                'goal = np.where(False, self.stalls.held_rad, goal)',
+            ),
+        ),
+        (STUCK,),
+    ),
+    Mutant(
+        'torque goes on with the goal of before',
+        (
+            Edit("self.write_register(index, 'goal_position', present)", 'pass'),
+            Edit("if self.read_register(index, 'goal_position') != present:", 'if False:'),
+        ),
+        (BY_HAND, ELSEWHERE),
+    ),
+    Mutant(
+        'goal taken from the goal register',
+        (
+            Edit(
+                "present = self.read_register(index, 'present_position')",
+                "present = self.read_register(index, 'goal_position')",
+            ),
+        ),
+        (BY_HAND, ELSEWHERE),
+    ),
+    Mutant(
+        'stop not latched',
+        (
+            Edit(
+                'self.state, self.latched = STOPPED, True',
+                'self.state, self.latched = STOPPED, False',
+            ),
+        ),
+        (STOPPED,),
+    ),
+    Mutant(
+        'stop leaves torque on',
+        (Edit('self._unconfirmed = list(self.robot.names)', 'self._unconfirmed = []'),),
+        (STOPPED,),
+    ),
+    Mutant(
+        'held stop goes on to its goal',
+        (
+            Edit(
+                'if self.state == STOPPED:\n            self._motion.brake()',
+                'if False:\n            self._motion.brake()',
+            ),
+        ),
+        (HELD,),
+    ),
+    Mutant(
+        'current limit not written',
+        (Edit("self.write_register(index, 'goal_current', max(1, raw))", 'pass'),),
+        (CALM,),
+    ),
+    Mutant(
+        'current limit times ten',
+        (
+            Edit(
+                'units.current_raw(share * joint.max_current_a, joint.servo)',
+                'units.current_raw(min(1.4, 10 * share * joint.max_current_a), joint.servo)',
+            ),
+        ),
+        (CALM,),
+    ),
+    Mutant(
+        'full current outside the limits',
+        (Edit('CREEP_CURRENT = 0.35', 'CREEP_CURRENT = 1.0'),),
+        (OUTSIDE,),
+    ),
+    Mutant(
+        'full speed outside the limits',
+        (Edit('CREEP_RAD_S = 0.3', 'CREEP_RAD_S = 30.0'),),
+        (OUTSIDE,),
+    ),
+    Mutant(
+        'no new plan after a gap',
+        (Edit('if self._now_s - self._fresh_s > GRACE_S:', 'if False:'),),
+        (GAP,),
+    ),
+    Mutant(
+        'goals go on without answers',
+        (
+            Edit('if self._missing and watch.active:', 'if False:'),
+            Edit('PROBE_S = 0.1', 'PROBE_S = 1.0'),
+        ),
+        (GAP,),
+    ),
+    Mutant(
+        'motion begins in neutral wherever the joints are',
+        (
+            Edit(
+                'self._motion.begin(self._present.position_rad)',
+                'self._motion.begin(self._neutral)',
+            ),
+        ),
+        (ELSEWHERE, BY_HAND),
+    ),
+    Mutant(
+        'a bus that comes back finds the old command',
+        (
+            Edit(
+                'self._motion.begin(self._present.position_rad)',
+                'self._outages or self._motion.begin(self._present.position_rad)',
+            ),
+        ),
+        (LOST,),
+    ),
+    Mutant(
+        'joints are taken in without measuring them',
+        (Edit('self._measure(index, present)', 'pass'),),
+        (BY_HAND, LOST),
+    ),
+    Mutant(
+        'reset goes on to the pose of before',
+        (
+            Edit(
+                'self._requests.relax()\n        self.state = RUNNING',
+                'pass\n        self.state = RUNNING',
+            ),
+        ),
+        (BY_HAND,),
+    ),
+    Mutant(
+        'hold_s ignored',
+        (Edit('now_s - self.heard_s > self.hold_s', 'False'),),
+        (SILENT,),
+    ),
+    Mutant(
+        'heat ignored',
+        (Edit('if not (temperature_c > limits.derate_above_c).any():', 'if True:'),),
+        (WARM,),
+    ),
+    Mutant(
+        'exit leaves torque on',
+        (Edit('elif left := self._joints.torque_off():', 'elif left := []:'),),
+        (CALM,),
+    ),
+    Mutant(
+        'exit does not go to neutral',
+        (Edit("self.state == RUNNING and self.exit_policy == 'neutral_limp'", 'False'),),
+        (LEAVING,),
+    ),
+    Mutant(
+        'exit lets a held head go',
+        (Edit("hold = self.exit_policy == 'hold' and self.state == RUNNING", 'hold = False'),),
+        (STAYING,),
+    ),
+    Mutant(
+        'return delay and operating mode left as found',
+        (Edit("(('return_delay_time', 0), ('operating_mode', mode))", '()'),),
+        (LEFT,),
+    ),
+    Mutant(
+        'return delay left as found',
+        (
+            Edit(
+                "(('return_delay_time', 0), ('operating_mode', mode))",
+                "(('operating_mode', mode),)",
+            ),
+        ),
+        (LEFT,),
+    ),
+    Mutant(
+        'profile left as found',
+        (Edit('self.write_register(index, name, 0)', 'pass'),),
+        (LEFT,),
+    ),
+    Mutant(
+        'lost torque overlooked',
+        (
+            Edit(
+                '        if not torque:\n            lost =',
+                '        if False:\n            lost =',
+            ),
+        ),
+        (TORQUELESS,),
+    ),
+)
+
+# Quick ones, which the tests run.
+FEW = ('coupled limits ignored', 'watchdog never armed', 'exit does not go to neutral')
