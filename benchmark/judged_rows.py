@@ -9,10 +9,15 @@ import json
 import sys
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
+
+import numpy as np
 
 from benchmark.judge.judge import Verdict
 from benchmark.virtual_head import VirtualHead
 from kf_imitation.errors import KfImitationError
+from kf_imitation.motion.joint_states import JointTrajectoryState
+from kf_imitation.motion.planner import MotionPlanner
 
 # Both directions, both sizes of servo, and coupled limits.
 JOINTS = ('jaw', 'mouth_corner_left', 'eyelid_right', 'gaze_pitch', 'neck_yaw')
@@ -50,6 +55,47 @@ def bold() -> VirtualHead:
     one.start()
     one.run(8.0, goal_cycles=8, extreme=0.6)
     one.close()
+    return one
+
+
+@row('a planner that proposes nonsense')
+def nonsense() -> VirtualHead:
+    """Now and then a proposal is too fast, beyond a limit, or noise: the limiter has to answer."""
+    one = head(seed=3)
+    chance = np.random.default_rng(3)
+    real = MotionPlanner.next
+
+    def spoilt(planner: MotionPlanner) -> JointTrajectoryState | None:
+        proposal = real(planner)
+        if proposal is None or chance.random() > 0.05:
+            return proposal
+        noise = 10.0 ** chance.integers(-3, 1) * chance.normal(size=len(proposal.position))
+        return JointTrajectoryState(
+            proposal.position + noise, proposal.velocity, proposal.acceleration
+        )
+
+    with mock.patch.object(MotionPlanner, 'next', spoilt):
+        one.start()
+        one.run(5.0, goal_cycles=30, extreme=0.5)
+        one.close()
+    return one
+
+
+@row('a planner that aims beyond the limits')
+def beyond() -> VirtualHead:
+    """Every step of its plans is good, their end is not."""
+    one = head(seed=4)
+    real = MotionPlanner.plan
+
+    def far(
+        planner: MotionPlanner, start: JointTrajectoryState, goal_rad: np.ndarray, *rest: Any
+    ) -> bool:
+        return real(planner, start, 1.5 * goal_rad, *rest)
+
+    with mock.patch.object(MotionPlanner, 'plan', far):
+        one.start()
+        one.run(4.0, goal_cycles=50, extreme=1.0)
+        one.close()
     return one
 
 
@@ -106,7 +152,10 @@ def held() -> VirtualHead:
     """`stop: hold` brakes and stays."""
     one = head({'stop': 'hold'})
     one.start()
-    one.run(0.5, goal_cycles=15, extreme=1.0)
+    one.goal(neck_yaw=-0.85)
+    one.run(1.0)
+    one.goal(neck_yaw=0.85, jaw=0.48)
+    one.run(0.15)
     one.stop()
     one.run(1.5, goal_cycles=10)
     return one

@@ -39,6 +39,8 @@ class Mutant:
 
 
 BOLD = 'a new pose every 80 ms, many at the limits'
+NONSENSE = 'a planner that proposes nonsense'
+BEYOND = 'a planner that aims beyond the limits'
 CALM = 'a pose now and then'
 ELSEWHERE = 'starts away from neutral'
 OUTSIDE = 'starts outside its limits'
@@ -60,7 +62,8 @@ def _times(factor: float, limit: str) -> tuple[Edit, ...]:
     """Let planner and limiter believe in a multiple of a limit."""
     rate = limit.split('_')[1]
     begin, values = f'self._{rate} = ', f'np.array([j.{limit} for j in joints])'
-    return (Edit(begin + values, f'{begin}{factor:g} * {values}', 2),)
+    count = {'velocity': 2, 'acceleration': 3, 'jerk': 4}[rate]
+    return (Edit(begin + values, f'{begin}{factor:g} * {values}', count),)
 
 
 MUTANTS = (
@@ -70,12 +73,12 @@ MUTANTS = (
             Edit(' and self._reachable(proposal) and self._keeps_speed(proposal)', ''),
             Edit('taken = self._stays_inside(brake)', 'taken = True'),
         ),
-        (BOLD, CALM),
+        (NONSENSE, BOLD),
     ),
     Mutant(
         'limiter does not look where a stop would end',
         (Edit('taken = self._stays_inside(brake)', 'taken = True'),),
-        (BOLD,),
+        (BEYOND, BOLD),
     ),
     Mutant('speed limit times ten', _times(10, 'max_velocity_rad_s'), (CALM, BOLD)),
     Mutant('acceleration limit times ten', _times(10, 'max_acceleration_rad_s2'), (CALM, BOLD)),
@@ -159,8 +162,8 @@ MUTANTS = (
         'held stop goes on to its goal',
         (
             Edit(
-                'if self.state == STOPPED:\n            self._motion.brake()',
-                'if False:\n            self._motion.brake()',
+                'if self.state == STOPPED:\n            self.motion.brake()',
+                'if False:\n            self.motion.brake()',
             ),
         ),
         (HELD,),
@@ -174,20 +177,20 @@ MUTANTS = (
         'current limit times ten',
         (
             Edit(
-                'units.current_raw(share * joint.max_current_a, joint.servo)',
-                'units.current_raw(min(1.4, 10 * share * joint.max_current_a), joint.servo)',
+                'units.current_raw(fraction * joint.max_current_a, joint.servo)',
+                'units.current_raw(min(1.4, 10 * fraction * joint.max_current_a), joint.servo)',
             ),
         ),
         (CALM,),
     ),
     Mutant(
         'full current outside the limits',
-        (Edit('CREEP_CURRENT = 0.35', 'CREEP_CURRENT = 1.0'),),
+        (Edit('RECOVERY_CURRENT = 0.35', 'RECOVERY_CURRENT = 1.0'),),
         (OUTSIDE,),
     ),
     Mutant(
         'full speed outside the limits',
-        (Edit('CREEP_RAD_S = 0.3', 'CREEP_RAD_S = 30.0'),),
+        (Edit('RECOVERY_RAD_S = 0.3', 'RECOVERY_RAD_S = 30.0'),),
         (OUTSIDE,),
     ),
     Mutant(
@@ -198,7 +201,7 @@ MUTANTS = (
     Mutant(
         'goals go on without answers',
         (
-            Edit('if self._missing and watch.active:', 'if False:'),
+            Edit('if self._missing and monitor.active:', 'if False:'),
             Edit('PROBE_S = 0.1', 'PROBE_S = 1.0'),
         ),
         (GAP,),
@@ -207,8 +210,8 @@ MUTANTS = (
         'motion begins in neutral wherever the joints are',
         (
             Edit(
-                'self._motion.begin(self._present.position_rad)',
-                'self._motion.begin(self._neutral)',
+                'self.motion.begin(self.present.position_rad)',
+                'self.motion.begin(np.zeros(len(self.robot.joints)))',
             ),
         ),
         (ELSEWHERE, BY_HAND),
@@ -217,8 +220,8 @@ MUTANTS = (
         'a bus that comes back finds the old command',
         (
             Edit(
-                'self._motion.begin(self._present.position_rad)',
-                'self._outages or self._motion.begin(self._present.position_rad)',
+                'self.motion.begin(self.present.position_rad)',
+                'self._outages or self.motion.begin(self.present.position_rad)',
             ),
         ),
         (LOST,),
@@ -232,7 +235,7 @@ MUTANTS = (
         'reset goes on to the pose of before',
         (
             Edit(
-                'self._requests.relax()\n        self.state = RUNNING',
+                'self._mailbox.relax()\n        self.state = RUNNING',
                 'pass\n        self.state = RUNNING',
             ),
         ),
@@ -250,7 +253,7 @@ MUTANTS = (
     ),
     Mutant(
         'exit leaves torque on',
-        (Edit('elif left := self._joints.torque_off():', 'elif left := []:'),),
+        (Edit('elif left := self.servos.torque_off():', 'elif left := []:'),),
         (CALM,),
     ),
     Mutant(

@@ -4,7 +4,6 @@ Nothing here waits: time passes by what the bytes take on the wire and by the pa
 loop. So runs are the same every time, whatever else the machine does.
 """
 
-import random
 import tempfile
 import threading
 from collections import deque
@@ -19,18 +18,17 @@ import yaml
 from benchmark.judge.head_file import head_of
 from benchmark.judge.judge import Judge
 from benchmark.judge.wire import Wire
+from benchmark.observed import Observed
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+from kf_imitation.actuators.dynamixel.simulator.bus import BITS_PER_BYTE, SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
-from kf_imitation.actuators.dynamixel.simulator.line import BITS_PER_BYTE, SimulatedLine
-from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
+from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
 from kf_imitation.head.controller import ServoController
-from kf_imitation.head.reports import ServoCycle, ServoStatus
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.paths import share_path
 from kf_imitation.robot import load_robot
 
 PERIOD_S = 0.01
-QUIET_S = 0.005
 
 
 class VirtualPort:
@@ -46,7 +44,7 @@ class VirtualPort:
     margin_s = 0.08
     packet_start_time = packet_timeout = 0.0
 
-    def __init__(self, line: SimulatedLine, judge: Judge) -> None:
+    def __init__(self, line: SimulatedBus, judge: Judge) -> None:
         self.line = line
         self.now_s = 0.0
         self.lock = threading.RLock()
@@ -152,15 +150,14 @@ class VirtualPort:
             raise serial.SerialException('the device is gone')
 
 
-class VirtualHead:
+class VirtualHead(Observed):
     """A robot, its motor loop and its judge.
 
     Attributes:
         document: content of the robot file.
-        robot: as the motor loop reads it.
         port, line, controller, judge: the parts.
-        log: (time, cycle, status), one per cycle.
-        random: for whoever needs some chance.
+        writes: what the servos took, and when.
+        goal_cycles: cycles between two random poses while it runs; 0 for none.
     """
 
     def __init__(
@@ -177,7 +174,7 @@ class VirtualHead:
             changes: keys of the robot file to replace.
             joints: those to keep, with the coupled limits between them; () for all.
             hold_s: parameter of the motor loop.
-            seed: of `random` and the goals.
+            seed: of the goals.
             prepare: changes the servos before anything is sent.
         """
         path = share_path('config/robots/sim_face.yaml')
@@ -188,21 +185,21 @@ class VirtualHead:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / 'robot.yaml'
             file.write_text(yaml.safe_dump(self.document), encoding='utf-8')
-            self.robot = load_robot(str(file))
+            super().__init__(load_robot(str(file)))
         self.judge = Judge(head_of(self.document), hold_s=hold_s)
-        self.line = SimulatedLine(simulated_servos(self.robot))
+        self.writes: list[WriteRecord] = []
+        self.line = SimulatedBus(simulated_servos(self.robot, self.writes))
         self.port = VirtualPort(self.line, self.judge)
         bus = DynamixelBus('virtual', self.robot.baud)
         bus._port = self.port
         self.controller = ServoController(
             self.robot, bus, clock=lambda: self.port.now_s, pause=self._pause, hold_s=hold_s
         )
-        self.log: list[tuple[float, ServoCycle, ServoStatus]] = []
-        self.random = random.Random(seed)
         self._rng = np.random.default_rng(seed)
         self._low = np.array([joint.limits_rad[0] for joint in self.robot.joints])
         self._high = np.array([joint.limits_rad[1] for joint in self.robot.joints])
-        self._stamp = 0
+        self.goal_cycles = 0
+        self._stamp = self._count = 0
         if prepare is not None:
             prepare(self)
 
@@ -265,30 +262,43 @@ class VirtualHead:
 
     # --- time ----------------------------------------------------------------------------------
 
-    def run(self, seconds: float, goal_cycles: int = 0, extreme: float = 0.0) -> None:
+    def run(
+        self,
+        seconds: float,
+        goal_cycles: int = 0,
+        extreme: float = 0.0,
+        until: Callable[[], bool] | None = None,
+    ) -> bool:
         """Let the motor loop run at its deadlines.
 
         Args:
-            seconds: how long.
-            goal_cycles: cycles between two random poses; 0 for none.
+            seconds: how long at most.
+            goal_cycles: cycles between two random poses; 0 for the attribute of that name.
             extreme: share of them with every joint at a limit.
+            until: asked before every cycle; true ends it.
+
+        Returns:
+            Whether `until` ended it.
         """
         end = self.now_s + seconds
         deadline = self.now_s
-        count = 0
         while self.now_s < end:
-            count += 1
-            if goal_cycles and count % goal_cycles == 0:
+            if until is not None and until():
+                return True
+            self._count += 1
+            cycles = goal_cycles or self.goal_cycles
+            if cycles and self._count % cycles == 0:
                 self.any_pose(extreme)
             now = self.now_s
             cycle = self.controller.step(now)
-            self.log.append((now, cycle, self.controller.status()))
+            self.cycles.append((now, cycle, self.controller.status()))
             deadline += PERIOD_S
             late = self.now_s - deadline
             if late < 0.0:
                 self.port.advance(deadline)
             else:
                 deadline += PERIOD_S * int(late / PERIOD_S)
+        return False
 
     def sleep(self, seconds: float) -> None:
         """Let time pass while the motor loop is stopped."""

@@ -1,5 +1,6 @@
 """Verdicts on one head, from what passes its wire and what it was told."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ BLIND_GOALS = 2  # goals in a row without an answer of the servo
 CREEP_RAD_S = 0.3  # outside its limits
 CREEP_CURRENT = 0.36  # share of the current limit there
 STOP_S = 0.15  # until torque is off, or goals brake
-BRAKE_S = 0.6  # until goals stand still where `stop: hold`
+BRAKE_S = 0.3  # until goals stand still where `stop: hold`
 WAY_S = 2.5  # to neutral, once nobody asks for another pose
 NEUTRAL_RAD = 0.03
 EXIT_S = 6.0
@@ -155,6 +156,8 @@ class Judge:
     def hear(self, heard: Iterable[Heard]) -> None:
         """Take what passed the wire, in order."""
         for one in heard:
+            if self._stopped:
+                self._check_stopped(one.time_s)
             track = self._tracks.get(one.id)
             if one.kind == 'reboot':
                 for servo in self._tracks.values() if one.id == 0xFE else [track]:
@@ -291,7 +294,8 @@ class Judge:
             if id_ not in group and not track.torque and track.present:
                 self._newest[:, self._at[id_]] = track.present[-1][1]
         self._newest[1:] = self._newest[:-1].copy()
-        moving = False
+        from_rest = self._newest.copy()  # the same if a short gap has ended the motion
+        either = moving = False
         for id_, tick in group.items():
             track, column = self._tracks[id_], self._at[id_]
             rad = track.rad(tick)
@@ -300,43 +304,43 @@ class Judge:
                 name = track.joint.name
                 self._judge(time_s, name, 'lost', 'goals to a servo that let go', 'takes it in')
             if not track.torque:
-                self._newest[:, column] = before[column] = rad
+                for newest in (self._newest, from_rest, before[None]):
+                    newest[:, column] = rad
                 continue
             moving = True
-            if self._starts(time_s, track, rad):
+            gap = time_s - track.goals[-1][0] if track.goals else math.inf
+            start = self._start_of(time_s, track, rad)
+            if gap > GRACE_S + 2 * self._period_s:
                 self._check_hand_over(time_s, track, rad)
-                start = self._start_of(time_s, track, rad)
                 self._newest[:, column] = before[column] = start
-            self._newest[0, column] = rad
+            either = either or GRACE_S - 2 * self._period_s < gap
+            from_rest[:, column] = start
+            for newest in (self._newest, from_rest):
+                newest[0, column] = rad
             self._goal(time_s, track, tick, rad)
         if not moving:
             return
         self.goals += 1
+        exceeded = self._limits.rates(self._newest)
+        if exceeded and either:
+            otherwise = self._limits.rates(from_rest)
+            if len(otherwise) < len(exceeded):
+                exceeded, self._newest, before = otherwise, from_rest, from_rest[1].copy()
+        for name, kind, share in exceeded:
+            self._judge(time_s, name, kind, f'{share:.2f} times the limit', 'at most once')
         for name, seen, rule in self._limits.places(before, self._newest[0]):
             self._judge(time_s, name, 'position', seen, rule)
-        for name, kind, share in self._limits.rates(self._newest):
-            self._judge(time_s, name, kind, f'{share:.2f} times the limit', 'at most once')
         creeping = self._limits.outside(before) & self._limits.outside(self._newest[0])
         for index in np.flatnonzero(creeping).tolist():
             self._check_creep(time_s, self._tracks[self._head.joints[index].id], index)
 
-    def _starts(self, time_s: float, track: _Track, rad: float) -> bool:
-        """Whether a goal begins a motion from rest rather than going on with one."""
-        if not track.goals:
-            return True
-        gap = time_s - track.goals[-1][0]
-        if gap <= GRACE_S - self._period_s:
-            return False
-        if gap > GRACE_S + 2 * self._period_s:
-            return True
-        # In between both are right: it goes on if it is nearer to where it would go on to.
-        last = track.goals[-1][1]
-        onward = last + (last - track.goals[-2][1] if len(track.goals) > 1 else 0.0)
-        return abs(rad - self._start_of(time_s, track, rad)) < abs(rad - onward)
-
     def _start_of(self, time_s: float, track: _Track, rad: float) -> float:
-        """Return where a motion that begins with a goal comes from: the nearest measurement."""
-        recent = [one for t, one in track.present if time_s - t < RECENT_S]
+        """Return where a motion that begins with a goal comes from.
+
+        That is a position read since the goal before, or lately if there was none: the nearest.
+        """
+        since = track.goals[-1][0] if track.goals else time_s - RECENT_S
+        recent = [one for t, one in track.present if t >= since]
         near = min(recent, key=lambda one: abs(one - rad), default=rad)
         return rad if abs(near - rad) < HAND_OVER_RAD else near
 
@@ -503,13 +507,12 @@ class Judge:
     # --- rules on the end ----------------------------------------------------------------------
 
     def _check_stopped(self, time_s: float) -> None:
-        if not self._stopped or self._stop_s is None or self._head.stop != 'limp':
+        if self._stop_s is None or self._head.stop != 'limp' or time_s < self._stop_s + STOP_S:
             return
+        self._flush()
         for track in self._tracks.values():
-            if track.torque and time_s - self._stop_s > STOP_S:
-                self._judge(
-                    time_s, track.joint.name, 'stop', 'torque is not off', f'off in {STOP_S} s'
-                )
+            if track.torque:
+                self._judge(time_s, track.joint.name, 'stop', 'torque is on', f'off in {STOP_S} s')
 
     def _check_exit(self, time_s: float) -> None:
         for track in self._tracks.values():
