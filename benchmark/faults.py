@@ -34,6 +34,7 @@ from benchmark.marked_table import replace_table
 from benchmark.virtual_head import VirtualHead
 from kf_imitation.actuators.dynamixel.simulator.servo import WriteRecord
 from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK
+from kf_imitation.errors import BusError
 from kf_imitation.robot import JointConfig, load_robot
 
 WARM_UP_S = 1.5
@@ -59,11 +60,14 @@ class Row:
     threads_left: int
     holding: int = 0  # servos that nobody told to let go, because there was nobody left
     verdicts: tuple[Verdict, ...] = ()
+    failure: str = ''  # why the head did not start
     late_s: float = 0.0  # by which the machine was too late to judge times
 
     def faults(self) -> list[str]:
         """Return which promises were broken, and what the judge says."""
         broken = [str(verdict) for verdict in self.verdicts]
+        if self.failure:
+            return [self.failure]
         if not (self.fault.unheard or self.detected_s <= 0.5):
             broken.append('detected late')
         goes_on = self.fault.tolerated and not self.fault.pushes
@@ -108,7 +112,11 @@ def run(fault: Fault, in_real_time: bool = False) -> Row:
         return _row(fault, head, threads)
     robot = replace(load_robot('sim_face'), exit='limp')
     with RealHead(robot, fault.goal_cycles) as real:
-        row = _row(replace(fault, name=fault.name + REAL), real, threads + 3)
+        fault = replace(fault, name=fault.name + REAL)
+        try:
+            row = _row(fault, real, threads + 3)
+        except BusError as error:  # a busy machine does not get through the setup
+            row = Row(fault, math.nan, math.nan, math.nan, 0.0, 0, 0, failure=str(error))
         late_s = real.lateness.worst_s if real.lateness.too_busy else 0.0
     return replace(row, late_s=late_s)
 
@@ -162,6 +170,7 @@ def _row(fault: Fault, head: VirtualHead | RealHead, threads: int) -> Row:
 
 HOST = """
 import sys, numpy as np
+from kf_imitation.errors import BusError
 from kf_imitation.robot import load_robot
 from kf_imitation.head.controller import ServoController
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
@@ -265,7 +274,7 @@ def run_kill() -> tuple[Row, Aftermath]:
         0,
         after.holding,
         verdicts,
-        late_s,
+        late_s=late_s,
     )
     return row, after
 

@@ -7,7 +7,7 @@ Every stream is a head of 1 to 6 joints with random limits and coupled limits (t
 head), a random start (some outside the limits), warm servos now and then, and random goals at
 random times, extremes and wild ones among them; now and then a goal is a waypoint that some
 joints pass at any speed and time, and now and then the planner proposes nonsense.
-Commanded positions are judged by finite differences, independent of the code's own checks. One
+Commanded positions are judged from outside (benchmark/judge), by finite differences. One
 stream in 50 ends with a goal that stays: a head that never gets there fails too, as the safest
 head would be one that stands still.
 
@@ -32,6 +32,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.judge import head_file as judged
+from benchmark.judge import motion as judged_motion
+from benchmark.judge.motion import MotionLimits
 from kf_imitation.motion import brake, guards, motion_generator, safety_limiter
 from kf_imitation.motion import planner as trajectory
 from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
@@ -40,11 +43,7 @@ from kf_imitation.motion.waypoints import Waypoint
 from kf_imitation.robot import CoupledLimit, JointConfig, RobotConfig, ThermalLimits
 
 Array = NDArray[np.float64]
-RATES = ('velocity', 'acceleration', 'jerk')
 PERIOD_S = 0.01
-TOLERANCE = 1e-6  # of a limit
-SLACK = 1e-9  # rad, of a difference of positions
-ROUNDING = 1e-7  # rad; the last position of a plan by ruckig is good to 1e-8, a servo to 1e-3
 CHUNK = 200
 STREAMS_OF_A_HEAD = 10
 GOALS = 5  # at most
@@ -53,7 +52,15 @@ LONGEST_CYCLES = 150
 ENDING = 0.02  # fraction of the streams that end with a goal to arrive at
 LONGEST_WAY = 6000  # cycles until then
 ARRIVED_RAD = 1e-4
-CODE = (brake, motion_generator, guards, safety_limiter, trajectory, sys.modules[__name__])
+CODE = (
+    brake,
+    motion_generator,
+    guards,
+    safety_limiter,
+    trajectory,
+    judged_motion,
+    sys.modules[__name__],
+)
 
 
 def random_robot(rng: np.random.Generator) -> RobotConfig:
@@ -100,6 +107,36 @@ def random_robot(rng: np.random.Generator) -> RobotConfig:
     )
 
 
+def seen_from_outside(robot: RobotConfig) -> judged.Head:
+    """Return what the judge would read in a file of this robot."""
+    return judged.Head(
+        joints=tuple(
+            judged.Joint(
+                joint.name,
+                joint.id,
+                joint.model,
+                *joint.limits_rad,
+                joint.neutral_rad,
+                joint.zero_tick,
+                joint.direction,
+                joint.max_velocity_rad_s,
+                joint.max_acceleration_rad_s2,
+                joint.max_jerk_rad_s3,
+                joint.max_current_a,
+            )
+            for joint in robot.joints
+        ),
+        coupled=tuple(
+            judged.Coupled(one.name, one.terms, one.maximum_rad) for one in robot.coupled_limits
+        ),
+        watchdog_s=robot.watchdog_s,
+        stop=robot.stop,
+        exit=robot.exit,
+        derate_above_c=robot.thermal.derate_above_c,
+        rest_above_c=robot.thermal.rest_above_c,
+    )
+
+
 class Head:
     """A random head with the code under test.
 
@@ -118,10 +155,7 @@ class Head:
         self.motion = MotionGenerator(robot, PERIOD_S)
         self.stuck = ''
         self.endings = 0
-        self._coupled = [
-            (limit, np.array([limit.terms.get(name, 0.0) for name in robot.names]))
-            for limit in robot.coupled_limits
-        ]
+        self._limits = MotionLimits(seen_from_outside(robot), PERIOD_S, strides=(1,))
         self.rates = [
             np.array([joint.max_velocity_rad_s for joint in joints]),
             np.array([joint.max_acceleration_rad_s2 for joint in joints]),
@@ -129,25 +163,8 @@ class Head:
         ]
 
     def exceeded(self, positions: np.ndarray) -> str:
-        """Return what a stream of commanded positions (K, J) exceeds, '' for nothing.
-
-        A start outside a limit widens it to where the stream is, inwards only.
-        """
-        over = np.maximum(positions - self.high, 0.0) + np.maximum(self.low - positions, 0.0)
-        if (np.diff(over, axis=0) > ROUNDING).any():
-            return f'position by {np.diff(over, axis=0).max():.2e} rad'
-        for limit, factors in self._coupled:
-            beyond = np.maximum(positions @ factors - limit.maximum_rad, 0.0)
-            if (np.diff(beyond) > ROUNDING).any():
-                return f'{limit.name} by {np.diff(beyond).max():.2e} rad'
-        change = positions
-        for order, (name, bound) in enumerate(zip(RATES, self.rates, strict=True), 1):
-            change = np.diff(change, axis=0)
-            top = (bound * (1.0 + TOLERANCE)) * PERIOD_S**order + SLACK
-            if (np.abs(change) > top).any():
-                fraction = (np.abs(change) / PERIOD_S**order / bound).max()
-                return f'{name} by a factor of {fraction:.6f}'
-        return ''
+        """Return what a stream of commanded positions (K, J) exceeds, '' for nothing."""
+        return self._limits.exceeded(positions)
 
 
 def random_waypoint(rng: np.random.Generator, head: Head, goal: Array, now_s: float) -> Waypoint:

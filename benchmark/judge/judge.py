@@ -169,6 +169,7 @@ class Judge:
                 for address, value in reg.values(one.address, one.data):
                     self._written(one, track, address, value)
             elif one.kind == 'read':
+                self._flush()  # what is read after a goal is no reason for it
                 track.blind = 0
                 for address, value in reg.values(one.address, one.data):
                     self._read(one.time_s, track, address, value)

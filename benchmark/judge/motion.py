@@ -16,14 +16,17 @@ from benchmark.judge.head_file import Head
 Array = NDArray[np.float64]
 RATES = ('velocity', 'acceleration', 'jerk')
 STRIDES = (1, 2, 3, 5, 10)  # cycles
-SPAN = 3 * STRIDES[-1] + 1  # poses that the longest of them needs
 TOLERANCE = 1e-6  # of a limit
 SLACK_RAD = 1e-9  # of a difference of positions
 ROUNDING_RAD = 1e-7  # the last position of a plan is good to 1e-8, a servo to 1e-3
 
 
 class MotionLimits:
-    """Limits of one head, for poses (J,) in the order of its joints."""
+    """Limits of one head, for poses (J,) in the order of its joints.
+
+    Attributes:
+        span: poses that rates() needs.
+    """
 
     def __init__(
         self,
@@ -115,16 +118,20 @@ class MotionLimits:
 
     def exceeded(self, path: Array) -> str:
         """Return what a path (K, J) of poses, at rest before it, exceeds; '' for nothing."""
-        start = np.repeat(path[:1], self.span - 1, axis=0)
-        padded = np.vstack([start, path])
-        for k in range(1, len(path)):
-            if found := self.places(path[k - 1], path[k]):
-                return f'{found[0][0]}: {found[0][1]}, {found[0][2]}'
+        over = np.maximum(path @ self._sides.T - self._edges, 0.0)
+        growth = np.diff(over, axis=0)
+        if (growth > self._side_slack).any():
+            row = int(np.unravel_index(np.argmax(growth), growth.shape)[1])
+            joints = len(self._names)
+            what = f'position of {self._side_names[row]}' if row < 2 * joints else ''
+            return f'{what or self._side_names[row]} by {growth.max():.2e} rad'
+        padded = np.vstack([np.repeat(path[:1], self.span - 1, axis=0), path])
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.span, axis=0)
-        changes = np.abs(self._kernels[:, ::-1] @ windows.transpose(0, 2, 1))
-        over = changes > self._tops
+        # (R, K, J): windows have the oldest pose first.
+        changes = np.abs(np.tensordot(self._kernels[:, ::-1], windows, axes=(1, 2)))
+        over = changes > self._tops[:, None, :]
         if not over.any():
             return ''
-        _, row, joint = (int(one[0]) for one in np.nonzero(over))
-        share = changes[:, row, joint].max() / self._scale[row, joint]
+        row, _, joint = (int(one[0]) for one in np.nonzero(over))
+        share = changes[row, :, joint].max() / self._scale[row, joint]
         return f'{RATES[self._order[row]]} of {self._names[joint]} by a factor of {share:.6f}'

@@ -89,13 +89,15 @@ class Tap:
             try:
                 if self._master in ready:
                     data = os.read(self._master, 4096)
-                    self._hear(list(self._wire.from_host(time.monotonic(), data)))
+                    now = time.monotonic()
                     bus.write(data)
+                    self._hear(list(self._wire.from_host(now, data)))
                 if bus.fileno() in ready:
                     data = os.read(bus.fileno(), 4096)
                     if not data and not Path(self._bus_name).exists():
                         raise OSError('the bus is gone')
-                    self._hear(list(self._wire.from_servos(time.monotonic(), data)))
+                    now = time.monotonic()
                     os.write(self._master, data)
+                    self._hear(list(self._wire.from_servos(now, data)))
             except (OSError, serial.SerialException):
                 self._disconnect()
