@@ -115,6 +115,8 @@ class Judge:
         self._newest = np.zeros((self._limits.span, len(head.joints)))
         self._group: dict[int, int] = {}
         self._group_key = (-1, 0.0)
+        self._waiting: set[int] = set()  # servos of the group that have not answered at once
+        self._group_s = self._complete_s = -1e9  # last group; last one that all answered
         self._asked_s = -1e9  # last command or sign of life
         self._stop_s: float | None = None
         self._stopped = False
@@ -171,6 +173,10 @@ class Judge:
             elif one.kind == 'read':
                 self._flush()  # what is read after a goal is no reason for it
                 track.blind = 0
+                if one.group == self._group_key[0] + 1:
+                    self._waiting.discard(one.id)
+                    if not self._waiting:
+                        self._complete_s = self._group_s
                 for address, value in reg.values(one.address, one.data):
                     self._read(one.time_s, track, address, value)
             elif one.kind == 'refused':
@@ -290,25 +296,28 @@ class Judge:
         if not self._group:
             return
         (_, time_s), group, self._group = self._group_key, self._group, {}
-        before = self._newest[0].copy()
-        for id_, track in self._tracks.items():
-            if id_ not in group and not track.torque and track.present:
-                self._newest[:, self._at[id_]] = track.present[-1][1]
-        self._newest[1:] = self._newest[:-1].copy()
-        from_rest = self._newest.copy()  # the same if a short gap has ended the motion
-        either = moving = False
         for id_, tick in group.items():
-            track, column = self._tracks[id_], self._at[id_]
-            rad = track.rad(tick)
+            track = self._tracks[id_]
             track.known[reg.GOAL_POSITION] = tick
             if track.lost_s is not None and time_s - track.lost_s > LOST_S:
                 name = track.joint.name
                 self._judge(time_s, name, 'lost', 'goals to a servo that let go', 'takes it in')
-            if not track.torque:
-                for newest in (self._newest, from_rest, before[None]):
-                    newest[:, column] = rad
-                continue
-            moving = True
+        group = {id_: tick for id_, tick in group.items() if self._tracks[id_].torque}
+        if not group:
+            return
+        for id_, track in self._tracks.items():
+            if not track.torque and track.present:  # a limp joint is where it is
+                self._newest[:, self._at[id_]] = track.present[-1][1]
+            elif id_ not in group:  # one that is left out stands still
+                self._newest[:, self._at[id_]] = self._newest[0, self._at[id_]]
+        self._waiting, self._group_s = set(group), time_s
+        before = self._newest[0].copy()
+        self._newest[1:] = self._newest[:-1].copy()
+        from_rest = self._newest.copy()  # the same if a gap in the answers has ended the motion
+        either = time_s - self._complete_s > GRACE_S - 2 * self._period_s
+        for id_, tick in group.items():
+            track, column = self._tracks[id_], self._at[id_]
+            rad = track.rad(tick)
             gap = time_s - track.goals[-1][0] if track.goals else math.inf
             start = self._start_of(time_s, track, rad)
             if gap > GRACE_S + 2 * self._period_s:
@@ -319,8 +328,6 @@ class Judge:
             for newest in (self._newest, from_rest):
                 newest[0, column] = rad
             self._goal(time_s, track, tick, rad)
-        if not moving:
-            return
         self.goals += 1
         exceeded = self._limits.rates(self._newest)
         if exceeded and either:
@@ -342,14 +349,15 @@ class Judge:
         """
         since = track.goals[-1][0] if track.goals else time_s - RECENT_S
         recent = [one for t, one in track.present if t >= since]
+        if not track.goals and track.parked is not None:
+            recent.append(track.rad(track.parked))  # held there since torque went on
         near = min(recent, key=lambda one: abs(one - rad), default=rad)
         return rad if abs(near - rad) < HAND_OVER_RAD else near
 
     def _check_hand_over(self, time_s: float, track: _Track, rad: float) -> None:
         step = abs(rad - self._start_of(time_s, track, rad))
-        recent = any(time_s - t < RECENT_S for t, _ in track.present)
-        if not recent or step > HAND_OVER_RAD:
-            seen = f'first goal {step:.3f} rad off' if recent else 'position not read before'
+        if step > HAND_OVER_RAD:
+            seen = f'first goal {step:.3f} rad off'
             self._judge(time_s, track.joint.name, 'hand-over', seen, 'from the measured position')
 
     def _goal(self, time_s: float, track: _Track, tick: int, rad: float) -> None:

@@ -64,6 +64,7 @@ class MotionLimits:
         # Each row of kernels @ (the newest poses, last first) is one difference.
         rows = [(order, stride) for stride in strides for order in (1, 2, 3)]
         self._order = np.array([order - 1 for order, _ in rows])
+        self._reach = np.array([order * stride for order, stride in rows])
         self.span = 3 * max(strides) + 1
         self._kernels = np.zeros((len(rows), self.span))
         self._scale = np.zeros((len(rows), len(joints)))
@@ -117,7 +118,7 @@ class MotionLimits:
         ]
 
     def exceeded(self, path: Array) -> str:
-        """Return what a path (K, J) of poses, at rest before it, exceeds; '' for nothing."""
+        """Return what a path (K, J) of poses exceeds; '' for nothing."""
         over = np.maximum(path @ self._sides.T - self._edges, 0.0)
         growth = np.diff(over, axis=0)
         if (growth > self._side_slack).any():
@@ -130,6 +131,7 @@ class MotionLimits:
         # (R, K, J): windows have the oldest pose first.
         changes = np.abs(np.tensordot(self._kernels[:, ::-1], windows, axes=(1, 2)))
         over = changes > self._tops[:, None, :]
+        over &= self._reach[:, None, None] <= np.arange(len(path))[:, None]
         if not over.any():
             return ''
         row, _, joint = (int(one[0]) for one in np.nonzero(over))

@@ -55,7 +55,8 @@ class Talk:
 
     def say(self, kind, id_, address, value):
         data = value.to_bytes(SIZES.get(address, 4), 'little', signed=True)
-        self.judge.hear([Heard(self.now_s, kind, id_, address, data, self.group)])
+        packet_number = self.group + (kind == 'read')
+        self.judge.hear([Heard(self.now_s, kind, id_, address, data, packet_number)])
 
     def both(self, kind, address, value):
         for id_ in (1, 2):
@@ -74,7 +75,7 @@ class Talk:
     def cycle(self, *radians, answers=True, current=0, follow=True):
         """One group write of goals [rad], and the answers."""
         self.now_s += 0.01
-        self.group += 1
+        self.group += 2
         ticks = [2048 + round(rad / reg.RAD_PER_TICK) for rad in radians]
         for id_, tick in enumerate(ticks, 1):
             self.say('write', id_, reg.GOAL_POSITION, tick)

@@ -6,6 +6,7 @@ code, to name the limit. So a check that could not fail would be noticed here.
 
 import json
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -30,11 +31,17 @@ def test_no_stream_exceeds_a_limit():
 
 
 def test_streams_go_through_both_planners():
-    heads = [Head(seed) for seed in range(30)]
-    for seed, head in enumerate(heads):
-        run_stream(head, seed)
-    assert sum(head.motion.planner.plans for head in heads) > 50
-    assert sum(head.motion.passages.plans for head in heads) > 5
+    wrapped = {name: getattr(MotionPlanner, name) for name in ('plan', 'plan_passage')}
+    with (
+        mock.patch.object(MotionPlanner, 'plan', autospec=True, side_effect=wrapped['plan']) as to,
+        mock.patch.object(
+            MotionPlanner, 'plan_passage', autospec=True, side_effect=wrapped['plan_passage']
+        ) as past,
+    ):
+        for seed in range(30):
+            run_stream(Head(seed), seed)
+    assert to.call_count > 50
+    assert past.call_count > 5
 
 
 def test_streams_are_the_same_every_time_alone_or_in_a_chunk():
