@@ -43,8 +43,9 @@ FAR_RAD = 0.25  # a way that takes a joint of sim_face about 0.1 s
 # Rows that run in real time as well.
 IN_REAL_TIME = ('USB adapter unplugged', 'replies 60 ms late', 'one servo restarts')
 REAL = ' (real time)'
-# What a late machine alone can make the judge see.
-OF_TIME = ('rate', 'stop', 'unasked', 'heat', 'lost', 'force', 'following')
+# What a late machine alone can make the judge see: it also stamps late what it hears.
+OF_TIME = {'rate', 'stop', 'unasked', 'heat', 'lost', 'force', 'following', 'blind', 'hand-over'}
+OF_TIME |= {'velocity', 'acceleration', 'jerk'}
 
 
 @dataclass(frozen=True)

@@ -306,6 +306,24 @@ def left_behind() -> VirtualHead:
     return one
 
 
+@row('a mistake in a cycle, in mid-motion')
+def mistaken() -> VirtualHead:
+    """The planner raises what nobody expects: the joints brake, then the head is stopped."""
+    one = head()
+    one.start()
+    one.goal(neck_yaw=-0.85)
+    one.run(1.0)
+    one.goal(neck_yaw=0.85, jaw=0.48)
+    one.run(0.15)
+    with mock.patch.object(MotionPlanner, 'plan', side_effect=ValueError('a mistake')):
+        one.goal(neck_yaw=0.5)
+        one.run(0.05)
+    one.run(0.3)
+    one.judge.told(one.now_s, 'stop')
+    one.run(0.5, goal_cycles=10)
+    return one
+
+
 @row('torque lost by itself')
 def torqueless() -> VirtualHead:
     """A servo restarts: found, taken in again from where it is."""

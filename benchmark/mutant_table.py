@@ -55,6 +55,7 @@ STAYING = 'switched off, held'
 WARM = 'a joint at 62 °C'
 STUCK = 'jaw stuck on its way'
 LEFT = 'set up by another program'
+MISTAKE = 'a mistake in a cycle, in mid-motion'
 TORQUELESS = 'torque lost by itself'
 
 
@@ -155,8 +156,23 @@ MUTANTS = (
     ),
     Mutant(
         'stop leaves torque on',
-        (Edit('self._unconfirmed = list(self.robot.names)', 'self._unconfirmed = []'),),
+        (
+            Edit(
+                'STOPPED, True\n            self._unconfirmed = list(self.robot.names)',
+                'STOPPED, True\n            self._unconfirmed = []',
+            ),
+        ),
         (STOPPED,),
+    ),
+    Mutant(
+        'a mistake in a cycle is not a stop',
+        (
+            Edit(
+                'self.state = STOPPED\n            if self.on_fault is not None:',
+                'if self.on_fault is not None:',
+            ),
+        ),
+        (MISTAKE,),
     ),
     Mutant(
         'held stop goes on to its goal',

@@ -24,7 +24,7 @@ def test_a_break_whose_text_is_gone_is_an_error():
 @pytest.mark.parametrize('name', FEW)
 def test_a_broken_promise_is_caught(name):
     mutant = next(one for one in MUTANTS if one.name == name)
-    unbroken = dict.fromkeys(mutant.rows, {})  # the rows of the test below
+    unbroken = {row: {} for row in mutant.rows}  # the rows of the test below
     row, seen = mutants.catch(mutant, unbroken)
     assert row in mutant.rows and seen
 
