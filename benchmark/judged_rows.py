@@ -6,8 +6,10 @@ benchmark.judged_rows [WORDS]` runs those whose name has the words in it.
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from benchmark.judge.judge import Verdict
 from benchmark.virtual_head import VirtualHead
-from kf_imitation.errors import KfImitationError
+from kf_imitation.errors import KfImitationError, ServoSetupError
 from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.planner import MotionPlanner
 
@@ -287,23 +289,40 @@ def stuck() -> VirtualHead:
     return one
 
 
-@row('set up by another program')
-def left_behind() -> VirtualHead:
-    """Factory return delay, velocity mode, a slow profile, a wide current limit."""
+@row('a slow profile left by another program')
+def slow() -> VirtualHead:
+    """It would move the joints otherwise than planned."""
 
     def prepare(one: VirtualHead) -> None:
         for servo in one.line.servos:
-            registers = servo.registers
-            registers.set('return_delay_time', 250)
-            registers.set('operating_mode', 1)
-            registers.set('profile_velocity', 20)
-            registers.set('profile_acceleration', 5)
+            servo.registers.set('profile_velocity', 20)
+            servo.registers.set('profile_acceleration', 5)
 
     one = head(prepare=prepare)
     one.start()
     one.run(1.5, goal_cycles=40)
     one.close()
     return one
+
+
+def left(register: str, value: int) -> VirtualHead:
+    """Start a head one of whose servos was set otherwise: refused, or put right before torque."""
+    one = head(prepare=lambda one: one.servo('neck_yaw').registers.set(register, value))
+    try:
+        one.start()
+    except ServoSetupError:
+        return one
+    one.run(0.5, goal_cycles=20)
+    one.close()
+    return one
+
+
+for _register, _value in (
+    ('operating_mode', 1),
+    ('drive_mode', 1),
+    ('homing_offset', 300),
+):
+    ROWS[f'{_register} left by another program'] = partial(left, _register, _value)
 
 
 @row('a mistake in a cycle, in mid-motion')
@@ -351,6 +370,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('only', nargs='?', default='', help='rows whose name contains this')
     parser.add_argument('--json', action='store_true', help='by row: kinds, and the first of each')
     args = parser.parse_args(arguments)
+    logging.getLogger('kf_imitation').setLevel(logging.CRITICAL)  # one row makes a mistake
     found: dict[str, dict[str, str]] = {}
     for name, function in ROWS.items():
         if args.only not in name:

@@ -54,7 +54,9 @@ LEAVING = 'switched off in mid-motion, to neutral first'
 STAYING = 'switched off, held'
 WARM = 'a joint at 62 °C'
 STUCK = 'jaw stuck on its way'
-LEFT = 'set up by another program'
+PROFILE = 'a slow profile left by another program'
+DRIVE_MODE = 'drive_mode left by another program'
+MODE = 'operating_mode left by another program'
 MISTAKE = 'a mistake in a cycle, in mid-motion'
 TORQUELESS = 'torque lost by itself'
 
@@ -186,15 +188,20 @@ MUTANTS = (
     ),
     Mutant(
         'current limit not written',
-        (Edit("self.write_register(index, 'goal_current', max(1, raw))", 'pass'),),
+        (
+            Edit(
+                "self.write_register(index, 'goal_current', goal_current_raw(joint, fraction))",
+                'pass',
+            ),
+        ),
         (CALM,),
     ),
     Mutant(
         'current limit times ten',
         (
             Edit(
-                'units.current_raw(fraction * joint.max_current_a, joint.servo)',
-                'units.current_raw(min(1.4, 10 * fraction * joint.max_current_a), joint.servo)',
+                'units.current_raw(fraction * joint.max_current_a, joint.servo))',
+                'units.current_raw(min(1.4, 10 * fraction * joint.max_current_a), joint.servo))',
             ),
         ),
         (CALM,),
@@ -283,24 +290,19 @@ MUTANTS = (
         (STAYING,),
     ),
     Mutant(
-        'return delay and operating mode left as found',
-        (Edit("(('return_delay_time', 0), ('operating_mode', mode))", '()'),),
-        (LEFT,),
-    ),
-    Mutant(
-        'return delay left as found',
+        'what another program left is not refused',
         (
             Edit(
-                "(('return_delay_time', 0), ('operating_mode', mode))",
-                "(('operating_mode', mode),)",
+                '        if errors:\n            raise ServoSetupError(',
+                '        if False:\n            raise ServoSetupError(',
             ),
         ),
-        (LEFT,),
+        (DRIVE_MODE, MODE),
     ),
     Mutant(
         'profile left as found',
         (Edit('self.write_register(index, name, 0)', 'pass'),),
-        (LEFT,),
+        (PROFILE,),
     ),
     Mutant(
         'lost torque overlooked',

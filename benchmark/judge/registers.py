@@ -8,16 +8,16 @@ RAD_PER_TICK = 2.0 * math.pi / 4096
 WATCHDOG_UNIT_S = 0.02
 WATCHDOG_TRIPPED = 255
 
-RETURN_DELAY, DRIVE_MODE, OPERATING_MODE = 9, 10, 11
+DRIVE_MODE, OPERATING_MODE, HOMING_OFFSET = 10, 11, 20
 TORQUE_ENABLE, BUS_WATCHDOG = 64, 98
 GOAL_PWM, GOAL_CURRENT, GOAL_VELOCITY = 100, 102, 104
 PROFILE_ACCELERATION, PROFILE_VELOCITY, GOAL_POSITION = 108, 112, 116
 PRESENT_CURRENT, PRESENT_POSITION, PRESENT_TEMPERATURE = 126, 132, 146
 # Address: name, size, signed.
 _TABLE = {
-    RETURN_DELAY: ('return delay time', 1, False),
     DRIVE_MODE: ('drive mode', 1, False),
     OPERATING_MODE: ('operating mode', 1, False),
+    HOMING_OFFSET: ('homing offset', 4, True),
     TORQUE_ENABLE: ('torque enable', 1, False),
     BUS_WATCHDOG: ('bus watchdog', 1, False),
     GOAL_PWM: ('goal PWM', 2, True),
@@ -67,7 +67,8 @@ def needed(model: str) -> dict[int, tuple[int, ...]]:
     """Return what registers must hold before torque goes on."""
     position = (5,) if current_unit_a(model) else (3,)
     return {
-        RETURN_DELAY: (0,),
+        DRIVE_MODE: (0,),
+        HOMING_OFFSET: (0,),
         OPERATING_MODE: position,
         PROFILE_ACCELERATION: (0,),
         PROFILE_VELOCITY: (0,),

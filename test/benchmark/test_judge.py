@@ -34,15 +34,21 @@ HEAD = head_of(
     }
 )
 SET_UP = {
-    reg.RETURN_DELAY: 0,
+    reg.DRIVE_MODE: 0,
     reg.OPERATING_MODE: 5,
+    reg.HOMING_OFFSET: 0,
     reg.PROFILE_ACCELERATION: 0,
     reg.PROFILE_VELOCITY: 0,
     reg.GOAL_CURRENT: 600,
     reg.BUS_WATCHDOG: 15,
 }
 SIZES = {reg.GOAL_CURRENT: 2, reg.PRESENT_CURRENT: 2, reg.TORQUE_ENABLE: 1, reg.BUS_WATCHDOG: 1}
-SIZES |= {reg.RETURN_DELAY: 1, reg.OPERATING_MODE: 1, reg.PRESENT_TEMPERATURE: 1}
+SIZES |= {
+    reg.DRIVE_MODE: 1,
+    reg.RETURN_DELAY: 1,
+    reg.OPERATING_MODE: 1,
+    reg.PRESENT_TEMPERATURE: 1,
+}
 
 
 class Talk:
@@ -110,7 +116,8 @@ def test_torque_with_the_goal_elsewhere_is_a_step():
 @pytest.mark.parametrize(
     ('register', 'kind'),
     [
-        (reg.RETURN_DELAY, 'set up'),
+        (reg.DRIVE_MODE, 'set up'),
+        (reg.HOMING_OFFSET, 'set up'),
         (reg.OPERATING_MODE, 'set up'),
         (reg.PROFILE_VELOCITY, 'set up'),
         (reg.GOAL_CURRENT, 'current'),
