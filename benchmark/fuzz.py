@@ -185,7 +185,7 @@ def check_servo(line: SimulatedBus, servo: SimulatedServo) -> None:
         answered = any(packet.id == servo.id and packet.valid for packet in packets)
         silent = instruction != p.PING and not servo.registers.get('status_return_level')
         if not (answered or silent):
-            raise FuzzError(f'servo {servo.id} does not answer')
+            raise FuzzError(f'servo {servo.id} does not reply')
 
 
 def run(first: int, seconds: float) -> Counter[str]:

@@ -38,7 +38,7 @@ class FaultListError(KfImitationError):
     def __init__(self, subject: str, faults: Sequence[str]) -> None:
         self.subject = subject
         self.faults = tuple(faults)
-        count = f'{len(self.faults)} fault' + ('s' if len(self.faults) != 1 else '')
+        count = f'{len(self.faults)} problem' + ('s' if len(self.faults) != 1 else '')
         super().__init__('\n'.join([f'{subject}: {count}', *(f'  - {f}' for f in self.faults)]))
 
 

@@ -31,7 +31,7 @@ ARGUMENTS = (
     ('foxglove', 'false', 'foxglove_bridge; import config/foxglove.json (auto, true or false)'),
     ('model', 'auto', 'robot_state_publisher and the place of the camera (auto, true or false)'),
     ('avatar', 'true', "draw the robot's face on avatar/image and on a page (true or false)"),
-    ('namespace', '', 'of the graph that is looked at'),
+    ('namespace', '', 'namespace of the nodes to inspect'),
     ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),
 )
 # View -> packages that it needs, and what apt calls them.
@@ -163,7 +163,7 @@ def _foxglove(namespace: str) -> list[LaunchDescriptionEntity]:
             package='foxglove_bridge',
             executable='foxglove_bridge',
             namespace=namespace,
-            # Nobody else on the network may look in.
+            # Only this machine may connect.
             parameters=[{'port': FOXGLOVE_PORT, 'address': '127.0.0.1'}],
             output='screen',
         ),

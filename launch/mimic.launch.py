@@ -35,10 +35,10 @@ ARGUMENTS = (
     ('port', '', 'serial device, simulated, or none; empty takes the robot file'),
     ('rviz', 'false', 'also start RViz with config/mimic.rviz (true or false)'),
     ('avatar', 'false', "draw the robot's face on avatar/image and on a page (true or false)"),
-    ('record', '', 'bag folder to make; empty records nothing'),
+    ('record', '', 'bag folder to create; empty records nothing'),
     ('record_images', 'false', 'record images too, which show people (true or false)'),
     ('namespace', '', 'of all nodes and relative topics'),
-    ('realtime', 'true', 'play files at their own pace; false: as fast as the graph goes'),
+    ('realtime', 'true', 'play files at their own pace; false: as fast as the nodes can'),
     ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),
 )
 
@@ -67,7 +67,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         for node in graph.nodes
     ]
-    # A view that is not installed is told before a node starts.
+    # Report a missing view before a node starts.
     return (viewers(graph) if rviz else []) + actions
 
 

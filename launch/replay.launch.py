@@ -35,7 +35,7 @@ ARGUMENTS = (
     ('start_offset', '0.0', 'what is left out at the beginning [s]'),
     ('topic', '', 'image topic of a bag with several'),
     ('player', 'ours', f'{" or ".join(PLAYERS)}: the player of a ROS installation'),
-    ('record', '', 'bag folder to make; empty records nothing'),
+    ('record', '', 'bag folder to create; empty records nothing'),
     ('record_images', 'false', 'record images too, which show people (true or false)'),
     ('namespace', '', 'of all nodes and relative topics'),
     ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),

@@ -284,7 +284,7 @@ def _open_folder(path: Path) -> OpenBag:
     cut = [f for f in files if f.suffix == '.mcap' and is_unfinished(f)]
     if not (path / 'metadata.yaml').is_file():
         if not files:
-            raise BagError(f'bag {path}: is not a bag (no metadata.yaml, no .mcap, no .db3)')
+            raise BagError(f'bag {path}: is not a bag (no metadata.yaml, .mcap or .db3)')
         return _open_files(path, files)
     if cut:
         # It was closed once, so the rest was lost since: nothing that should pass unseen.

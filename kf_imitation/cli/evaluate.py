@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=','.join(f'{quantum:g}' for quantum in QUANTA),
         default='',
         metavar='Q,Q',
-        help='instead try these travel quanta, on training clips (default: a grid)',
+        help='instead try these travel thresholds, on training clips (default: a grid)',
     )
     group.add_argument('--every', type=int, default=1, help='take every n-th clip')
     group.add_argument('--most', type=float, default=math.inf, metavar='S', help='of each clip')

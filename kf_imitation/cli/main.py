@@ -16,18 +16,27 @@ from kf_imitation.paths import share_path
 # Command -> module with add_arguments(parser) and run(args) -> exit code, and what it does.
 COMMANDS = {
     'mimic': ('kf_imitation.cli.mimic', 'let the head mimic the face in a video or camera'),
-    'replay': ('kf_imitation.cli.replay', 'run a video or bag offline, write tables and plots'),
-    'record': ('kf_imitation.cli.record', 'record a running graph into a bag'),
+    'replay': (
+        'kf_imitation.cli.replay',
+        'run a video or bag through all stages, write tables and plots',
+    ),
+    'record': ('kf_imitation.cli.record', 'record what running nodes publish into a bag'),
     'play': ('kf_imitation.cli.play', 'play a bag to ROS topics'),
-    'bag': ('kf_imitation.cli.bag', 'list what a bag holds, close one whose recorder was killed'),
-    'report': ('kf_imitation.cli.report', 'write a page about a bag or replay folder'),
-    'evaluate': ('kf_imitation.cli.evaluate', 'measure keyframes and imitation on clips'),
+    'bag': (
+        'kf_imitation.cli.bag',
+        'show what a bag holds, or repair one whose recorder was killed',
+    ),
+    'report': ('kf_imitation.cli.report', 'write an HTML page about a bag or replay folder'),
+    'evaluate': ('kf_imitation.cli.evaluate', 'measure keyframes and imitation on labelled clips'),
     'calibrate': ('kf_imitation.cli.calibrate', "learn one person's neutral and extremes"),
     'doctor': (
         'kf_imitation.cli.doctor',
         'check what a run needs: ROS, models, robot, port, camera',
     ),
-    'params': ('kf_imitation.cli.params', 'save what was tuned in a running graph'),
+    'params': (
+        'kf_imitation.cli.params',
+        'save the parameters that were changed in running nodes',
+    ),
     'robot': ('kf_imitation.cli.robot', 'check a robot file, list the robots'),
     'servo': ('kf_imitation.cli.servo', 'scan, check and move servos'),
 }
@@ -88,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        Exit code: 0; 2 for what the user can mend, told in one clear message on stderr;
+        Exit code: 0; 2 for what the user can fix, explained in one message on stderr;
         130 after Ctrl-C, 143 after SIGTERM, before the command took them over.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_source(parser, 'the demo clip')
     add_robot(parser)
     add_port(parser)
-    parser.add_argument('--record', default='', metavar='DIR', help='bag folder to make (MCAP)')
+    parser.add_argument('--record', default='', metavar='DIR', help='bag folder to create (MCAP)')
     parser.add_argument(
         '--record-images', action='store_true', help='record images too; they show people'
     )
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--no-realtime',
         dest='realtime',
         action='store_false',
-        help='play a file as fast as the graph takes it',
+        help='play a file as fast as the nodes can',
     )
     add_params(parser)
     parser.add_argument(

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
     actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
     save = actions.add_parser(
-        'save', help='write the parameters of the running graph that differ from the defaults'
+        'save', help='write the parameters of running nodes that differ from the defaults'
     )
     save.add_argument('--out', type=Path, default=Path('params.yaml'), metavar='FILE')
     add_overwrite(save)
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=10.0,
         metavar='S',
-        help='to find all nodes, and for each answer; a complete graph is taken at once',
+        help='longest wait for all nodes, and for each answer',
     )
 
 

@@ -16,14 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--rate', type=float, default=1.0, help='bag seconds per second')
     parser.add_argument('--loop', action='store_true', help='start again at the end')
     parser.add_argument(
-        '--start-offset', type=float, default=0.0, metavar='S', help='begin so much later'
+        '--start-offset',
+        type=float,
+        default=0.0,
+        metavar='S',
+        help='skip this much at the beginning',
     )
     parser.add_argument(
         '--delay',
         type=float,
         default=1.0,
         metavar='S',
-        help='wait so long before the first message, for listeners to find the topics',
+        help='wait this long before the first message, so that subscribers can connect',
     )
     parser.add_argument(
         '--clock',

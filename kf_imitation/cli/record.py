@@ -16,7 +16,7 @@ from kf_imitation.ros_graph.nodes import merged_parameters
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
-        '--out', type=Path, metavar='DIR', help='bag folder to make; default: bag-DATE-TIME'
+        '--out', type=Path, metavar='DIR', help='bag folder to create; default: bag-DATE-TIME'
     )
     parser.add_argument(
         '--topics',
@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         return code
     node = made[0]
     if not node.outcome:
-        raise BagError('nothing was recorded: no message came on any of the topics')
+        raise BagError('nothing was recorded: no message arrived on any of the topics')
     print(f'{node.outcome}: {summary(node.counts)}')
     return code
 

@@ -15,7 +15,7 @@ from kf_imitation.replay.run import replay_to_files
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument('source', metavar='VIDEO_OR_BAG', help='video, folder of images, or bag')
-    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder to make')
+    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder to create')
     add_robot(parser)
     parser.add_argument(
         '--mode', default='', choices=MODES, help='which frame of a movement is imitated'

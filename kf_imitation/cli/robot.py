@@ -12,7 +12,7 @@ RATE_HZ = 100.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the actions."""
     actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
-    check = actions.add_parser('check', help='list every fault of a robot file')
+    check = actions.add_parser('check', help='list every problem of a robot file')
     check.add_argument('robot', help='name in config/robots, or a file')
     actions.add_parser('list', help='list the robots that come with the package')
 
@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
 def summary(robot: RobotConfig) -> str:
     """Return the robot in a few lines: name, bus, joints, and what a bus cycle costs."""
     lines = [
-        f'{robot.name}: {len(robot.joints)} joints on {robot.port} at {robot.baud} baud, no faults'
+        f'{robot.name}: {len(robot.joints)} joints on {robot.port} at {robot.baud} baud, '
+        'no problems'
     ]
     width = max(len(name) for name in robot.names)
     for joint in robot.joints:

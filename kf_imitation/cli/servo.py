@@ -28,10 +28,10 @@ class Action(NamedTuple):
 
 ACTIONS = {
     'scan': Action('find all servos and compare with the robot', scan.add_arguments, scan.run),
-    'ping': Action('ask one servo how it is', ping.add_arguments, ping.run),
-    'set-id': Action('give a servo another id', set_eeprom.add_id_arguments, set_eeprom.run_id),
+    'ping': Action('show the state of one servo', ping.add_arguments, ping.run),
+    'set-id': Action('change the id of a servo', set_eeprom.add_id_arguments, set_eeprom.run_id),
     'set-baud': Action(
-        'give a servo another speed', set_eeprom.add_baud_arguments, set_eeprom.run_baud
+        'change the baud rate of a servo', set_eeprom.add_baud_arguments, set_eeprom.run_baud
     ),
     'commission': Action(
         'settle every servo with its owner; torque needs the record',
@@ -42,11 +42,11 @@ ACTIONS = {
     'off': Action('let all servos go limp', off.add_arguments, off.run),
     'jog': Action('move one joint slowly', jog.add_arguments, jog.run),
     'record': Action(
-        'write down poses moved by hand', recording.add_record_arguments, recording.run_record
+        'record poses that you move by hand', recording.add_record_arguments, recording.run_record
     ),
-    'play': Action('move through a recording', recording.add_play_arguments, recording.run_play),
+    'play': Action('play recorded poses', recording.add_play_arguments, recording.run_play),
     'selftest': Action('measure each joint', selftest.add_arguments, selftest.run),
-    'simulate': Action('offer a simulated bus', simulate.add_arguments, simulate.run),
+    'simulate': Action('open a simulated bus', simulate.add_arguments, simulate.run),
 }
 
 
@@ -62,6 +62,6 @@ def run(args: argparse.Namespace) -> int:
     """Run the tool.
 
     Raises:
-        KfImitationError: what the user can mend.
+        KfImitationError: what the user can fix.
     """
     return ACTIONS[args.action].run(args)

@@ -114,7 +114,7 @@ def _missing(joint: JointConfig, baud: int, other: int | None) -> Finding:
     return Finding(
         ERROR,
         subject,
-        f'{joint.model} does not answer: check its cable and its id (new servos have id 1 at '
+        f'{joint.model} does not reply: check its cable and its id (new servos have id 1 at '
         '57600 bit/s: kf_imitation servo scan --all-bauds)',
     )
 

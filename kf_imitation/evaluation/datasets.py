@@ -75,7 +75,7 @@ def find(path: Path, labels: Path | None = None, labelled: bool = False) -> list
     if labelled:
         clips = [clip for clip in clips if clip.labels.is_file()]
     if not clips and labelled:
-        where = f'under {labels}' if labels is not None else 'of the same name beside it'
+        where = f'under {labels}' if labels is not None else 'of the same name next to it'
         raise SourceError(f'{path} holds no video with an .npz {where}')
     if not clips:
         raise SourceError(f'{path} holds no video ({", ".join(VIDEO_SUFFIXES)})')

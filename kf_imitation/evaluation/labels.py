@@ -127,5 +127,5 @@ def find_clips(directory: Path) -> list[Path]:
         if path.suffix.lower() in VIDEO_SUFFIXES and path.with_suffix('.npz').is_file()
     )
     if not clips:
-        raise SourceError(f'{directory} holds no video with an .npz of the same name beside it')
+        raise SourceError(f'{directory} holds no video with an .npz of the same name next to it')
     return clips

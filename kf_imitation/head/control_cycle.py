@@ -465,7 +465,7 @@ class ControlCycle:
         self._outages += 1
         self._retries = 0
         self._retry_at_s = self._now_s
-        self.monitor.all_down('does not answer')
+        self.monitor.all_down('does not reply')
         if self.state == RUNNING:
             self.state = LOST
 

@@ -89,7 +89,7 @@ class ServoGroup:
             try:
                 reply = self.bus.ping(joint.id)
             except NoReplyError:
-                problems.append(f'id {joint.id} ({joint.name}, {joint.model}) does not answer')
+                problems.append(f'id {joint.id} ({joint.name}, {joint.model}) does not reply')
                 continue
             if reply.model_number != joint.servo.number:
                 found = ct.model_name(reply.model_number)

@@ -18,7 +18,7 @@ from kf_imitation.motion.joint_states import JointMeasurement
 
 REVIVE_S = 0.4  # between two attempts to take a joint back in
 SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
-SILENT = 'does not answer'
+SILENT = 'does not reply'
 VOLTAGE_ERROR = 1 << 0
 OVERHEATING_ERROR = 1 << 2
 

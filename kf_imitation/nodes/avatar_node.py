@@ -22,7 +22,7 @@ from kf_imitation.visualization.face_page import FacePage
 class AvatarNode(KfNode):
     """Draws joint_states as a face on avatar/image and on a page for this machine's browsers.
 
-    It draws at rate_hz at most, and neither draws nor listens while nobody looks on.
+    It draws at rate_hz at most, and neither draws nor listens while nobody watches.
     """
 
     def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
@@ -54,7 +54,7 @@ class AvatarNode(KfNode):
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return whether somebody looks on and whether the servos are heard."""
         if self._joints is None:
-            return OK, 'nobody looks on', {}
+            return OK, 'nobody is watching', {}
         if not self._known:
             return WARN, 'no joint_states of this robot: the face stays neutral', {}
         return OK, 'drawing', {'pictures [Hz]': round(self.rate_hz('pictures'), 1)}

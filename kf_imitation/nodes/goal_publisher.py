@@ -53,6 +53,6 @@ class GoalPublisher(GatewayHead):
         """Return the state in a sentence; nobody listening is worth one."""
         status = super().status()
         if self._active and not self._publisher.get_subscription_count():
-            sentence = f'{status.sentence}; nobody listens to {self._publisher.topic_name}'
+            sentence = f'{status.sentence}; no subscriber on {self._publisher.topic_name}'
             return ServoStatus(max(WARN, status.level), sentence, status.values)
         return status

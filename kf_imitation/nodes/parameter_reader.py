@@ -84,7 +84,9 @@ def _discover(
         )
     if len(graphs) > 1:
         places = ', '.join(sorted(graphs))
-        raise NoGraphError(f'{len(graphs)} graphs run: name one with --namespace ({places})')
+        raise NoGraphError(
+            f'{len(graphs)} node graphs are running: choose one with --namespace ({places})'
+        )
     return graphs.popitem()
 
 

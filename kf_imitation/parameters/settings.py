@@ -25,16 +25,18 @@ class SourceSettings:
             a parameter.
     """
 
-    width: int = parameter(0, 'width asked of the camera; 0 leaves it', 'px', 0, 7680)
-    height: int = parameter(0, 'height asked of the camera; 0 leaves it', 'px', 0, 4320)
+    width: int = parameter(0, 'width requested from the camera; 0: its default', 'px', 0, 7680)
+    height: int = parameter(0, 'height requested from the camera; 0: its default', 'px', 0, 4320)
     fps: float = parameter(
         0.0,
-        'rate asked of the camera, or given to a folder of images; 0 leaves it (folders: 30)',
+        'rate requested from the camera, or of a folder of images; 0: default (folders: 30)',
         'Hz',
         0,
         1000,
     )
-    fourcc: str = parameter('', 'pixel format asked of the camera, e.g. MJPG; empty leaves it')
+    fourcc: str = parameter(
+        '', 'pixel format requested from the camera, e.g. MJPG; empty: its default'
+    )
     focal_px: float = parameter(
         0.0, 'focal length; 0 assumes a field of view of 60 degrees', 'px', 0, 1e5
     )
@@ -77,8 +79,8 @@ class FaceSettings:
 
     policy: str = parameter(
         'sticky',
-        'whom to follow: sticky stays with a face until it is lost (the largest to begin with), '
-        'largest and centre (nearest the image centre) change to a better one',
+        'which face to follow: sticky starts with the largest and stays until it is lost; largest '
+        'and centre (nearest the image centre) switch to a better one',
         one_of=('sticky', 'largest', 'centre'),
         live=True,
     )
@@ -149,11 +151,11 @@ class OneEuroSettings:
     """How much a One-Euro filter smooths."""
 
     cutoff_hz: float = parameter(
-        0.0, 'cut-off at rest, lower is stiller; 0 filters nothing', 'Hz', 0, 30, live=True
+        0.0, 'cut-off at rest, lower is smoother; 0: no filter', 'Hz', 0, 30, live=True
     )
     speed_gain: float = parameter(
         4.0,
-        'how much the cut-off rises with speed, higher lags less',
+        'how much the cut-off rises with speed; higher lags less',
         '',
         0,
         100,
@@ -191,11 +193,11 @@ class LandmarksSettings:
     model: str = parameter('landmarks_pfld', 'name of the landmark model in models/manifest.yaml')
     eyes: str = parameter(
         'landmarks_eyes',
-        'name of the model that looks at the eyes again, larger; empty does without',
+        'name of the model that refines the eyes; empty: none',
     )
     parts: str = parameter(
         'landmarks_parts',
-        'name of the model that reads eyes and mouth from patches; empty does without',
+        'name of the model that predicts eyes and mouth from patches; empty: none',
     )
     threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
     calibration: str = parameter(
@@ -231,8 +233,8 @@ class ServoSettings:
     )
     pose_patience_s: float = parameter(
         0.15,
-        'longest that a joint on its way is kept from turning back, so that it reaches what it '
-        'was sent to; 0 lets every pose through at once',
+        'longest time that a moving joint holds back a pose which would turn it around; 0 lets '
+        'every pose through at once',
         's',
         0,
         1,
@@ -240,7 +242,7 @@ class ServoSettings:
     )
     exit: str = parameter(
         '',
-        "what happens to torque at the end; empty takes the robot file's",
+        'torque at the end; empty: as in the robot file',
         one_of=('', 'limp', 'hold', 'neutral_limp'),
     )
     autostart: bool = parameter(
@@ -255,8 +257,8 @@ class PlayerSettings:
     bag: str = parameter('', 'bag folder or file to play')
     rate: float = parameter(1.0, 'bag seconds per second', '', 0.01, 100)
     loop: bool = parameter(False, 'start again at the end')
-    start_offset_s: float = parameter(0.0, 'what is left out at the beginning', 's', 0, 1e6)
-    delay_s: float = parameter(1.0, 'time for listeners to find the topics', 's', 0, 60)
+    start_offset_s: float = parameter(0.0, 'what to skip at the beginning', 's', 0, 1e6)
+    delay_s: float = parameter(1.0, 'time for subscribers to connect', 's', 0, 60)
     topics: str = parameter('', 'topics to play, separated by spaces; empty: all')
     image: str = parameter('', 'topic that becomes image_raw, decoded; empty: none')
     clock_hz: float = parameter(0.0, 'rate of /clock; 0 publishes no time', 'Hz', 0, 1000)
@@ -287,7 +289,7 @@ class AvatarSettings:
 class RecorderSettings:
     """The recorder node."""
 
-    directory: str = parameter('', 'bag folder to make; must not exist')
+    directory: str = parameter('', 'bag folder to create; must not exist')
     topics: str = parameter(
         '', 'names or patterns (*) separated by spaces; empty: the results of every node'
     )

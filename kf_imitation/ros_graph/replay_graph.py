@@ -162,7 +162,7 @@ def _ros2_bag(options: ReplayOptions, plan: _Plan) -> list[str]:
         raise ConfigError(
             'replay',
             [
-                f'player = ros2bag plays raw images with a camera_info beside them, {plan.image} '
+                f'player = ros2bag plays raw images with a camera_info next to them, {plan.image} '
                 f'is not such a topic; player = ours decodes it'
             ],
         )

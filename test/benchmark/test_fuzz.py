@@ -29,7 +29,7 @@ def test_a_servo_that_falls_silent_is_noticed_with_its_seed(monkeypatch, capsys)
     monkeypatch.setattr(SimulatedServo, 'listening', False)
     assert fuzz.main(['--seconds', '60', '--seed', '7']) == 1
     told = capsys.readouterr()
-    assert 'does not answer' in told.out
+    assert 'does not reply' in told.out
     assert 'seed 7' in told.err
 
 

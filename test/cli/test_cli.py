@@ -51,7 +51,7 @@ def test_a_wrong_parameter_file_lists_every_fault(tmp_path, capsys):
 
 def test_a_good_robot_file_is_summarised(capsys):
     assert cli.main(['robot', 'check', 'sim_face']) == 0
-    assert 'no faults' in capsys.readouterr().out
+    assert 'no problems' in capsys.readouterr().out
 
 
 def test_an_unknown_robot_is_refused_with_the_known_ones(capsys):

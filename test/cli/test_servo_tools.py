@@ -63,7 +63,7 @@ def test_scan_finds_all(tool, capsys):
 def test_scan_names_what_is_missing(tool, rig, capsys):
     rig.fault('dead 10')
     assert tool('scan') == 1
-    assert 'id 10 (neck_yaw, XM430-W350) does not answer' in capsys.readouterr().out
+    assert 'id 10 (neck_yaw, XM430-W350) does not reply' in capsys.readouterr().out
 
 
 def test_ping_tells_how_the_servo_is(tool, capsys):

@@ -209,7 +209,7 @@ def test_every_servo_is_told_with_model_firmware_voltage_and_heat(robot, line):
 @pytest.mark.parametrize(
     ('faults', 'subject', 'level', 'words'),
     [
-        (('dead 10',), 'servo 10 (neck_yaw)', ERROR, 'does not answer: check its cable'),
+        (('dead 10',), 'servo 10 (neck_yaw)', ERROR, 'does not reply: check its cable'),
         (('supply 3',), 'servo 1 (jaw)', ERROR, 'check the power supply'),
         (('supply 6.5 1',), 'servo 1 (jaw)', ERROR, 'needs 3.7 to 6 V'),
         (('supply 3.9 1',), 'servo 1 (jaw)', WARN, 'made for 5 V'),

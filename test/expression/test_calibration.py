@@ -89,7 +89,7 @@ def test_a_bad_file_lists_all_its_faults(tmp_path):
 def test_a_file_that_is_no_calibration_says_so(tmp_path, text):
     path = tmp_path / 'x.yaml'
     path.write_bytes(text.encode('latin-1'))
-    with pytest.raises(ConfigError, match=r'x\.yaml: 1 fault'):
+    with pytest.raises(ConfigError, match=r'x\.yaml: 1 problem'):
         Calibration.load(path)
 
 

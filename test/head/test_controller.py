@@ -319,7 +319,7 @@ def test_a_poor_line_is_told_and_motion_goes_on(rig, fault):
 def test_one_dead_servo_does_not_stop_the_others(rig):
     controller = rig.controller(hold_s=60)
     rig.fault('dead 10')
-    rig.wait(lambda: 'neck_yaw: does not answer' in controller.status().sentence, 'complaint')
+    rig.wait(lambda: 'neck_yaw: does not reply' in controller.status().sentence, 'complaint')
     assert controller.set_goal(np.array([0.4, 0.0]), 1) == ''
     rig.wait(lambda: abs(controller.cycles[-1].present_rad[0] - 0.4) < 0.01, 'jaw')
     rig.fault('alive 10')

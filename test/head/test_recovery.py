@@ -81,7 +81,7 @@ def test_reboot_restarts_what_is_out_of_service_whatever_the_cause(rig):
     rebooted = answer(controller.recover(careful=False))
     assert rebooted.done and 'neck_yaw: overload cleared' in rebooted.sentence
     rig.fault('dead 10')
-    rig.wait(lambda: 'does not answer' in controller.status().sentence, 'complaint')
+    rig.wait(lambda: 'does not reply' in controller.status().sentence, 'complaint')
     refused = answer(controller.recover(careful=False))
     assert not refused.done and 'neck_yaw' in refused.sentence
 
@@ -168,7 +168,7 @@ def test_a_reset_is_confirmed_only_when_every_servo_runs_again(rig, monkeypatch)
         patch.setattr(controller_module, 'RESET_S', 1.0)
         refused = answer(controller.reset())
     assert not refused.done
-    assert 'neck_yaw: does not answer' in refused.sentence
+    assert 'neck_yaw: does not reply' in refused.sentence
     rig.fault('alive 10')
     assert answer(controller.reset()).done
     assert rig.torques() == [True, True]

@@ -158,9 +158,9 @@ def test_diagnostics_come_once_a_second_with_heat_voltage_rate_and_errors(
     assert reports[-1].status[0].level == b'\x00'
     assert reports[-1].status[0].message == 'at rest in neutral'
     apply_fault('dead 10', port)
-    listener.wait_for(lambda: 'neck_yaw: does not answer' in reports[-1].status[0].message)
+    listener.wait_for(lambda: 'neck_yaw: does not reply' in reports[-1].status[0].message)
     assert reports[-1].status[0].level == b'\x02'
-    assert values()['neck_yaw'].endswith('does not answer')
+    assert values()['neck_yaw'].endswith('does not reply')
 
 
 def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, interrupt):

@@ -46,7 +46,7 @@ def test_the_face_is_drawn_while_somebody_looks_on(start_node, listener):
     neutral = dict.fromkeys(robot.names, 0.0)
     joints = listener.node.create_publisher(JointState, 'joint_states', qos.joint_topics())
     sentences = lambda: [m.status[0].message for m in diagnostics]  # noqa: E731
-    listener.wait_for(lambda: 'nobody looks on' in sentences())
+    listener.wait_for(lambda: 'nobody is watching' in sentences())
     pictures = listener.listen(Image, 'avatar/image', qos.frame_subscription(False))
 
     def newest(pose, stamp_ns):
@@ -187,7 +187,7 @@ def test_without_a_graph_saving_says_so_and_writes_nothing(start, tmp_path):
     saving = start('params', 'save', '--out', str(file), '--timeout', '1')
     _, err = saving.communicate(timeout=120)
     assert saving.returncode == 2
-    assert 'no graph runs' in err and 'Traceback' not in err
+    assert 'no nodes are running' in err and 'Traceback' not in err
     assert not file.exists()
 
 

@@ -85,7 +85,7 @@ def test_a_file_reports_all_its_faults_at_once(tmp_path):
     with pytest.raises(ConfigError) as caught:
         load_file(path)
     assert len(caught.value.faults) == 5
-    assert str(caught.value).startswith(f'{path}: 5 faults\n')
+    assert str(caught.value).startswith(f'{path}: 5 problems\n')
 
 
 @pytest.mark.parametrize('content', ['[1, 2', '- a\n- b\n', '"text"', ''])

@@ -47,7 +47,7 @@ def compare(found: dict[int, PingReply], wanted: dict[int, tuple[str, str]]) -> 
     faults = []
     for id_, (joint, model) in wanted.items():
         if id_ not in found:
-            faults.append(f'id {id_} ({joint}, {model}) does not answer')
+            faults.append(f'id {id_} ({joint}, {model}) does not reply')
         elif model_name(found[id_].model_number) != model:
             is_model = model_name(found[id_].model_number)
             faults.append(f'id {id_} ({joint}) is {is_model}, the robot file says {model}')

@@ -40,7 +40,9 @@ def run_id(args: argparse.Namespace) -> int:
     with opened_bus(args) as bus:
         _check_limp(bus, args.id)
         if answers(bus, args.new):
-            raise BusError(f'id {args.new} is taken: two servos with one id cannot be told apart')
+            raise BusError(
+                f'id {args.new} is in use: two servos with the same id cannot be distinguished'
+            )
         if not args.yes:
             print(f'would change id {args.id} to {args.new}; add --yes')
             return 0

@@ -92,6 +92,6 @@ class InProcessBus:
 
     def _servo(self, id_: int) -> SimulatedServo:
         if not self._answers(id_):
-            raise NoReplyError(f'servo {id_} does not answer')
+            raise NoReplyError(f'servo {id_} does not reply')
         self.servos[id_].hear()
         return self.servos[id_]
