@@ -79,7 +79,7 @@ def _discover(
     if not graphs:
         where = '' if namespace is None else f' in the namespace {wanted}'
         raise NoGraphError(
-            f'no graph runs{where}: start one (kf_imitation mimic, or ros2 launch) with the same '
+            f'no nodes are running{where}: start them (kf_imitation mimic, or ros2 launch) with the same '
             'ROS_DOMAIN_ID, then save its parameters'
         )
     if len(graphs) > 1:
