@@ -79,8 +79,8 @@ def _discover(
     if not graphs:
         where = '' if namespace is None else f' in the namespace {wanted}'
         raise NoGraphError(
-            f'no nodes are running{where}: start them (kf_imitation mimic, or ros2 launch) with the same '
-            'ROS_DOMAIN_ID, then save its parameters'
+            f'no nodes are running{where}: start them (kf_imitation mimic, or ros2 launch) with '
+            'the same ROS_DOMAIN_ID, then save their parameters'
         )
     if len(graphs) > 1:
         places = ', '.join(sorted(graphs))
