@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 
 from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.robot import RobotConfig
@@ -208,6 +207,8 @@ class TimedTrajectory:
 
     def _lay(self, times: Array, position: Array, given: Array) -> tuple[Array, Array]:
         """Return velocity and acceleration (P, K) of points; `given` is NaN where none was."""
+        from scipy.interpolate import PchipInterpolator  # costs half a second at start
+
         velocity = PchipInterpolator(times, position, axis=0)(times, 1)
         velocity = np.where(np.isnan(given), velocity, given)
         velocity[-1] = 0.0
@@ -246,6 +247,8 @@ def _after(begin: int, times: Array, position: Array, velocity: Array) -> int:
 
     Points that the way to a later one leads through anyway are passed over.
     """
+    from scipy.interpolate import CubicHermiteSpline  # costs half a second at start
+
     chosen = begin + 1
     for end in range(begin + 2, len(times)):
         if times[end] - times[begin] > SHORTEST_S + 1e-9:

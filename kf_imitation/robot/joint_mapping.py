@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import lsq_linear
 
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, FloatArray
 from kf_imitation.robot import RobotConfig
@@ -51,6 +50,8 @@ class JointMapping:
         The smallest values that explain the (J,) positions, unit channels in 0..1; a channel that
         the head cannot show is 0. Clamped goals give the clamped channel, not the original.
         """
+        from scipy.optimize import lsq_linear  # half a second that a head need not wait for
+
         right = np.concatenate([position_rad - self.neutral_rad, np.zeros(len(CHANNELS))])
         values = lsq_linear(self._inverse, right, (self._lowest, np.inf), method='bvls').x
         units = len(UNIT_CHANNELS)
