@@ -45,7 +45,6 @@ SET_UP = {
 SIZES = {reg.GOAL_CURRENT: 2, reg.PRESENT_CURRENT: 2, reg.TORQUE_ENABLE: 1, reg.BUS_WATCHDOG: 1}
 SIZES |= {
     reg.DRIVE_MODE: 1,
-    ,
     reg.OPERATING_MODE: 1,
     reg.PRESENT_TEMPERATURE: 1,
 }
