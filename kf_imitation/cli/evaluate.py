@@ -27,7 +27,7 @@ from kf_imitation.evaluation.imitation.clip import ClipReader
 from kf_imitation.evaluation.imitation.figures import ImitationMetrics
 from kf_imitation.evaluation.imitation.imitator import LABELS, LANDMARKS, Imitator
 from kf_imitation.evaluation.imitation.rests import with_rests
-from kf_imitation.evaluation.imitation.tuning import QUANTA, search, tuning_table
+from kf_imitation.evaluation.imitation.tuning import THRESHOLDS, search, tuning_table
 from kf_imitation.evaluation.labels import find_clips
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import tune
@@ -101,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         '--tune-travel',
         nargs='?',
-        const=','.join(f'{quantum:g}' for quantum in QUANTA),
+        const=','.join(f'{threshold:g}' for threshold in THRESHOLDS),
         default='',
         metavar='Q,Q',
         help='instead try these travel thresholds, on training clips (default: a grid)',
@@ -172,7 +172,7 @@ def _measure_imitation(args: argparse.Namespace) -> None:
     for path in (args.json, args.video):
         if path is not None:
             check_free(path, overwrite=True)  # figures are made again and again
-    quanta = _quanta(args.tune_travel)
+    thresholds = _thresholds(args.tune_travel)
     if args.rests and args.video is not None:
         raise ConfigError('--rests', ['no video shows the rests, leave --video out'])
     values = merged_parameters(args.params)
@@ -190,7 +190,7 @@ def _measure_imitation(args: argparse.Namespace) -> None:
         for path in clips:
             _log(path.stem)
             read.append(reader.read(path, args.most))
-        trials = search(read, imitator, args.channels, quanta, _log)
+        trials = search(read, imitator, args.channels, thresholds, _log)
         Console(width=None if sys.stdout.isatty() else 130).print(tuning_table(trials))
         return
     results: dict[str, dict[str, ImitationMetrics]] = {name: {} for name in methods}
@@ -228,19 +228,19 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigError('evaluate', problems)
 
 
-def _quanta(text: str) -> list[float]:
-    """Read the quanta of --tune-travel.
+def _thresholds(text: str) -> list[float]:
+    """Read the thresholds of --tune-travel.
 
     Raises:
         ConfigError: one is not a number of 0.01 or more.
     """
     try:
-        quanta = [float(part) for part in text.split(',') if part]
+        thresholds = [float(part) for part in text.split(',') if part]
     except ValueError as error:
         raise ConfigError('--tune-travel', [f'{text!r} must be numbers with commas']) from error
-    if not all(quantum >= 0.01 for quantum in quanta):
+    if not all(threshold >= 0.01 for threshold in thresholds):
         raise ConfigError('--tune-travel', [f'{text!r} must be 0.01 or more each'])
-    return quanta
+    return thresholds
 
 
 def _report_left_out(names: Sequence[str]) -> None:

@@ -72,13 +72,13 @@ def score_clips(
 
     Args:
         directory: that the clips' names are relative to.
-        videos: with labels beside them, or in `labels`.
+        videos: with labels next to them, or in `labels`.
         methods: names of methods.
         face: of the face tracker.
         threads: of each model's runtime.
         jobs: processes; 1 works in this one.
-        on_clip: told of each finished clip.
-        labels: label files by video, where they are not beside it.
+        on_clip: called with the name of each finished clip.
+        labels: label files by video, where they are not next to it.
 
     Returns:
         In the order of `videos`.

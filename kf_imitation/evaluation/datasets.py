@@ -57,7 +57,7 @@ def find(path: Path, labels: Path | None = None, labelled: bool = False) -> list
 
     Args:
         path: a video, a folder of videos or one of the data sets (or a part of it).
-        labels: folder that mirrors `path` and holds the label files; None: beside the videos.
+        labels: folder that mirrors `path` and holds the label files; None: next to the videos.
         labelled: only clips whose label file is there.
 
     Raises:
@@ -90,7 +90,7 @@ def _clip(root: Path, video: Path, labels: Path | None, people: dict[str, str]) 
     if video.stem == 'vid' and annotation.is_dir():
         person = video.parent.name or video.parent.resolve().name
         return Clip(name, video, file, '300vw', '', person, annotation)
-    # The folders above a clip tell the layout, also when only a part of the set is named.
+    # The folders above a clip show the layout, also when only a part of the set is named.
     above = [part for part in video.resolve().parts[:-1] if part != 'mp4']
     inside = len([part for part in relative.parts[:-1] if part != 'mp4'])
     if inside >= 1 and above[-1].lower() in EMOTIONS:

@@ -1,4 +1,4 @@
-"""Label files: an .npz beside a clip of the same stem, or one for a set of face images."""
+"""Label files: an .npz next to a clip of the same stem, or one for a set of face images."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -48,16 +48,16 @@ def load_methods(names: Sequence[str], settings: DetectorSettings, threads: int)
         threads: of each model's runtime.
 
     Raises:
-        ConfigError: unknown names (all of them), or a fault of config/evaluate.yaml.
+        ConfigError: unknown names (all of them), or a problem of config/evaluate.yaml.
         ModelError: a method's model is missing or altered.
     """
     path = share_path(METHODS_FILE)
     table: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding='utf-8'))
     unknown = [name for name in names if name not in table]
     if unknown or not names:
-        faults = [f'{name!r} is not a method' for name in unknown] or ['no method is given']
-        raise ConfigError('--methods', [*faults, f'methods are {", ".join(table)}'])
-    faults = [
+        problems = [f'{name!r} is not a method' for name in unknown] or ['no method is given']
+        raise ConfigError('--methods', [*problems, f'methods are {", ".join(table)}'])
+    problems = [
         f'{name}.{group}: {key} is not one of {", ".join(allowed)}'
         for name in names
         for group, kind in (('detector', DetectorSettings), ('smoothing', Smoothing))
@@ -65,8 +65,8 @@ def load_methods(names: Sequence[str], settings: DetectorSettings, threads: int)
         for key in table[name].get(group, {})
         if key not in allowed
     ]
-    if faults:
-        raise ConfigError(str(path), faults)
+    if problems:
+        raise ConfigError(str(path), problems)
     return [_load(name, table[name], settings, threads) for name in names]
 
 

@@ -170,7 +170,7 @@ def clip_metrics(
 def mean_metrics(clips: Iterable[ClipMetrics]) -> dict[str, float | int | None]:
     """Return the means over clips with at least FEWEST_KEYFRAMES ground-truth keyframes.
 
-    The worst delay is the worst of all clips, not a mean. `clips` tells how many were used.
+    The worst delay is the worst of all clips, not a mean. `clips` says how many were used.
     """
     used = [asdict(clip) for clip in clips if clip.truth >= FEWEST_KEYFRAMES]
     means: dict[str, float | int | None] = {'clips': len(used)}

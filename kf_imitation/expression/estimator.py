@@ -26,7 +26,7 @@ class ExpressionEstimator:
         hold_s: float = 1.0,
         relax_s: float = 0.5,
     ) -> None:
-        """Prepare.
+        """Start with a neutral face.
 
         Args:
             calibration: of the person; None learns neutral and range from what it sees.

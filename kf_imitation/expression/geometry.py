@@ -167,14 +167,14 @@ def _eye(
     centre = (p[corners[0]] + p[corners[1]]) / 2
     upper, lower = (float((p[m] - centre) @ up) / width for m in middle)
     gaps = [_length(p, a, b) / width for a, b in lids]
-    look = p[pupil] - centre
+    gaze = p[pupil] - centre
     return {
         'lids': float(np.mean(gaps)),
         'least': min(gaps),
         'upper': upper,
         'lower': -lower,
-        'x': float(look @ along) / width,
-        'y': float(look @ up) / width,
+        'x': float(gaze @ along) / width,
+        'y': float(gaze @ up) / width,
     }
 
 

@@ -51,5 +51,5 @@ class OneEuroFilter:
 
 
 def _blend(before: Values, now: Values, cutoff_hz: float | Values, dt: float) -> Values:
-    share = 1 / (1 + 1 / (2 * np.pi * cutoff_hz * dt))
-    return np.asarray(before + share * (now - before))
+    weight = 1 / (1 + 1 / (2 * np.pi * cutoff_hz * dt))
+    return np.asarray(before + weight * (now - before))

@@ -15,9 +15,9 @@ MARGIN = 1.25
 _CHIN = 16
 _BROWS = slice(33, 51)
 _EAR_RIGHT, _EAR_LEFT = 0, 32
-# The 98 points end at the brows, the 478 reach the hair line. This is how far, as a share of the
-# way from the chin to the brows, and the half width there as a share of the ears' distance.
-# Fitted by training/face/fit_region.py on the train clips.
+# The 98 points end at the brows, the 478 reach the hair line. This is how far, in
+# units of the way from the chin to the brows, and the half width there in units of the ears'
+# distance. Fitted by training/face/fit_region.py on the train clips.
 FOREHEAD_RISE = 0.25
 FOREHEAD_HALF_WIDTH = 0.2
 

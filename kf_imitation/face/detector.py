@@ -1,4 +1,4 @@
-"""Faces of a grey image by Haar cascades, as canonical regions."""
+"""Faces of an image by OpenCV's Haar cascades, as canonical regions."""
 
 import os
 from collections.abc import Sequence
@@ -23,64 +23,11 @@ SYSTEM_FOLDERS = (
     '/usr/share/opencv/haarcascades',
     '/usr/share/OpenCV/haarcascades',
 )
-
-
-def cascade_folders() -> list[Path]:
-    """Folders that may hold the cascades, best first."""
-    folders = []
-    if prefix := os.environ.get('CONDA_PREFIX'):
-        folders.append(Path(prefix) / 'share/opencv4/haarcascades')
-    data: Any = getattr(cv2, 'data', None)
-    if data is not None:
-        folders.insert(0, Path(data.haarcascades))
-    return folders + [Path(folder) for folder in SYSTEM_FOLDERS]
-
-
-def load_cascade(name: str, folders: Sequence[Path] | None = None) -> Any:
-    """Load one cascade.
-
-    Args:
-        name: file name.
-        folders: where to look; None: cascade_folders().
-
-    Returns:
-        A cv2.CascadeClassifier.
-
-    Raises:
-        ModelError: OpenCV has no cascades any more (5), or the file is missing or damaged.
-    """
-    maker: Any = getattr(cv2, 'CascadeClassifier', None)
-    if maker is None:
-        raise ModelError(
-            f'OpenCV {cv2.__version__} has no CascadeClassifier: install OpenCV 4 '
-            f'(pip: opencv-python-headless<5, Ubuntu: python3-opencv)'
-        )
-    places = cascade_folders() if folders is None else folders
-    for folder in places:
-        path = folder / name
-        if not path.is_file():
-            continue
-        cascade = maker()
-        try:
-            good = cascade.load(str(path))
-        except cv2.error as error:
-            raise ModelError(f'face cascade {path} is damaged: {error.err}') from error
-        if not good:
-            raise ModelError(f'face cascade {path} is damaged')
-        return cascade
-    looked = ', '.join(str(folder) for folder in places)
-    raise ModelError(
-        f'face cascade {name} is not installed (looked in {looked}): install the package '
-        f'opencv-data (Ubuntu) or opencv-python-headless<5 (pip)'
-    )
-
-
 # From the cascade's box (edge w, centre c) to the canonical region: centre = c + w * (x, y),
 # edge = w * scale. Medians over the train clips: training/face/fit_region.py.
 FRONTAL_OFFSET_X = 0.0
 FRONTAL_OFFSET_Y = 0.083
 FRONTAL_SCALE = 1.20
-# The profile cascade is trained on faces that look to the left of the image.
 PROFILE_OFFSET_X = -0.115
 PROFILE_OFFSET_Y = 0.115
 PROFILE_SCALE = 1.15
@@ -149,7 +96,7 @@ class FaceDetector:
         ]
         return sorted(regions, key=lambda f: -f.region.size)
 
-    def look_again(
+    def detect_near(
         self, patch: NDArray[np.uint8], expected: FaceRegion, thorough: bool
     ) -> Found | None:
         """Find the one face of a window around an expected region.
@@ -232,6 +179,56 @@ class FaceDetector:
             ((int(x), int(y), int(w), int(h)), int(count))
             for (x, y, w, h), count in zip(boxes, np.ravel(counts), strict=True)
         ]
+
+
+def cascade_folders() -> list[Path]:
+    """Folders that may hold the cascades, best first."""
+    folders = []
+    if prefix := os.environ.get('CONDA_PREFIX'):
+        folders.append(Path(prefix) / 'share/opencv4/haarcascades')
+    data: Any = getattr(cv2, 'data', None)
+    if data is not None:
+        folders.insert(0, Path(data.haarcascades))
+    return folders + [Path(folder) for folder in SYSTEM_FOLDERS]
+
+
+def load_cascade(name: str, folders: Sequence[Path] | None = None) -> Any:
+    """Load one cascade.
+
+    Args:
+        name: file name.
+        folders: to search; None: cascade_folders().
+
+    Returns:
+        A cv2.CascadeClassifier.
+
+    Raises:
+        ModelError: OpenCV has no cascades any more (5), or the file is missing or damaged.
+    """
+    maker: Any = getattr(cv2, 'CascadeClassifier', None)
+    if maker is None:
+        raise ModelError(
+            f'OpenCV {cv2.__version__} has no CascadeClassifier: install OpenCV 4 '
+            f'(pip: opencv-python-headless<5, Ubuntu: python3-opencv)'
+        )
+    places = cascade_folders() if folders is None else folders
+    for folder in places:
+        path = folder / name
+        if not path.is_file():
+            continue
+        cascade = maker()
+        try:
+            good = cascade.load(str(path))
+        except cv2.error as error:
+            raise ModelError(f'face cascade {path} is damaged: {error.err}') from error
+        if not good:
+            raise ModelError(f'face cascade {path} is damaged')
+        return cascade
+    searched = ', '.join(str(folder) for folder in places)
+    raise ModelError(
+        f'face cascade {name} is not installed (searched: {searched}): install the package '
+        f'opencv-data (Ubuntu) or opencv-python-headless<5 (pip)'
+    )
 
 
 def _frontal_found(box: tuple[int, int, int, int], weight: int) -> Found:

@@ -1,7 +1,8 @@
 """A small network that says where in a crop the canonical region is, and whether there is a face.
 
-It replaces detection while a face is followed: one crop of 40 x 40 grey pixels, 0.1 ms.
-Trained by training/face/train_region.py.
+It replaces detection while a face is followed: a window around the face is cut out of the frame,
+and out of that one crop of 40 x 40 grey pixels (0.1 ms) for the network. Trained by
+training/face/train_region.py.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 from kf_imitation.data_types import FaceRegion, Image
 from kf_imitation.face.detector import PATCH_PX, PATCH_REGION_PX
 from kf_imitation.inference.onnx_model import OnnxModel
+
+MODEL = 'face_region'
+CROP_PX = 40
+CROP_REGIONS = 1.4  # edge of the crop in edges of the supposed region
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ class Window:
 
 
 def net_crop(patch: NDArray[np.uint8], region: FaceRegion) -> NDArray[np.uint8]:
-    """The crop that the region network looks at.
+    """The crop that the region network is given.
 
     Args:
         patch: (96, 96) grey.
@@ -104,17 +109,12 @@ def net_crop(patch: NDArray[np.uint8], region: FaceRegion) -> NDArray[np.uint8]:
     )
 
 
-MODEL = 'face_region'
-CROP_PX = 40
-CROP_REGIONS = 1.4  # edge of the crop in edges of the supposed region
-
-
 @dataclass(frozen=True, slots=True)
 class Centring:
     """What the network sees in a crop.
 
     Attributes:
-        x: centre of the canonical region minus centre of the crop, shares of the supposed size.
+        x: centre of the canonical region minus centre of the crop, in units of the supposed size.
         y: the same, downwards.
         log_size: log of canonical size over supposed size.
         confidence: of a face somewhere near the middle, 0..1.
@@ -140,7 +140,7 @@ class RegionNet:
         """
         self._model = model or OnnxModel.load(MODEL, threads=1)
 
-    def look(self, crop: NDArray[np.uint8]) -> Centring:
+    def locate(self, crop: NDArray[np.uint8]) -> Centring:
         """Find the region.
 
         Args:

@@ -1,28 +1,27 @@
 """Which square of every frame is the face."""
 
 import math
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, Frame, Image
-from kf_imitation.face.canonical_region import canonical_region, overlap
+from kf_imitation.face.canonical_region import overlap
 from kf_imitation.face.detector import FaceDetector, Found
 from kf_imitation.face.region_network import Centring, RegionNet, Window, net_crop
 from kf_imitation.parameters.settings import FaceSettings
 
-# The region handed out stays where it is while the face is within these shares of its size.
+# The region handed out stays where it is while the face is within these fractions of its size.
 KEEP_POSITION = 0.06
 KEEP_SIZE = 0.10
 
 # The estimate follows the network with these time constants, faster where it is far off.
 POSITION_TIME_S = 0.08
 SIZE_TIME_S = 0.15
-FAR_OFF = 0.12  # share of the size (log of the ratio of sizes): taken over at once
-LOOK_TWICE = 0.08  # an offset this large is measured again from there
+FAR_OFF = 0.12  # fraction of the size (log of the ratio of sizes): taken over at once
+MEASURE_AGAIN = 0.08  # an offset this large is measured again from there
 FACE = 0.5  # confidence of the network above which a crop is a face
 SURE = 0.8
 # A face that the cascade has not seen for this long needs the network to be sure; after the
@@ -37,14 +36,10 @@ SAME_SCENE = 0.5
 CUT_LEVELS = 10.0
 THUMB_PX = (32, 24)
 FIRST_SEARCHES_S = 0.1  # the interval between searches grows from here to the one asked for
-OTHERS_INTERVAL_S = 2.0  # how often 'largest' and 'centre' look for a better face
+OTHERS_INTERVAL_S = 2.0  # how often 'largest' and 'centre' search for a better face
 OTHERS_AGAIN_S = 0.3  # and when they have seen one
 LARGER = 1.25
 NEARER = 0.25  # in sizes of the face followed
-HINT_GAIN = 0.5
-HINT_LIMIT = 0.3  # larger corrections are landmarks of something else
-BIAS_LIMIT = 0.15
-HISTORY_S = 2.0  # hints arrive late, up to the commit delay and a queue
 
 
 @dataclass(slots=True)
@@ -57,8 +52,6 @@ class _Face:
     seen_s: float  # by the cascade
     confirmed_s: float
     track_id: int = 0
-    # Learned from hints: x and y in sizes, log of the ratio of sizes; added to the network's.
-    bias: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
     @staticmethod
     def at(region: FaceRegion, now_s: float) -> '_Face':
@@ -82,7 +75,7 @@ class FaceTracker:
     Haar cascades search the whole frame while no face is known; a candidate counts when a small
     network, trained apart from them, agrees on this and the next frame. From then on the network
     alone centres the region in every frame and says whether there still is a face; the cascade
-    looks at the place of the face about once per second. The region that is handed out moves only
+    checks the place of the face about once per second. The region that is handed out moves only
     when the estimate has left its tolerance. Time comes from the stamps alone: same frames, same
     regions.
 
@@ -132,7 +125,6 @@ class FaceTracker:
         self._searches = 0
         self._next_cascade_s = -math.inf
         self._next_others_s = -math.inf
-        self._history: deque[tuple[int, float, float, float]] = deque()
         self.state = 'waiting for the first frame'
 
     def update(self, frame: Frame) -> FaceRegion | None:
@@ -159,48 +151,10 @@ class FaceTracker:
             self._find(frame.bgr)
         self._hold()
         if self._face is not None:
-            face = self._face
-            self._history.append((frame.stamp_ns, face.x, face.y, face.size))
-            while self._history[0][0] < frame.stamp_ns - HISTORY_S * 1e9:
-                self._history.popleft()
             self.state = f'following a face of {self._held.size if self._held else 0:.0f} px'
         else:
             self.state = f'no face for {now_s - self._gone_since_s:.1f} s'
         return self._held
-
-    def hint(self, points_px: NDArray[np.floating], stamp_ns: int | None = None) -> None:
-        """Correct the region by landmarks of a frame that was updated with before.
-
-        The correction is kept as the person's own for as long as the face is followed.
-
-        Args:
-            points_px: (98, 2) WFLW points, pixels of the full image.
-            stamp_ns: of the frame they were found in; None: the last one.
-        """
-        face = self._face
-        if face is None or not self._history:
-            return
-        past = self._history[-1]
-        if stamp_ns is not None:
-            past = min(self._history, key=lambda entry: abs(entry[0] - stamp_ns))
-            if past[0] != stamp_ns:
-                return
-        _, x, y, size = past
-        wanted = canonical_region(points_px)
-        half = wanted.size / 2
-        error = np.array(
-            [
-                (wanted.x + half - x) / size,
-                (wanted.y + half - y) / size,
-                math.log(wanted.size / size) if wanted.size > 0 else math.nan,
-            ]
-        )
-        if not np.all(np.abs(error) < HINT_LIMIT):  # also not when NaN
-            return
-        bias = np.clip(face.bias + HINT_GAIN * error, -BIAS_LIMIT, BIAS_LIMIT)
-        face.move(bias - face.bias, 1.0, 1.0)
-        face.bias = bias
-        self._hold()
 
     # -- without a face ------------------------------------------------------------------------
 
@@ -229,7 +183,7 @@ class FaceTracker:
         """Move a face that was just detected to where the network sees it; False: sees none."""
         seen = Centring(0.0, 0.0, 0.0, 0.0)
         for _ in range(2):
-            seen, _ = self._look(face.region(), bgr)
+            seen, _ = self._locate(face.region(), bgr)
             if seen.confidence < FACE:
                 return False
             face.move(np.array([seen.x, seen.y, seen.log_size]), 1.0, 1.0)
@@ -254,9 +208,9 @@ class FaceTracker:
     # -- with a face ---------------------------------------------------------------------------
 
     def _follow(self, face: _Face, bgr: Image) -> None:
-        """Centre the estimate; let the cascade look when it is time; lose the face."""
+        """Centre the estimate; let the cascade check it when it is time; lose the face."""
         before = face.region()
-        seen, patch = self._look(before, bgr)
+        seen, patch = self._locate(before, bgr)
         if seen.confidence >= FACE:
             self._pull(face, seen, bgr)
         if self._now_s >= self._next_cascade_s:
@@ -271,20 +225,20 @@ class FaceTracker:
         if outside or small or self._now_s - face.confirmed_s > self._settings.lost_s:
             self._lose(self._now_s)
         elif self._settings.policy != 'sticky' and self._now_s >= self._next_others_s:
-            self._look_for_others(face, bgr)
+            self._search_for_others(face, bgr)
 
-    def _look(self, region: FaceRegion, bgr: Image) -> tuple[Centring, NDArray[np.uint8]]:
+    def _locate(self, region: FaceRegion, bgr: Image) -> tuple[Centring, NDArray[np.uint8]]:
         window = Window.around(region)
         patch = window.cut(bgr)
-        return self._net.look(net_crop(patch, window.to_patch(region))), patch
+        return self._net.locate(net_crop(patch, window.to_patch(region))), patch
 
     def _pull(self, face: _Face, seen: Centring, bgr: Image) -> None:
         """Pull the estimate towards what the network sees."""
         offset = np.array([seen.x, seen.y, seen.log_size])
-        if np.abs(offset).max() > LOOK_TWICE:
+        if np.abs(offset).max() > MEASURE_AGAIN:
             there = _Face.at(face.region(), self._now_s)
             there.move(offset, 1.0, 1.0)
-            again, _ = self._look(there.region(), bgr)
+            again, _ = self._locate(there.region(), bgr)
             if again.confidence >= FACE:
                 there.move(np.array([again.x, again.y, again.log_size]), 1.0, 1.0)
                 offset = np.array(
@@ -294,7 +248,6 @@ class FaceTracker:
                         math.log(there.size / face.size),
                     ]
                 )
-        offset += face.bias
         far = float(np.abs(offset).max()) / FAR_OFF
         face.move(
             offset,
@@ -310,11 +263,11 @@ class FaceTracker:
         seen: Centring,
         bgr: Image,
     ) -> Centring:
-        """Let the cascade look at the place; it can bring back a face that jumped a little."""
+        """Let the cascade check the place; it can bring back a face that jumped a little."""
         window = Window.around(before)
         doubtful = seen.confidence < FACE
         missed = self._now_s - face.seen_s > 1.5 * CASCADE_INTERVAL_S
-        found = self._detector.look_again(
+        found = self._detector.detect_near(
             patch, window.to_patch(before), thorough=doubtful or missed
         )
         self._next_cascade_s = self._now_s + (
@@ -332,7 +285,7 @@ class FaceTracker:
         return Centring(0.0, 0.0, 0.0, 1.0)
 
     def _is_cut(self, bgr: Image) -> bool:
-        """Whether the whole frame looks nothing like the one before."""
+        """Whether the whole frame is nothing like the one before."""
         small = cv2.resize(bgr, (2 * THUMB_PX[0], 2 * THUMB_PX[1]), interpolation=cv2.INTER_LINEAR)
         small = cv2.resize(small, THUMB_PX, interpolation=cv2.INTER_AREA)
         thumb = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
@@ -343,7 +296,7 @@ class FaceTracker:
         likeness = cv2.matchTemplate(thumb, before[1:-1, 1:-1], cv2.TM_CCOEFF_NORMED)
         return float(likeness.max()) < SAME_SCENE
 
-    def _look_for_others(self, face: _Face, bgr: Image) -> None:
+    def _search_for_others(self, face: _Face, bgr: Image) -> None:
         """Change to a better face once it was seen twice."""
         self._next_others_s = self._now_s + OTHERS_INTERVAL_S
         rival, self._rival = self._rival, None
@@ -370,7 +323,6 @@ class FaceTracker:
 
     def _lose(self, now_s: float) -> None:
         self._face = None
-        self._history.clear()
         self._gone_since_s = now_s
         self._next_search_s = now_s
         self._searches = 0

@@ -1,4 +1,4 @@
-"""Faces turned upright: the crop of the second look and the patches of the eyes."""
+"""Faces turned upright: the crop of the second pass and the patches of the eyes."""
 
 from typing import Any
 

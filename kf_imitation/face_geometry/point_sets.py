@@ -21,8 +21,8 @@ def _one(*indices: int) -> Rows:
 
 
 def _between(*pairs: tuple[int, int, float]) -> Rows:
-    """Points on a line: first index, second index, share of the second."""
-    return tuple(((a, 1.0 - share), (b, share)) if share else ((a, 1.0),) for a, b, share in pairs)
+    """Points on a line: first index, second index, weight of the second."""
+    return tuple(((a, 1.0 - w), (b, w)) if w else ((a, 1.0),) for a, b, w in pairs)
 
 
 # Equal steps of arc length along the oval of the mean face, from the right temple to the chin.

@@ -13,7 +13,7 @@ Two such splits are given:
   the current frame's own state as the state before. The network then answers for motion alone,
   for appearance alone and for neither, and the Shapley value of each (Shapley 1953: its gain,
   averaged over both orders of adding it) is its part of the change vector. What the network
-  answers with both held is neither's: the still share.
+  answers with both held is neither's: the still fraction.
 
 The features of the current frame itself stay as they are in all of this: they tell the network
 how to read a movement, they do not change between the answers.
@@ -65,7 +65,7 @@ class ChangeSplit:
 class Explanation:
     """Why a frame was chosen.
 
-    The three shares of what the network saw add up to 1. One may be below 0 or above 1: motion
+    The three fractions of what the network saw add up to 1. One may be below 0 or above 1: motion
     and appearance then contradict each other. All are 0 where nothing changed at all.
 
     Attributes:

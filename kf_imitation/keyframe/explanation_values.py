@@ -1,6 +1,6 @@
 """keyframe/explanation as named numbers; always the same names, so that plots have no gaps.
 
-NaN stands for what is not known: a frame has no prominence, a baseline no shares.
+NaN stands for what is not known: a frame has no prominence, a baseline no fractions.
 """
 
 from math import nan
@@ -9,7 +9,7 @@ from kf_imitation.data_types import FloatArray, FrameScore, Keyframe
 from kf_imitation.keyframe.explanation import Explanation, split_change
 from kf_imitation.keyframe.scoring.score_scale import CHANGE_NAMES
 
-# docs/inspect.md tells what each means.
+# docs/inspect.md says what each means.
 NAMES = (
     'score',
     'threshold',
@@ -67,10 +67,10 @@ def keyframe_values(
         explanation: what the network saw it by, or None.
         since_s: time since the keyframe before it [s]; NaN for the first.
     """
-    shares = {}
+    fractions = {}
     if explanation is not None:
         names = ('flow_share', 'appearance_share', 'still_share')
-        shares = {name: getattr(explanation, name) for name in names}
+        fractions = {name: getattr(explanation, name) for name in names}
     return _filled(
         score=keyframe.score,
         threshold=keyframe.threshold,
@@ -84,7 +84,7 @@ def keyframe_values(
         score_after=_number(keyframe.score_after),
         since_keyframe_s=since_s,
         **_what_moved(change),
-        **shares,
+        **fractions,
     )
 
 

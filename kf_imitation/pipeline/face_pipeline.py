@@ -1,4 +1,4 @@
-"""The stages put together, once, for the nodes and for offline work.
+"""The stages put together, once, for nodes, replays and evaluation.
 
 FacePipeline runs on every frame and ends in keyframes; ExpressionPipeline runs on keyframes only.
 Both are deterministic: no wall clock, only the stamps of the frames.

@@ -5,13 +5,13 @@
 
 const TOLERANCE_NS = 500000; // of the look-ahead
 const SPACING_TOLERANCE_NS = 1000;
-const RIGHT_SHARE = 0.5;
-const LEVEL_SHARE = 0.2;
-const STILL_SHARE = 0.5;
-const REST_SHARE = 0.3;
-const NEAR_SHARE = 0.5;
-const FIRST_SHARE = 0.1;
-const STRAIGHT_SHARE = 0.3;
+const RIGHT_FRACTION = 0.5;
+const LEVEL_FRACTION = 0.2;
+const STILL_FRACTION = 0.5;
+const REST_FRACTION = 0.3;
+const NEAR_FRACTION = 0.5;
+const FIRST_FRACTION = 0.1;
+const STRAIGHT_FRACTION = 0.3;
 const MEMORY_S = 3;
 const CAUSAL = ['travel', 'combined']; // modes that wait for nothing
 const SOFTNESS = 0.2;
@@ -106,7 +106,7 @@ function detectPeaks(run, settings, stream, tell) {
     if (right.rival !== null) { handedOn = left; tell(item, ['higher', ...right.rival]); continue; }
     if (left < settings.prominence) { tell(item, ['rise', left]); continue; }
     if (height < settings.threshold) { tell(item, ['threshold']); continue; }
-    if (right.drop <= 0 || right.drop < RIGHT_SHARE * settings.prominence) {
+    if (right.drop <= 0 || right.drop < RIGHT_FRACTION * settings.prominence) {
       tell(item, ['drop', right.drop]);
       continue;
     }
@@ -177,7 +177,7 @@ function lowerAhead(item, settings) {
   for (const [frame, other] of item.ahead) {
     const risen = other - item.score;
     if (risen > 0 && risen >= settings.prominence) return null;
-    if (risen < -LEVEL_SHARE * settings.prominence) return [frame, other];
+    if (risen < -LEVEL_FRACTION * settings.prominence) return [frame, other];
   }
   return null;
 }
@@ -206,22 +206,22 @@ function detectTravels(run, settings, stream, tell) {
     last = run.stamp_ns[item.frame];
     const kept = Math.exp(-interval * 1e-9 / MEMORY_S), span = run.dt_ns[item.frame] * 1e-9 * 30;
     travelled *= kept;
-    if (score >= Math.max(settings.threshold, STILL_SHARE * settings.prominence)) {
+    if (score >= Math.max(settings.threshold, STILL_FRACTION * settings.prominence)) {
       travelled += -SOFTNESS * Math.log1p(-Math.min(score, 1 - 1e-6)) * span;
     }
-    const near = NEAR_SHARE * settings.travel_threshold;
+    const near = NEAR_FRACTION * settings.travel_threshold;
     let distance = travelled;
     if (change !== null) {
       moved = change.map((value, i) => (moved === null ? 0 : moved[i] * kept) + value * span);
       distance = rawOfChange(moved);
     }
     if (unseen) {
-      const least = FIRST_SHARE * settings.travel_threshold;
+      const least = FIRST_FRACTION * settings.travel_threshold;
       if (distance < least) { tell(item, ['still', distance, least]); continue; }
-      if (distance < Math.min(STRAIGHT_SHARE * travelled, near)) { tell(item, ['trembles']); continue; }
+      if (distance < Math.min(STRAIGHT_FRACTION * travelled, near)) { tell(item, ['trembles']); continue; }
     } else {
       const ends = settings.mode === 'combined' && score < settings.prominence;
-      const needed = settings.travel_threshold * (ends ? REST_SHARE : 1);
+      const needed = settings.travel_threshold * (ends ? REST_FRACTION : 1);
       if (travelled < needed) { tell(item, ['travelled', travelled, needed]); continue; }
       const least = Math.min(needed, near);
       if (distance < least) { tell(item, ['near', distance, least]); continue; }
@@ -273,7 +273,7 @@ function sentence(run, settings, result, frame) {
     higher: () => `Not yet the peak: ${n(b)} was expected at ${at(a)}.`,
     rise: () => `Too flat: it rises ${n(a)} over the valley before it, ${need}.`,
     threshold: () => `Below the threshold of ${n(settings.threshold)}.`,
-    drop: () => `Too flat: it falls ${n(a)} within the commit delay, needs ${n(RIGHT_SHARE * settings.prominence)}.`,
+    drop: () => `Too flat: it falls ${n(a)} within the commit delay, needs ${n(RIGHT_FRACTION * settings.prominence)}.`,
     spacing: () => `Too close: the keyframe at ${at(a)} is ${b.toFixed(2)} s before it, the spacing is ${settings.spacing_s.toFixed(2)} s.`,
     chosen: () => `A peak: it rises ${n(a)} over the valley before it (${need}) and falls ${n(b)} within the commit delay.`,
     moving: () => `The movement is not over: ${n(a)} below its fastest, ${need}.`,

@@ -141,7 +141,7 @@ def test_a_clip_with_rests_stands_still_in_between_and_needs_no_pose_there(imita
 def test_tuning_measures_a_quantum_on_both_kinds_of_clips_and_leaves_the_settings(imitator):
     before = imitator.settings
     trials = search([clip(2.0)], imitator, LABELS, (0.5,))
-    assert [(t.mode, t.quantum) for t in trials] == [('travel', 0.5), ('combined', 0.5)]
+    assert [(t.mode, t.threshold) for t in trials] == [('travel', 0.5), ('combined', 0.5)]
     assert set(trials[0].found) == set(trials[0].uniform) == {'restless', 'with rests'}
     assert imitator.settings == before
     assert tuning_table(trials).row_count == 2
@@ -153,9 +153,9 @@ def test_a_quantum_misses_what_the_uniform_poses_do_better():
 
     even = {'restless': row(3.0, 0.6, 0.3), 'with rests': row(2.0, 0.5, 0.4)}
     good = {'restless': row(3.0, 0.6, 0.25), 'with rests': row(2.0, 0.6, 0.3)}
-    assert Trial('travel', 0.5, good, even).faults == []
+    assert Trial('travel', 0.5, good, even).problems == []
     poor = {'restless': row(9.0, 0.5, 0.29), 'with rests': row(2.0, 0.5, 0.4)}
-    assert Trial('travel', 0.1, poor, even).faults == [
+    assert Trial('travel', 0.1, poor, even).problems == [
         'rate',
         'tracking',
         'delay',

@@ -169,36 +169,6 @@ def test_faces_below_the_minimum_do_not_count():
     assert regions == [None] * 10
 
 
-def test_a_hint_corrects_the_region_and_is_remembered():
-    follower = tracker()
-    images = [scene((320, 240, 400))] * 20
-    before = play(follower, images)[-1]
-    # Landmarks that say: the face is 8 % further to the right.
-    points = np.zeros((98, 2))
-    box = before.size / 1.25
-    x, y = centre(before)
-    x += 0.08 * before.size
-    points[:] = (x, y)
-    points[0:2] = [(x - box / 2, y), (x - box / 2, y - box / 2)]
-    points[31:33] = [(x + box / 2, y), (x + box / 2, y + box / 2)]
-    wanted = canonical_region(points)
-    for stamp in (19, 19, 19):
-        follower.hint(points, round(stamp / 30 * 1e9))
-    after = play(follower, images, start=20)[-1]
-    assert centre(after)[0] > centre(before)[0] + 0.02 * before.size
-    assert overlap(after, wanted) > overlap(before, wanted)
-
-
-def test_hints_of_something_else_are_ignored():
-    follower = tracker()
-    follower.hint(np.zeros((98, 2)))
-    before = play(follower, [scene((320, 240, 400))] * 10)[-1]
-    follower.hint(np.zeros((98, 2)))
-    follower.hint(np.full((98, 2), np.nan))
-    follower.hint(np.random.default_rng(0).uniform(0, 400, (98, 2)), stamp_ns=123)
-    assert play(follower, [scene((320, 240, 400))], start=10)[-1] is before
-
-
 def test_a_jump_back_in_time_starts_again():
     follower = tracker()
     play(follower, [scene((320, 240, 400))] * 10, start=100)

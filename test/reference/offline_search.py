@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, raw_of_change, raw_of_score
 from kf_imitation.keyframe.selection.detector import CAUSAL
-from kf_imitation.keyframe.selection.peak_detector import RIGHT_SHARE
-from kf_imitation.keyframe.selection.settle_detector import LEVEL_SHARE
+from kf_imitation.keyframe.selection.peak_detector import RIGHT_FRACTION
+from kf_imitation.keyframe.selection.settle_detector import LEVEL_FRACTION
 from kf_imitation.keyframe.selection.smoother import TOLERANCE_NS, Smoothing, smoothed
 from kf_imitation.keyframe.selection.spacing import Spacing
 from kf_imitation.keyframe.selection.travel_detector import (
-    FIRST_SHARE,
+    FIRST_FRACTION,
     MEMORY_S,
-    NEAR_SHARE,
-    STILL_SHARE,
-    STRAIGHT_SHARE,
+    NEAR_FRACTION,
+    STILL_FRACTION,
+    STRAIGHT_FRACTION,
     needed,
 )
 from kf_imitation.parameters.settings import DetectorSettings
@@ -164,7 +164,7 @@ def _peaks(
                 continue
             end = top + 1
         right_drop = drops[:end].max(initial=0.0)
-        falls = right_drop > 0 and right_drop >= step * RIGHT_SHARE
+        falls = right_drop > 0 and right_drop >= step * RIGHT_FRACTION
         if falls and left_drop >= step and heights[c] >= settings.threshold:
             yield c, float(min(left_drop, right_drop))
 
@@ -187,7 +187,7 @@ def _settles(
             return
         for place in range(begin + fall, len(heights)):
             change = segment.ahead[place] - heights[place]
-            lower = _first(change < -LEVEL_SHARE * step)
+            lower = _first(change < -LEVEL_FRACTION * step)
             higher = _first((change >= step) & (change > 0))
             if lower is None or (higher is not None and higher < lower):
                 break
@@ -208,7 +208,7 @@ def _travels(
     frames, heights = segment.frames, segment.heights
     spans = np.array([s.dt_s / REFERENCE_S for s in frames])
     steps = np.array([raw_of_score(height) for height in heights]) * spans
-    steps[heights < max(settings.threshold, STILL_SHARE * settings.prominence)] = 0
+    steps[heights < max(settings.threshold, STILL_FRACTION * settings.prominence)] = 0
     changes = None
     if all(s.change is not None for s in frames):
         changes = np.array([s.change for s in frames], np.float64) * spans[:, None]
@@ -221,11 +221,11 @@ def _travels(
         way = float(kept @ steps[since])
         distance = way if changes is None else raw_of_change(kept @ changes[since])
         if unseen:
-            least = max(FIRST_SHARE * quantum, STRAIGHT_SHARE * way)
-            far = distance >= min(least, NEAR_SHARE * quantum)
+            least = max(FIRST_FRACTION * quantum, STRAIGHT_FRACTION * way)
+            far = distance >= min(least, NEAR_FRACTION * quantum)
         else:
             least = needed(settings, float(heights[place]))
-            far = way >= least and distance >= min(least, NEAR_SHARE * quantum)
+            far = way >= least and distance >= min(least, NEAR_FRACTION * quantum)
         if far and not _too_close(keyframes, frames, place, settings):
             yield place, 0.0  # the caller adds it to the keyframes
             begin, unseen = place + 1, False

@@ -74,7 +74,7 @@ class ClipReader:
         """Read a labelled clip.
 
         Args:
-            path: the video, its labels beside it.
+            path: the video, its labels next to it.
             most_s: where to stop [s].
 
         Raises:

@@ -24,8 +24,9 @@ class ImitationMetrics:
         reversals_per_s: direction changes of all joints.
         commands_per_s: poses sent.
         poses: how many.
-        arrived: share of the poses that the robot reached before the next.
-        on_time: share of the poses that the joints had the time for, by the budget; NaN without.
+        arrived: fraction of the poses that the robot reached before the next.
+        on_time: fraction of the poses that the joints had the time for, by the budget; NaN
+            without.
         merged: poses of which a joint's part was merged into a later one.
     """
 

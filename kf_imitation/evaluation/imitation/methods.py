@@ -39,7 +39,7 @@ def method_names(default_mode: str, chosen: Sequence[str] = ()) -> list[str]:
     """Return the names of all methods, or check those chosen.
 
     Args:
-        default_mode: the one that `uniform` stands beside.
+        default_mode: the one that `uniform` is compared with.
         chosen: names to check; none means all.
 
     Raises:
@@ -47,9 +47,9 @@ def method_names(default_mode: str, chosen: Sequence[str] = ()) -> list[str]:
     """
     others = [f'uniform_{mode}' for mode in MODES if mode != default_mode]
     known = [*MODES, 'every_frame', 'uniform', *others, 'frame_difference']
-    faults = [f'{m!r} must be one of {", ".join(known)}' for m in chosen if m not in known]
-    if faults:
-        raise ConfigError('--imitation-methods', faults)
+    problems = [f'{m!r} must be one of {", ".join(known)}' for m in chosen if m not in known]
+    if problems:
+        raise ConfigError('--imitation-methods', problems)
     return list(chosen) or known
 
 
@@ -84,7 +84,7 @@ def selected(
 
 
 def uniform_poses(stamps_ns: NDArray[np.int64], count: int) -> list[Pose]:
-    """Return evenly spaced frames, each in the middle of its share of the clip.
+    """Return evenly spaced frames, each in the middle of its part of the clip.
 
     Args:
         stamps_ns: (N,) int64.

@@ -41,7 +41,7 @@ def results_table(results: Results, robot: str, clips: int, channels: str) -> Ta
         'reversals_per_s': '{:.2f}'.format,
         'commands_per_s': '{:.2f}'.format,
         'arrived': '{:.0%}'.format,
-        'on_time': lambda share: '' if math.isnan(share) else f'{share:.0%}',
+        'on_time': lambda fraction: '' if math.isnan(fraction) else f'{fraction:.0%}',
     }
     for name in columns:
         table.add_column(name.replace('_', ' '), justify='right')

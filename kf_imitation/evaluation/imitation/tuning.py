@@ -1,7 +1,7 @@
-"""Search of the quantum of `travel` and `combined` on clips of the training people.
+"""Search of the travel threshold of `travel` and `combined` on clips of the training people.
 
-Every quantum is measured against as many evenly spaced poses, on the clips as they are (people who
-talk or grimace all the time) and with rests put in (rests.py).
+Every threshold is measured against as many evenly spaced poses, on the clips as they are (people
+who talk or grimace all the time) and with rests put in (rests.py).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from kf_imitation.evaluation.imitation.imitator import Imitator
 from kf_imitation.evaluation.imitation.rests import with_rests
 from kf_imitation.keyframe.selection.detector import CAUSAL
 
-QUANTA = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 KINDS = ('restless', 'with rests')
 # Sensible rates on restless clips: at most about a fifth of every frame's poses.
 RATES_PER_S = (2.5, 4.5)
@@ -26,22 +26,22 @@ Row = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One quantum of one mode.
+    """One threshold of one mode.
 
     Attributes:
         mode: travel or combined.
-        quantum: raw change between two keyframes.
+        threshold: raw change between two keyframes.
         found: means of the mode by kind of clip, as figures.means gives them.
         uniform: means of as many evenly spaced poses.
     """
 
     mode: str
-    quantum: float
+    threshold: float
     found: Mapping[str, Row]
     uniform: Mapping[str, Row]
 
     @property
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """Which aims are missed."""
         missed = []
         low, high = RATES_PER_S
@@ -64,25 +64,25 @@ def search(
     clips: Sequence[Clip],
     imitator: Imitator,
     channels: str,
-    quanta: Sequence[float] = QUANTA,
-    told: Callable[[str], None] = lambda _: None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    log: Callable[[str], None] = lambda _: None,
 ) -> list[Trial]:
-    """Measure every quantum of both modes.
+    """Measure every threshold of both modes.
 
     Args:
         clips: of training people, never of those that are measured on.
-        imitator: its quantum is as before afterwards.
+        imitator: its threshold is as before afterwards.
         channels: where the poses come from, as for Imitator.measure.
-        quanta: to try.
-        told: gets a line before each trial.
+        thresholds: to try.
+        log: gets a line before each trial.
     """
     kinds = {'restless': list(clips), 'with rests': [with_rests(clip) for clip in clips]}
     before = imitator.settings
     trials = []
     for mode in CAUSAL:
-        for quantum in quanta:
-            told(f'{mode} {quantum:g}')
-            imitator.settings = replace(before, mode=mode, travel_threshold=quantum)
+        for threshold in thresholds:
+            log(f'{mode} {threshold:g}')
+            imitator.settings = replace(before, mode=mode, travel_threshold=threshold)
             found, uniform = (
                 {
                     kind: means(imitator.measure(clip, method, channels) for clip in of_kind)
@@ -90,7 +90,7 @@ def search(
                 }
                 for method in (mode, 'uniform')
             )
-            trials.append(Trial(mode, quantum, found, uniform))
+            trials.append(Trial(mode, threshold, found, uniform))
     imitator.settings = before
     return trials
 
@@ -98,13 +98,13 @@ def search(
 def tuning_table(trials: Sequence[Trial]) -> Table:
     """Return one row for each trial: the mode / as many evenly spaced poses."""
     table = Table(title='mode / uniform at as many poses', title_justify='left')
-    for heading in ('mode', 'quantum', 'poses/s', *KINDS, 'cosine', 'misses'):
+    for heading in ('mode', 'threshold', 'poses/s', *KINDS, 'cosine', 'misses'):
         table.add_column(heading, justify='left' if heading == 'mode' else 'right')
     for trial in trials:
         found, uniform = trial.found, trial.uniform
         table.add_row(
             trial.mode,
-            f'{trial.quantum:g}',
+            f'{trial.threshold:g}',
             f'{found["restless"]["commands_per_s"]:.2f}',
             *(
                 f'{found[k]["tracking"]:.3f} / {uniform[k]["tracking"]:.3f}, '
@@ -112,6 +112,6 @@ def tuning_table(trials: Sequence[Trial]) -> Table:
                 for k in KINDS
             ),
             f'{found["restless"]["cosine"]:.3f} / {uniform["restless"]["cosine"]:.3f}',
-            ', '.join(trial.faults) or '-',
+            ', '.join(trial.problems) or '-',
         )
     return table

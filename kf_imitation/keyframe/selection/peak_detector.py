@@ -1,4 +1,4 @@
-"""Peaks of the score, judged with a short look at what follows."""
+"""Peaks of the score, judged with a short look-ahead."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from kf_imitation.parameters.settings import DetectorSettings
 
 # Within the look-ahead a score rarely falls as far as it rose, so a peak needs only this part of
 # the prominence on its right side. docs/keyframes.md has the study.
-RIGHT_SHARE = 0.5
+RIGHT_FRACTION = 0.5
 
 
 class PeakDetector:
@@ -25,7 +25,7 @@ class PeakDetector:
     4. the look-ahead has no higher score before the score has fallen by the prominence, and the
        next peak that is higher is the spacing away or more; where the look-ahead ends before that
        peak, its last score stands for it,
-    5. in the look-ahead, up to such a peak, the score falls by at least RIGHT_SHARE of the
+    5. in the look-ahead, up to such a peak, the score falls by at least RIGHT_FRACTION of the
        prominence,
     6. the last keyframe is at least the spacing away.
 
@@ -72,7 +72,7 @@ class PeakDetector:
             return None
         if left_drop < settings.prominence or score.score < settings.threshold:
             return None
-        if right_drop <= 0 or right_drop < RIGHT_SHARE * settings.prominence:
+        if right_drop <= 0 or right_drop < RIGHT_FRACTION * settings.prominence:
             return None
         if not self._spacing.allows(score.stamp_ns, interval_ns, settings.spacing_s):
             return None

@@ -22,7 +22,7 @@ class Selection:
 
 
 class KeyframeSelector:
-    """Smooths the scores and finds keyframes among them; one for nodes and offline use alike.
+    """Smooths the scores and finds keyframes among them; one for nodes and replays alike.
 
     A score is final, and its frame is judged, as late as the commit delay allows: with more
     frames after it there is less noise, and fewer higher peaks are missed. The modes

@@ -9,7 +9,7 @@ from kf_imitation.parameters.settings import DetectorSettings
 
 # A movement that ends softly has its minimum long after it looks still: scores that are lower by
 # less than this part of the prominence do not count as lower.
-LEVEL_SHARE = 0.2
+LEVEL_FRACTION = 0.2
 
 
 class _Phase(Enum):
@@ -24,7 +24,7 @@ class SettleDetector:
     A movement begins when the score is higher than the lowest score of the rest before it by the
     prominence (and reaches the threshold), and ends when it is lower than the highest score of
     the movement by the prominence. The first frame from there on whose look-ahead has no score
-    lower by more than LEVEL_SHARE of the prominence before one higher by the prominence is the
+    lower by more than LEVEL_FRACTION of the prominence before one higher by the prominence is the
     keyframe, unless the last keyframe is closer than the spacing; the face rests from that frame
     on. Frames without a score end the segment.
     """
@@ -79,6 +79,6 @@ class SettleDetector:
             risen = (other.score or 0.0) - height
             if risen > 0 and risen >= self.settings.prominence:
                 return True
-            if risen < -LEVEL_SHARE * self.settings.prominence:
+            if risen < -LEVEL_FRACTION * self.settings.prominence:
                 return False
         return True

@@ -177,13 +177,13 @@ def smoothed_at(
     spans = np.array([frame.dt_s * 1e9 for frame in known])
     sigma_ns = smoothing.sigma_s * 1e9
     centres = (ends - 0.5 * spans)[list(places), None] - smoothing.delay_s * 1e9
-    shares = _shares(ends, spans, centres, sigma_ns)
+    all_weights = _weights(ends, spans, centres, sigma_ns)
     reach_ns = REACH * sigma_ns
     inside = (ends > centres - reach_ns) & (ends - spans < centres + reach_ns)
     results = []
     for row, place in enumerate(places):
         first, last = np.flatnonzero(inside[row])[[0, -1]]
-        window, weights = known[first : last + 1], shares[row, first : last + 1]
+        window, weights = known[first : last + 1], all_weights[row, first : last + 1]
         vectors = [other.change for other in window if other.change is not None]
         use_vectors = smoothing.vectors and len(vectors) == len(window)
         if window[-1] is newest:
@@ -200,7 +200,7 @@ def smoothed_at(
     return results
 
 
-def _shares(ends: Times, spans: Times, centres: Times, sigma_ns: float) -> Times:
+def _weights(ends: Times, spans: Times, centres: Times, sigma_ns: float) -> Times:
     """Return the part of Gaussians that belongs to frames: density times the pair's time.
 
     Like the labels' filter this takes samples; an integral over the pair would blur once more.
@@ -212,7 +212,7 @@ def _shares(ends: Times, spans: Times, centres: Times, sigma_ns: float) -> Times
         sigma_ns: of the Gaussians.
 
     Returns:
-        (p, n) shares.
+        (p, n) weights.
     """
     distance = (ends - 0.5 * spans - centres) / sigma_ns
     density = np.exp(-0.5 * distance * distance) / sqrt(2 * pi)
