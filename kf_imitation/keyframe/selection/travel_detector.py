@@ -37,8 +37,8 @@ class TravelDetector:
     a keyframe and both start at 0. Scorers without change vectors do not know where a face went:
     its way counts as its distance.
 
-    The first keyframe, at the beginning and after frames without a score, does not wait for a
-    travel threshold: whoever comes into view is imitated as soon as the face moves (FIRST_FRACTION and
+    The first keyframe, at the beginning and after frames without a score, does not wait for
+    that: whoever comes into view is imitated as soon as the face moves (FIRST_FRACTION and
     STRAIGHT_FRACTION).
 
     The mode `combined` adds the end of a movement: a frame whose score is below the prominence is
