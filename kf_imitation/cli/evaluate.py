@@ -202,17 +202,27 @@ def _measure_imitation(args: argparse.Namespace) -> None:
         for method, by_clip in results.items():
             by_clip[clip.name] = imitator.measure(clip, method, args.channels)
         if args.video is not None:
-            shown = methods[0] if args.imitation_methods else imitator.settings.mode
+            shown = _shown(args, imitator)
             imitator.write_video(args.video / f'{path.stem}.mp4', path, clip, shown, args.channels)
-    Console(width=None if sys.stdout.isatty() else 110).print(
-        imitation_results.results_table(results, robot.name, len(clips), args.channels)
-    )
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    for table in (
+        imitation_results.results_table(results, robot.name, len(clips), args.channels),
+        imitation_results.size_table(results),
+        imitation_results.signal_table(results, _shown(args, imitator)),
+    ):
+        console.print(table)
     if args.json is not None:
         with new_file(args.json, overwrite=True) as partial:
             document = imitation_results.as_json(
                 results, robot.name, args.channels, imitator.settings
             )
             partial.write_text(document, encoding='utf-8')
+
+
+def _shown(args: argparse.Namespace, imitator: Imitator) -> str:
+    """Return the method that is shown in full: the first one named, else the default mode."""
+    chosen = [name for name in args.imitation_methods.split(',') if name]
+    return chosen[0] if chosen else imitator.settings.mode
 
 
 def _check(args: argparse.Namespace) -> None:

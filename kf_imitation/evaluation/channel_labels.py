@@ -9,6 +9,10 @@ from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS
 from kf_imitation.face_geometry.arkit import channels_of_blendshapes
 from kf_imitation.face_geometry.rotation import label_angles
 
+_OUTER_EYE_CORNERS = 33, 263  # of the 478 points
+_INNER_LIPS = (13, 14), (82, 87), (312, 317)
+_WIDE_OPEN = 0.35  # of the eye distance
+
 
 def label_channels(
     blendshapes: NDArray[np.floating],
@@ -33,3 +37,28 @@ def label_channels(
     angles = dict(zip(HEAD_CHANNELS, label_angles(head_pose[:, :3, :3]).T, strict=True))
     table = channels_of_blendshapes(shapes) | angles
     return np.stack([table[name] for name in CHANNELS], axis=1).astype(np.float32)
+
+
+def mouth_aperture(
+    landmarks_px: NDArray[np.floating], head_pose: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return how far a mouth is open: benchmark.md, section 3b.
+
+    Args:
+        landmarks_px: (N, 478, 3), z in the units of x, growing away from the viewer.
+        head_pose: (N, 4, 4) or (N, 3, 3), as for label_channels.
+
+    Returns:
+        (N,) from 0 (shut) to 1: the mean distance of paired inner-lip points over that of the
+        outer eye corners, the head turned back to frontal, over 0.35 or the person's largest.
+    """
+    upright = landmarks_px * np.array([1.0, -1.0, -1.0])  # the axes of the pose
+    frontal = (upright @ head_pose[:, :3, :3])[..., :2]
+
+    def distance(a: int, b: int) -> NDArray[np.float64]:
+        return np.asarray(np.linalg.norm(frontal[:, a] - frontal[:, b], axis=-1), np.float64)
+
+    opened = np.mean([distance(a, b) for a, b in _INNER_LIPS], axis=0)
+    opened = opened / distance(*_OUTER_EYE_CORNERS)
+    seen = opened[np.isfinite(opened)]
+    return np.asarray(opened / max([_WIDE_OPEN, *seen.tolist()]))

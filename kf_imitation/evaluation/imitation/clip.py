@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FrameScore, HeadPose, Landmarks
 from kf_imitation.errors import SourceError
-from kf_imitation.evaluation.channel_labels import label_channels
+from kf_imitation.evaluation.channel_labels import label_channels, mouth_aperture
 from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference.onnx_model import OnnxModel
@@ -40,6 +40,7 @@ class Clip:
         scores: raw, of the keyframe model.
         differences: raw, of the frame difference.
         smoothing: of the model's scores.
+        aperture: (N,) of the mouth, 0..1, from the labels; None where they have no points.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Clip:
     scores: Sequence[FrameScore]
     differences: Sequence[FrameScore]
     smoothing: Smoothing = field(default_factory=Smoothing)
+    aperture: Rows | None = None
 
     @property
     def duration_s(self) -> float:
@@ -116,4 +118,5 @@ class ClipReader:
             scores[:count],
             differences[:count],
             Smoothing.of_model(self._model.entry),
+            mouth_aperture(labels.landmarks_px, labels.head_pose)[:count],
         )

@@ -74,6 +74,7 @@ def tracking(
     human: FloatRows,
     robot_at: Callable[[float], FloatRows],
     longest_delay_s: float = LONGEST_DELAY_S,
+    step_s: float = DELAY_STEP_S,
 ) -> Tracking:
     """Correlate over all frames after the one constant delay that fits best.
 
@@ -81,14 +82,15 @@ def tracking(
         human: (N, C) channels of the frames.
         robot_at: gives the robot's channels (N, C) a delay [s] after each frame.
         longest_delay_s: of the search.
+        step_s: of the search.
     """
     moving = np.flatnonzero(human.std(axis=0) > MOVING_STD)
     by_channel = np.full(human.shape[1], np.nan)
     if not len(moving):
         return Tracking(float('nan'), float('nan'), by_channel)
     best: tuple[float, float, FloatRows] | None = None
-    for step in range(round(longest_delay_s / DELAY_STEP_S) + 1):
-        delay_s = step * DELAY_STEP_S
+    for step in range(round(longest_delay_s / step_s) + 1):
+        delay_s = step * step_s
         values = correlations(human[:, moving], robot_at(delay_s)[:, moving])
         mean = float(values.mean())
         if best is None or mean > best[0] + 1e-9:

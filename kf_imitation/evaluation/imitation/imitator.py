@@ -13,7 +13,7 @@ import numpy as np
 
 from kf_imitation.data_types import CHANNELS, Expression, FloatArray
 from kf_imitation.evaluation.imitation.clip import Clip, Rows
-from kf_imitation.evaluation.imitation.figures import ImitationMetrics, measure
+from kf_imitation.evaluation.imitation.figures import ImitationMetrics, measure, measure_sizes
 from kf_imitation.evaluation.imitation.formulas import LONGEST_DELAY_S
 from kf_imitation.evaluation.imitation.methods import Pose, method_names, poses_of
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
@@ -74,7 +74,10 @@ class Imitator:
         """
         budget = self.budget(method)
         poses, joints = self.run(clip, method, channels, budget)
-        measured = measure(clip, poses, joints, self.robot_channels(joints))
+        robot = self.robot_channels(joints)
+        measured = measure(clip, poses, joints, robot)
+        sizes = measure_sizes(clip, joints, robot, self._robot)
+        measured = replace(measured, sizes=sizes)
         if budget is None:
             return measured
         count = budget.count()

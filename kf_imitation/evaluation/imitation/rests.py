@@ -62,4 +62,5 @@ def with_rests(clip: Clip, lively_s: float = LIVELY_S, rest_s: float = REST_S) -
         scored(list(clip.scores)),
         scored(list(clip.differences)),
         clip.smoothing,
+        None if clip.aperture is None else clip.aperture[source],
     )
