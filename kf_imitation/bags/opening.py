@@ -15,13 +15,12 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_typestore
 
 from kf_imitation.bags.mcap_recovery import FinishedView, is_unfinished
+from kf_imitation.bags.recognition import storage_files
 from kf_imitation.errors import BagError
 
 RAW_IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
-STORAGE_SUFFIXES = ('.mcap', '.db3')
 _OWN_IMAGES = ('/keyframe/image', '/keyframe/annotated')
-BAG_SUFFIXES = frozenset({*STORAGE_SUFFIXES, '.bag'})
 
 
 def _library_errors() -> tuple[type[Exception], ...]:
@@ -191,13 +190,6 @@ class OpenBag:
             self.library.close()
 
 
-def is_bag(path: Path) -> bool:
-    """Whether a path is a bag file or a bag folder."""
-    if path.is_dir():
-        return (path / 'metadata.yaml').is_file() or bool(_storage_files(path))
-    return path.suffix.lower() in BAG_SUFFIXES
-
-
 def open_bag(path: Path) -> OpenBag:
     """Open a bag.
 
@@ -280,7 +272,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _open_folder(path: Path) -> OpenBag:
-    files = _storage_files(path)
+    files = storage_files(path)
     cut = [f for f in files if f.suffix == '.mcap' and is_unfinished(f)]
     if not (path / 'metadata.yaml').is_file():
         if not files:
@@ -314,10 +306,6 @@ def _open_files(path: Path, files: list[Path]) -> OpenBag:
     for file in cut:
         _warn(f'bag {path}: {file.name} was not closed; reading up to its last whole chunk')
     return bag
-
-
-def _storage_files(path: Path) -> list[Path]:
-    return sorted(p for p in path.iterdir() if p.suffix in STORAGE_SUFFIXES and p.is_file())
 
 
 def _warn(sentence: str) -> None:

@@ -1,10 +1,12 @@
-"""Find cut-off video files before the first frame is used.
+"""What the container of a video says: whether it is whole, and which way is up.
 
 A recording that was interrupted, or a download that broke off, often still opens; the decoder
 then stops in the middle without a word. Containers say how long they should be.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 # ISO base media (MP4, MOV): ISO/IEC 14496-12, section 4.2: size (32 bit), type, [size (64 bit)].
 _MP4_START = {b'ftyp', b'moov', b'mdat', b'free', b'skip', b'wide', b'moof', b'styp', b'pnot'}
@@ -40,6 +42,59 @@ def container_fault(path: Path) -> str:
         if promised > size:
             return _cut_off(size, promised)
     return ''
+
+
+def quarter_turns(path: Path) -> int | None:
+    """Return how often the pictures of an MP4 must be turned clockwise by 90 degrees, 0 to 3.
+
+    From the matrix of the first track that has a picture size (ISO/IEC 14496-12, section 8.3.2):
+    (a, b, u, c, d, v, x, y, w) takes a pixel to (a x + c y, b x + d y).
+
+    Returns:
+        None for other containers, and for a file whose index says nothing.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not is_mp4(path):
+        return None
+    with path.open('rb') as file:
+        for box in _boxes(file, [b'moov', b'trak', b'tkhd'], 0, path.stat().st_size):
+            # After version and flags: times, track and length in 32 or 64 bits; then 16 bytes.
+            begin = 4 + (32 if box[:1] == b'\x01' else 20) + 16
+            a, b, c, d = (
+                int.from_bytes(box[begin + at : begin + at + 4], 'big', signed=True)
+                for at in (0, 4, 12, 16)
+            )
+            if len(box) >= begin + 44 and any(box[begin + 36 : begin + 44]):
+                turns = {(1, 0): 0, (0, 1): 1, (-1, 0): 2, (0, -1): 3}
+                right, down = (_sign(a), _sign(b)), (_sign(c), _sign(d))
+                mirrored = right[0] * down[1] - right[1] * down[0] < 0
+                return 0 if mirrored else turns.get(right, 0)
+    return None
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _boxes(file: BinaryIO, names: list[bytes], begin: int, end: int) -> Iterator[bytes]:
+    """Yield what the boxes on a path of box types hold."""
+    while begin + 8 <= end:
+        file.seek(begin)
+        header = file.read(16)
+        size, start = int.from_bytes(header[:4], 'big'), 8
+        if size == 1:
+            size, start = int.from_bytes(header[8:16], 'big'), 16
+        size = size or end - begin
+        if size < start:
+            return
+        if header[4:8] == names[0] and len(names) > 1:
+            yield from _boxes(file, names[1:], begin + start, min(end, begin + size))
+        elif header[4:8] == names[0]:
+            file.seek(begin + start)
+            yield file.read(min(size - start, 200))
+        begin += size
 
 
 def _mp4_fault(path: Path, size: int) -> str:

@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-from kf_imitation.bags.opening import is_bag
-from kf_imitation.camera.bag_source import BagSource
+from kf_imitation.bags.recognition import is_bag
 from kf_imitation.camera.device_path import DevicePath
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.image_folder import IMAGE_SUFFIXES, ImageFolder
@@ -77,6 +76,9 @@ def _file_source(path: Path, settings: SourceSettings) -> FrameSource:
         raise SourceError(f'{path}: does not exist')
     try:
         if is_bag(path):
+            # Here, since cameras and videos do without the bag library.
+            from kf_imitation.camera.bag_source import BagSource
+
             return BagSource(path, settings)
     except OSError as error:
         raise SourceError(f'{path}: cannot be read: {error.strerror}') from error

@@ -7,15 +7,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kf_imitation.camera.container import container_fault, is_mp4
+from kf_imitation.camera.container import container_fault, is_mp4, quarter_turns
 from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, camera_model
 from kf_imitation.camera.live import STREAM_OPTIONS
 from kf_imitation.camera.quiet import quiet_opencv
-from kf_imitation.data_types import CameraModel, Frame
+from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import SourceError
 from kf_imitation.parameters.settings import SourceSettings
 
 DEFAULT_FPS = 30.0
+OPENCV = tuple(int(part) for part in cv2.__version__.split('.')[:2])
+# Quarter turns clockwise.
+TURNS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 # A container's frame count may be an estimate (rate times duration), so a video only counts as
 # cut off when clearly more is missing. MP4 is checked by its boxes instead: real files were seen
 # whose index counts 27 % more frames than there are.
@@ -47,6 +50,7 @@ class VideoFile:
         self._settings = settings
         self._lock = threading.Lock()  # close() may come from another thread
         self._capture: Any = None
+        self._turn: int | None = None  # for cv2.rotate
         self._index = 0
         self._last_s = 0.0
         self._first: np.ndarray[Any, Any] | None = None
@@ -62,6 +66,7 @@ class VideoFile:
         if not capture.isOpened():
             capture.release()
             raise SourceError(f'{self.name}: is not a video that can be decoded')
+        self._turn = self._upright(capture)
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -72,7 +77,7 @@ class VideoFile:
             raise SourceError(f'{self.name}: opens, but not one frame can be decoded')
         self._capture = capture
         self._index = 0
-        self._first = image
+        self._first = image = self._turned(image)
         self._last_s = self._position_s()
         self.camera = camera_model(image.shape[1], image.shape[0], self._settings.focal_px)
 
@@ -96,12 +101,30 @@ class VideoFile:
             if not good or image is None:
                 self._check_end()
                 return None
+            image = self._turned(image)
             position = self._position_s()
             nominal = 1.0 / self.fps
             self._last_s = position if position > self._last_s else self._last_s + nominal
             self._index += 1
         stamp_ns = self._settings.start_ns + round(self._last_s * 1e9)
         return Frame(self._index, stamp_ns, image)
+
+    def _upright(self, capture: Any) -> int | None:
+        """Switch OpenCV's own turning off; return how cv2.rotate() turns the pictures upright.
+
+        OpenCV 4.6 (Ubuntu 24.04) turns the wrong way, so an MP4 is asked ourselves.
+        """
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        turns = quarter_turns(self._path) if isinstance(self._path, Path) else None
+        if turns is None:
+            degrees = round(capture.get(cv2.CAP_PROP_ORIENTATION_META))
+            turns = (-degrees if OPENCV < (4, 7) else degrees) // 90 % 4
+        return TURNS.get(turns)
+
+    def _turned(self, image: Image) -> Image:
+        if self._turn is None:
+            return image
+        return np.asarray(cv2.rotate(image, self._turn), np.uint8)
 
     def _release(self) -> None:
         if self._capture is not None:

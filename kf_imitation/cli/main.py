@@ -11,6 +11,7 @@ from importlib import import_module
 from types import FrameType
 
 from kf_imitation.errors import KfImitationError
+from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.paths import share_path
 
 # Command -> module with add_arguments(parser) and run(args) -> exit code, and what it does.
@@ -103,9 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in given if not word.startswith('-')), None)
     try:
-        args = build_parser(chosen).parse_args(given)
-        with unwound_by_signals():
-            return int(args.run(args))
+        with missing_packages_named():
+            args = build_parser(chosen).parse_args(given)
+            with unwound_by_signals():
+                return int(args.run(args))
     except KfImitationError as error:
         print(f'kf_imitation: {error}', file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from kf_imitation.doctor.finding import ERROR, OK, WARN, Finding
+from kf_imitation.missing_packages import OPTIONAL_PACKAGES, install_command
 from kf_imitation.ros_graph.environment import defaults
 
 MESSAGES = (
@@ -31,6 +32,14 @@ def check_machine() -> Finding:
     if cores < 2:
         return Finding(WARN, 'machine', f'{sentence}; two or more are needed for 30 frames per s')
     return Finding(OK, 'machine', sentence)
+
+
+def check_packages() -> Iterator[Finding]:
+    """Check the Python packages that have no system package on every machine."""
+    for package, use in OPTIONAL_PACKAGES.items():
+        if find_spec(package) is None:
+            level = ERROR if package == 'onnxruntime' else WARN
+            yield Finding(level, package, f'not installed ({use}): {install_command(package)}')
 
 
 def check_ros() -> Iterator[Finding]:

@@ -6,13 +6,13 @@ from functools import partial
 import yaml
 
 from kf_imitation.doctor.camera import check_source
-from kf_imitation.doctor.environment import check_machine, check_ros
+from kf_imitation.doctor.environment import check_machine, check_packages, check_ros
 from kf_imitation.doctor.finding import ERROR, OK, Finding, attempt
 from kf_imitation.doctor.port import check_latency, check_port
 from kf_imitation.doctor.servos import check_servos
 from kf_imitation.errors import ConfigError
 from kf_imitation.head.bus_factory import NONE, SIMULATED
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.model_files import find_model_file
 from kf_imitation.paths import share_path
 from kf_imitation.robot import RobotConfig, load_robot
@@ -29,6 +29,7 @@ def examine(source: str, robot: str, port: str, params: str) -> Iterator[Finding
         params: parameter file; '' checks the shipped one alone.
     """
     yield check_machine()
+    yield from check_packages()
     yield from check_ros()
     yield from attempt('parameters', lambda: f'{len(merged_parameters(params))} nodes')
     manifest = yaml.safe_load(share_path('models/manifest.yaml').read_text(encoding='utf-8'))
@@ -42,6 +43,8 @@ def examine(source: str, robot: str, port: str, params: str) -> Iterator[Finding
 
 
 def _model_name(name: str) -> str:
+    with missing_packages_named():
+        from kf_imitation.inference.onnx_model import OnnxModel
     return OnnxModel.load(name).name
 
 

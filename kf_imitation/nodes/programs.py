@@ -3,6 +3,7 @@
 setup.py runs this file for the table, so it imports nothing of the package by itself.
 """
 
+import sys
 from functools import partial
 from importlib import import_module
 
@@ -19,11 +20,17 @@ NODES = (
 
 def run(name: str) -> int:
     """Run the node of that module; returns its exit code."""
+    from kf_imitation.missing_packages import MissingPackageError, missing_packages_named
+
     # Loading takes a second or two, in which the node does not catch signals yet.
     try:
-        program = import_module(f'kf_imitation.nodes.{name}').main
+        with missing_packages_named():
+            program = import_module(f'kf_imitation.nodes.{name}').main
     except KeyboardInterrupt:
         return 0
+    except MissingPackageError as error:
+        print(f'kf_imitation: {error}', file=sys.stderr)
+        return 2
     return int(program())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-from kf_imitation.errors import KfImitationError
+from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.output_files import OutputError, check_free, new_file
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.run_report import STAGES
@@ -134,12 +134,10 @@ def _plotly() -> str:
     """Return the plotting library's script.
 
     Raises:
-        KfImitationError: it is not installed.
+        MissingPackageError: it is not installed.
     """
-    try:
+    with missing_packages_named():
         from plotly.offline import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
             get_plotlyjs,
         )
-    except ModuleNotFoundError as error:
-        raise KfImitationError('the report needs plotly: pip install plotly') from error
     return str(get_plotlyjs())

@@ -1,0 +1,18 @@
+"""What is a bag, by its name and files; needs no bag library."""
+
+from pathlib import Path
+
+STORAGE_SUFFIXES = ('.mcap', '.db3')
+BAG_SUFFIXES = frozenset({*STORAGE_SUFFIXES, '.bag'})
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a path is a bag file or a bag folder."""
+    if path.is_dir():
+        return (path / 'metadata.yaml').is_file() or bool(storage_files(path))
+    return path.suffix.lower() in BAG_SUFFIXES
+
+
+def storage_files(path: Path) -> list[Path]:
+    """Return the files of a bag folder that hold messages, in order."""
+    return sorted(p for p in path.iterdir() if p.suffix in STORAGE_SUFFIXES and p.is_file())

@@ -1,0 +1,54 @@
+"""Python packages that no system package brings on every machine (docs/install.md)."""
+
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kf_imitation.errors import KfImitationError
+
+# What needs them.
+OPTIONAL_PACKAGES = {
+    'onnxruntime': 'the models need it: mimic, replay, evaluate, calibrate',
+    'rosbags': 'bags need it: replay, record, play, report',
+    'ruckig': 'it plans motion; without it a planner of our own does',
+    'plotly': 'the page that report writes needs it',
+}
+
+
+class MissingPackageError(KfImitationError):
+    """A package is not installed: who needs it, and the command that installs it."""
+
+    def __init__(self, package: str) -> None:
+        use = OPTIONAL_PACKAGES[package]
+        super().__init__(
+            f'the Python package {package} is missing ({use}). '
+            f'To install it:\n    {install_command(package)}'
+        )
+
+
+def install_command(*packages: str) -> str:
+    """Return the command that installs packages for the Python that runs this.
+
+    Into a virtual environment as always. Beside a system's Python into the user's own folder,
+    where programs of colcon and `ros2 launch` find them; nothing of the system changes.
+    """
+    words = [sys.executable, '-m', 'pip', 'install']
+    if sys.prefix == sys.base_prefix:
+        words.append('--user')
+        if Path(sysconfig.get_path('stdlib'), 'EXTERNALLY-MANAGED').is_file():
+            words.append('--break-system-packages')
+    return ' '.join([*words, *packages])
+
+
+@contextmanager
+def missing_packages_named() -> Iterator[None]:
+    """Raise MissingPackageError in place of ModuleNotFoundError where we know the package."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or '').partition('.')[0]
+        if package not in OPTIONAL_PACKAGES:
+            raise
+        raise MissingPackageError(package) from error
