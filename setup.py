@@ -69,7 +69,7 @@ setup(
         'scipy>=1.10',
         'opencv-python-headless>=4.8,<5',  # 5 drops the Haar cascades from the main wheel
         'onnxruntime>=1.17',
-        'ruckig>=0.12',
+        'ruckig>=0.12; platform_machine == "x86_64"',  # no wheels elsewhere; our planner stands in
         'dynamixel-sdk>=3.7.31',
         'rosbags>=0.11',
         'PyYAML>=6',
