@@ -20,13 +20,14 @@ class CommandMailbox:
         lock: guards everything but the switches.
         wanted_rad: (J,) pose asked for.
         heard_s: when a goal or a sign of life came.
-        hold_s: longest time a goal is valid without a sign of life.
+        given_s: when the last goal came.
         relaxed: the pose asked for is neutral because nobody asks for another.
         stop, reset: switches, set by anyone, taken by the bus thread.
         limp: the stop is to let torque go, whatever the robot file says.
         reboots: joints to restart.
         rejected: commands rejected so far.
         rejection, rejected_s: why and when the last one was.
+        voided: commands that were never finished because time had gone on without them.
         running, waiting: the trajectory that moves its joints, and one that starts later.
     """
 
@@ -35,6 +36,7 @@ class CommandMailbox:
         self._neutral = neutral_rad.copy()
         self.wanted_rad = neutral_rad.copy()
         self.heard_s = 0.0
+        self.given_s = -math.inf
         self.hold_s = hold_s
         self.relaxed = True
         self.stop = False
@@ -44,14 +46,46 @@ class CommandMailbox:
         self.rejected = 0
         self.rejection = ''
         self.rejected_s = -math.inf
+        self.voided = 0
         self.running: TimedTrajectory | None = None
         self.waiting: TimedTrajectory | None = None
+
+    @property
+    def hold_s(self) -> float:
+        """Longest time a goal is valid without a sign of life."""
+        return self._hold_s
+
+    @hold_s.setter
+    def hold_s(self, value: float) -> None:
+        if not 0.0 < value < math.inf:
+            raise ValueError(f'hold_s = {value} must be a number of seconds above 0')
+        self._hold_s = value
 
     def goal(self, position_rad: Array, now_s: float) -> None:
         """Ask for a pose; the caller holds the lock."""
         self.wanted_rad = position_rad.copy()
-        self.heard_s = now_s
+        self.heard_s = self.given_s = now_s
         self.relaxed = False
+
+    def void(self, since_s: float, now_s: float, position_rad: Array) -> None:
+        """Forget what was asked for before a time, or later than now; rest where the joints are.
+
+        Args:
+            since_s: commands given later than that still count.
+            now_s: controller time.
+            position_rad: (J,) where the joints are.
+        """
+        with self.lock:
+            fresh = since_s < self.given_s <= now_s and not self.relaxed
+            self.voided += not self.relaxed and not fresh
+            self.voided += self.running is not None
+            self.running = None
+            if self.waiting is not None and not since_s < self.waiting.given_s <= now_s:
+                self.voided += 1
+                self.waiting = None
+            if not fresh:
+                self.wanted_rad = position_rad.copy()
+                self.heard_s, self.relaxed = now_s, False
 
     def reject(self, reason: str, now_s: float) -> str:
         """Count a command that is not carried out; returns the reason."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.errors import BusError
+from kf_imitation.head.clock import COMMAND_AGE_S
 from kf_imitation.head.command_mailbox import CommandMailbox
 from kf_imitation.head.cycle_faults import CYCLE_FAULTS, cause
 from kf_imitation.head.link_monitor import LinkMonitor
@@ -37,7 +38,11 @@ from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.robot import EXIT_POLICIES, RobotConfig
 
 Array = NDArray[np.float64]
-GRACE_S = 0.05  # a longer silence than this ends the motion that was under way
+# A longer silence than this ends the motion that was under way; a longer pause between two cycles
+# its goal too: a joint at full speed moves by 5 degrees in it, and no thread that may run waits so
+# long.
+GRACE_S = 0.05
+STALLED_S = 0.3  # a cycle of a bus that answers takes no longer: the computer stood still in it
 PROBE_S = 0.1  # after this long every servo is asked alone whether it is there
 UNUSABLE_S = 0.3  # servos answer alone, but no cycle works: as good as lost
 RETRY_S = (0.1, 0.2, 0.3, 0.5)  # pauses between attempts to get a lost bus back
@@ -121,6 +126,11 @@ class ControlCycle:
         self._now_s = self._fresh_s = self._retry_at_s = 0.0
         self._cycles = self._overruns = self._errors = self._outages = self._retries = 0
         self._last_error = ''
+        self._ended_s = 0.0  # when the cycle before was done
+        self._long_work = False  # it asked many servos alone, which takes its time
+        self._gaps = 0
+        self._gap_s, self._gap_at_s = 0.0, -math.inf  # the last one: how long, and when
+        self._void_since_s: float | None = None  # after a gap: older commands are to be forgotten
         self._missing = False  # the last exchange of the cycle failed
         self._brake_until_s = -math.inf  # until then a motion that had a fault may come to rest
 
@@ -145,6 +155,7 @@ class ControlCycle:
             PortError, ServoSetupError, BusError: everything is off again.
         """
         self._now_s = self._clock()
+        self._void_since_s = None
         self._bus.tick(self._now_s)
         self._bus.open()
         self._bus.use_short_timeouts(False)
@@ -162,6 +173,7 @@ class ControlCycle:
                 self.servos.arm_watchdog(active)
             self._bus.use_short_timeouts(True)
             self._confirmations.open()
+            self._now_s = self._ended_s = self._clock()
         except BaseException:
             self.servos.torque_off()
             self._bus.shutdown()
@@ -191,6 +203,7 @@ class ControlCycle:
         Failed exchanges do not raise: they are counted and handled. Nor do mistakes: a fault in a
         cycle ends the motion by the stop that was checked a cycle before, and latches.
         """
+        self._watch_time(now_s)
         self._now_s = now_s
         fresh = commanding = False
         before = self.motion.limiter.state
@@ -218,7 +231,37 @@ class ControlCycle:
                 self.on_cycle(cycle)
             except CYCLE_FAULTS as error:
                 self._fail(error, while_moving=False)
+        self._ended_s = max(now_s, self._clock())
         return cycle
+
+    def _watch_time(self, now_s: float) -> None:
+        """Look at the length of the cycle before, and of the pause since.
+
+        Servos whose host was silent for longer than their watchdog allows have stopped: they are
+        taken in again like after a lost bus. A clock that was set back counts as a gap, too.
+        """
+        pause_s, cycle_s = now_s - self._ended_s, self._ended_s - self._now_s
+        late_s = pause_s if abs(pause_s) > self._period_s + GRACE_S else 0.0
+        if cycle_s > STALLED_S and not self._long_work:
+            late_s += cycle_s
+        self._long_work = False
+        if not late_s or self.state == OFF:
+            return
+        self._gaps += 1
+        self._gap_s, self._gap_at_s = late_s, now_s
+        self._missing, self._fresh_s = True, now_s - 1.5 * GRACE_S
+        self._retry_at_s = min(self._retry_at_s, now_s)
+        if self.state != STOPPED:
+            self._void_since_s = max(self._ended_s, now_s - COMMAND_AGE_S)
+        if self.state == RUNNING and 0.0 < self.robot.watchdog_s <= late_s:
+            self.monitor.all_down('stopped itself: the host was silent for too long')
+            self.state = LOST
+
+    def _void(self) -> None:
+        """After a gap, once it is known where the joints are: forget the goals of before."""
+        if self._void_since_s is not None:
+            self._mailbox.void(self._void_since_s, self._now_s, self.present.position_rad)
+            self._void_since_s = None
 
     def _exchange(self, now_s: float) -> tuple[bool, bool]:
         """Do the work of a cycle; returns whether state was read, and whether goals were sent."""
@@ -341,6 +384,7 @@ class ControlCycle:
             link=self._link.sentence,
             relaxed=mailbox.relaxed,
             scripted=mailbox.running is not None,
+            gap_s=self._gap_s if abs(now_s - self._gap_at_s) < REPORT_S else 0.0,
             rejection=mailbox.rejection,
             rejected_just_now=now_s - mailbox.rejected_s < REPORT_S,
         )
@@ -359,6 +403,8 @@ class ControlCycle:
             faults=self.faults,
             outages=self._outages,
             unsynchronised=motion.planner.unsynchronised + motion.passages.unsynchronised,
+            gaps=self._gaps,
+            voided=self._mailbox.voided,
             rejected_proposals=motion.limiter.rejected_proposals,
             rejected_commands=self._mailbox.rejected,
             missed=motion.missed,
@@ -381,8 +427,10 @@ class ControlCycle:
         self._fresh_s = self._clock()
         self._missing = False
         self._retries = 0
-        with self._mailbox.lock:
-            self._mailbox.relax()
+        if self._void_since_s is None:
+            with self._mailbox.lock:
+                self._mailbox.relax()
+        self._void()
         self.state = RUNNING
 
     def _limit_current(self, recovering: NDArray[np.bool_]) -> None:
@@ -420,6 +468,7 @@ class ControlCycle:
                 self.servos.read_state(monitor.active, self.present)
                 if self._now_s - self._fresh_s > GRACE_S:
                     motion.begin_joints(monitor.active, self.present.position_rad)
+                self._void()
             self._advance()
             self._missing = True
             if monitor.active:
@@ -457,6 +506,7 @@ class ControlCycle:
 
     def _probe(self) -> None:
         """After a silence: ask every servo alone, give up the silent ones or the bus."""
+        self._long_work = True
         try:
             if self.monitor.probe() and self._now_s - self._fresh_s < UNUSABLE_S:
                 return
@@ -471,6 +521,7 @@ class ControlCycle:
 
     def _try_again(self) -> None:
         """Try to get the bus back; motion starts from the measured pose."""
+        self._long_work = True
         pause = RETRY_S[min(self._retries, len(RETRY_S) - 1)]
         self._retries += 1
         try:

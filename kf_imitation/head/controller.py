@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
 from kf_imitation.errors import KfImitationError
+from kf_imitation.head.clock import boottime_s, stamp_problem
 from kf_imitation.head.command_mailbox import CommandMailbox
 from kf_imitation.head.control_cycle import ControlCycle
 from kf_imitation.head.cycle_faults import CYCLE_FAULTS, cause
@@ -51,10 +52,11 @@ class ServoController:
         robot: RobotConfig,
         bus: ServoBus,
         rate_hz: float = 100.0,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = boottime_s,
         hold_s: float = 1.0,
         exit_policy: str = '',
         pause: Callable[[float], None] = time.sleep,
+        stamp_clock_ns: Callable[[], int] | None = time.time_ns,
     ) -> None:
         """Send nothing yet: open() or start() opens the bus.
 
@@ -62,16 +64,19 @@ class ServoController:
             robot: the head.
             bus: not yet opened.
             rate_hz: cycles per second.
-            clock: seconds, monotonic.
-            hold_s: relax to neutral after this time without set_goal() or keep_alive().
+            clock: seconds, monotonic; counts while the computer sleeps.
+            hold_s: above 0; relax to neutral after this time without set_goal() or keep_alive().
             exit_policy: limp, hold or neutral_limp; '' takes the robot file's.
             pause: waits in real time; a no-op for virtual clocks.
+            stamp_clock_ns: what time it is on the clock of the commands' stamps; None where
+                recordings may come from the future.
 
         Raises:
-            ValueError: there is no such exit policy.
+            ValueError: there is no such exit policy, or hold_s is not a time.
         """
         self.robot = robot
         self.trajectory_most_s = LONGEST_S
+        self._stamp_clock_ns = stamp_clock_ns
         self._clock = clock
         self._mailbox = CommandMailbox(robot.neutral_rad, hold_s)
         self._confirmations = PendingConfirmations()
@@ -186,6 +191,9 @@ class ServoController:
         goal = np.asarray(position_rad, np.float64)
         if stopped := self._stopped():
             return self.reject(stopped)
+        clock_ns = self._stamp_clock_ns() if self._stamp_clock_ns is not None else 0
+        if reason := stamp_problem(stamp_ns, clock_ns):
+            return self.reject(reason)
         with self._mailbox.lock:
             reason = self.cycle.motion.limiter.problem_of(goal, stamp_ns)
             if not reason:
@@ -226,7 +234,7 @@ class ServoController:
             )
         if reason:
             return self.reject(f'trajectory: {reason}')
-        trajectory = TimedTrajectory(self.robot, names, points, self._clock() + delay_s)
+        trajectory = TimedTrajectory(self.robot, names, points, self._clock(), delay_s)
         with self._mailbox.lock:
             self._mailbox.waiting = trajectory
         return ''

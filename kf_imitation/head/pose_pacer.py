@@ -6,6 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.head.clock import COMMAND_AGE_S
 from kf_imitation.robot.pose_budget import BudgetCount, PoseBudget
 
 AHEAD_NS = 500_000_000  # stamps may be this far ahead of our clock
@@ -27,6 +28,7 @@ class PosePacer:
     def __init__(self, head: GoalTaker, budget: PoseBudget) -> None:
         self._head, self._budget = head, budget
         self._stamp_ns = 0
+        self._watched_s: float | None = None
 
     def show(
         self, goal_rad: NDArray[np.float64], stamp_ns: int, now_s: float, clock_ns: int
@@ -36,12 +38,13 @@ class PosePacer:
         Args:
             goal_rad: (J,).
             stamp_ns: when the person looked so.
-            now_s: monotonic time.
+            now_s: boottime_s().
             clock_ns: now, on the clock of the stamps.
 
         Returns:
             '' or why it was rejected, which changes nothing.
         """
+        self._watch_time(now_s)
         latest_ns = clock_ns + AHEAD_NS
         if stamp_ns <= latest_ns < self._stamp_ns:
             # The last one lies in the future: a bag starts again with /clock, a clock was set.
@@ -57,10 +60,17 @@ class PosePacer:
 
     def tick(self, now_s: float) -> None:
         """Send what has waited long enough: a later part of the newest pose."""
+        self._watch_time(now_s)
         goal = self._budget.due(now_s)
         if goal is not None:
             self._stamp_ns += 1
             self._head.set_goal(goal, self._stamp_ns)
+
+    def _watch_time(self, now_s: float) -> None:
+        """Forget what waits once the computer stood still: nobody means that pose any more."""
+        if self._watched_s is not None and now_s - self._watched_s > COMMAND_AGE_S:
+            self._budget.forget()
+        self._watched_s = now_s
 
     def set_patience(self, patience_s: float) -> None:
         """Change how long a joint is kept from turning back at most."""

@@ -55,6 +55,8 @@ class BusStatistics:
         faults: exceptions in a cycle, each of which stopped the head.
         outages: times the whole bus was lost.
         unsynchronised: plans where the joints could not arrive together.
+        gaps: times that the computer stood still.
+        voided: commands that such a gap made void.
         rejected_proposals: proposals that the safety limiter replaced by a stop.
         rejected_commands: commands rejected.
         missed: waypoints of trajectories that were not reached in time.
@@ -70,6 +72,8 @@ class BusStatistics:
     faults: int
     outages: int
     unsynchronised: int
+    gaps: int
+    voided: int
     rejected_proposals: int
     rejected_commands: int
     missed: int
@@ -131,6 +135,7 @@ class ControllerSnapshot:
         link: what is wrong with the connection, '' for nothing.
         relaxed: no command, neutral.
         scripted: a trajectory runs.
+        gap_s: how long the computer stood still a moment ago; 0 if it did not.
         rejection: why the last rejected command was; '' if none was.
         rejected_just_now: it was a moment ago.
     """
@@ -147,6 +152,7 @@ class ControllerSnapshot:
     link: str
     relaxed: bool
     scripted: bool
+    gap_s: float
     rejection: str
     rejected_just_now: bool
 
@@ -164,6 +170,8 @@ def describe(
         'failed exchanges': str(figures.errors),
         'faults of the motor loop': str(figures.faults),
         'outages': str(figures.outages),
+        'gaps of the computer': str(figures.gaps),
+        'commands void by a gap': str(figures.voided),
         'rejected commands': str(figures.rejected_commands),
         'last rejected command': now.rejection or 'none',
         'waypoints missed': str(figures.missed),
@@ -195,6 +203,11 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
         return ERROR, '; '.join(monitor.sentences())
     if monitor.errors:
         return WARN, '; '.join(monitor.sentences())
+    if now.gap_s:
+        return WARN, (
+            f'the computer stood still for {now.gap_s:.2f} s: earlier goals are void, motion '
+            'begins again where the joints are'
+        )
     if now.resting.any():
         stalled = names_of(np.flatnonzero(now.resting).tolist(), now.names)
         return WARN, f'{stalled} pushed without moving and rests'

@@ -144,6 +144,7 @@ class TimedTrajectory:
 
     Attributes:
         joints: (K,) indices in robot-file order.
+        given_s: when it came.
         start_s: when it begins.
         end_s: when its last point is due.
     """
@@ -153,9 +154,12 @@ class TimedTrajectory:
         robot: RobotConfig,
         names: Sequence[str],
         points: Sequence[TrajectoryPoint],
-        start_s: float,
+        now_s: float,
+        delay_s: float = 0.0,
     ) -> None:
-        """Take a trajectory without trajectory_problems()."""
+        """Take a trajectory without trajectory_problems() that begins after a delay."""
+        self.given_s = now_s
+        start_s = now_s + delay_s
         self.joints = np.array([robot.names.index(name) for name in names], np.intp)
         self.start_s = start_s
         self.end_s = start_s + points[-1].time_s

@@ -1,11 +1,11 @@
 """Joint topics at the hardware rate, and the time from capture to the servo command."""
 
-import time
 from collections import deque
 
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 
+from kf_imitation.head.clock import boottime_ns
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_joint_state
@@ -28,7 +28,7 @@ class CyclePublisher:
         self._clock = node.get_clock()
         self._ledger = ledger
         self._cycles: deque[ServoCycle] = deque(maxlen=_KEPT)
-        # Stamp of the newest expression, and when its goal was given (monotonic) [ns].
+        # Stamp of the newest expression, and when its goal was given (controller's clock) [ns].
         self._expected: tuple[int, int] | None = None
         self._wake = node.create_guard_condition(self._publish)
         profile = qos.joint_topics()
@@ -37,7 +37,7 @@ class CyclePublisher:
 
     def expect(self, stamp_ns: int) -> None:
         """Say that a goal for an expression of this capture time was given just now."""
-        self._expected = stamp_ns, time.monotonic_ns()
+        self._expected = stamp_ns, boottime_ns()
 
     def take(self, cycle: ServoCycle) -> None:
         """Hand a cycle over; runs in the bus thread, so it is short."""
@@ -54,7 +54,7 @@ class CyclePublisher:
         if now_ns == 0:  # a bag's time that has not come yet
             self._cycles.clear()
             return
-        to_ros_ns = now_ns - time.monotonic_ns()
+        to_ros_ns = now_ns - boottime_ns()
         while self._cycles:
             cycle = self._cycles.popleft()
             stamp_ns = cycle.stamp_ns + to_ros_ns

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from time import monotonic
 from typing import Any
 
 from geometry_msgs.msg import PolygonStamped
@@ -12,6 +11,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.head.bus_factory import NONE, make_bus
+from kf_imitation.head.clock import boottime_s
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.interface import Head
 from kf_imitation.head.pose_pacer import PosePacer
@@ -93,7 +93,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         patience_s = self.setting('pose_patience_s', float)
         self._pacer = PosePacer(self._head, PoseBudget(self._robot, patience_s))
         self._pacer_timer = self.steady_timer(
-            PACER_PERIOD_S, lambda: self._pacer.tick(monotonic())
+            PACER_PERIOD_S, lambda: self._pacer.tick(boottime_s())
         )
         few, listen = qos.keyframe_topics(), self.create_subscription
         self._listening = [
@@ -183,7 +183,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         clock_ns = self.get_clock().now().nanoseconds
         with self.ledger.timed('mapping'):
             goal_rad = self._mapping.goals(expression)
-        if reason := self._pacer.show(goal_rad, expression.stamp_ns, monotonic(), clock_ns):
+        if reason := self._pacer.show(goal_rad, expression.stamp_ns, boottime_s(), clock_ns):
             return self._log_rejection(reason)
         if isinstance(self._head, ServoController) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
@@ -232,6 +232,7 @@ def make_head(
         'rate_hz': node.setting('rate_hz', float),
         'hold_s': node.setting('hold_s', float),
         'exit_policy': node.setting('exit', str),
+        'stamp_clock_ns': lambda: node.get_clock().now().nanoseconds,
     }
     port = node.setting('port', str) or robot.port
     if port == NONE:

@@ -50,6 +50,7 @@ class VirtualHead:
             clock=lambda: self._now_s,
             hold_s=hold_s,
             pause=lambda _: None,
+            stamp_clock_ns=None,
         )
         self._pacer = None if budget is None else PosePacer(self._controller, budget)
         self._start_ns: int | None = None

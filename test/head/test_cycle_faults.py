@@ -9,52 +9,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from virtual_head import JAW, PERIOD_S, ROBOT, YAW, VirtualHead
 
-from benchmark.trajectories import check_head, exceeded
+from benchmark.trajectories import check_head
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head.controller import ENDED, ServoController
 from kf_imitation.head.reports import ERROR, RUNNING, STOPPED, WARN
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.motion.waypoints import TrajectoryPoint
-from kf_imitation.robot import load_robot
-
-ROBOT = replace(load_robot('sim_face'), exit='limp')
-JAW, YAW = ROBOT.names.index('jaw'), ROBOT.names.index('neck_yaw')
-PERIOD_S = 0.01
-
-
-class VirtualHead:
-    """A controller whose time passes in run() alone."""
-
-    def __init__(self, robot=ROBOT, hold_s=1e9):
-        self.now_s = 100.0
-        self.servos = simulated_servos(robot)
-        self.controller = ServoController(
-            robot,
-            InProcessBus(self.servos),
-            clock=lambda: self.now_s,
-            hold_s=hold_s,
-            pause=lambda _: None,
-        )
-        self.controller.start(threaded=False)
-        self.commanded = []
-
-    def run(self, duration_s):
-        for _ in range(round(duration_s / PERIOD_S)):
-            self.now_s += PERIOD_S
-            self.cycle = self.controller.step(self.now_s)
-            self.commanded.append(self.cycle.commanded_rad)
-        return self.cycle
-
-    def go(self, **angles):
-        goal = np.array([angles.get(name, 0.0) for name in ROBOT.names])
-        return self.controller.set_goal(goal, round(self.now_s * 1e9))
-
-    def torques(self):
-        return {servo.torque for servo in self.servos}
-
-    def exceeded(self):
-        return exceeded(ROBOT, self.commanded)
 
 
 @pytest.fixture

@@ -1,0 +1,34 @@
+"""The one clock of the servo side, and how old a command may be."""
+
+import time
+
+# CLOCK_MONOTONIC stands still while the computer sleeps: a goal would be fresh after hours.
+_CLOCK = getattr(time, 'CLOCK_BOOTTIME', time.CLOCK_MONOTONIC)
+COMMAND_AGE_S = 0.5  # longer than any load makes a command wait, shorter than a person's next look
+FUTURE_S = 60.0  # clocks of two computers may be that far apart, not more
+
+
+def boottime_s() -> float:
+    """Return the seconds since the computer was started, those it slept included."""
+    return time.clock_gettime(_CLOCK)
+
+
+def boottime_ns() -> int:
+    """Return boottime_s() in ns."""
+    return time.clock_gettime_ns(_CLOCK)
+
+
+def stamp_problem(stamp_ns: int, now_ns: int) -> str:
+    """Return why a stamp is rejected that lies far in the future of its clock; '' for none.
+
+    Args:
+        stamp_ns: of a command.
+        now_ns: on the clock of the stamps; 0 when nobody knows yet.
+    """
+    ahead_s = (stamp_ns - now_ns) * 1e-9
+    if now_ns <= 0 or ahead_s <= FUTURE_S:
+        return ''
+    return (
+        f'stamped {ahead_s:.0f} s in the future, at most {FUTURE_S:g} s: clock of the sender, or '
+        'use_sim_time?'
+    )

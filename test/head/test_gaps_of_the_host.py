@@ -1,0 +1,184 @@
+"""Time that passes without the controller ends what was under way.
+
+A process that was stopped for 0.5 to 10 s in mid-motion went on to its old goal on waking, up to
+4.9 degrees in one cycle and with status OK; `hold_s` stood still while the computer slept.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from virtual_head import PERIOD_S, ROBOT, YAW, VirtualHead
+
+from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
+from kf_imitation.head import clock
+from kf_imitation.head.clock import boottime_s, stamp_problem
+from kf_imitation.head.controller import ServoController
+from kf_imitation.head.reports import RUNNING, STOPPED, WARN
+from kf_imitation.head.simulator_process import simulated_servos
+from kf_imitation.motion.waypoints import TrajectoryPoint
+
+
+@pytest.fixture
+def head():
+    """On the way to neck_yaw = 0.8."""
+    moving = VirtualHead(hold_s=1.0)
+    assert moving.go(neck_yaw=0.8) == ''
+    moving.run(0.25)
+    assert 0.2 < moving.cycle.commanded_rad[YAW] < 0.7
+    return moving
+
+
+def pause(head, seconds):
+    """Let time pass without a cycle, in which the servos go on to their last goal."""
+    head.now_s += seconds
+    head.run(PERIOD_S)
+
+
+@pytest.mark.parametrize('seconds', [0.07, 0.2, 0.5, 2.0, 10.0, -5.0])
+def test_a_gap_voids_the_goal_and_motion_begins_again_at_rest_where_the_joints_are(head, seconds):
+    pause(head, seconds)
+    first = head.cycle
+    assert first.commanded_rad[YAW] == pytest.approx(first.present_rad[YAW], abs=0.01)
+    head.run(0.5)
+    assert head.cycle.commanded_rad[YAW] == pytest.approx(first.commanded_rad[YAW], abs=0.02)
+    status = head.controller.status()
+    assert (head.controller.state, status.level) == (RUNNING, WARN)
+    assert 'the computer stood still for' in status.sentence
+    assert status.values['commands void by a gap'] == str(int(seconds < 1.0))  # hold_s
+    assert head.torques() == {1}
+
+
+def test_after_a_gap_the_head_relaxes_like_without_news_and_takes_new_goals(head):
+    pause(head, 2.0)
+    head.run(2.5)
+    assert head.cycle.present_rad[YAW] == pytest.approx(0.0, abs=0.01)
+    assert head.go(neck_yaw=-0.5) == ''
+    head.run(0.8)
+    assert head.cycle.present_rad[YAW] == pytest.approx(-0.5, abs=0.02)
+    head.run(4.0)
+    assert 'stood still' not in head.controller.status().sentence
+
+
+def test_no_joint_jumps_after_a_gap(head):
+    before = head.cycle.present_rad
+    pause(head, 2.0)
+    head.run(1.0)
+    present = head.cycle.present_rad
+    assert np.abs(present - before).max() < 0.15  # to the last goal on the wire, no further
+
+
+@pytest.mark.parametrize(('age_s', 'kept'), [(0.1, True), (0.7, False)])
+def test_a_command_given_in_a_gap_counts_while_it_is_fresh(head, age_s, kept):
+    head.now_s += 1.0 - age_s
+    assert head.go(neck_yaw=-0.4) == ''
+    pause(head, age_s)
+    head.run(0.9)
+    assert (head.cycle.present_rad[YAW] < -0.35) == kept
+
+
+def test_a_gap_ends_trajectories_that_run_or_wait(head):
+    assert head.controller.set_trajectory(['jaw'], [TrajectoryPoint(5.0, (0.4,))]) == ''
+    head.run(0.5)
+    assert head.controller.set_trajectory(['jaw'], [TrajectoryPoint(1.0, (0.2,))], 3.0) == ''
+    pause(head, 0.1)
+    head.run(0.9)
+    assert head.controller.statistics().voided == 3
+    head.run(4.0)
+    assert head.cycle.present_rad[0] == pytest.approx(0.0, abs=0.02)
+
+
+def test_a_gap_while_stopped_leaves_the_head_stopped():
+    head = VirtualHead(replace(ROBOT, stop='hold'))
+    head.controller.stop()
+    head.run(0.5)
+    pause(head, 3.0)
+    head.run(0.5)
+    assert head.controller.state == STOPPED
+    assert 'waiting for reset' in head.controller.status().sentence
+
+
+def test_hold_s_counts_while_the_computer_sleeps():
+    assert boottime_s() == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME), abs=0.1)
+    controller = ServoController(ROBOT, InProcessBus(simulated_servos(ROBOT)))
+    assert controller._clock is clock.boottime_s
+
+
+@pytest.mark.parametrize('seconds', [float('nan'), float('inf'), 0.0, -1.0])
+def test_a_hold_time_that_is_no_time_is_rejected(seconds):
+    bus = InProcessBus(simulated_servos(ROBOT))
+    with pytest.raises(ValueError, match='hold_s'):
+        ServoController(ROBOT, bus, hold_s=seconds)
+    controller = ServoController(ROBOT, bus)
+    with pytest.raises(ValueError, match='hold_s'):
+        controller.hold_s = seconds
+
+
+def test_a_stamp_of_the_far_future_is_rejected_and_blocks_no_later_goal(head):
+    goal = np.zeros(len(ROBOT.names))
+    reason = head.controller.set_goal(goal, 2**62)  # the year 2116
+    assert 'in the future' in reason and 'use_sim_time' in reason
+    assert head.controller.set_goal(goal, time.time_ns()) == ''
+
+
+def test_a_clock_that_is_not_known_yet_rejects_nothing():
+    assert stamp_problem(2**62, 0) == ''
+    assert stamp_problem(50 * 10**9, 10**9) == ''
+
+
+HOST = """
+import sys, numpy as np
+from dataclasses import replace
+from kf_imitation.robot import load_robot
+from kf_imitation.head.controller import ServoController
+from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+robot = load_robot('sim_face')
+robot = replace(robot, joints=(robot.joints[0], robot.joints[9]), coupled_limits=(), exit='limp')
+controller = ServoController(robot, DynamixelBus(sys.argv[1], robot.baud), hold_s=60)
+controller.start()
+controller.set_goal(np.array([0.0, 0.8]), 1)
+print('running', flush=True)
+sys.stdin.readline()
+status = controller.status()
+print(status.level, status.values['gaps of the computer'], status.sentence, flush=True)
+sys.stdin.read()
+controller.close()
+"""
+
+
+def test_a_process_that_was_stopped_in_mid_motion_does_not_go_on_to_its_old_goal(rig):
+    host = subprocess.Popen(
+        [sys.executable, '-c', HOST, rig.port.device],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, 'PYTHONPATH': os.getcwd()},
+    )
+    try:
+        assert host.stdout.readline() == 'running\n'
+        yaw = rig.servo('neck_yaw')
+        rig.wait(lambda: yaw.physics.angle_rad - np.pi > 0.1, 'motion')
+        host.send_signal(signal.SIGSTOP)
+        tripped = yaw.registers.get
+        rig.wait(lambda: tripped('bus_watchdog') == 255, 'watchdog')
+        host.send_signal(signal.SIGCONT)
+        stood = yaw.physics.angle_rad
+        armed = round(rig.robot.watchdog_s / 0.02)
+        rig.wait(lambda: tripped('bus_watchdog') == armed and yaw.torque, 'taken in again')
+        host.stdin.write('\n')
+        host.stdin.flush()
+        level, gaps, sentence = host.stdout.readline().split(' ', 2)
+        assert int(level) == WARN and int(gaps) >= 1
+        assert 'the computer stood still for' in sentence
+        assert yaw.physics.angle_rad == pytest.approx(stood, abs=0.05)
+        assert yaw.physics.angle_rad - np.pi < 0.75
+    finally:
+        host.kill()
+        host.wait()
+        host.stdin.close()
+        host.stdout.close()
