@@ -28,7 +28,6 @@ class Labels:
         landmarks_px: (N, 478, 3) float32, x and y in pixels of the frame.
         valid: (N,) bool, false where the labeller saw no face.
         fps: of the clip [Hz]; 0 for images.
-        lag_s: how late the labels are [s], by the file; None where it does not say.
     """
 
     blendshapes: FloatArray
@@ -37,7 +36,6 @@ class Labels:
     landmarks_px: FloatArray
     valid: NDArray[np.bool_]
     fps: float
-    lag_s: float | None = None
 
     @property
     def measurable(self) -> bool:
@@ -90,7 +88,6 @@ def load_labels(path: Path, *, images: bool = False) -> Labels:
                 landmarks_px=file['landmarks_q'].astype(np.float32) / _LANDMARK_UNITS,
                 valid=file['valid'].astype(bool) if given('valid') else np.ones(count, bool),
                 fps=float(file['fps']) if given('fps') else 0.0,
-                lag_s=float(file['lag_s']) if 'lag_s' in file else None,
             )
     except OSError as error:
         raise SourceError(f'labels {path} cannot be read: {error}') from error

@@ -16,7 +16,6 @@ from kf_imitation.keyframe.selection.smoother import Estimate, ScoreSmoother, Sm
 from kf_imitation.parameters.settings import DetectorSettings
 
 _SIGMAS_S = (0.02, 0.03, 0.04, 0.05, 0.06)
-_DELAYS_S = (0.0, 0.007, 0.013)
 _FORECASTS_S = (0.005, 0.02, 0.1)
 _PROMINENCES = (0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.09, 0.1, 0.11, 0.12, 0.14, 0.16, 0.2)
 _THRESHOLDS = (0.0, 0.1, 0.15, 0.2)
@@ -44,7 +43,7 @@ def tune(method: Method, clips: Sequence[ScoredClip]) -> Table:
     """Return the best settings of a method, best first."""
     trials = sorted(search(method, clips), key=lambda trial: trial.merit, reverse=True)
     table = Table(title=f'{method.name}: best of {len(trials)} settings, best first')
-    names = ('prominence', 'threshold', 'sigma_s', 'delay_s', 'forecast_s', 'vectors')
+    names = ('prominence', 'threshold', 'sigma_s', 'forecast_s', 'vectors')
     for heading in (*names, 'E_n', 'E_l', 'F1@2', 'rho'):
         table.add_column(heading, justify='right')
     for trial in trials[:_ROWS]:
@@ -53,7 +52,6 @@ def tune(method: Method, clips: Sequence[ScoredClip]) -> Table:
             f'{settings.prominence:g}',
             f'{settings.threshold:g}',
             f'{smoothing.sigma_s:g}',
-            f'{smoothing.delay_s:g}',
             f'{smoothing.forecast_s:g}',
             'yes' if smoothing.vectors else 'no',
             *(f'{value:.3f}' for value in (trial.e_n, trial.e_l, trial.f1, trial.rho)),
@@ -104,5 +102,4 @@ def _smoothings(vectors: bool) -> list[Smoothing]:
     scores = [Smoothing(sigma_s, vectors=False) for sigma_s in _SIGMAS_S]
     if not vectors:
         return scores
-    grid = product(_SIGMAS_S, _FORECASTS_S, _DELAYS_S)
-    return [Smoothing(s, f, delay_s=d) for s, f, d in grid] + scores
+    return [Smoothing(s, f) for s, f in product(_SIGMAS_S, _FORECASTS_S)] + scores

@@ -41,7 +41,7 @@ def write_changes(path: Path, raw: Sequence[FrameScore], smoothing: Smoothing) -
 
     Arrays: index, stamp_ns (int64), score (NaN: none), dt_s, flow_px (float64), change
     (N, 54) float32 (NaN: none), note (why there is no score), and the smoothing's sigma_s,
-    forecast_s, vectors, delay_s (older files have none: 0).
+    forecast_s and vectors.
     """
     change = np.full((len(raw), _VECTOR), np.nan, np.float32)
     for row, score in zip(change, raw, strict=True):
@@ -74,7 +74,6 @@ def read_changes(path: Path) -> tuple[list[FrameScore], Smoothing]:
             float(arrays['sigma_s']),
             float(arrays['forecast_s']),
             bool(arrays['vectors']),
-            float(arrays.get('delay_s', 0.0)),
         )
         rows = zip(*(arrays[name] for name in _COLUMNS), strict=True)
         return [_frame(*row) for row in rows], smoothing
@@ -134,7 +133,7 @@ def _segments(raw: Sequence[FrameScore]) -> Iterator[tuple[int, int]]:
 
 def _first(score: FrameScore, stamps: NDArray[np.int64], smoothing: Smoothing) -> int:
     """Return where the smoothing window of a frame begins."""
-    reach_ns = (REACH * smoothing.sigma_s + smoothing.delay_s + score.dt_s) * 1e9
+    reach_ns = (REACH * smoothing.sigma_s + score.dt_s) * 1e9
     return int(np.searchsorted(stamps, score.stamp_ns - reach_ns))
 
 

@@ -127,14 +127,14 @@ def test_auto_takes_float_where_int8_is_too_coarse(lite, tmp_path, monkeypatch, 
     assert 'int8 changes the change vectors' in capsys.readouterr().err
     entry = yaml.safe_load((models / 'manifest.yaml').read_text())['models']['keyframe_lite']
     assert entry['measured']['precision'] == 'float' and 'smoothing' not in entry
-    smoothing = ['--precision', 'float', '--smoothing', 'sigma_s=0.055', 'delay_s=0.01']
+    smoothing = ['--precision', 'float', '--smoothing', 'sigma_s=0.055', 'forecast_s=0.01']
     assert exporting.main([str(o) for o in (*options, *smoothing)]) == 0
     entry = yaml.safe_load((models / 'manifest.yaml').read_text())['models']['keyframe_lite']
-    assert Smoothing.of_model(entry) == Smoothing(0.055, delay_s=0.01)
+    assert Smoothing.of_model(entry) == Smoothing(0.055, 0.01)
 
 
 @pytest.mark.parametrize(
-    'text', ['vectors=1', 'sigma_s=2', 'sigma_s=-0.1', 'delay_s', 'delay_s=x']
+    'text', ['vectors=1', 'sigma_s=2', 'sigma_s=-0.1', 'delay_s=0.01', 'sigma_s', 'sigma_s=x']
 )
 def test_smoothing_the_runtime_does_not_know_is_refused(text, capsys):
     with pytest.raises(SystemExit):

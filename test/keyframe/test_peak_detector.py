@@ -104,7 +104,7 @@ def test_online_and_offline_search_agree_on_change_vectors(scores, detector_sett
         s if s.score is None else replace(s, change=path[i : i + 4].sum(axis=0))
         for i, s in enumerate(scores)
     ]
-    smoothing = Smoothing(0.04, 0.05, delay_s=0.013)
+    smoothing = Smoothing(0.04, 0.05)
     assert select(moving, detector_settings, smoothing) == find_keyframes(
         moving, detector_settings, smoothing
     )

@@ -135,18 +135,5 @@ def test_the_score_is_a_rate(score, fps):
     assert score_at_rate(pair, 1 / fps) == pytest.approx(score, abs=1e-5)
 
 
-@pytest.mark.parametrize('fps', [15, 30, 60])
-def test_a_delay_moves_a_peak_later_and_changes_nothing_else(fps):
-    stamps = np.arange(2 * fps) / fps
-    vectors = np.zeros((len(stamps), 54), np.float32)
-    vectors[:, 3] = 0.1 * np.exp(-0.5 * ((stamps - 1) / 0.1) ** 2)
-    raw = frames([0.5] * len(stamps), fps, vectors)
-    plain = smooth(ScoreSmoother(0.2), raw)
-    late = smooth(ScoreSmoother(0.2, Smoothing(delay_s=1 / fps)), raw)
-    here, later = (np.array([s.change[3] for s in out]) for out in (plain, late))
-    assert np.allclose(here[3:-5], later[4:-4], atol=2e-4)
-    assert not np.allclose(here[3:-5], later[3:-5], atol=2e-3)
-
-
-def test_who_waits_for_nothing_is_not_delayed():
-    assert Smoothing(0.04, delay_s=0.01).at_once() == Smoothing(0.04, inf)
+def test_who_waits_for_nothing_takes_a_movement_to_go_on():
+    assert Smoothing(0.04, 0.01).at_once() == Smoothing(0.04, inf)

@@ -135,7 +135,6 @@ def test_shards_open_as_clips_of_separate_pieces(tmp_path):
     animate.write_shard(tmp_path / 'animated_0001', frames, [row] * 3)
     clip = clip_cache.load(tmp_path / 'animated_0001.npy')
     assert [(p.start, p.stop) for p in clip.pieces()] == [(0, 4), (4, 8), (8, 12)]
-    assert clip.labels.lag_s == 0  # every frame was labelled for itself
     np.testing.assert_array_equal(clip.frames[4:8], frames[1])
     np.testing.assert_allclose(clip.labels.points_px[5], fake_points(), atol=0.04)
 

@@ -312,7 +312,6 @@ def write_shard(target: Path, frames: list[np.ndarray], rows: list[dict[str, np.
         landmarks_q=np.round(landmarks * 16).astype(np.int16),
         valid=np.ones(len(points), bool),
         fps=FPS,
-        lag_s=0.0,
         size=np.array([CANVAS_PX, CANVAS_PX]),
         starts=np.cumsum([0, *lengths[:-1]]),
     )

@@ -125,7 +125,6 @@ def load(array: Path) -> CachedClip:
         points[:count].astype(np.float32),
         labels.valid[:count],
         labels.fps,
-        labels.lag_s,
     )
     return CachedClip(array.stem, frames, moved, face_regions(moved.points_px), starts)
 

@@ -12,9 +12,6 @@ from kf_imitation.face_geometry.arkit import mirrored_name
 
 # Networks learn changes of labels that are smoothed less; the runtime smooths what they answer.
 TRAINED_SIGMA_S = 0.03
-# Labels of videos are late: the teacher smooths over time with what is past. Readings of single
-# frames agree best with what the labels say so much later (docs/results.md).
-TEACHER_LAG_S = 0.013
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,6 @@ class Labels:
         points_px: (N, 478, 2) float32 landmarks [px].
         valid: (N,) bool, a face was found.
         fps: frames per second; 0 for images.
-        lag_s: how late the labels are [s].
     """
 
     blendshapes: np.ndarray
@@ -37,7 +33,6 @@ class Labels:
     points_px: np.ndarray
     valid: np.ndarray
     fps: float
-    lag_s: float = 0.0
 
     @property
     def state(self) -> np.ndarray:
@@ -59,7 +54,6 @@ def load_labels(path: Path) -> Labels:
     """
     read = evaluation_labels.load_labels(path, images=True)
     blendshapes, rotation = read.motion()
-    lag_s = TEACHER_LAG_S if read.fps > 0 else 0.0
     return Labels(
         blendshapes=blendshapes.astype(np.float32),
         names=read.names[1:],
@@ -67,27 +61,19 @@ def load_labels(path: Path) -> Labels:
         points_px=read.landmarks_px[..., :2],
         valid=read.valid,
         fps=read.fps,
-        lag_s=lag_s if read.lag_s is None else read.lag_s,
     )
 
 
-def smooth(values: np.ndarray, sigma_s: float, fps: float, lag_s: float = 0.0) -> np.ndarray:
+def smooth(values: np.ndarray, sigma_s: float, fps: float) -> np.ndarray:
     """Smooth (N, ...) values over time with a Gaussian.
 
     Args:
         values: of consecutive frames.
         sigma_s: of the Gaussian [s].
         fps: frames per second.
-        lag_s: how late the values are, which is made up for [s].
     """
     if sigma_s > 0:
         values = gaussian_filter1d(values, sigma_s * fps, axis=0, mode='nearest')
-    if lag_s > 0:
-        later = np.minimum(np.arange(len(values)) + lag_s * fps, len(values) - 1)
-        first = later.astype(int)
-        second = np.minimum(first + 1, len(values) - 1)
-        share = (later - first).astype(values.dtype).reshape(-1, *[1] * (values.ndim - 1))
-        values = values[first] + share * (values[second] - values[first])
     return values
 
 

@@ -61,8 +61,8 @@ def footage(clip: CachedClip) -> list[Footage]:
         found.append(
             Footage(
                 clip.frames[piece],
-                smooth(labels.blendshapes[piece], TRAINED_SIGMA_S, labels.fps, labels.lag_s),
-                smooth(points[piece], TRAINED_SIGMA_S, labels.fps, labels.lag_s),
+                smooth(labels.blendshapes[piece], TRAINED_SIGMA_S, labels.fps),
+                smooth(points[piece], TRAINED_SIGMA_S, labels.fps),
                 clip.regions[piece],
                 known,
             )

@@ -143,7 +143,6 @@ def read_samples(shards: Sequence[Path], names: tuple[str, ...]) -> Iterator[Run
                 data['points_px'],
                 data['valid'],
                 about['fps'],
-                about['lag_s'],
             )
         files = [sample[k] for k in sorted(sample) if k.endswith(('.jpg', '.png'))]
         part = slice(about['lead'], about['lead'] + about['frames'])

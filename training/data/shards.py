@@ -36,7 +36,7 @@ from kf_imitation.evaluation import datasets
 from training.data import clip_cache, face_mesh
 from training.data.face_mesh import MOTION_POINTS
 
-FORMAT = 2
+FORMAT = 3
 KINDS = ('train', 'animated', 'held')
 # Labels are stored beyond both ends of a run, so that smoothing them gives what it gives in the
 # whole clip: the filter of label_sigma_s <= 0.06 s reaches four sigma.
@@ -140,7 +140,6 @@ def encode(run: Run, ending: str) -> dict[str, Any]:
         'opens_piece': run.start == run.piece[0],
         'clip_frames': run.clip_frames,
         'fps': labels.fps,
-        'lag_s': labels.lag_s,
     }
     sample = {'__key__': run.key, 'labels.npz': file.getvalue()}
     sample['run.json'] = json.dumps(about).encode()

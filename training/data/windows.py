@@ -265,7 +265,7 @@ def prepare(clip: clip_cache.CachedClip, sigma_s: float) -> Window:
     values = np.concatenate([labels.blendshapes, labels.rotation, points], axis=1)
     ends = np.zeros(count, int)
     for piece in clip.pieces():
-        values[piece] = smooth(values[piece], sigma_s, labels.fps, labels.lag_s)
+        values[piece] = smooth(values[piece], sigma_s, labels.fps)
         ends[piece] = piece.stop
     shapes = labels.blendshapes.shape[1]
     state, rotation, points = np.split(values, [shapes, shapes + 3], axis=1)

@@ -31,19 +31,15 @@ class Smoothing:
             known yet are taken for. The default is the best linear forecast of the labels
             (docs/keyframes.md); infinite carries the newest change on.
         vectors: use change vectors where the scorer has them; false smooths the scores.
-        delay_s: the middle of the Gaussian lies so much before the frame's own pair [s]. The
-            labels of videos are late by about this, because the teacher smooths over what is past
-            (docs/keyframes.md).
     """
 
     sigma_s: float = 0.05
     forecast_s: float = 0.012
     vectors: bool = True
-    delay_s: float = 0.0
 
     def at_once(self) -> 'Smoothing':
         """Return the smoothing for who waits for nothing: a movement is taken to go on."""
-        return replace(self, forecast_s=inf, delay_s=0.0)
+        return replace(self, forecast_s=inf)
 
     @classmethod
     def of_model(cls, entry: Mapping[str, Any]) -> 'Smoothing':
@@ -142,7 +138,7 @@ class ScoreSmoother:
 
     def _forget(self) -> None:
         """Drop the frames that no future result needs."""
-        reach_ns = 2 * (REACH * self._smoothing.sigma_s + self._smoothing.delay_s) * 1e9
+        reach_ns = 2 * REACH * self._smoothing.sigma_s * 1e9
         while self._finished > 1 and (
             self._segment[0].stamp_ns < self._segment[self._finished - 1].stamp_ns - reach_ns
         ):
@@ -176,7 +172,7 @@ def smoothed_at(
     ends = np.array([float(frame.stamp_ns - newest.stamp_ns) for frame in known])
     spans = np.array([frame.dt_s * 1e9 for frame in known])
     sigma_ns = smoothing.sigma_s * 1e9
-    centres = (ends - 0.5 * spans)[list(places), None] - smoothing.delay_s * 1e9
+    centres = (ends - 0.5 * spans)[list(places), None]
     all_weights = _weights(ends, spans, centres, sigma_ns)
     reach_ns = REACH * sigma_ns
     inside = (ends > centres - reach_ns) & (ends - spans < centres + reach_ns)

@@ -62,7 +62,7 @@ INT8_CHANGE = 0.10
 INT8_SCORE = 0.015
 PRECISIONS = ('int8', 'float', 'auto')
 # Of the runtime's smoothing, what an export can choose [s].
-SMOOTHING_NAMES = ('sigma_s', 'delay_s', 'forecast_s')
+SMOOTHING_NAMES = ('sigma_s', 'forecast_s')
 
 
 class CoarseInt8Error(ValueError):
@@ -299,7 +299,7 @@ def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) ->
 
 
 def smoothing_pair(text: str) -> tuple[str, float]:
-    """Read `delay_s=0.01`: a field of Smoothing and its value."""
+    """Read `sigma_s=0.05`: a field of Smoothing and its value."""
     name, _, value = text.partition('=')
     if name not in SMOOTHING_NAMES:
         raise argparse.ArgumentTypeError(f'{text}: must begin with {", ".join(SMOOTHING_NAMES)}')

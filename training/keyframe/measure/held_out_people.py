@@ -4,7 +4,7 @@
 
 In addition to the figures of `run.py` it reports how far the change vectors are off, the finest
 measure there is of what a change of the training does: every pair counts, not only keyframes.
-With `--gains`, `--sigmas` and `--delays` every combination is measured: what the export takes.
+With `--gains` and `--sigmas` every combination is measured: what the export takes.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from training.keyframe.measure.run import (
 def relative_error(changes: np.ndarray, clip: CachedClip) -> float:
     """Return RMS(found - true) / RMS(true) of (N, 54) change vectors; 1 is that of saying 0."""
     labels, count = clip.labels, len(changes)
-    state = smooth(labels.state, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
+    state = smooth(labels.state, TRAINED_SIGMA_S, labels.fps)
     truth = np.diff(state[:count], axis=0)
     known = labels.valid[1:count] & labels.valid[: count - 1]
     apart = np.square(changes[1:] - truth)[known].mean()
@@ -52,12 +52,10 @@ class Reading:
     Attributes:
         gain: on the vectors, as in the export.
         sigma_s: of the smoothing [s].
-        delay_s: of the smoothing [s].
     """
 
     gain: float = 1.0
     sigma_s: float = SIGMA_S
-    delay_s: float = 0.0
 
 
 def measure(
@@ -73,8 +71,7 @@ def measure(
     for reading in readings:
         rows = []
         for clip, change in zip(clips, changes, strict=True):
-            fps, sigma_s, delay_s = clip.labels.fps, reading.sigma_s, reading.delay_s
-            score = smoothed_score(reading.gain * change, fps, sigma_s, delay_s=delay_s)
+            score = smoothed_score(reading.gain * change, clip.labels.fps, reading.sigma_s)
             rows.append(figures(score, clip.labels, 0.1))
         errors = [
             relative_error(reading.gain * c, clip) for c, clip in zip(changes, clips, strict=True)
@@ -126,7 +123,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--limit', type=int, default=150, help='frames of a clip')
     parser.add_argument('--gains', type=float, nargs='+', default=[1.0])
     parser.add_argument('--sigmas', type=float, nargs='+', default=[SIGMA_S], help='[s]')
-    parser.add_argument('--delays', type=float, nargs='+', default=[0.0], help='[s]')
     parser.add_argument('--json', type=Path, help='also write the figures to this file')
     options = parser.parse_args(arguments)
     if not options.model.is_file():
@@ -142,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not clips:
         print(f'{options.clips}: no clip of {", ".join(names)}', file=sys.stderr)
         return 2
-    grid = itertools.product(options.gains, options.sigmas, options.delays)
+    grid = itertools.product(options.gains, options.sigmas)
     readings = [Reading(*values) for values in grid]
     rows = measure_file(options.model, clips, options.limit, readings)
     print(f'{options.model} on {len(clips)} clips')

@@ -72,11 +72,7 @@ def clip_changes(clip: CachedClip, scorer: PairScorer, crop_px: int, limit: int)
 
 
 def smoothed_score(
-    changes: np.ndarray,
-    fps: float,
-    sigma_s: float = 0.05,
-    reach_s: float = 0.1,
-    delay_s: float = 0.0,
+    changes: np.ndarray, fps: float, sigma_s: float = 0.05, reach_s: float = 0.1
 ) -> np.ndarray:
     """Smooth changes over time and turn them to scores, as the runtime does.
 
@@ -85,11 +81,9 @@ def smoothed_score(
         fps: of the clip.
         sigma_s: of the Gaussian [s].
         reach_s: look-ahead and look-back [s].
-        delay_s: see Smoothing.
     """
     reach = int(reach_s * fps + 1e-6)
-    # Of np.convolve the first weight is that of the newest pair.
-    apart_s = np.arange(-reach, reach + 1) / fps - delay_s
+    apart_s = np.arange(-reach, reach + 1) / fps
     weight = np.exp(-0.5 * (apart_s / sigma_s) ** 2)
     weight /= weight.sum()
     padded = np.pad(changes, ((reach, reach), (0, 0)), mode='edge')

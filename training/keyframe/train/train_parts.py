@@ -182,13 +182,13 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
     for clip in clips:
         seen = clip_changes(clip, scorer, CROP_PX, limit)[1:]
         labels, count = clip.labels, len(seen) + 1
-        shapes = smooth(labels.blendshapes, TRAINED_SIGMA_S, labels.fps, labels.lag_s)[:count]
+        shapes = smooth(labels.blendshapes, TRAINED_SIGMA_S, labels.fps)[:count]
         x, y, size = np.median(clip.regions[:count], axis=0)
         points = labels.points_px[:count, eye_mouth_mesh_points.POINTS] - [
             x - size / 2,
             y - size / 2,
         ]
-        points = smooth(points / size, TRAINED_SIGMA_S, labels.fps, labels.lag_s)
+        points = smooth(points / size, TRAINED_SIGMA_S, labels.fps)
         true = torch.from_numpy(points.astype(np.float32))
         read = read_looks(parts, looks_of_points(parts, true_offsets(true, places_of(true))))
         drawn = np.diff((read @ parts.spread)[:, : shapes.shape[1]].numpy(), axis=0)
