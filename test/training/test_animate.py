@@ -143,7 +143,7 @@ def teacher_that_sees(*offsets):
     """A teacher that finds the fake face so far to the right in its frames; None: no face."""
     left = iter(offsets)
 
-    def label(wide, stamp_ms, every_view):
+    def label(wide):
         offset = next(left)
         if offset is None:
             return None

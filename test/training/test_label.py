@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import cv2
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 
 from kf_imitation.evaluation.labels import load_labels
+from training.data.labels import load_labels as load_training_labels
 from training.labels import run as label
 from training.labels.jobs import run_local, run_ray
-from training.labels.video import ALL_VIEWS, View, mean_pose, to_arrays
+from training.labels.video import ALL_VIEWS, View, to_arrays
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = ROOT.parent / 'shared/models/face_landmarker.task'
@@ -27,10 +29,10 @@ def teacher():
     return ['--model', str(MODEL), '--jobs', '1']
 
 
-def cut(target, frames=5, start=30):
-    """Write some frames of the rendered demo to a small video."""
+def cut(target, frames=5, start=30, video=DEMO):
+    """Write some frames of a video, the rendered demo, to a small one."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    reader = cv2.VideoCapture(str(DEMO))
+    reader = cv2.VideoCapture(str(video))
     reader.set(cv2.CAP_PROP_POS_FRAMES, start)
     code = cv2.VideoWriter_fourcc(*('MJPG' if target.suffix == '.avi' else 'mp4v'))
     images = [cv2.resize(reader.read()[1], (256, 256)) for _ in range(frames)]
@@ -40,19 +42,49 @@ def cut(target, frames=5, start=30):
     writer.release()
 
 
-def test_poses_of_all_views_lead_back_to_the_frames():
-    pose = np.eye(4)
-    pose[:3, :3] = cv2.Rodrigues(np.array([0.1, 0.3, -0.2]))[0]
-    pose[:3, 3] = [3, -2, -40]
-    turned = np.eye(4)
-    turned[:3, :3] = cv2.Rodrigues(np.array([0, 0, np.deg2rad(6.0)]))[0]
-    far = pose.copy()
-    far[:3, 3] /= 0.9
-    flip = np.diag([-1.0, 1, 1, 1])
-    seen = [pose, flip @ pose @ flip, turned @ pose, far]
-    back = [view.undo_pose(p) for view, p in zip(ALL_VIEWS, seen, strict=True)]
-    np.testing.assert_allclose(back, [pose] * 4, atol=1e-6)
-    np.testing.assert_allclose(mean_pose(back), pose, atol=1e-5)
+def test_rotations_of_all_views_lead_back_to_the_frames():
+    rotation = cv2.Rodrigues(np.array([0.1, 0.3, -0.2]))[0]
+    turn = cv2.Rodrigues(np.array([0, 0, np.deg2rad(5.0)]))[0]
+    flip = np.diag([-1.0, 1, 1])
+    turned = turn @ rotation
+    seen = [rotation, flip @ rotation @ flip, turned, flip @ turned @ flip]
+    back = [view.undo_rotation(r) for view, r in zip(ALL_VIEWS, seen, strict=True)]
+    np.testing.assert_allclose(back, [rotation] * 4, atol=1e-6)
+
+
+@pytest.mark.parametrize('view', ALL_VIEWS)
+def test_points_move_to_where_a_view_shows_them(view):
+    image = np.zeros((100, 140, 3), np.uint8)
+    image[28:33, 98:103] = 255
+    rows, columns = np.nonzero(view.show(image)[..., 0] > 128)
+    moved = view.move(np.array([[100.0, 30.0]]), 140, 100)
+    np.testing.assert_allclose(moved[0], [columns.mean(), rows.mean()], atol=0.6)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize('stem', ['lp_d0', 'dpe_data_s'])
+def test_labels_are_those_of_the_second_edition(stem, teacher, tmp_path):
+    video, script = DEV / f'{stem}.mp4', DEV.parents[1] / 'label_clips.py'
+    if not (video.is_file() and script.is_file()):
+        pytest.skip('needs ../shared/data')
+    cut(tmp_path / 'a.mp4', frames=6, start=0, video=video)
+    assert label.main([str(tmp_path), *teacher]) == 0
+    mine = np.load(tmp_path / 'a.npz')
+    spec = spec_from_file_location('label_clips', script)
+    label_clips = module_from_spec(spec)
+    spec.loader.exec_module(label_clips)
+    passes = [label_clips.run(str(tmp_path / 'a.mp4'), view) for view in label_clips.VIEWS]
+    blendshapes, pose, valid = label_clips.mean_labels(passes)
+    np.testing.assert_allclose(mine['blendshapes'], blendshapes, atol=1e-3)
+    np.testing.assert_allclose(mine['head_pose'], pose, atol=1e-3)
+    np.testing.assert_array_equal(mine['valid'], valid)
+    np.testing.assert_array_equal(mine['landmarks_q'], np.round(16 * passes[0][2]))
+    with np.load(video.with_suffix('.npz')) as shared:
+        assert set(mine) == set(shared) and mine['mode'] == shared['mode'] == 'image'
+        assert mine['names'].tolist() == shared['names'].tolist()
+        # The cut was compressed once more.
+        apart = np.abs(mine['blendshapes'] - shared['blendshapes'][:6]).mean()
+    assert apart < 0.02
 
 
 def test_a_turned_view_turns_counter_clockwise_as_its_pose_does():
@@ -62,13 +94,31 @@ def test_a_turned_view_turns_counter_clockwise_as_its_pose_does():
     assert shown[10:30, 40:61].max() == 255  # now above it
 
 
-def test_frames_without_a_face_repeat_the_nearest_and_are_not_valid():
-    row = {'blendshapes': np.ones(52), 'names': ['a'] * 52, 'head_pose': np.eye(4),
-           'landmarks': np.full((478, 3), 2.0)}  # fmt: skip
-    arrays = to_arrays([None, row, None], 30.0, (64, 48))
-    assert arrays['valid'].tolist() == [False, True, False]
-    assert (arrays['landmarks_q'] == 32).all() and arrays['landmarks_q'].dtype == np.int16
+def test_frames_without_a_face_are_not_valid_and_take_the_nearest_landmarks(tmp_path):
+    names = ['_neutral', *(f'shape{i}' for i in range(51))]
+    rows = [
+        {'blendshapes': np.full(52, k), 'names': names, 'head_pose': np.eye(4),
+         'landmarks': np.full((478, 3), k)}
+        for k in (2.0, 4.0)
+    ]  # fmt: skip
+    arrays = to_arrays([None, rows[0], None, None, rows[1], None], 30.0, (64, 48))
+    assert arrays['valid'].tolist() == [False, True, False, False, True, False]
+    assert np.isnan(arrays['blendshapes'][2]).all() and np.isnan(arrays['head_pose'][2]).all()
+    assert (arrays['landmarks_q'][1] == 32).all() and arrays['landmarks_q'].dtype == np.int16
     assert to_arrays([None, None], 30.0, (64, 48)) is None
+    np.savez(tmp_path / 'a.npz', **arrays)
+    assert load_training_labels(tmp_path / 'a.npz').points_px[:, 0, 0].tolist() == [
+        2, 2, 2, 4, 4, 4
+    ]  # fmt: skip
+
+
+def test_labels_of_the_teachers_video_mode_are_made_again(tmp_path):
+    arrays = dict.fromkeys(label.KEYS, 0)
+    np.savez(tmp_path / 'new.npz', **arrays)
+    assert label.finished(tmp_path / 'new.npz')
+    del arrays['mode']
+    np.savez(tmp_path / 'old.npz', **arrays)
+    assert not label.finished(tmp_path / 'old.npz')
 
 
 def test_failing_and_dying_pieces_of_work_do_not_stop_the_rest(tmp_path):

@@ -209,7 +209,7 @@ def label_sequence(
     """Label a sequence, each frame seen as it is and mirrored.
 
     Args:
-        teacher: with two views, of frames for themselves.
+        teacher: with two views.
         frames: (T, S, S, 3) uint8 BGR.
         points: (T, 478, 3) as drawn [px].
 
@@ -221,7 +221,7 @@ def label_sequence(
     for frame, drawn in zip(frames, points, strict=True):
         # The detector wants some air around a face.
         wide = cv2.copyMakeBorder(frame, AIR_PX, AIR_PX, AIR_PX, AIR_PX, cv2.BORDER_REPLICATE)
-        row = teacher.label(wide, 0, every_view=True)
+        row = teacher.label(wide)
         if row is None:
             return None
         seen = row['landmarks'] - (AIR_PX + 0.5)
@@ -269,7 +269,7 @@ def main() -> None:
         check_teacher(arguments.model)
     except TeacherError as error:
         parser.exit(2, f'{error}\n')
-    teacher = Teacher(arguments.model, views=2, video=False)
+    teacher = Teacher(arguments.model, views=2)
     frames: list[np.ndarray] = []
     rows: list[dict[str, np.ndarray]] = []
     begin = time.monotonic()

@@ -54,11 +54,17 @@ def load_labels(path: Path) -> Labels:
     """
     read = evaluation_labels.load_labels(path, images=True)
     blendshapes, rotation = read.motion()
+    # Where there is no face, the landmarks of the nearest frame with one.
+    seen, every = np.flatnonzero(read.valid), np.arange(len(read.valid))
+    after = np.searchsorted(seen, every).clip(max=len(seen) - 1)
+    before = (after - 1).clip(min=0)
+    later = seen[after] - every < every - seen[before]
+    nearest = np.where(later | (every <= seen[0]), seen[after], seen[before])
     return Labels(
         blendshapes=blendshapes.astype(np.float32),
         names=read.names[1:],
         rotation=rotation.astype(np.float32),
-        points_px=read.landmarks_px[..., :2],
+        points_px=read.landmarks_px[nearest, :, :2],
         valid=read.valid,
         fps=read.fps,
     )

@@ -27,7 +27,7 @@ from training.labels.video import VIEWS, check_teacher, label_video
 
 MODEL_VARIABLE = 'KF_IMITATION_FACE_LANDMARKER'
 MODEL = '../shared/models/face_landmarker.task'
-KEYS = ('blendshapes', 'names', 'head_pose', 'landmarks_q', 'valid', 'fps', 'size')
+KEYS = ('blendshapes', 'names', 'head_pose', 'landmarks_q', 'valid', 'fps', 'size', 'mode')
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Labels of one video by the MediaPipe face landmarker, in the form of training/data/labels.py.
 
-Blendshapes and head pose are the mean of four views of each frame (as it is, mirrored, turned,
-scaled), which lowers the teacher's noise; landmarks are of the frame as it is.
+Every frame is labelled on its own, so labels are on time. Blendshapes and head rotation are the
+mean of four views of each frame, which lowers the teacher's noise; landmarks and the head's place
+are of the frame as it is.
 """
 
 from dataclasses import dataclass
@@ -15,14 +16,13 @@ from scipy.spatial.transform import Rotation
 from kf_imitation.camera.sources import open_source
 from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.evaluation.datasets import Clip, read_points
+from kf_imitation.face_geometry.arkit import mirrored_name
 from kf_imitation.output_files import new_file
 from kf_imitation.parameters.settings import SourceSettings
 
 VIEWS = (1, 4)
-TURN_DEG = 6.0
-SCALE = 0.9
-LANDMARKS = 478
-_MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
+LANDMARKS, BLENDSHAPES = 478, 52
+_MIRROR = np.diag([-1.0, 1.0, 1.0])
 # Faces to choose from where annotated points say which one is meant, and how well it must fit.
 _CANDIDATES = 4
 _LEAST_OVERLAP = 0.3
@@ -34,12 +34,12 @@ class TeacherError(KfImitationError):
 
 @dataclass(frozen=True)
 class View:
-    """One way to show a frame to the teacher.
+    """One way to show a frame to the teacher: turned and scaled, then mirrored.
 
     Attributes:
         mirrored: left and right exchanged.
-        turn_deg: counter-clockwise on the screen.
-        scale: of the picture around its middle.
+        turn_deg: counter-clockwise on the screen, around the middle.
+        scale: of the picture, whose size changes with it.
     """
 
     mirrored: bool = False
@@ -47,30 +47,42 @@ class View:
     scale: float = 1.0
 
     def show(self, rgb: np.ndarray) -> np.ndarray:
-        """Return the view of a (H, W, 3) uint8 frame, of the same size."""
+        """Return the view of a (H, W, 3) uint8 frame."""
+        if self.turn_deg or self.scale != 1:
+            height, width = rgb.shape[:2]
+            size = int(width * self.scale), int(height * self.scale)
+            matrix = self._matrix(width, height)
+            rgb = cv2.warpAffine(rgb, matrix, size, borderMode=cv2.BORDER_REFLECT)
+        return np.ascontiguousarray(rgb[:, ::-1] if self.mirrored else rgb)
+
+    def move(self, points: np.ndarray, width: int, height: int) -> np.ndarray:
+        """Move (P, 2) points of a frame to where the view shows them."""
+        matrix = self._matrix(width, height)
+        moved = points @ matrix[:, :2].T + matrix[:, 2]
         if self.mirrored:
-            return np.ascontiguousarray(rgb[:, ::-1])
-        if not self.turn_deg and self.scale == 1:
-            return np.ascontiguousarray(rgb)
-        height, width = rgb.shape[:2]
-        middle = ((width - 1) / 2, (height - 1) / 2)
-        matrix = cv2.getRotationMatrix2D(middle, self.turn_deg, self.scale)
-        return cv2.warpAffine(rgb, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+            moved[:, 0] = int(width * self.scale) - 1 - moved[:, 0]
+        return moved
 
-    def undo_pose(self, pose: np.ndarray) -> np.ndarray:
-        """Return the (4, 4) head pose of the frame from the view's (y up, z to the viewer)."""
-        pose = pose.astype(float).copy()
+    def undo_rotation(self, rotation: np.ndarray) -> np.ndarray:
+        """Return the (3, 3) head rotation of the frame from the view's (y up, z to the viewer)."""
+        rotation = rotation.astype(float)
         if self.mirrored:
-            return _MIRROR @ pose @ _MIRROR
-        back = np.eye(4)
-        back[:3, :3] = Rotation.from_euler('z', -self.turn_deg, degrees=True).as_matrix()
-        pose = back @ pose
-        # A face shown smaller looks farther away.
-        pose[:3, 3] *= self.scale
-        return pose
+            rotation = _MIRROR @ rotation @ _MIRROR
+        return Rotation.from_euler('z', -self.turn_deg, degrees=True).as_matrix() @ rotation
+
+    def _matrix(self, width: int, height: int) -> np.ndarray:
+        middle = np.array([width / 2, height / 2])
+        matrix = cv2.getRotationMatrix2D(tuple(middle), self.turn_deg, self.scale)
+        matrix[:, 2] += (self.scale - 1) * middle
+        return matrix
 
 
-ALL_VIEWS = (View(), View(mirrored=True), View(turn_deg=TURN_DEG), View(scale=SCALE))
+ALL_VIEWS = (
+    View(),
+    View(mirrored=True, scale=0.9),
+    View(turn_deg=5.0),
+    View(mirrored=True, turn_deg=5.0, scale=1.1),
+)
 
 
 def check_teacher(model: Path) -> None:
@@ -93,103 +105,77 @@ def check_teacher(model: Path) -> None:
 
 
 class Teacher:
-    """The face landmarker, one tracker for each view.
+    """The face landmarker, which sees every frame for itself.
 
     Args:
         model: face_landmarker.task.
-        views: the first of ALL_VIEWS; videos are labelled with 1 or 4.
-        candidates: faces found in the frame as it is.
-        video: follow and smooth over time, as the labels of clips were made; false sees every
-            frame for itself, which shakes a little and is late by nothing.
+        views: the first of ALL_VIEWS.
+        candidates: faces found in a view.
     """
 
-    def __init__(self, model: Path, views: int, candidates: int = 1, video: bool = True) -> None:
+    def __init__(self, model: Path, views: int, candidates: int = 1) -> None:
         import mediapipe as mp
 
         self._mp, vision = mp, mp.tasks.vision
-        self._video = video
         self._views = ALL_VIEWS[:views]
-        self._trackers: list[Any] = [
-            vision.FaceLandmarker.create_from_options(
-                vision.FaceLandmarkerOptions(
-                    base_options=mp.tasks.BaseOptions(model_asset_path=str(model)),
-                    running_mode=vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE,
-                    num_faces=candidates,
-                    output_face_blendshapes=True,
-                    output_facial_transformation_matrixes=True,
-                )
+        self._landmarker: Any = vision.FaceLandmarker.create_from_options(
+            vision.FaceLandmarkerOptions(
+                base_options=mp.tasks.BaseOptions(model_asset_path=str(model)),
+                running_mode=vision.RunningMode.IMAGE,
+                num_faces=candidates,
+                output_face_blendshapes=True,
+                output_facial_transformation_matrixes=True,
             )
-            for _ in self._views
-        ]
+        )
 
     def close(self) -> None:
-        """Free the trackers."""
-        for tracker in self._trackers:
-            tracker.close()
+        """Free the landmarker."""
+        self._landmarker.close()
 
-    def label(
-        self,
-        bgr: np.ndarray,
-        stamp_ms: int,
-        points: np.ndarray | None = None,
-        every_view: bool = False,
-    ) -> dict[str, Any] | None:
-        """Label the next frame.
+    def label(self, bgr: np.ndarray, points: np.ndarray | None = None) -> dict[str, Any] | None:
+        """Label a frame.
 
         Args:
             bgr: (H, W, 3) uint8.
-            stamp_ms: later than the frame before; of no meaning without `video`.
             points: (68, 2) of the face that is meant [px]; None: the teacher's first.
-            every_view: a face must be seen in all views, not only in the frame as it is.
 
         Returns:
-            blendshapes (52,), names, head_pose (4, 4), landmarks (478, 3) [px]; None: no face.
+            blendshapes (52,), names, head_pose (4, 4), landmarks (478, 3) [px]; None: one of the
+            views shows no face.
         """
         height, width = bgr.shape[:2]
-        rgb = bgr[..., ::-1]
         shapes: list[dict[str, float]] = []
         poses: list[np.ndarray] = []
-        landmarks = None
-        for view, tracker in zip(self._views, self._trackers, strict=True):
-            picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=view.show(rgb))
-            if self._video:
-                found = tracker.detect_for_video(picture, stamp_ms)
-            else:
-                found = tracker.detect(picture)
+        rotations: list[np.ndarray] = []
+        landmarks: list[np.ndarray] = []
+        for view in self._views:
+            shown = view.show(bgr[..., ::-1])
+            picture = self._mp.Image(image_format=self._mp.ImageFormat.SRGB, data=shown)
+            found = self._landmarker.detect(picture)
+            unit = np.array([shown.shape[1], shown.shape[0], shown.shape[1]])
             places = [
-                np.array([(p.x * width, p.y * height, p.z * width) for p in face])
-                for face in found.face_landmarks
+                unit * np.array([(p.x, p.y, p.z) for p in face]) for face in found.face_landmarks
             ]
             which = 0 if places else None
             if points is not None and places:
-                which = _meant(places, _shown(points, view, width, height))
+                which = _meant(places, view.move(points, width, height))
             if which is None:
-                if landmarks is None or every_view:
-                    return None
-                continue
-            if landmarks is None:
-                landmarks = places[which]
+                return None
+            landmarks.append(places[which])
             row = {c.category_name: c.score for c in found.face_blendshapes[which]}
-            shapes.append({_other_side(n): v for n, v in row.items()} if view.mirrored else row)
-            poses.append(view.undo_pose(np.array(found.facial_transformation_matrixes[which])))
+            shapes.append({mirrored_name(n): v for n, v in row.items()} if view.mirrored else row)
+            poses.append(np.array(found.facial_transformation_matrixes[which]))
+            rotations.append(view.undo_rotation(poses[-1][:3, :3]))
         names = list(shapes[0])
+        pose = np.eye(4, dtype=np.float32)
+        pose[:3, :3] = Rotation.from_matrix(rotations).mean().as_matrix()
+        pose[:3, 3] = poses[0][:3, 3]
         return {
             'blendshapes': np.array([np.mean([s[n] for s in shapes]) for n in names], np.float32),
             'names': names,
-            'head_pose': mean_pose(poses),
-            'landmarks': landmarks,
+            'head_pose': pose,
+            'landmarks': landmarks[0],
         }
-
-
-def mean_pose(poses: list[np.ndarray]) -> np.ndarray:
-    """Return the (4, 4) float32 mean of head poses: rotations as such, translations [cm]."""
-    stacked = np.stack(poses)
-    matrices = stacked[:, :3, :3]
-    matrices = matrices / np.linalg.norm(matrices, axis=1, keepdims=True)
-    mean = np.eye(4, dtype=np.float32)
-    mean[:3, :3] = Rotation.from_matrix(matrices).mean().as_matrix()
-    mean[:3, 3] = stacked[:, :3, 3].mean(axis=0)
-    return mean
 
 
 def label_video(clip: Clip, model: Path, views: int) -> dict[str, int]:
@@ -198,7 +184,7 @@ def label_video(clip: Clip, model: Path, views: int) -> dict[str, int]:
     Args:
         clip: video and where its labels go; with annotated points the face nearest to them.
         model: of the teacher.
-        views: 1 or 4.
+        views: the first of ALL_VIEWS.
 
     Returns:
         frames, and how many of them are valid.
@@ -224,7 +210,7 @@ def label_video(clip: Clip, model: Path, views: int) -> dict[str, int]:
                     if points is not None and known is not None and i < len(known) and known[i]
                     else None
                 )
-                rows.append(teacher.label(frame.bgr, round(1000 * i / source.fps), meant))
+                rows.append(teacher.label(frame.bgr, meant))
         finally:
             teacher.close()
     finally:
@@ -232,7 +218,6 @@ def label_video(clip: Clip, model: Path, views: int) -> dict[str, int]:
     arrays = to_arrays(rows, source.fps, size)
     if arrays is None:
         raise SourceError(f'{clip.video}: no face in any of {len(rows)} frames')
-    arrays['views'] = np.array(views)
     with new_file(clip.labels, overwrite=True) as file:
         np.savez_compressed(file, **arrays)
     return {'frames': len(rows), 'valid': int(arrays['valid'].sum())}
@@ -241,7 +226,7 @@ def label_video(clip: Clip, model: Path, views: int) -> dict[str, int]:
 def to_arrays(
     rows: list[dict[str, Any] | None], fps: float, size: tuple[int, int]
 ) -> dict[str, np.ndarray] | None:
-    """Join the frames of a video; frames without a face repeat the nearest one with a face.
+    """Join the frames of a video; frames without a face hold NaN, and 0 as landmarks.
 
     Args:
         rows: of Teacher.label.
@@ -251,38 +236,28 @@ def to_arrays(
     Returns:
         The arrays of a label file; None if no frame shows a face.
     """
-    valid = np.array([row is not None for row in rows], bool)
-    seen = np.flatnonzero(valid)
-    if not len(seen):
+    seen = [row for row in rows if row is not None]
+    if not seen:
         return None
-    nearest = [rows[seen[np.abs(seen - i).argmin()]] for i in range(len(rows))]
-    full = [row for row in nearest if row is not None]
-    landmarks = np.stack([row['landmarks'] for row in full])
+    valid = np.array([row is not None for row in rows], bool)
+    blendshapes = np.full((len(rows), BLENDSHAPES), np.nan, np.float32)
+    pose = np.full((len(rows), 4, 4), np.nan, np.float32)
+    points = np.zeros((len(rows), LANDMARKS, 3), np.int16)
     limits = np.iinfo(np.int16)
+    blendshapes[valid] = [row['blendshapes'] for row in seen]
+    pose[valid] = [row['head_pose'] for row in seen]
+    pixels = np.round(16 * np.array([row['landmarks'] for row in seen]))
+    points[valid] = np.clip(pixels, limits.min, limits.max)
     return {
-        'blendshapes': np.stack([row['blendshapes'] for row in full]),
-        'names': np.array(full[0]['names']),
-        'head_pose': np.stack([row['head_pose'] for row in full]),
-        'landmarks_q': np.clip(np.round(landmarks * 16), limits.min, limits.max).astype(np.int16),
+        'blendshapes': blendshapes,
+        'names': np.array(seen[0]['names']),
+        'head_pose': pose,
+        'landmarks_q': points,
         'valid': valid,
         'fps': np.array(float(fps)),
         'size': np.array(size, float),
+        'mode': np.array('image'),
     }
-
-
-def _other_side(name: str) -> str:
-    if 'Left' in name:
-        return name.replace('Left', 'Right')
-    return name.replace('Right', 'Left')
-
-
-def _shown(points: np.ndarray, view: View, width: int, height: int) -> np.ndarray:
-    """Move (P, 2) points of a frame to where a view shows them."""
-    if view.mirrored:
-        return np.array([width - 1, 0]) + points * np.array([-1, 1])
-    middle = ((width - 1) / 2, (height - 1) / 2)
-    matrix = cv2.getRotationMatrix2D(middle, view.turn_deg, view.scale)
-    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def _meant(faces: list[np.ndarray], points: np.ndarray) -> int | None:
