@@ -315,6 +315,3 @@ MUTANTS = (
         (TORQUELESS,),
     ),
 )
-
-# Quick ones, which the tests run.
-FEW = ('watchdog never armed', 'hold_s ignored', 'exit does not go to neutral')

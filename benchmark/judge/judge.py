@@ -23,7 +23,6 @@ STOP_S = 0.15  # until torque is off, or goals brake
 BRAKE_S = 0.3  # until goals stand still where `stop: hold`
 WAY_S = 2.5  # to neutral, once nobody asks for another pose
 NEUTRAL_RAD = 0.03
-EXIT_S = 6.0
 HEAT_S = 2.5  # from reading a temperature to a smaller goal
 PUSH_SHARE = 0.7  # of the current limit: from here on a joint that stands still is pushed
 PUSH_WAY_RAD = 0.02

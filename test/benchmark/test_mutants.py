@@ -7,7 +7,9 @@ import pytest
 from benchmark import judged_rows, mutants
 from benchmark.busy import Lateness
 from benchmark.marked_table import replace_table
-from benchmark.mutant_table import FEW, MUTANTS, Edit
+from benchmark.mutant_table import MUTANTS, Edit
+
+FEW = ('watchdog never armed', 'hold_s ignored', 'exit does not go to neutral')
 
 
 def test_every_text_that_a_break_replaces_is_in_the_code():
