@@ -517,7 +517,6 @@ class Judge:
     def _check_stopped(self, time_s: float) -> None:
         if self._stop_s is None or self._head.stop != 'limp' or time_s < self._stop_s + STOP_S:
             return
-        self._flush()
         for track in self._tracks.values():
             if track.torque:
                 self._judge(time_s, track.joint.name, 'stop', 'torque is on', f'off in {STOP_S} s')
