@@ -47,6 +47,7 @@ OUTSIDE = 'starts outside its limits'
 STOPPED = 'stopped in mid-motion, off and on again'
 HELD = 'stopped and held in mid-motion'
 BY_HAND = 'moved by hand while stopped, then reset'
+ASLEEP = 'host asleep for 0.4 s in mid-motion'
 GAP = 'replies lost for 70 ms in mid-motion'
 LOST = 'bus lost, joints moved by hand meanwhile'
 SILENT = 'silent sender'
@@ -222,6 +223,11 @@ MUTANTS = (
         (GAP,),
     ),
     Mutant(
+        'a gap of the host goes unnoticed',
+        (Edit('if not late_s or self.state == OFF:', 'if True:'),),
+        (ASLEEP,),
+    ),
+    Mutant(
         'goals go on without answers',
         (
             Edit('if self._missing and monitor.active:', 'if False:'),
@@ -258,8 +264,8 @@ MUTANTS = (
         'reset goes on to the pose of before',
         (
             Edit(
-                'self._mailbox.relax()\n        self.state = RUNNING',
-                'pass\n        self.state = RUNNING',
+                'self._mailbox.relax()\n        self._void()',
+                'pass\n        self._void()',
             ),
         ),
         (BY_HAND,),

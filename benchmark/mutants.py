@@ -96,21 +96,22 @@ def copy_of(root: Path, folder: Path) -> None:
             shutil.copy(source, target)
 
 
-def catch(mutant: Mutant, usual: dict[str, dict[str, str]]) -> tuple[str, str]:
+def catch(mutant: Mutant, usual: dict[str, dict[str, str]], root: Path) -> tuple[str, str]:
     """Return the row that shows a break and what was seen in it; ('', '') for none.
 
     Args:
         mutant: the break.
         usual: by row, what is found on unbroken code; grows.
+        root: the unbroken code.
     """
     with tempfile.TemporaryDirectory(prefix='mutant_') as name:
         folder = Path(name)
-        copy_of(ROOT, folder)
+        copy_of(root, folder)
         for file, text in broken(sources(folder), mutant.edits).items():
             file.write_text(text, encoding='utf-8')
         for row in mutant.rows:
             if row not in usual:
-                usual[row] = kinds(ROOT, row)
+                usual[row] = kinds(root, row)
             found = kinds(folder, row)
             new = [seen for kind, seen in found.items() if kind not in usual[row]]
             if new:
@@ -150,11 +151,15 @@ def main(arguments: list[str] | None = None) -> int:
         before = json.loads(args.progress.read_text(encoding='utf-8'))
         results = {name: found for name, found in before.items() if found[0]}
     usual: dict[str, dict[str, str]] = {}
-    for mutant in MUTANTS:
-        if args.only in mutant.name and mutant.name not in results:
-            results[mutant.name] = list(catch(mutant, usual))
+    with tempfile.TemporaryDirectory(prefix='unbroken_') as name:
+        root = Path(name)  # a copy, as the run is long and the code may change meanwhile
+        copy_of(ROOT, root)
+        for mutant in MUTANTS:
+            if args.only not in mutant.name or mutant.name in results:
+                continue
+            row, seen = catch(mutant, usual, root)
+            results[mutant.name] = [row, seen]
             args.progress.write_text(json.dumps(results, indent=1), encoding='utf-8')
-            row, seen = results[mutant.name]
             print(f'{mutant.name:50} {f"{row}: {seen}" if row else "NOT CAUGHT"}', flush=True)
     caught = sum(bool(row) for row, _ in results.values())
     print(f'{caught} of {len(results)} caught')

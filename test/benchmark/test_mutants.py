@@ -27,7 +27,7 @@ def test_a_break_whose_text_is_gone_is_an_error():
 def test_a_broken_promise_is_caught(name):
     mutant = next(one for one in MUTANTS if one.name == name)
     unbroken = {row: {} for row in mutant.rows}  # the rows of the test below
-    row, seen = mutants.catch(mutant, unbroken)
+    row, seen = mutants.catch(mutant, unbroken, mutants.ROOT)
     assert row in mutant.rows and seen
 
 
