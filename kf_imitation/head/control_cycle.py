@@ -108,6 +108,7 @@ class ControlCycle:
         self.state = OFF
         self.latched = False
         self.fault = ''
+        self.alarm = ''  # what another program did to the servos, which stopped the head
         self.faults = 0
         self.servos = ServoGroup(robot, bus, pause)
         self.motion = MotionGenerator(robot, 1.0 / rate_hz)
@@ -376,6 +377,7 @@ class ControlCycle:
             names=self.robot.names,
             derate_above_c=self.robot.thermal.derate_above_c,
             fault=self.fault,
+            alarm=self.alarm,
             last_error=self._last_error,
             unconfirmed=list(self._unconfirmed),
             warnings=self.servos.warnings,
@@ -451,7 +453,7 @@ class ControlCycle:
             self._brake_until_s = -math.inf
         elif reset and self.state == STOPPED:
             mailbox.limp = self.latched = False
-            self.fault = ''
+            self.fault = self.alarm = ''
             self.monitor.all_down('was stopped')
             self.state = LOST
             self._retry_at_s = self._now_s
@@ -477,7 +479,9 @@ class ControlCycle:
             self._missing = False
             self._fresh_s = self._now_s
             self._end_slow_recovery()
-            revived = monitor.poll(self._now_s, self.present)
+            revived = monitor.poll(self._now_s, self.present, motion.limiter.state.position)
+            if monitor.alarm:
+                self._stop_for(monitor.alarm)
         except BusError as error:
             self._note(error)
             if self._now_s - self._fresh_s > PROBE_S:
@@ -488,6 +492,15 @@ class ControlCycle:
         if monitor.reasons:
             motion.follow(monitor.down, self.present.position_rad)
         return True
+
+    def _stop_for(self, alarm: str) -> None:
+        """Stop, as if asked for, because another program is at the servos."""
+        if not self.alarm:
+            _log.error('stopped: %s', alarm)
+        self.alarm = alarm
+        self.state, self.latched = STOPPED, True
+        self._unconfirmed = list(self.robot.names)
+        self._brake_until_s = -math.inf
 
     def _advance(self) -> None:
         if self.state == STOPPED:

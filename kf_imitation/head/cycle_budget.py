@@ -16,7 +16,7 @@ USB_ROUND_TRIP_S = 0.001  # one frame of full-speed USB, with a latency timer of
 _PACKET = 10  # instruction packet without parameters
 _STATUS = 11  # status packet without parameters
 _RANGE = 4  # address and length of a group instruction
-_WATCHED = 7  # the longest single read next to the cycle: torque_enable … hardware_error_status
+_WATCHED = 56  # the longest single read next to the cycle: torque_enable … goal_position
 
 
 @dataclass(frozen=True, slots=True)

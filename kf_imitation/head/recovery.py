@@ -41,7 +41,8 @@ class Recovery:
         """
         if self._rebooted is None:
             self._rebooted = {}
-            self._released = ', '.join(self._monitor.name(i) for i in self._stalls.release())
+            released = sorted({*self._stalls.release(), *self._monitor.release()})
+            self._released = ', '.join(self._monitor.name(i) for i in released)
             self._reboot(sorted({*self._monitor.reasons, *self._monitor.errors, *alerts}))
             if not self._rebooted and not self._left:
                 return self._answer('no servo has a hardware error')

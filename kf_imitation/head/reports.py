@@ -128,6 +128,7 @@ class ControllerSnapshot:
         names: joints.
         derate_above_c: where joints count as warm.
         fault: what in the controller itself ended the motion; '' for nothing.
+        alarm: what another program did to the servos that stopped the head; '' for nothing.
         last_error: of the bus.
         unconfirmed: joints whose stop was not read back.
         warnings: of setup.
@@ -144,6 +145,7 @@ class ControllerSnapshot:
     names: tuple[str, ...]
     derate_above_c: float
     fault: str
+    alarm: str
     last_error: str
     unconfirmed: list[str]
     warnings: list[str]
@@ -191,10 +193,12 @@ def describe(
 def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]:
     if now.state == STOPPED:
         why = f'stopped by a fault in the motor loop ({now.fault})' if now.fault else 'stopped'
+        if now.alarm:
+            why = f'stopped: {now.alarm}'
         if now.unconfirmed:
             left = f'stop not confirmed by {", ".join(now.unconfirmed)}; trying again'
-            return ERROR, f'{why}; {left}' if now.fault else left
-        return ERROR if now.fault else WARN, f'{why}; waiting for reset'
+            return ERROR, f'{why}; {left}' if now.fault or now.alarm else left
+        return ERROR if now.fault or now.alarm else WARN, f'{why}; waiting for reset'
     if now.state == LOST:
         return ERROR, f'bus lost, trying again: {now.last_error}'
     if now.state == OFF:
@@ -208,6 +212,8 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
             f'the computer stood still for {now.gap_s:.2f} s: earlier goals are void, motion '
             'begins again where the joints are'
         )
+    if monitor.notes:
+        return WARN, '; '.join(monitor.notes)
     if now.resting.any():
         stalled = names_of(np.flatnonzero(now.resting).tolist(), now.names)
         return WARN, f'{stalled} pushed without moving and rests'
@@ -222,6 +228,6 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
         return WARN, f'rejected a command: {now.rejection}'
     if now.link:
         return WARN, now.link
-    if now.scripted:
-        return OK, 'following a trajectory'
-    return OK, 'at rest in neutral' if now.relaxed else 'following'
+    doing = 'at rest in neutral' if now.relaxed else 'following'
+    doing = 'following a trajectory' if now.scripted else doing
+    return OK, f'{doing}; {monitor.latest}' if monitor.latest else doing

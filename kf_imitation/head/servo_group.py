@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,7 +14,13 @@ from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.host_tuning import GOOD_MS, latency_ms, latency_remedy
 from kf_imitation.errors import BusError, ServoSetupError
 from kf_imitation.head.commissioning import Commissioning
-from kf_imitation.head.servo_inspection import Inspection, goal_current_raw, read_registers
+from kf_imitation.head.servo_inspection import (
+    WATCHED_EEPROM,
+    Inspection,
+    decode,
+    goal_current_raw,
+    read_registers,
+)
 from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.robot import JointConfig, RobotConfig
 
@@ -21,6 +28,7 @@ Array = NDArray[np.float64]
 REBOOT_TIMEOUT_S = 2.0
 TORQUE_OFF_TRIES = 5
 TORQUE_OFF_PAUSE_S = 0.02
+GOALS_KEPT = 10  # a goal that was lost on the line leaves an older one in the servo
 RESULT_TEXT = {  # of Protocol 2.0
     1: 'it failed',
     4: 'the value is out of its range',
@@ -37,6 +45,7 @@ class ServoGroup:
         bus: the line.
         warnings: what setup() found noteworthy, one sentence each.
         commissioning: what the owner settled, read anew by setup().
+        expected: what each servo's registers hold as far as this program knows, by name.
     """
 
     def __init__(
@@ -47,6 +56,8 @@ class ServoGroup:
         self.bus = bus
         self.warnings: list[str] = []
         self.commissioning = Commissioning(robot)
+        self.expected: list[dict[str, int]] = [{} for _ in robot.joints]
+        self._sent: list[deque[int]] = [deque(maxlen=GOALS_KEPT) for _ in robot.joints]
         self._pause = pause
         joints = robot.joints
         self._ids = robot.ids
@@ -77,6 +88,7 @@ class ServoGroup:
                 f'servo {joint.id} ({joint.name}) does not take {name} = {value}: '
                 f'{RESULT_TEXT.get(error.code, str(error))}'
             ) from error
+        self.expected[index][name] = value
 
     def verify(self) -> None:
         """Check that the servos of the robot file are there.
@@ -108,6 +120,7 @@ class ServoGroup:
         if self.read_register(index, 'hardware_error_status'):
             self.reboot(index)
         values = read_registers(self.bus, joint)
+        self.expected[index] = {name: values[name] for name in WATCHED_EEPROM if name in values}
         return self.commissioning.inspect(joint, values)
 
     def configure(self, index: int) -> None:
@@ -115,7 +128,9 @@ class ServoGroup:
         joint = self.robot.joints[index]
         if self.read_register(index, 'bus_watchdog'):
             self.write_register(index, 'bus_watchdog', 0)
-        for name, value in self.commissioning.gains(joint).items():
+        full = {'goal_pwm': self.expected[index]['pwm_limit']}
+        for name, value in (self.commissioning.gains(joint) | full).items():
+            self.expected[index][name] = value
             was = self.read_register(index, name)
             if was != value:
                 self.write_register(index, name, value)
@@ -188,6 +203,7 @@ class ServoGroup:
             self.write_register(index, 'torque_enable', 1)
             if not self.read_register(index, 'torque_enable'):
                 raise BusError(f'servo {joint.id} ({joint.name}) does not switch torque on')
+            self._sent[index].append(present)
 
     def _beyond_own_limits(self, index: int, tick: int) -> str:
         """Return why a servo takes no goal there; '' if its own limits are not the reason."""
@@ -310,16 +326,38 @@ class ServoGroup:
 
     def write_goals(self, active: Sequence[int], position_rad: Array) -> None:
         """Send the goals of the active joints in one packet; position_rad is (J,)."""
-        joints = self.robot.joints
-        self.bus.group_write(
-            self._goal_address,
-            {
-                joints[i].id: units.pack(
-                    units.ticks(float(position_rad[i]), joints[i].zero_tick, joints[i].direction),
-                    4,
+        goals = {}
+        for index in active:
+            joint = self.robot.joints[index]
+            tick = units.ticks(float(position_rad[index]), joint.zero_tick, joint.direction)
+            self._sent[index].append(tick)
+            goals[joint.id] = units.pack(tick, 4)
+        self.bus.group_write(self._goal_address, goals)
+
+    def hold(self, index: int) -> None:
+        """Let one joint stay where it is: its goal is its present position."""
+        present = self.read_register(index, 'present_position')
+        self.write_register(index, 'goal_position', present)
+        self._sent[index].append(present)
+
+    def goal_of_another(self, index: int, tick: int) -> bool:
+        """Whether a goal found in a servo is none of those that were sent lately."""
+        return tick not in self._sent[index]
+
+    def read_block(self, index: int, first: int, length: int) -> dict[str, int]:
+        """Return the registers of one joint's servo that lie in a block of memory, by name."""
+        joint = self.robot.joints[index]
+        return decode(joint.servo, first, self.bus.read(joint.id, first, length))
+
+    def current_limit_a(self) -> Array:
+        """Return the force limit of each joint as it was last set, (J,)."""
+        return np.array(
+            [
+                self.expected[i].get('goal_current', 0) * unit or joint.max_current_a
+                for i, (joint, unit) in enumerate(
+                    zip(self.robot.joints, self._current_unit, strict=True)
                 )
-                for i in active
-            },
+            ]
         )
 
     def read_torque(self, index: int) -> tuple[bool, int]:

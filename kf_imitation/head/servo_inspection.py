@@ -16,6 +16,19 @@ from kf_imitation.robot import JointConfig
 # Read in two exchanges: EEPROM, and the RAM up to the measured values.
 EEPROM = (0, 64)
 RAM = (64, 83)
+# What decides where a goal leads and how hard the servo pushes: nobody changes it in motion.
+WATCHED_EEPROM = (
+    'drive_mode',
+    'operating_mode',
+    'homing_offset',
+    'temperature_limit',
+    'pwm_limit',
+    'current_limit',
+    'velocity_limit',
+    'max_position_limit',
+    'min_position_limit',
+    'shutdown',
+)
 ANGLE_MARGIN_RAD = 0.002  # a limit in the servo may be narrower by rounding
 COMMISSION = 'kf_imitation servo commission puts it right'
 

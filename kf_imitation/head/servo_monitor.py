@@ -1,9 +1,12 @@
 """Watches the servos one by one next to the cycle: torque, errors, heat, voltage, who is there.
 
 A joint that is silent, limp or in error is `down`: it gets no goals, and comes back from its
-measured angle once its servo answers without error.
+measured angle once its servo answers without error. One that does not follow its goals is down
+until somebody clears it. What another program does to the servos is said, put right, or stops the
+head (register_patrol.py).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,12 +16,15 @@ from kf_imitation.actuators.bus import NoReplyError
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.control_tables import hardware_error_text
 from kf_imitation.errors import BusError
+from kf_imitation.head.register_patrol import Finding, patrol_eeprom, patrol_ram
 from kf_imitation.head.servo_group import ServoGroup
+from kf_imitation.motion.following import Deviation, FollowingMonitor
 from kf_imitation.motion.joint_states import JointMeasurement
 
 REVIVE_S = 0.4  # between two attempts to take a joint back in
 SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
 SILENT = 'does not reply'
+NOTE_S = 10.0  # what was put right is told for as long
 VOLTAGE_ERROR = 1 << 0
 OVERHEATING_ERROR = 1 << 2
 
@@ -29,6 +35,7 @@ class ServoMonitor:
     Attributes:
         reasons: why a joint is down, by index.
         errors: hardware errors of joints that move all the same, by index.
+        alarm: why the head must stop now; '' for nothing.
         temperature_c, voltage_v: (J,) float64, NaN until read.
     """
 
@@ -39,6 +46,13 @@ class ServoMonitor:
         self._next_revival_s = 0.0
         self._revival_turn = 0
         self._reboots: list[int] = []
+        self._following = FollowingMonitor(servos.robot)
+        self._latched: set[int] = set()  # down until somebody clears them
+        self._restarted: set[int] = set()  # because somebody asked for it
+        self._news = '', -math.inf  # which joint came back by itself, told until when
+        self._notes: dict[str, float] = {}  # sentence: until when it is told
+        self._now_s = 0.0
+        self.alarm = ''
         self.reasons: dict[int, str] = {}
         self.errors: dict[int, int] = {}
         self.temperature_c = np.full(len(self._names), np.nan)
@@ -58,9 +72,16 @@ class ServoMonitor:
         """Start with all joints active."""
         self.reasons.clear()
         self.errors.clear()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._latched.clear()
+        self._following.forget()
+        self.alarm = ''
 
     def all_down(self, reason: str) -> None:
         """Start with all joints to be taken in by revive()."""
+        self._begin()
         self.reasons = dict.fromkeys(range(len(self._names)), reason)
 
     def ask_reboot(self, index: int) -> None:
@@ -78,30 +99,51 @@ class ServoMonitor:
             return self.reasons[index]
         return _error_text(self.errors[index]) if index in self.errors else ''
 
-    def poll(self, now_s: float, present: JointMeasurement) -> list[int]:
+    def poll(
+        self, now_s: float, present: JointMeasurement, commanded_rad: NDArray[np.float64]
+    ) -> list[int]:
         """Do this cycle's part of the monitoring: about one exchange.
 
         Args:
             now_s: controller time.
             present: of this cycle; entries of revived joints are set.
+            commanded_rad: (J,), sent in this cycle.
 
         Returns:
             Joints that came back, at rest in their measured angle.
         """
+        self._now_s = now_s
         for index in self._reboots:
             self.restart(index)
         self._reboots.clear()
-        alerts = [i for i in self.active if present.alert[i] and i not in self.errors]
+        active = self.active
+        deviations = self._following.update(
+            now_s, commanded_rad, present, self._servos.current_limit_a(), active
+        )
+        alerts = [i for i in active if present.alert[i] and i not in self.errors]
+        suspects = [i for i in active if self._following.suspects[i]]
         if alerts:
             self._check_torque(alerts[0])
-        elif self.active:
+        elif suspects:  # its registers may say why
+            self._look_at(suspects[self._turn % len(suspects)])
+        elif active:
             self._routine()
+        for deviation in deviations:
+            if deviation.joint not in self.reasons and not self.alarm:
+                self._take_out(deviation)
         if self.reasons and now_s >= self._next_revival_s:
             self._next_revival_s = now_s + REVIVE_S
-            down = self.down
+            down = [i for i in self.down if i not in self._latched] or self.down[:0]
+            if not down:
+                return []
             self._revival_turn += 1
             index = down[self._revival_turn % len(down)]
+            lost = self.reasons[index]
             if self.revive(index, present):
+                if index not in self._restarted:
+                    until_s = now_s + NOTE_S
+                    self._news = f'{self._names[index]}: {lost}; is taken in again', until_s
+                self._restarted.discard(index)
                 return [index]
         return []
 
@@ -237,9 +279,36 @@ class ServoMonitor:
         Raises:
             BusError: it does not confirm.
         """
+        self._restarted.add(index)
         self.reasons[index] = 'is restarting'
         self._next_revival_s = 0.0
         self._servos.bus.reboot(self._servos.robot.joints[index].id)
+
+    def release(self) -> list[int]:
+        """Let joints that did not follow try again, as somebody says that the cause is gone.
+
+        Returns:
+            Those joints.
+        """
+        released = sorted(self._latched)
+        self._latched.clear()
+        self._next_revival_s = 0.0
+        return released
+
+    @property
+    def latest(self) -> str:
+        """Which joint came back by itself of late; '' for none."""
+        sentence, until_s = self._news
+        return sentence if self._now_s < until_s else ''
+
+    @property
+    def notes(self) -> list[str]:
+        """What happened of late, one sentence each."""
+        return [sentence for sentence, until_s in self._notes.items() if self._now_s < until_s]
+
+    def _note(self, index: int, sentence: str) -> None:
+        self._notes = {text: until for text, until in self._notes.items() if self._now_s < until}
+        self._notes[f'{self._names[index]}: {sentence}'] = self._now_s + NOTE_S
 
     def _routine(self) -> None:
         """Read one thing of one joint; all of all joints take 3 J cycles."""
@@ -249,18 +318,53 @@ class ServoMonitor:
         if kind == 0:
             self._check_torque(index)
         elif kind == 1:
-            self.voltage_v[index], self.temperature_c[index] = self._servos.read_supply(index)
-        elif self._servos.watchdog_tripped(index):
-            self.reasons[index] = 'stopped itself: the host was silent for too long'
+            self._check_supply(index)
+        else:
+            self._judge(index, patrol_eeprom(self._servos, index))
+
+    def _look_at(self, index: int) -> None:
+        """Read everything of a joint whose motion is odd."""
+        self._turn += 1
+        self._judge(index, patrol_eeprom(self._servos, index))
+        if not self.alarm:
+            self._check_torque(index)
+
+    def _check_supply(self, index: int) -> None:
+        volts, celsius = self._servos.read_supply(index)
+        self.voltage_v[index], self.temperature_c[index] = volts, celsius
+        servo = self._servos.robot.joints[index].servo
+        if volts > servo.supply_v[1] + 1e-9:
+            low, high = servo.supply_v
+            self._note(index, f'gets {volts:.1f} V, must be from {low:g} to {high:g} V')
 
     def _check_torque(self, index: int) -> None:
-        torque, error = self._servos.read_torque(index)
+        """Read torque, errors and what else another program may have changed in RAM."""
+        self._judge(index, patrol_ram(self._servos, index))
+
+    def _judge(self, index: int, found: Finding) -> None:
+        for note in found.notes:
+            self._note(index, note)
+        if found.alarm:
+            self.alarm = f'{self._names[index]}: {found.alarm}'
         self.errors.pop(index, None)
-        if torque and error:
-            self.errors[index] = error
-        if not torque:
+        if found.torque and found.error:
+            self.errors[index] = found.error
+        if not found.torque:
+            error = found.error
             lost = f'{_error_text(error)}; reboot it to go on' if error else 'lost its torque'
             self.reasons[index] = lost
+        elif found.tripped:
+            self.reasons[index] = 'stopped itself: the host was silent for too long'
+
+    def _take_out(self, deviation: Deviation) -> None:
+        """Let a joint that does not follow rest, until somebody clears it."""
+        index = deviation.joint
+        self.reasons[index] = f'{deviation.sentence}; rests until servo/clear_error'
+        self._latched.add(index)
+        if deviation.holds or self._servos.robot.stop == 'hold':
+            self._servos.hold(index)
+        elif self._servos.torque_off([index]):
+            self.reasons[index] += ', torque off is not confirmed'
 
 
 def _error_text(error: int) -> str:

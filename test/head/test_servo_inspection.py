@@ -134,7 +134,7 @@ def test_a_servo_whose_registers_changed_while_it_was_away_is_not_taken_in_again
     assert 'homing_offset of 500' in head.sentence
     servo.registers.set('homing_offset', 0)
     head.run(2.0)
-    assert servo.torque and 'rest' in head.sentence
+    assert servo.torque and 'is taken in again' in head.sentence
 
 
 # --- the record ----------------------------------------------------------------------------------
