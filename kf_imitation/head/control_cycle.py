@@ -480,7 +480,7 @@ class ControlCycle:
             self._fresh_s = self._now_s
             self._end_slow_recovery()
             revived = monitor.poll(self._now_s, self.present, motion.limiter.state.position)
-            if monitor.alarm:
+            if monitor.alarm and self.state == RUNNING:
                 self._stop_for(monitor.alarm)
         except BusError as error:
             self._note(error)

@@ -28,6 +28,7 @@ class Finding:
         tripped: its Bus Watchdog stopped it.
         notes: what was put right, or does not matter now; one sentence each.
         alarm: what must stop the head; '' for nothing.
+        lost: its goals do not mean what they did: its torque must go off, come what may.
     """
 
     torque: bool = True
@@ -35,6 +36,7 @@ class Finding:
     tripped: bool = False
     notes: tuple[str, ...] = ()
     alarm: str = ''
+    lost: bool = False
 
 
 def patrol_ram(servos: ServoGroup, index: int) -> Finding:
@@ -78,4 +80,4 @@ def patrol_eeprom(servos: ServoGroup, index: int) -> Finding:
             servos.expected[index] |= {name: values[name]}
         else:
             alarms.append(sentence)
-    return Finding(notes=tuple(notes), alarm='; '.join(alarms))
+    return Finding(notes=tuple(notes), alarm='; '.join(alarms), lost=bool(alarms))

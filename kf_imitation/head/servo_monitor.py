@@ -346,6 +346,10 @@ class ServoMonitor:
             self._note(index, note)
         if found.alarm:
             self.alarm = f'{self._names[index]}: {found.alarm}'
+        if found.lost:
+            self.reasons[index] = found.alarm
+            self._servos.torque_off([index])
+            return
         self.errors.pop(index, None)
         if found.torque and found.error:
             self.errors[index] = found.error

@@ -127,6 +127,16 @@ def test_d8_a_mode_changed_live_stops_the_head():
     assert travel(head, since) < 0.5
 
 
+def test_d8_a_mode_changed_live_ends_the_motion_of_a_head_that_holds_when_stopped():
+    head = moving(goal=0.3, stop='hold')
+    since = len(head.cycles)
+    change(head, torque_cycle=True, operating_mode=ct.MODE_VELOCITY)
+    change(head, goal_velocity=50)
+    head.run(2.0)
+    assert not head.servo(JOINT).torque and head.servo('jaw').torque
+    assert travel(head, since) < 0.5
+
+
 def test_d9_a_force_limit_raised_live_is_set_back():
     head = moving()
     change(head, goal_current=1193)
