@@ -15,6 +15,7 @@ import pytest
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK, position_rad
 from kf_imitation.head.controller import ServoController
+from kf_imitation.head.register_patrol import SAFE
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.planner import MotionPlanner
@@ -47,10 +48,9 @@ def calls(method):
     ]
 
 
-def test_goals_are_written_once_from_the_state_of_the_limiter():
-    assert [(name, args[-1]) for name, args in calls('write_goals')] == [
-        ('head/control_cycle.py', 'motion.limiter.state.position')
-    ]
+def test_goals_are_written_from_the_state_of_the_limiter_only():
+    places = [(name, args[-1].removeprefix('self.')) for name, args in calls('write_goals')]
+    assert set(places) == {('head/control_cycle.py', 'motion.limiter.state.position')}
 
 
 def test_group_writes_are_made_by_the_servo_group_only():
@@ -64,10 +64,13 @@ def test_goal_registers_are_named_by_the_servo_group_only():
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and node.value in GOALS
     }
-    assert users == {'head/servo_group.py', 'head/cycle_budget.py'}  # the latter counts bytes
+    looks_only = {'head/cycle_budget.py', 'motion/following.py'}  # counts bytes; asks for a limit
+    assert users == {'head/servo_group.py', 'head/register_patrol.py', *looks_only}
+    assert 'goal_position' not in SAFE  # what the patrol may write: force limits, no goals
     written = [args[1:] for name, args in calls('write_register') if "'goal" in args[1]]
     assert sorted(written) == [
         ["'goal_current'", 'goal_current_raw(joint, fraction)'],
+        ["'goal_position'", 'present'],
         ["'goal_position'", 'present'],
     ]
 
