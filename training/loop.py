@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import Sampler
 
+from training.interrupt import Interrupt
+
 
 def add_length_options(parser: argparse.ArgumentParser, minutes: float) -> None:
     """Declare --minutes and --steps."""
@@ -27,9 +29,12 @@ class Schedule:
         options: of add_length_options.
         step: steps that were done before.
         spent_s: time that they took [s].
+
+    Ctrl-C ends it early.
     """
 
     def __init__(self, options: argparse.Namespace, step: int = 0, spent_s: float = 0.0) -> None:
+        self._interrupt = Interrupt()
         self._steps, self._budget_s = options.steps, 60 * options.minutes
         self._begun_s = time.monotonic() - spent_s
         self.step = step
@@ -46,6 +51,8 @@ class Schedule:
     @property
     def done(self) -> float:
         """Part of the training that is over, 0..1."""
+        if self._interrupt.pressed:
+            return 1.0
         if self._steps:
             return min(1.0, self.step / self._steps)
         return min(1.0, self.spent_s / self._budget_s) if self._budget_s else 1.0

@@ -3,12 +3,13 @@
 VoxCeleb  <split>/<id>/<video>/<clip>.mp4  (also with the folder `mp4` of VoxCeleb2)
 300VW     <id>/vid.avi with <id>/annot/<frame:06d>.pts
 CAER      <train|validation|test>/<Emotion>/<clip>.avi
-folder    anything else; clips.csv (stem, person) there or one above may name the people
+folder    anything else; clips.csv (stem, person) there or one above may name the people, else each
+          clip is of another person; in subfolders nobody is known then
 """
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Clip:
         labels: where its labels are or would be.
         layout: voxceleb, 300vw, caer or folder.
         split: as published; empty where the layout has none or a part of it was named.
-        person: who is seen. CAER names nobody: there it is the clip itself.
+        person: who is seen. CAER names nobody: there it is the clip itself. Empty: not known.
         points: folder of .pts files, or None.
     """
 
@@ -93,13 +94,37 @@ def _clip(root: Path, video: Path, labels: Path | None, people: dict[str, str]) 
     # The folders above a clip show the layout, also when only a part of the set is named.
     above = [part for part in video.resolve().parts[:-1] if part != 'mp4']
     inside = len([part for part in relative.parts[:-1] if part != 'mp4'])
-    if inside >= 1 and above[-1].lower() in EMOTIONS:
-        split = above[-2].lower() if above[-2].lower() in SPLITS else ''
+    split = above[-2].lower() if above[-2].lower() in SPLITS else ''
+    if above[-1].lower() in EMOTIONS and (inside >= 1 or split):
         return Clip(name, video, file, 'caer', split, '/'.join([split, above[-1], video.stem]))
-    if inside >= 2 or (inside == 1 and re.fullmatch(r'id\d+', above[-2])):
+    if inside >= 2 or re.fullmatch(r'id\d+', above[-2]):
         split = above[-3].lower() if above[-3].lower() in SPLITS else ''
         return Clip(name, video, file, 'voxceleb', split, above[-2])
-    return Clip(name, video, file, 'folder', '', people.get(video.stem, video.stem))
+    nobody = '' if inside else video.stem
+    return Clip(name, video, file, 'folder', '', people.get(video.stem, nobody))
+
+
+def people_named(clips: Sequence[Clip], names: Sequence[str]) -> set[str]:
+    """Return the people to hold out.
+
+    Args:
+        clips: all.
+        names: of clips (`key`) or of people.
+
+    Raises:
+        SourceError: a name is nobody's, or it is not known who is seen in a clip.
+    """
+    unknown = [clip.name for clip in clips if not clip.person]
+    if unknown:
+        raise SourceError(
+            f'who is seen in {unknown[0]} and {len(unknown) - 1} more clips of subfolders? Name '
+            'the folder of the data set itself (VoxCeleb: that of its <split> or <id> folders), '
+            'one flat folder, or the people in clips.csv (stem, person)'
+        )
+    known = {name for clip in clips for name in (clip.key, clip.person)}
+    if nobody := [name for name in names if name not in known]:
+        raise SourceError(f'hold_out: no clip or person is called {", ".join(nobody)}')
+    return {clip.person for clip in clips if clip.key in names or clip.person in names}
 
 
 def _people(root: Path) -> dict[str, str]:

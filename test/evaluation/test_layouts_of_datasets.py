@@ -94,3 +94,29 @@ def test_labels_may_mirror_the_clips_in_a_folder_of_their_own(tmp_path):
         datasets.find(tmp_path / 'clips', labelled=True)
     with pytest.raises(SourceError, match='neither a file nor'):
         datasets.find(tmp_path / 'nowhere')
+
+
+def test_a_part_of_a_set_knows_its_layout_and_people_however_deep(tmp_path):
+    touch(tmp_path, 'Vox/dev/id10001/v1/00001.mp4', 'CAER/train/Anger/0001.avi')
+    (clip,) = datasets.find(tmp_path / 'Vox/dev/id10001/v1')
+    assert (clip.layout, clip.person, clip.split) == ('voxceleb', 'id10001', 'dev')
+    (clip,) = datasets.find(tmp_path / 'CAER/train/Anger')
+    assert (clip.layout, clip.person) == ('caer', 'train/Anger/0001')
+
+
+def test_clips_of_subfolders_without_a_layout_are_of_nobody_known_and_named(tmp_path):
+    touch(tmp_path, 'anna/1.mp4', 'anna/2.mp4')
+    clips = datasets.find(tmp_path)
+    assert [c.person for c in clips] == ['', '']
+    with pytest.raises(SourceError, match=r'who is seen in anna/1 and 1 more clips'):
+        datasets.people_named(clips, [])
+    (tmp_path / 'clips.csv').write_text('stem,person\n1,Anna\n2,Anna\n')
+    assert datasets.people_named(datasets.find(tmp_path), ['Anna']) == {'Anna'}
+
+
+def test_a_hold_out_that_names_nobody_is_an_error(tmp_path):
+    touch(tmp_path, 'a.mp4', 'b.mp4')
+    clips = datasets.find(tmp_path)
+    assert datasets.people_named(clips, ['b']) == {'b'}
+    with pytest.raises(SourceError, match='no clip or person is called c, d'):
+        datasets.people_named(clips, ['b', 'c', 'd'])

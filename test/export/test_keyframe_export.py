@@ -115,7 +115,7 @@ def test_auto_takes_float_where_int8_is_too_coarse(lite, tmp_path, monkeypatch, 
     checkpoint = tmp_path / 'last.ckpt'
     network = {'motion': 'difference', 'use_places': False}
     state = {f'mean_net.{k}': v for k, v in net.state_dict().items()}
-    torch.save({'state_dict': state, 'network': network}, checkpoint)
+    torch.save({'state_dict': state, 'network': network, 'change_gain': 1.3}, checkpoint)
     monkeypatch.setattr(exporting, 'INT8_CHANGE', 1e-6)
     monkeypatch.setattr(exporting, 'calibration_crops', lambda *_: [moving_crops(0)])
     models = tmp_path / 'models'
@@ -126,6 +126,7 @@ def test_auto_takes_float_where_int8_is_too_coarse(lite, tmp_path, monkeypatch, 
     assert exporting.main([str(o) for o in (*options, '--precision', 'auto')]) == 0
     assert 'int8 changes the change vectors' in capsys.readouterr().err
     entry = yaml.safe_load((models / 'manifest.yaml').read_text())['models']['keyframe_lite']
+    assert entry['measured']['change_gain'] == 1.3
     assert entry['measured']['precision'] == 'float' and 'smoothing' not in entry
     smoothing = ['--precision', 'float', '--smoothing', 'sigma_s=0.055', 'forecast_s=0.01']
     assert exporting.main([str(o) for o in (*options, *smoothing)]) == 0

@@ -50,7 +50,7 @@ def train(tmp_path, steps, devices):
     command += ['--animated', str(tmp_path / 'none'), '--faces', str(tmp_path / 'none.npz')]
     command += ['--out', str(tmp_path / 'run'), '--accelerator', 'cpu', '--devices', str(devices)]
     command += ['--set', f'max_steps={steps}', 'data.windows=2', 'data.frames=2', 'half=false']
-    command += ['hold_out=[id10003]', 'data.crop_px=128', 'print_every=1']
+    command += ['hold_out=[id10003]', 'frozen=[]', 'data.crop_px=128', 'print_every=1']
     environment = os.environ | {'PYTHONPATH': str(ROOT), 'FACTS': str(tmp_path)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

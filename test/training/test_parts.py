@@ -238,14 +238,14 @@ def test_a_small_network_takes_one_channel_and_comes_back_from_its_file(tmp_path
                 module.running_mean.normal_(0, 0.1)
                 module.bias.normal_(0, 0.1)
     file = tmp_path / 'net.onnx'
-    export(net, net.crop_px, file)
-    assert not import_from_onnx(file, other)
+    export(net, net.crop_px, file, gain=1.25)
+    assert import_from_onnx(file, other) == ([], 1.25)
     crops = [fixed_crops(CROP_PX, 3)]
-    step = StreamingStep(other, other.crop_px).eval()
+    step = StreamingStep(other, other.crop_px, 1.25).eval()
     assert step.pictures == {'crop': (1, CROP_PX, CROP_PX, 1)}
     assert compare(step, file, crops).largest < 2e-4
     set_statistics(other, crops)
-    assert compare(StreamingStep(other.eval(), other.crop_px), file, crops).largest < 2e-3
+    assert compare(StreamingStep(other.eval(), other.crop_px, 1.25), file, crops).largest < 2e-3
 
 
 def test_a_file_of_another_network_is_refused(tmp_path):

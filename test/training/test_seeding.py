@@ -1,6 +1,9 @@
 """Trainings with the same seed give the same weights."""
 
+import argparse
 import json
+import os
+import signal
 import sys
 from functools import partial
 
@@ -21,6 +24,7 @@ from training.keyframe.train import train_parts  # noqa: E402
 from training.landmarks.networks.pfld import PFLDConfig  # noqa: E402
 from training.landmarks.train import eyes  # noqa: E402
 from training.landmarks.train import run as landmarks_run  # noqa: E402
+from training.loop import Schedule  # noqa: E402
 from training.seeding import seed_everything  # noqa: E402
 
 
@@ -117,12 +121,53 @@ def test_two_trainings_of_the_keyframe_network_with_one_seed_are_equal(tmp_path,
         options += ['--faces', tmp_path / 'none', '--animated', tmp_path / 'none']
         options += ['--accelerator', 'cpu', '--devices', 1, '--seed', seed]
         options += ['--set', 'max_steps=2', 'data.windows=2', 'data.frames=2', 'half=false']
-        options += ['hold_out=[]', 'data.crop_px=128', 'data.renders=0']
+        options += ['hold_out=[]', 'frozen=[]', 'data.crop_px=128', 'data.renders=0']
         call(monkeypatch, keyframe_run.main, *options)
         assert json.loads((out / 'config.json').read_text())['seed'] == seed
         return out / 'last.ckpt'
 
     assert_seed_decides(train, tmp_path)
+
+
+@pytest.mark.timeout(300)
+def test_ctrl_c_saves_the_step_at_hand_and_the_run_goes_on_from_there(
+    tmp_path, monkeypatch, capsys
+):
+    write_labelled_clips(tmp_path / 'clips')
+    step = keyframe_run.KeyframeTraining.training_step
+
+    def pressed_in_the_second_step(task, batch, index):
+        if task.global_step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return step(task, batch, index)
+
+    options = ['--config', 'training/keyframe/train/configs/lite.yaml', '--threads', 1]
+    options += ['--clips', tmp_path / 'clips', '--cache', tmp_path / 'cache']
+    options += ['--faces', tmp_path / 'none', '--animated', tmp_path / 'none']
+    options += ['--out', tmp_path / 'run', '--accelerator', 'cpu', '--devices', 1]
+    options += ['--set', 'max_steps=4', 'data.windows=2', 'data.frames=2', 'half=false']
+    options += ['hold_out=[]', 'data.crop_px=128', 'data.renders=0']
+    # What is frozen must come from somewhere.
+    with pytest.raises(SystemExit, match='2'):
+        call(monkeypatch, keyframe_run.main, *options)
+    assert "frozen ['parts.'] would stay random" in capsys.readouterr().err
+    options += ['frozen=[]']
+    with monkeypatch.context() as patch:
+        patch.setattr(keyframe_run.KeyframeTraining, 'training_step', pressed_in_the_second_step)
+        call(monkeypatch, keyframe_run.main, *options)
+    assert 'stopped after step 2' in capsys.readouterr().out
+    assert keyframe_run.steps_done(tmp_path / 'run/last.ckpt') == 2
+    call(monkeypatch, keyframe_run.main, *options)
+    assert keyframe_run.steps_done(tmp_path / 'run/last.ckpt') == 4
+
+
+def test_ctrl_c_ends_a_schedule_and_a_second_one_the_program():
+    schedule = Schedule(argparse.Namespace(steps=10, minutes=1.0))
+    assert schedule.done == 0
+    os.kill(os.getpid(), signal.SIGINT)
+    assert schedule.done == 1
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_the_seed_is_printed_and_decides_what_python_numpy_and_torch_draw(capsys):

@@ -168,7 +168,14 @@ def test_a_training_reads_shards(clips, tmp_path, monkeypatch, capsys):
     packed(clips, tmp_path / 'out')
     words = ['train', '--config', str(CONFIG), '--shards', str(tmp_path / 'out')]
     words += [f'--{k}={tmp_path / "none"}' for k in ('faces', 'renders', 'animated', 'clips')]
-    words += ['--out', str(tmp_path / 'run'), '--set', 'max_steps=2', 'data.windows=1']
+    words += [
+        '--out',
+        str(tmp_path / 'run'),
+        '--set',
+        'max_steps=2',
+        'data.windows=1',
+        'frozen=[]',
+    ]
     monkeypatch.setattr('sys.argv', [*words, 'data.frames=3', 'half=false', 'hold_out=[carl]'])
     train.main()
     assert torch.load(tmp_path / 'run/last.ckpt', weights_only=False)['global_step'] == 2
@@ -178,3 +185,5 @@ def test_a_training_reads_shards(clips, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match='2'):
         train.main()
     assert 'trains on anna' in capsys.readouterr().err
+    with pytest.raises(SourceError, match='holds back nobody called nobody'):
+        check(tmp_path / 'out', ['nobody'])

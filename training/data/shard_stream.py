@@ -115,8 +115,8 @@ def check(folder: Path, hold_out: Sequence[str]) -> int:
     """Return about how many pairs there are to train on.
 
     Raises:
-        SourceError: no finished set of shards, or one that trains on somebody of hold_out (clips
-            or people).
+        SourceError: no finished set of shards, one that trains on somebody of hold_out (clips or
+            people), or hold_out names nobody.
     """
     index = load_index(folder)
     wrong = sorted({*index['people']['train'], *index['clips']['train']} & set(hold_out))
@@ -124,6 +124,9 @@ def check(folder: Path, hold_out: Sequence[str]) -> int:
         raise SourceError(
             f'{folder} trains on {", ".join(wrong)}, which hold_out keeps back: pack again'
         )
+    known = {*index['people']['held'], *index['clips']['held']}
+    if nobody := sorted(set(hold_out) - known):
+        raise SourceError(f'hold_out: {folder} holds back nobody called {", ".join(nobody)}')
     return int(index['frames']['train'])
 
 

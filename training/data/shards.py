@@ -278,7 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         names = yaml.safe_load(options.config.read_text()).get('hold_out', [])
     try:
         found = datasets.find(options.clips, options.labels, labelled=True)
-        held = {c.person for c in found if c.key in names or c.person in names}
+        held = datasets.people_named(found, names)
         clips = [
             (
                 clip_cache.build_clip(c, options.cache),

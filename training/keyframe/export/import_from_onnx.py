@@ -5,7 +5,8 @@ r"""Take the weights of an exported keyframe network back, as a start for traini
 
 The exported graph holds folded batch norms and packed weights (int8, float16). Here every weight
 goes back to its layer, and the batch norms get statistics measured on the training clips, so that
-the network answers as before, in training too. What the file does not hold, the targets of
+the network answers as before, in training too; the gain of the export is kept beside them, for the
+next export. What the file does not hold, the targets of
 training alone, stays random. So shipped models can be trained on, on footage of one's own.
 """
 
@@ -69,6 +70,12 @@ class Weights:
             return (first - zero) * values[1].reshape(shape)
         return first
 
+    def change_gain(self) -> float:
+        """Return the factor that the export put on the change vectors."""
+        node = self._made['change']
+        values = [v for v in map(self.get, node.input) if v is not None and v.size == 1]
+        return float(values[0].item()) if node.op_type == 'Mul' and values else 1.0
+
     def scale_before(self, name: str) -> np.ndarray | None:
         """Return the constant that an input is multiplied by (quantise.Equalised)."""
         node = self._made.get(name)
@@ -79,7 +86,7 @@ class Weights:
         return next((v for v in map(self.get, node.input) if v is not None), None)
 
 
-def import_from_onnx(file: Path, net: KeyframeNet) -> list[str]:
+def import_from_onnx(file: Path, net: KeyframeNet) -> tuple[list[str], float]:
     """Copy the weights of an exported network into one that can be trained.
 
     Args:
@@ -87,7 +94,7 @@ def import_from_onnx(file: Path, net: KeyframeNet) -> list[str]:
         net: of the same configuration; it is changed.
 
     Returns:
-        The names of the weights that the file does not hold.
+        The names of the weights that the file does not hold, and the gain of its export.
 
     Raises:
         ValueError: the file is of another configuration.
@@ -146,7 +153,8 @@ def import_from_onnx(file: Path, net: KeyframeNet) -> list[str]:
     kept = {k: torch.tensor(v) for k, v in found.items() if k in own}
     net.load_state_dict(kept, strict=False)
     counts = 'num_batches_tracked'
-    return [name for name in own if name not in kept and not name.endswith(counts)]
+    missing = [name for name in own if name not in kept and not name.endswith(counts)]
+    return missing, weights.change_gain()
 
 
 def _layer_of(node: str, modules: dict[str, nn.Module]) -> str | None:
@@ -226,7 +234,7 @@ def main() -> int:
     config = TrainConfig.load(arguments.config, [])
     net = KeyframeNet(**config.network)
     try:
-        missing = import_from_onnx(arguments.model, net)
+        missing, gain = import_from_onnx(arguments.model, net)
         set_statistics(net, calibration_crops(arguments.cache, [], net.crop_px))
     except (KfImitationError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -235,7 +243,8 @@ def main() -> int:
     state = {f'mean_net.{k}': v for k, v in net.state_dict().items()}
     # The recipe takes a file that is there for finished.
     temporary = arguments.out.with_suffix('.tmp')
-    torch.save({'state_dict': state, 'network': config.network}, temporary)
+    saved = {'state_dict': state, 'network': config.network, 'change_gain': gain}
+    torch.save(saved, temporary)
     os.replace(temporary, arguments.out)
     print(f'{arguments.out}; not in the file: {", ".join(missing) or "nothing"}')
     return 0

@@ -379,7 +379,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--name', default='keyframe_default')
     parser.add_argument('--models', type=Path, default=Path('models'))
     parser.add_argument('--crop', type=int, help='default: what the network was trained on')
-    parser.add_argument('--gain', type=float, default=1.0, help='see StreamingStep')
+    parser.add_argument(
+        '--gain',
+        type=float,
+        help='see StreamingStep; default: of what training started from, or 1',
+    )
     parser.add_argument(
         '--smoothing',
         type=smoothing_pair,
@@ -406,6 +410,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     net = load_network(*options.checkpoint)
     options.crop = options.crop or net.crop_px
+    if options.gain is None:
+        saved = torch.load(options.checkpoint[0], map_location='cpu', weights_only=False)
+        options.gain = float(saved.get('change_gain', 1.0))
     target = options.models / f'{options.name}.onnx'
     calibration: list[np.ndarray] = []
     check: list[np.ndarray] = []

@@ -104,10 +104,10 @@ def clips_of(
     """Open the clips of the people named (by clip or person); without names all.
 
     Raises:
-        SourceError: there is no labelled clip.
+        SourceError: there is no labelled clip, or a name is nobody's.
     """
     found = datasets.find(folder, labels, labelled=True)
-    people = {c.person for c in found if c.key in names or c.person in names}
+    people = datasets.people_named(found, names)
     chosen = [c for c in found if not names or c.person in people]
     return [clip_cache.load(clip_cache.build_clip(c, cache)) for c in chosen]
 
@@ -134,9 +134,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         clips = clips_of(options.clips, options.labels, options.cache, names)
     except KfImitationError as error:
         print(error, file=sys.stderr)
-        return 2
-    if not clips:
-        print(f'{options.clips}: no clip of {", ".join(names)}', file=sys.stderr)
         return 2
     grid = itertools.product(options.gains, options.sigmas)
     readings = [Reading(*values) for values in grid]

@@ -21,7 +21,6 @@ from typing import Any
 import torch
 
 from kf_imitation.errors import KfImitationError, ModelError, SourceError
-from training.data.clip_cache import CachedClip
 from training.keyframe.export.run import held_out
 from training.keyframe.measure.held_out_people import clips_of, measure_file
 from training.keyframe.train.options import add_data_options
@@ -231,11 +230,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def held(checkpoint: Path) -> dict[str, float]:
         names = held_out(checkpoint)
-        clips: list[CachedClip] = []
-        if names:
-            clips = clips_of(options.clips, options.labels, options.cache, names)
-        if not clips:
-            raise SourceError(f'{options.clips} holds nobody of hold_out: nothing to measure on')
+        if not names:
+            raise SourceError('hold_out is empty: nothing to measure on')
+        clips = clips_of(options.clips, options.labels, options.cache, names)
         return measure_file(checkpoint, clips, options.limit)[0]
 
     def dev(checkpoint: Path) -> dict[str, float]:

@@ -30,11 +30,11 @@ def labelled_clips(
         hold_out: clips, named by stem (or key, in a data set's layout), or people.
 
     Raises:
-        SourceError: there is no labelled clip, or hold_out leaves none to train on.
+        SourceError: there is no labelled clip, hold_out leaves none to train on or names nobody.
     """
     found = datasets.find(arguments.clips, arguments.labels, labelled=True)
+    held = datasets.people_named(found, hold_out)
     clips = [clip_cache.load(clip_cache.build_clip(clip, arguments.cache)) for clip in found]
-    held = {c.person for c in found if c.key in hold_out or c.person in hold_out}
     kept = {c.key for c in found if c.person not in held}
     train = [c for c in clips if c.stem in kept]
     if not train:

@@ -70,8 +70,12 @@ def choose_held_out(clips: Sequence[datasets.Clip], named: Sequence[str]) -> lis
     Args:
         clips: all.
         named: clips or people of the configuration; taken if any of them is there.
+
+    Raises:
+        SourceError: it is not known who is seen in a clip.
     """
-    held = {c.person for c in clips if c.key in named or c.person in named}
+    here = {name for c in clips for name in (c.key, c.person)}
+    held = datasets.people_named(clips, [name for name in named if name in here])
     people = sorted({c.person for c in clips})
     if not held and len(people) > 1:
         held = set(people[ONE_HELD_OF // 2 :: ONE_HELD_OF]) or {people[-1]}

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from kf_imitation.errors import KfImitationError
 from training.data import clip_cache
 from training.data.windows import SampleStream
+from training.interrupt import Interrupt, ignore_interrupt
 from training.keyframe.networks.fusion import KeyframeNet, grow, weights_under
 from training.keyframe.train.config import TrainConfig
 from training.keyframe.train.options import add_data_options, animated_photographs, labelled_clips
@@ -144,9 +145,17 @@ def main() -> None:
     else:
         seed += 1_000_003 * rank
         stream = SampleStream(train, faces, samples, seed, renders, animated)
-    loader = DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3)
+    loader = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=1,
+        prefetch_factor=3,
+        worker_init_fn=ignore_interrupt,
+    )
     task = KeyframeTraining(config, steps, arguments.minutes)
     task.validation = validation
+    task.interrupt = Interrupt()
+    given: set[str] = set()
     for start in arguments.start:
         file, _, names = start.partition(':')
         saved = torch.load(file, map_location='cpu', weights_only=False)
@@ -154,9 +163,19 @@ def main() -> None:
         joined = KeyframeNet(**saved['network']).joined if 'network' in saved else None
         begins = tuple(names.split(','))
         own = weights_under(weights, 'mean_net.')
-        grow(task.net, {k: v for k, v in own.items() if k.startswith(begins)}, joined)
+        chosen = {k: v for k, v in own.items() if k.startswith(begins)}
+        given |= chosen.keys()
+        task.change_gain = saved.get('change_gain', task.change_gain)
+        grow(task.net, chosen, joined)
         grow(task.point_head, weights_under(weights, 'point_head.'))
         task.mean_net.load_state_dict(task.net.state_dict())
+    frozen = {n for n, weight in task.net.named_parameters() if not weight.requires_grad}
+    if not resume.exists() and frozen - given:
+        parser.exit(
+            2,
+            f'{arguments.config}: frozen {config.frozen} would stay random: --start with a '
+            'checkpoint that holds them, such as that of training.keyframe.train.train_parts\n',
+        )
     source = arguments.shards or f'{len(train)} clips'
     print(f'{source}, {pairs} pairs, {steps} steps of {epoch} an epoch', flush=True)
     try:
@@ -164,7 +183,9 @@ def main() -> None:
     except KfImitationError as error:
         parser.exit(2, f'{resume}: {error}\n')
     trainer.save_checkpoint(resume)
-    if task.validation and trainer.is_global_zero:
+    if task.interrupt.pressed:
+        print(f'stopped after step {trainer.global_step}; start again to go on', flush=True)
+    elif task.validation and trainer.is_global_zero:
         task.validate()
 
 

@@ -16,6 +16,7 @@ from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S
 from training.data import clip_cache
 from training.data.face_mesh import MOTION_POINTS
 from training.data.windows import Batch
+from training.interrupt import Interrupt
 from training.keyframe.measure.held_out import measure_net
 from training.keyframe.networks.eye_mouth_networks import SteadyDropout
 from training.keyframe.networks.fastflownet import pool
@@ -67,6 +68,8 @@ class KeyframeTraining(pl.LightningModule):
         # Where the points of the skin went: dense evidence for motion, in training only.
         self.point_head = nn.Linear(HIDDEN, 2 * len(MOTION_POINTS))
         self.validation: list[clip_cache.CachedClip] = []
+        self.change_gain = 1.0
+        self.interrupt: Interrupt | None = None
         self.spent_s = 0.0
         self._clock = time.monotonic()
         self.terms: dict[str, list[float]] = {}
@@ -231,6 +234,8 @@ class KeyframeTraining(pl.LightningModule):
         self._clock = now
         if self.trainer.world_size > 1:
             self._agree()
+        if self.interrupt is not None and self.interrupt.pressed:
+            self.trainer.should_stop = True
         decay = min(self.config.ema, (1 + self.global_step) / (10 + self.global_step))
         with torch.no_grad():
             mean = list(self.mean_net.parameters())
@@ -243,7 +248,8 @@ class KeyframeTraining(pl.LightningModule):
                     a.lerp_(b, 1 - decay)
                 else:
                     a.copy_(b)
-        if self.global_step and self.global_step % self.config.validate_every == 0:
+        due = self.global_step % self.config.validate_every == 0 and not self.trainer.should_stop
+        if self.global_step and due:
             # All processes have the same weights; one measures, the others wait for it.
             if self.trainer.is_global_zero:
                 self.validate()
@@ -258,11 +264,14 @@ class KeyframeTraining(pl.LightningModule):
         weights and the moment it ends, would drift apart.
         """
         floats = [b for b in self.net.buffers() if b.is_floating_point()]
-        clock = torch.tensor([self.spent_s], dtype=torch.float32, device=self.device)
+        ends = float(self.interrupt is not None and self.interrupt.pressed)
+        clock = torch.tensor([self.spent_s, ends], dtype=torch.float32, device=self.device)
         flat = torch.cat([*(b.flatten() for b in floats), clock])
         flat = self.trainer.strategy.reduce(flat, reduce_op='mean')
-        self.spent_s = float(flat[-1])
-        parts = flat[:-1].split([b.numel() for b in floats])
+        self.spent_s = float(flat[-2])
+        if self.interrupt is not None:
+            self.interrupt.pressed = bool(flat[-1] > 0)
+        parts = flat[:-2].split([b.numel() for b in floats])
         for buffer, part in zip(floats, parts, strict=True):
             buffer.copy_(part.view_as(buffer))
 
@@ -286,6 +295,7 @@ class KeyframeTraining(pl.LightningModule):
         checkpoint['spent_s'] = self.spent_s
         checkpoint['seed'] = self.config.seed
         checkpoint['network'] = self.config.network
+        checkpoint['change_gain'] = self.change_gain
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the time spent, also where the points' loss was off or its head fixed.
@@ -294,6 +304,7 @@ class KeyframeTraining(pl.LightningModule):
             KfImitationError: the checkpoint is of another network.
         """
         self.spent_s = checkpoint['spent_s']
+        self.change_gain = checkpoint.get('change_gain', 1.0)
         was = checkpoint.get('network', self.config.network)
         if was != self.config.network:
             raise KfImitationError(

@@ -22,6 +22,7 @@ from kf_imitation.landmarks.part_model import EYE_BLENDSHAPES
 from training.data.clip_cache import CachedClip
 from training.data.labels import TRAINED_SIGMA_S, smooth
 from training.data.part_stream import PartStream, footage
+from training.interrupt import ignore_interrupt
 from training.keyframe.measure.run import clip_changes
 from training.keyframe.networks import eye_mouth_mesh_points
 from training.keyframe.networks.eye_mouth_networks import (
@@ -269,7 +270,8 @@ def main() -> None:
         # A run that goes on must not see the same samples again.
         arguments.seed + schedule.step,
     )
-    loader = iter(DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=3))
+    workers = {'num_workers': 1, 'prefetch_factor': 3, 'worker_init_fn': ignore_interrupt}
+    loader = iter(DataLoader(stream, batch_size=None, **workers))
     sums: dict[str, float] = {}
     while schedule.done < 1:
         schedule.set_rate(optimiser, arguments.rate, warm_steps=100, least=0.01)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from kf_imitation.landmarks.eye_model import PATCH_PX
+from training.interrupt import ignore_interrupt
 from training.landmarks.networks.eye_model import EyeNet, normalise
 from training.landmarks.train.data import apply
 from training.landmarks.train.eye_data import READINGS, ROOM_PX
@@ -182,7 +183,9 @@ def main() -> None:
     average = copy.deepcopy(model)
     optimiser = torch.optim.AdamW(model.parameters(), lr=arguments.rate, weight_decay=0.02)
     draws = WeightedDraws(train_index, data.weights()[train_index], arguments.seed)
-    loader = DataLoader(data, arguments.batch, sampler=draws, num_workers=1)
+    loader = DataLoader(
+        data, arguments.batch, sampler=draws, num_workers=1, worker_init_fn=ignore_interrupt
+    )
     schedule, total = Schedule(arguments), 0.0
     for patches, truth, wanted, footage in loader:
         rate = schedule.set_rate(optimiser, arguments.rate, warm_steps=200, least=0.003)

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from kf_imitation.face_geometry.mean_face import template
 from kf_imitation.face_geometry.rotation import label_angles
+from training.interrupt import ignore_interrupt
 from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch
 from training.landmarks.train import losses
 from training.landmarks.train.augment import training_crop
@@ -200,6 +201,7 @@ def main() -> None:
         sampler=draws,
         num_workers=arguments.workers,
         persistent_workers=arguments.workers > 0,
+        worker_init_fn=ignore_interrupt,
     )
     loss_of = {'wing': losses.wing_loss, 'l1': losses.l1_loss}
     total = 0.0
