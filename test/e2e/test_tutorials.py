@@ -127,9 +127,10 @@ def test_every_command_is_known(path, words):
         module = ROOT / Path(*rest[1].split('.'))
         source = module.with_suffix('.py')
         source = source if source.is_file() else module / '__main__.py'
-        # What several trainings ask for is declared beside them.
-        shared = source.with_name('options.py')
-        code = ''.join(f.read_text('utf-8') for f in (source, shared) if f.is_file())
+        # What several trainings ask for is declared beside them or in loop.py.
+        beside = [source.with_name(n) for n in ('run.py', 'options.py')]
+        files = (source, *beside, ROOT / 'training/loop.py')
+        code = ''.join(f.read_text('utf-8') for f in files if f.is_file())
         for option in (word for word in rest[2:] if word.startswith('--') and word != '--help'):
             assert f"'{option}'" in code, f'{rest[1]} has no option {option}'
         for config in (word for word in rest if word.endswith('.yaml') and '/' in word):
