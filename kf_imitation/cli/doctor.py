@@ -1,10 +1,12 @@
 """`kf_imitation doctor`: what a run needs, checked one after the other before it is needed."""
 
 import argparse
+from itertools import chain
 
 from kf_imitation.cli.options import add_params, add_port, add_robot, add_source
 from kf_imitation.doctor.examination import examine
 from kf_imitation.doctor.finding import ERROR, OK, WARN
+from kf_imitation.doctor.udev_rule import install_udev_rule
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,6 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_robot(parser)
     add_port(parser)
     add_params(parser)
+    parser.add_argument(
+        '--fix',
+        action='store_true',
+        help='first install the udev rule for the U2D2 (rights, latency); asks before it does',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -22,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
         Exit code: 0, or 2 after an error.
     """
     count = {OK: 0, WARN: 0, ERROR: 0}
-    for finding in examine(args.source, args.robot, args.port, args.params):
+    fixed = [install_udev_rule()] if args.fix else []
+    for finding in chain(fixed, examine(args.source, args.robot, args.port, args.params)):
         count[finding.level] += 1
         print(f'{finding.level:5} {finding.subject}: {finding.sentence}', flush=True)
     print(f'{count[OK]} ok, {count[WARN]} warnings, {count[ERROR]} errors')

@@ -15,6 +15,7 @@ from kf_imitation.cli.options import add_namespace, add_params, add_port, add_ro
 from kf_imitation.pipeline.run_report import BusFigures, RunFigures, run_table
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph
+from kf_imitation.ros_graph.service_manager import tell_service_manager
 
 if TYPE_CHECKING:
     from kf_imitation.nodes.composition import Composition
@@ -89,6 +90,7 @@ def watch(composition: 'Composition', stop: Event) -> float:
     frames = 0
     with Live(console=console, refresh_per_second=5, transient=True) as live:
         while not stop.wait(0.1) and not composition.finished:
+            tell_service_manager('READY=1\nWATCHDOG=1')
             now_s, count = monotonic(), composition.ledger('keyframe').count('frames')
             if count != frames:
                 first_s, last_s = first_s if frames else now_s, now_s
