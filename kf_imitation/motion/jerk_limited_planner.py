@@ -40,7 +40,6 @@ class Result(Enum):
 
     Working = 0
     Finished = 1
-    Error = -1
 
 
 class RuckigError(Exception):
