@@ -36,8 +36,7 @@ from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference.crop import crop
 from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import DisFlow, FrameDifference
-from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
-from kf_imitation.keyframe.scoring.pair_scorer import Comparison, PairScorer
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, Comparison, PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.settings import DetectorSettings, FaceSettings, SourceSettings

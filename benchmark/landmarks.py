@@ -15,9 +15,8 @@ import numpy as np
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.face_geometry.mean_face import template
 from kf_imitation.inference.onnx_model import OnnxModel
-from kf_imitation.landmarks.eye_model import PATCH_PX, EyeModel
 from kf_imitation.landmarks.landmark_model import LandmarkModel
-from kf_imitation.landmarks.part_model import PartModel
+from kf_imitation.landmarks.patches import PATCH_PX, EyeModel, PartModel
 
 
 def times_ms(what: Callable[[], object], repeat: int) -> tuple[float, float]:

@@ -9,8 +9,7 @@ import yaml
 from kf_imitation.errors import ConfigError
 from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import DisFlow, FrameDifference
-from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
-from kf_imitation.keyframe.scoring.pair_scorer import Comparison, PairScorer
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, Comparison, PairScorer
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.paths import share_path

@@ -26,18 +26,18 @@ import numpy as np
 
 from kf_imitation.data_types import FloatArray
 from kf_imitation.errors import ModelError
-from kf_imitation.keyframe.scoring.score_scale import (
-    BLENDSHAPES,
-    CHANGE_NAMES,
-    ROTATION_WEIGHT,
-    score_of_raw,
-)
-from kf_imitation.keyframe.scoring.streaming_model import (
+from kf_imitation.keyframe.scoring.pair_scorer import (
     Array,
     ScoredPair,
     StreamingModel,
     next_state,
     pictures,
+)
+from kf_imitation.keyframe.scoring.score_scale import (
+    BLENDSHAPES,
+    CHANGE_NAMES,
+    ROTATION_WEIGHT,
+    score_of_raw,
 )
 
 # The states of a model that belong to its appearance part; all others belong to motion.

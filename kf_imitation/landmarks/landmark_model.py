@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, FloatArray, Image, Landmarks
 from kf_imitation.errors import ModelError
-from kf_imitation.face_geometry.alignment import cut, undo, upright_crop
 from kf_imitation.face_geometry.mean_face import template
 from kf_imitation.face_geometry.point_sets import LAYOUTS
 from kf_imitation.face_geometry.wflw import FLIP
-from kf_imitation.inference.crop import crop
-from kf_imitation.landmarks.eye_model import EyeModel
-from kf_imitation.landmarks.part_model import PartModel
+from kf_imitation.inference.crop import crop, cut, undo, upright_crop
+from kf_imitation.landmarks.patches import EyeModel, PartModel
 from kf_imitation.landmarks.predictions import (
     PART_WEIGHT,
     channel_predictions,

@@ -31,14 +31,11 @@ from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.explanation import Explanation, explain_pair
-from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
-from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
-from kf_imitation.keyframe.scoring.streaming_model import ScoredPair
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer, ScoredPair
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
 from kf_imitation.keyframe.selection.smoother import Smoothing
-from kf_imitation.landmarks.eye_model import EyeModel
 from kf_imitation.landmarks.landmark_model import LandmarkModel
-from kf_imitation.landmarks.part_model import PartModel
+from kf_imitation.landmarks.patches import EyeModel, PartModel
 from kf_imitation.parameters.definition import settings_from
 from kf_imitation.parameters.settings import (
     DetectorSettings,

@@ -12,7 +12,7 @@ onnxruntime = pytest.importorskip('onnxruntime')
 
 from kf_imitation.face_geometry.mean_face import template  # noqa: E402
 from kf_imitation.inference.onnx_model import OnnxModel  # noqa: E402
-from kf_imitation.landmarks import part_model as runtime  # noqa: E402
+from kf_imitation.landmarks import patches as runtime  # noqa: E402
 from kf_imitation.landmarks.landmark_model import LandmarkModel  # noqa: E402
 from training.keyframe.networks import eye_mouth_networks as networks  # noqa: E402
 from training.landmarks.export.run import (  # noqa: E402

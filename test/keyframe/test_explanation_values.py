@@ -8,8 +8,7 @@ import pytest
 from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
 from kf_imitation.keyframe.explanation import explain_pair
 from kf_imitation.keyframe.explanation_values import NAMES, frame_values, keyframe_values, words
-from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
-from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.face_pipeline import ChosenFrame, FacePipeline

@@ -9,8 +9,8 @@ from kf_imitation.expression.channels import raw_channels
 from kf_imitation.face_geometry.head_pose import predicted_angles, solve_head_pose
 from kf_imitation.face_geometry.mean_face import template
 from kf_imitation.face_geometry.wflw import FLIP
-from kf_imitation.landmarks.eye_model import EYE_POINTS, PATCH_PX, EyeModel, eye_matrix
 from kf_imitation.landmarks.landmark_model import LandmarkModel
+from kf_imitation.landmarks.patches import EYE_POINTS, PATCH_PX, EyeModel, eye_matrix
 from kf_imitation.landmarks.predictions import (
     BLENDSHAPES,
     channel_predictions,

@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image, JointState
 
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceImage, FrameScore, Keyframe
 from kf_imitation.keyframe.explanation import Explanation, split_change
-from kf_imitation.keyframe.scoring.streaming_model import ScoredPair
+from kf_imitation.keyframe.scoring.pair_scorer import ScoredPair
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import (
     from_image,

@@ -16,8 +16,7 @@ from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference.onnx_model import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import FrameDifference
-from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
-from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.pipeline.face_pipeline import build_expression_pipeline, cut_face, face_settings
 from kf_imitation.pipeline.statistics import Ledger

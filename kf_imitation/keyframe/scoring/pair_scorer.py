@@ -1,12 +1,91 @@
-"""Which two frames are compared, and how they are cropped, for any way to compare them."""
+"""The change from frame to frame: which two are compared, and the network that compares them.
 
+PairScorer crops both frames alike for any comparison; ChangeNetwork is the learned one, with a
+streaming ONNX model, which is given one crop at a time and keeps its state for the next.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
 
 from kf_imitation.data_types import FaceRegion, FloatArray, Frame, FrameScore, Image
-from kf_imitation.inference.crop import crop
+from kf_imitation.errors import ModelError
+from kf_imitation.inference.crop import channel_mean, crop
 from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, score_at_rate
-from kf_imitation.keyframe.scoring.streaming_model import ScoredPair
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+PICTURES = ('crop', 'colour')
+
+
+class StreamingModel(Protocol):
+    """What the scorer needs of a model; kf_imitation.inference.onnx_model.OnnxModel has it."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, for messages."""
+        ...
+
+    @property
+    def input_shapes(self) -> Mapping[str, tuple[Any, ...]]:
+        """Shape by input name."""
+        ...
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return arrays by output name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredPair:
+    """What a model was given for a pair of frames, and its answer.
+
+    Attributes:
+        model: that answered.
+        crop: (S, S, 3) uint8 BGR, of the current frame.
+        before: state of the frame before by input name.
+        outputs: of the model, the state of the current frame among them.
+    """
+
+    model: StreamingModel
+    crop: Image
+    before: Mapping[str, Array]
+    outputs: Mapping[str, Array]
+
+
+def pictures(crop: Image, shapes: Mapping[str, tuple[Any, ...]]) -> dict[str, Array]:
+    """Return what a model is given of a crop.
+
+    Args:
+        crop: (S, S, 3) uint8 BGR.
+        shapes: of the model's inputs. Of `crop` the last number is 3 or, for the mean of the
+            channels, 1; `colour`, where there is one, is the crop shrunk to that size.
+
+    Returns:
+        (1, height, width, channels) uint8 by name.
+    """
+    found = {'crop': crop[np.newaxis]}
+    if shapes['crop'][3] == 1:
+        found['crop'] = channel_mean(crop)[np.newaxis, ..., np.newaxis]
+    if 'colour' in shapes:
+        _, height, width, _ = shapes['colour']
+        small = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA)
+        found['colour'] = np.asarray(small, np.uint8)[np.newaxis]
+    return found
+
+
+def states(shapes: Mapping[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+    """Return the shapes of the inputs that are no pictures."""
+    return {name: shape for name, shape in shapes.items() if name not in PICTURES}
+
+
+def next_state(state: str) -> str:
+    """Return the name of the output that holds an input's next value."""
+    return f'next_{state}'
+
 
 # Frames further apart than this are no pair: too much happens between them.
 LONGEST_PAIR_S = 0.25
@@ -105,3 +184,87 @@ class PairScorer:
     def _first(self, image: Image, frame: Frame, region: FaceRegion, note: str) -> FrameScore:
         self._comparison.begin(image)
         return FrameScore(frame.index, frame.stamp_ns, None, region=region, note=note)
+
+
+class ChangeNetwork:
+    """Compares crops with a streaming model: what it computed for one is kept for the next.
+
+    The model's inputs are `crop` (1, S, S, 3) uint8 BGR, or (1, S, S, 1), the mean of the three
+    channels, with `colour` (1, s, s, 3), the crop at a smaller size, where colour is wanted too;
+    and any number of `state_*`. Its outputs are `score` (1,), `flow` (1, 2, h, w) in crop pixels,
+    `change` (1, K) and every state for the next frame, called `next_state_*` (in ONNX no output
+    may be called like an input). The state depends on the crop alone. `flow` and `change` may be
+    missing.
+
+    A regression sees a little change where nothing moves, always the same for a face in a place.
+    So each time a region begins, its first crop is also compared with itself, and that change is
+    taken from all that follow: a photograph has change 0.
+
+    Attributes:
+        crop_px: edge of the crops [px].
+    """
+
+    def __init__(self, model: StreamingModel) -> None:
+        """Take a loaded model.
+
+        Args:
+            model: with static input shapes.
+
+        Raises:
+            ModelError: the model lacks the promised inputs.
+        """
+        shape = model.input_shapes.get('crop', ())
+        square = len(shape) == 4 and isinstance(shape[1], int) and shape[1] == shape[2]
+        if not square or shape[0] != 1 or shape[3] not in (1, 3):
+            raise ModelError(
+                f'model {model.name}: input crop must be (1, S, S, 1 or 3), is {shape}'
+            )
+        self.crop_px = int(shape[1])
+        self._model = model
+        self._empty: dict[str, Array] = {}
+        for name, state_shape in states(model.input_shapes).items():
+            if not name.startswith('state_') or not all(isinstance(n, int) for n in state_shape):
+                raise ModelError(
+                    f'model {model.name}: input {name} {state_shape} must be a state_* '
+                    'of fixed shape'
+                )
+            self._empty[name] = np.zeros(state_shape, np.float32)
+        self._state = self._empty
+        self._still: Array | float = 0.0
+
+    def begin(self, image: Image) -> None:
+        """Take a crop as the previous one, and measure the change that it has from itself."""
+        self._state = self._empty
+        if 'change' in self._step(image):
+            self._still = self._step(image)['change']
+
+    def compare(self, image: Image) -> PairChange:
+        """Compare a crop with the previous one.
+
+        Raises:
+            ModelError: the model lacks the promised outputs.
+        """
+        before = self._state
+        outputs = self._step(image)
+        flow, change = outputs.get('flow'), outputs.get('change')
+        if change is not None:
+            change = (change - self._still).reshape(-1).astype(np.float32)
+        return PairChange(
+            score=float(outputs['score'].reshape(-1)[0]),
+            flow_px=0.0 if flow is None else _rms_length(flow),
+            change=change,
+            pair=ScoredPair(self._model, image, before, outputs),
+        )
+
+    def _step(self, image: Image) -> dict[str, Array]:
+        outputs = self._model.run({**pictures(image, self._model.input_shapes), **self._state})
+        missing = [n for n in ('score', *map(next_state, self._empty)) if n not in outputs]
+        if missing:
+            raise ModelError(f'model {self._model.name} lacks the outputs {", ".join(missing)}')
+        self._state = {name: outputs[next_state(name)] for name in self._empty}
+        return outputs
+
+
+def _rms_length(flow: Array) -> float:
+    """Return the root mean square length of (1, 2, h, w) flow vectors."""
+    return float(np.sqrt(np.mean(np.sum(np.square(flow, dtype=np.float32), axis=1))))

@@ -12,7 +12,7 @@ import torch
 
 from kf_imitation.data_types import FaceRegion, Image
 from kf_imitation.inference.crop import crop
-from kf_imitation.keyframe.scoring.streaming_model import pictures, states
+from kf_imitation.keyframe.scoring.pair_scorer import pictures, states
 from training.keyframe.measure.run import load_clips
 from training.keyframe.networks.fastflownet import warp
 from training.keyframe.networks.fusion import MOTION_PX, normalise

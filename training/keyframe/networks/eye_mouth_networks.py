@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kf_imitation.keyframe.scoring.score_scale import CHANGE_SIZE
-from kf_imitation.landmarks.part_model import EYE_BLENDSHAPES
+from kf_imitation.landmarks.patches import EYE_BLENDSHAPES
 from training.keyframe.networks import eye_mouth_mesh_points
 
 # Of the crop whose places are found; the patches are cut from the crop as it comes.

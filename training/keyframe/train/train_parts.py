@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.landmarks.part_model import EYE_BLENDSHAPES
+from kf_imitation.landmarks.patches import EYE_BLENDSHAPES
 from training.data.clip_cache import CachedClip
 from training.data.labels import TRAINED_SIGMA_S, smooth
 from training.data.part_stream import PartStream, footage

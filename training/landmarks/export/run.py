@@ -18,8 +18,7 @@ import yaml
 from torch import Tensor, nn
 
 from kf_imitation.keyframe.scoring.score_scale import BLENDSHAPES, CHANGE_NAMES
-from kf_imitation.landmarks.eye_model import PATCH_PX
-from kf_imitation.landmarks.part_model import EYE_BLENDSHAPES
+from kf_imitation.landmarks.patches import EYE_BLENDSHAPES, PATCH_PX
 from training.keyframe.export.pack import pack_weights
 from training.keyframe.networks.eye_mouth_networks import (
     EYE,
@@ -176,7 +175,7 @@ PFLD_ENTRY: dict[str, Any] = {
 EYES_ENTRY: dict[str, Any] = {
     'task': 'lids, pupils and gaze of both eyes, larger than the landmark model sees them',
     'inputs': {'patches': f'uint8 (2, {PATCH_PX[1]}, {PATCH_PX[0]}, 3) BGR: right, mirrored left'},
-    'preprocessing': {'note': 'patches are cut by kf_imitation/landmarks/eye_model.py'},
+    'preprocessing': {'note': 'patches are cut by kf_imitation/landmarks/patches.py'},
     'outputs': {
         'points': 'float32 (2, 9, 2) [patch px] eight lid points in WFLW order and the pupil',
         'readings': 'float32 (2, 7) logits of blink, wide, squint, look up, down, in and out',
@@ -188,7 +187,7 @@ PARTS_ENTRY: dict[str, Any] = {
         'eyes': f'uint8 (2, {EYE.size_px[1]}, {EYE.size_px[0]}) grey: right, mirrored left',
         'mouth': f'uint8 (1, {MOUTH.size_px[1]}, {MOUTH.size_px[0]}) grey',
     },
-    'preprocessing': {'note': 'patches are cut by kf_imitation/landmarks/part_model.py'},
+    'preprocessing': {'note': 'patches are cut by kf_imitation/landmarks/patches.py'},
     'outputs': {
         'eye_readings': f'float32 (2, {len(EYE_BLENDSHAPES)}) logits of '
         f'{", ".join(EYE_BLENDSHAPES)}',

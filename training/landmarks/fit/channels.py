@@ -21,7 +21,7 @@ from scipy.special import expit, logit
 
 from kf_imitation.data_types import CHANNELS, CameraModel, Landmarks
 from kf_imitation.evaluation.channel_labels import label_channels
-from kf_imitation.expression.geometry import FEATURES, face_features
+from kf_imitation.expression.channels import FEATURES, face_features
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from training.landmarks.fit.tables import rounded, table_text, write_table
 from training.landmarks.train.data import mesh_to_wflw
@@ -245,7 +245,7 @@ def fit(base: str, plan: Fit, clips: list[ClipFeatures]) -> Mapping:
 
 ABOUT = """
 The fixed mapping from geometry to channels, by python -m training.landmarks.fit.channels.
-raw = bias + sum of weight * feature (kf_imitation/expression/geometry.py). Unit channels are the
+raw = bias + sum of weight * feature (kf_imitation/expression/channels.py). Unit channels are the
 sigmoid of it. rest and full are the raw levels of most faces at rest and at the extreme; typical
 is the 20th percentile over a clip of most people, spread how much people differ and trust how
 much of what a person's 20th percentile is off is theirs and not what they just do. An odd

@@ -6,7 +6,7 @@ A plain small network: two eyes of one face are a batch of two, 5 M multiplicati
 import torch
 from torch import Tensor, nn
 
-from kf_imitation.landmarks.eye_model import PATCH_PX, PREDICTIONS
+from kf_imitation.landmarks.patches import PATCH_PX, PREDICTIONS
 from training.landmarks.networks.pfld import conv_bn
 
 POINTS = 9

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.landmarks.eye_model import EYE_POINTS, eye_matrix, mirrored_points
+from kf_imitation.landmarks.patches import EYE_POINTS, eye_matrix, mirrored_points
 from training.landmarks.train.data import apply, mesh_to_wflw, warp
 
 ROOM_PX = (112, 72)  # cached patch, width and height; the model sees the middle of it

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from kf_imitation.landmarks.eye_model import PATCH_PX
+from kf_imitation.landmarks.patches import PATCH_PX
 from training.interrupt import ignore_interrupt
 from training.landmarks.networks.eye_model import EyeNet, normalise
 from training.landmarks.train.data import apply

@@ -8,10 +8,8 @@ from kf_imitation.data_types import FaceRegion, Frame
 from kf_imitation.errors import ModelError
 from kf_imitation.inference.crop import crop
 from kf_imitation.inference.onnx_model import OnnxModel
-from kf_imitation.keyframe.scoring.change_network import ChangeNetwork
-from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer, pictures
 from kf_imitation.keyframe.scoring.score_scale import raw_of_score
-from kf_imitation.keyframe.scoring.streaming_model import pictures
 
 
 class MeanModel:
