@@ -113,8 +113,8 @@ MUTANTS = (
         'stall guard off',
         (
             Edit(
-                '(np.abs(error) > STALL_ERROR_RAD) & (np.abs(current_a) >= self._current)',
-                'np.zeros(len(error), np.bool_)',
+                '(np.abs(error) > least_rad) & (used >= least_force)',
+                'np.zeros(used.shape, np.bool_) & (used >= least_force)',
             ),
         ),
         (STUCK,),

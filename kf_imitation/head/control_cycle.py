@@ -123,7 +123,8 @@ class ControlCycle:
         self._meter = PeriodMeter(self._period_s)
         self._link = LinkMonitor()
         self._unconfirmed: list[str] = []  # joints whose stop was not read back
-        self._recovering = np.zeros(len(robot.joints), np.bool_)
+        # Fraction of max_current_a that each servo was told to use; NaN: not known.
+        self._force = np.full(len(robot.joints), np.nan)
         self._now_s = self._fresh_s = self._retry_at_s = 0.0
         self._cycles = self._overruns = self._errors = self._outages = self._retries = 0
         self._last_error = ''
@@ -382,6 +383,7 @@ class ControlCycle:
             unconfirmed=list(self._unconfirmed),
             warnings=self.servos.warnings,
             resting=self.motion.stalls.resting.copy(),
+            given_up=self.motion.stalls.given_up.copy(),
             outside=self.motion.limiter.outside,
             link=self._link.sentence,
             relaxed=mailbox.relaxed,
@@ -425,7 +427,8 @@ class ControlCycle:
     def _begin(self) -> None:
         """Plan from the present pose; with less force while it is outside the limits."""
         self.motion.begin(self.present.position_rad)
-        self._limit_current(self.motion.limiter.outside)
+        self._force[:] = 1.0  # every servo has just been set up
+        self._limit_force()
         self._fresh_s = self._clock()
         self._missing = False
         self._retries = 0
@@ -435,12 +438,17 @@ class ControlCycle:
         self._void()
         self.state = RUNNING
 
-    def _limit_current(self, recovering: NDArray[np.bool_]) -> None:
-        """Set the force limits of active joints whose recovering changes or starts."""
+    def _limit_force(self) -> None:
+        """Set the force limits of active joints: less outside their limits and after stalls."""
+        outside = self.motion.limiter.outside
+        wanted = np.where(outside, RECOVERY_CURRENT, 1.0)
+        np.minimum(wanted, self.motion.stalls.force, out=wanted)
+        if (wanted == self._force).all():
+            return
         for index in self.monitor.active:
-            if recovering[index] or recovering[index] != self._recovering[index]:
-                self.servos.limit_current(index, RECOVERY_CURRENT if recovering[index] else 1.0)
-        self._recovering = recovering.copy()
+            if wanted[index] != self._force[index]:
+                self.servos.limit_current(index, float(wanted[index]))
+                self._force[index] = wanted[index]
 
     def _take_commands(self) -> None:
         mailbox = self._mailbox
@@ -454,6 +462,7 @@ class ControlCycle:
         elif reset and self.state == STOPPED:
             mailbox.limp = self.latched = False
             self.fault = self.alarm = ''
+            self.motion.stalls.release()
             self.monitor.all_down('was stopped')
             self.state = LOST
             self._retry_at_s = self._now_s
@@ -478,8 +487,9 @@ class ControlCycle:
                 self.servos.read_state(monitor.active, self.present)
             self._missing = False
             self._fresh_s = self._now_s
-            self._end_slow_recovery()
+            self._limit_force()
             revived = monitor.poll(self._now_s, self.present, motion.limiter.state.position)
+            self._force[revived] = np.nan  # the monitor has set it up anew
             if monitor.alarm and self.state == RUNNING:
                 self._stop_for(monitor.alarm)
         except BusError as error:
@@ -509,13 +519,6 @@ class ControlCycle:
         motion = self.motion
         wanted, waypoint = self._mailbox.pose(self._now_s, motion.limiter.state)
         motion.advance(self._now_s, wanted, self.present, self.monitor.temperature_c, waypoint)
-
-    def _end_slow_recovery(self) -> None:
-        """Give joints that are back inside their limits their full current."""
-        if self._recovering.any():
-            outside = self.motion.limiter.outside
-            if not np.array_equal(outside, self._recovering):
-                self._limit_current(outside & self._recovering)
 
     def _probe(self) -> None:
         """After a silence: ask every servo alone, give up the silent ones or the bus."""

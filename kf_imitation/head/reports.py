@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.head.servo_monitor import ServoMonitor, names_of, unknown_as_text
+from kf_imitation.motion.guards import STALL_FORCES
 
 Array = NDArray[np.float64]
 OFF, RUNNING, LOST, STOPPED = 'off', 'running', 'lost', 'stopped'  # states of the controller
@@ -132,7 +133,7 @@ class ControllerSnapshot:
         last_error: of the bus.
         unconfirmed: joints whose stop was not read back.
         warnings: of setup.
-        resting, outside: (J,) bool.
+        resting, given_up, outside: (J,) bool; given_up rest until somebody says otherwise.
         link: what is wrong with the connection, '' for nothing.
         relaxed: no command, neutral.
         scripted: a trajectory runs.
@@ -150,6 +151,7 @@ class ControllerSnapshot:
     unconfirmed: list[str]
     warnings: list[str]
     resting: NDArray[np.bool_]
+    given_up: NDArray[np.bool_]
     outside: NDArray[np.bool_]
     link: str
     relaxed: bool
@@ -203,6 +205,14 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
         return ERROR, f'bus lost, trying again: {now.last_error}'
     if now.state == OFF:
         return OK, 'off'
+    stuck = names_of(np.flatnonzero(now.given_up).tolist(), now.names)
+    if stuck:
+        sentences = [
+            f'{stuck} is stuck: it pushed {len(STALL_FORCES)} times without moving and rests '
+            'until servo/clear_error or a reset',
+            *monitor.sentences(),
+        ]
+        return ERROR, '; '.join(sentences)
     if monitor.reasons:
         return ERROR, '; '.join(monitor.sentences())
     if monitor.errors:

@@ -6,12 +6,21 @@ from numpy.typing import NDArray
 from kf_imitation.robot import RobotConfig, ThermalLimits
 
 Array = NDArray[np.float64]
-STALL_ERROR_RAD = 0.06  # commanded against present
-STALL_CURRENT_FRACTION = 0.7  # of the joint's max_current_a
-STALL_WAYS_RAD = np.array([[0.02], [0.2]])  # not even so far ...
-STALL_TIMES_S = np.array([[0.2], [0.4]])  # ... in this time: stands still, hardly moves
-STALL_REST_S = 1.5  # the first two pauses; then doubles with every stall in a row
-STALL_LONGEST_REST_S = 30.0
+STALL_CURRENT_FRACTION = 0.7  # of the present limit: full force
+# Ways to stall, one row each: commanded against present of more than ... [rad], a force of at
+# least ... of the present limit, and not even ... [rad] in ... [s]. The last two are a finger that
+# a joint presses with less force, and a joint that presses right before its goal.
+STALLS = np.array(
+    [
+        [0.06, STALL_CURRENT_FRACTION, 0.02, 0.2],
+        [0.06, STALL_CURRENT_FRACTION, 0.2, 0.4],
+        [0.06, 0.3, 0.02, 1.0],
+        [0.0, STALL_CURRENT_FRACTION, 0.02, 1.5],
+    ]
+)
+STALL_RESTS_S = (1.5, 3.0)  # after the first and the second stall in a row; the third is the last
+STALL_FORCES = (1.0, 0.6, 0.35)  # of the joint's max_current_a: each try is gentler
+STALL_FORGOTTEN_S = 10.0  # a joint that moves for so long without a stall has all its tries again
 
 
 class StallGuard:
@@ -19,26 +28,33 @@ class StallGuard:
 
     One that lags behind at full current but comes nearer is none of them. A joint that stands
     still lets go sooner than a slow one, which may be on its way through something soft. A
-    stalled joint takes its present angle as goal; after a pause it may try again.
+    stalled joint takes its present angle as goal; after a pause it may try again with less force,
+    and after the last try it rests until release().
 
     Attributes:
         resting: (J,) bool, joints in their pause.
+        given_up: (J,) bool, joints that rest until release().
         held_rad: (J,) goal of resting joints.
+        force: (J,) fraction of max_current_a that a joint may use.
         count: stalls so far.
     """
 
     def __init__(self, robot: RobotConfig) -> None:
         joints = len(robot.joints)
-        self._current = np.array([STALL_CURRENT_FRACTION * j.max_current_a for j in robot.joints])
+        self._most = np.array([j.max_current_a for j in robot.joints])
         # One row per way of stalling: how long a joint has pushed without it, and from where.
-        self._pushing_s = np.zeros((len(STALL_TIMES_S), joints))
-        self._from_rad = np.zeros((len(STALL_TIMES_S), joints))
+        self._pushing_s = np.zeros((len(STALLS), joints))
+        self._from_rad = np.zeros((len(STALLS), joints))
         self._until_s = np.zeros(joints)
-        self._in_a_row = np.zeros(joints)
-        self.resting: NDArray[np.bool_] = np.zeros(joints, np.bool_)
+        self._in_a_row = np.zeros(joints, np.intp)
+        self._stalled_s = np.full(joints, -np.inf)
+        self._no: NDArray[np.bool_] = np.zeros(joints, np.bool_)
+        self.resting: NDArray[np.bool_] = self._no.copy()
+        self.given_up: NDArray[np.bool_] = self._no.copy()
         self.held_rad = np.zeros(joints)
+        self.force = np.ones(joints)
         self.count = 0
-        self._calm = True  # nobody pushes, rests or has rested lately
+        self._calm = True  # nobody pushes, rests or has stalled lately
 
     def update(
         self, now_s: float, dt_s: float, commanded_rad: Array, present_rad: Array, current_a: Array
@@ -49,28 +65,43 @@ class StallGuard:
             Whether `resting` changed.
         """
         error = commanded_rad - present_rad
-        pushing = (np.abs(error) > STALL_ERROR_RAD) & (np.abs(current_a) >= self._current)
+        used = np.abs(current_a) / (self._most * self.force)
+        least_rad, least_force, way_rad, time_s = (column[:, None] for column in STALLS.T)
+        if self._calm and not (used >= STALLS[:, 1].min()).any():
+            return False
+        pushing = (np.abs(error) > least_rad) & (used >= least_force)
         if self._calm and not pushing.any():
             return False
         advance = np.sign(error) * (present_rad - self._from_rad)
-        still = pushing & (advance < STALL_WAYS_RAD)
+        still = pushing & (advance < way_rad)
         self._pushing_s = np.where(still, self._pushing_s + dt_s, 0.0)
         self._from_rad = np.where(still, self._from_rad, present_rad)
-        stalled = (self._pushing_s > STALL_TIMES_S).any(axis=0) & ~self.resting
+        stalled = (self._pushing_s > time_s).any(axis=0) & ~self.resting
         ended = self.resting & (now_s >= self._until_s)
-        calm = ~self.resting & ~pushing & (now_s > self._until_s + 2.0 * STALL_REST_S)
-        self._in_a_row[calm] = 0
-        self.held_rad = np.where(stalled, present_rad, self.held_rad)
-        rest_s = STALL_REST_S * 2.0 ** np.clip(self._in_a_row - 1.0, 0.0, 8.0)
-        rest_s = np.minimum(STALL_LONGEST_REST_S, rest_s)
-        self._until_s = np.where(stalled, now_s + rest_s, self._until_s)
-        self._in_a_row[stalled] += 1
-        self._pushing_s[:, stalled] = 0.0
+        if stalled.any():
+            self._rest(stalled, now_s, present_rad)
         self.resting = (self.resting | stalled) & ~ended
-        self.count += int(stalled.sum())
+        self.given_up &= self.resting
+        good = ~self.resting & (now_s - self._stalled_s > STALL_FORGOTTEN_S)
+        good &= ~pushing.any(axis=0)
+        self._in_a_row[good] = 0
+        self.force[good] = 1.0
         waiting = pushing.any() or self.resting.any()
         self._calm = not waiting and not self._in_a_row.any()
         return bool(stalled.any() or ended.any())
+
+    def _rest(self, stalled: NDArray[np.bool_], now_s: float, present_rad: Array) -> None:
+        self.held_rad = np.where(stalled, present_rad, self.held_rad)
+        self._pushing_s[:, stalled] = 0.0
+        self._stalled_s[stalled] = now_s
+        self.count += int(stalled.sum())
+        for index in np.flatnonzero(stalled).tolist():
+            self._in_a_row[index] += 1
+            tries = int(self._in_a_row[index])
+            last = tries > len(STALL_RESTS_S)
+            self.given_up[index] = last
+            self._until_s[index] = np.inf if last else now_s + STALL_RESTS_S[tries - 1]
+            self.force[index] = STALL_FORCES[min(tries, len(STALL_FORCES) - 1)]
 
     def release(self) -> list[int]:
         """End all pauses in the next cycle, as somebody says that nothing is in the way now.
@@ -80,6 +111,7 @@ class StallGuard:
         """
         self._until_s[:] = -np.inf
         self._in_a_row[:] = 0
+        self.force[:] = 1.0
         rested: list[int] = np.flatnonzero(self.resting).tolist()
         return rested
 

@@ -41,6 +41,9 @@ class VirtualHead:
         goal = np.array([angles.get(name, 0.0) for name in ROBOT.names])
         return self.controller.set_goal(goal, round(self.now_s * 1e9))
 
+    def index(self, joint):
+        return ROBOT.names.index(joint)
+
     def torques(self):
         return {servo.torque for servo in self.servos}
 
