@@ -21,7 +21,7 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.evaluation.clip_scores import ScoredClip, measure, select
 from kf_imitation.evaluation.labels import Labels, find_clips, load_labels
 from kf_imitation.evaluation.metrics import label_target, mean_metrics
-from kf_imitation.face_geometry.rotation import unwrapped
+from kf_imitation.face_geometry.head_pose import unwrapped
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.settings import DetectorSettings
 

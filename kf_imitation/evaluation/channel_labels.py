@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS
 from kf_imitation.face_geometry.arkit import channels_of_blendshapes
-from kf_imitation.face_geometry.rotation import label_angles
+from kf_imitation.face_geometry.head_pose import label_angles
 
 _OUTER_EYE_CORNERS = 33, 263  # of the 478 points
 _INNER_LIPS = (13, 14), (82, 87), (312, 317)

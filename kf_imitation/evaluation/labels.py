@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from kf_imitation.data_types import FloatArray
 from kf_imitation.errors import SourceError
-from kf_imitation.face_geometry.rotation import unwrapped
+from kf_imitation.face_geometry.head_pose import unwrapped
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v')
 _LANDMARK_UNITS = 16  # the files hold pixels times 16

@@ -18,7 +18,7 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.face_geometry import wflw
-from kf_imitation.face_geometry.mean_face import turn_to_front
+from kf_imitation.face_geometry.head_pose import turn_to_front
 from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.model_files import load_table
 

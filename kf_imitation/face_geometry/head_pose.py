@@ -1,4 +1,7 @@
-"""Head pose from 98 landmarks: the mean face seen through the camera (PnP).
+"""Rotations of a head, the mean face, and the head pose from 98 landmarks by both (PnP).
+
+The mean face (models/mean_face.yaml) is in metres: x to the person's left, y down, z out of the
+back of the head; the origin is the middle of the four eye corners.
 
 PnP uses the points that hardly move with the expression; a small linear correction takes care of
 what still does. Angles follow data_types.HeadPose.
@@ -17,9 +20,121 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.face_geometry import wflw
-from kf_imitation.face_geometry.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
-from kf_imitation.face_geometry.rotation import angles_of, rotation_of
 from kf_imitation.model_files import load_table
+
+# What a rotation's entries are multiplied by between the axes of labels (x right, y up, z to the
+# viewer) and of the camera (x right, y down, z away).
+_FLIPPED_YZ = np.outer([1, -1, -1], [1, -1, -1])
+
+
+def angles_of(rotation: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Yaw, pitch and roll of rotations as defined in data_types.
+
+    Args:
+        rotation: (..., 3, 3), head axes to camera axes.
+
+    Returns:
+        (..., 3) yaw, pitch, roll [rad]: R = Rz(yaw) Ry(pitch) Rx(roll) on axes x forward, y left,
+        z up.
+    """
+    yaw = np.arctan2(-rotation[..., 0, 2], rotation[..., 2, 2])
+    pitch = np.arcsin(np.clip(-rotation[..., 1, 2], -1.0, 1.0))
+    roll = np.arctan2(-rotation[..., 1, 0], rotation[..., 1, 1])
+    return np.stack([yaw, pitch, roll], axis=-1)
+
+
+def label_angles(rotation: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The same of rotations in the axes of labels: x to the image's right, y up, z to the viewer.
+
+    Args:
+        rotation: (..., 3, 3).
+
+    Returns:
+        (..., 3) yaw, pitch, roll [rad], signs as in data_types.
+    """
+    return angles_of(rotation * _FLIPPED_YZ.astype(rotation.dtype))
+
+
+def rotation_of(yaw_rad: float, pitch_rad: float, roll_rad: float) -> NDArray[np.float32]:
+    """The inverse of angles_of: (3, 3) float32, head axes to camera axes."""
+    cy, sy = np.cos(yaw_rad), np.sin(yaw_rad)
+    cp, sp = np.cos(pitch_rad), np.sin(pitch_rad)
+    cr, sr = np.cos(roll_rad), np.sin(roll_rad)
+    about_up = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
+    about_left = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
+    about_front = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
+    # Columns of the change of axes: head front, left and up in (x left, y down, z back).
+    axes = np.array([[0, 1, 0], [0, 0, -1], [-1, 0, 0]], np.float64)
+    return np.asarray(axes @ about_up @ about_left @ about_front @ axes.T, np.float32)
+
+
+def unwrapped(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rotation vectors (N, 3) [rad] without jumps of a full turn between neighbours."""
+    result: NDArray[np.float64] = vectors.copy()
+    for i in range(1, len(result)):
+        angle = float(np.linalg.norm(result[i]))
+        if angle < 1e-9:
+            continue
+        # The same rotation has vectors a full turn longer or shorter along the same axis.
+        turns = result[i] / angle * 2 * np.pi * np.array([[-1], [0], [1]])
+        choices = result[i] + turns
+        result[i] = choices[np.argmin(np.linalg.norm(choices - result[i - 1], axis=1))]
+    return result
+
+
+_TEMPLATE_DISTANCE_M = 0.35
+
+# (98, 3).
+MEAN_FACE_M: NDArray[np.float64] = np.array(load_table('mean_face')['points_m'], np.float64)
+
+
+# Distance of the outer eye corners.
+EYE_SPAN_M = float(np.linalg.norm(MEAN_FACE_M[60] - MEAN_FACE_M[72]))
+
+
+def turn_to_front(
+    points_px: NDArray[np.floating],
+    rotation: NDArray[np.floating],
+    translation_m: NDArray[np.floating],
+) -> NDArray[np.float64]:
+    """Take the head pose out of landmarks: each goes along its ray to the mean face's depth.
+
+    The camera need not be known: the pose says where the mean face would be seen, and the pixels
+    are that times the focal length plus the principal point (least squares).
+
+    Args:
+        points_px: (98, 2).
+        rotation: (3, 3), head to camera.
+        translation_m: (3,).
+
+    Returns:
+        (98, 2) in units of the mean face's eye distance, x to the person's left, y down.
+    """
+    turn = rotation.astype(np.float64)
+    shift = translation_m.astype(np.float64)
+    pixels = points_px.astype(np.float64)
+    seen = MEAN_FACE_M @ turn.T + shift
+    ideal = seen[:, :2] / seen[:, 2:]
+    spread = ideal - ideal.mean(axis=0)
+    focal = float((spread * (pixels - pixels.mean(axis=0))).sum() / (spread**2).sum())
+    centre = pixels.mean(axis=0) - focal * ideal.mean(axis=0)
+    rays = np.column_stack([(pixels - centre) / focal, np.ones(len(pixels))]) @ turn
+    origin = -shift @ turn
+    along = (MEAN_FACE_M[:, 2] - origin[2]) / rays[:, 2]
+    return np.asarray((origin + rays * along[:, None])[:, :2] / EYE_SPAN_M)
+
+
+def template() -> NDArray[np.float32]:
+    """The face straight ahead, where the landmark model likes it in its crop.
+
+    Returns:
+        (98, 2) float32 in crop edges: box centred at (0.5, 0.5), longer side 0.80.
+    """
+    away = MEAN_FACE_M[:, 2:] + _TEMPLATE_DISTANCE_M
+    flat = MEAN_FACE_M[:, :2] / away
+    low, high = flat.min(axis=0), flat.max(axis=0)
+    return np.asarray((flat - (low + high) / 2) / (high - low).max() * 0.80 + 0.5, np.float32)
+
 
 # Nose, eye corners, the upper contour and the brows' ends and middles: what moves least when a
 # face talks. Measured on the train clips, docs/landmarks.md.

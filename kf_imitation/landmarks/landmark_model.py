@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, FloatArray, Image, Landmarks
 from kf_imitation.errors import ModelError
-from kf_imitation.face_geometry.mean_face import template
+from kf_imitation.face_geometry.head_pose import template
 from kf_imitation.face_geometry.point_sets import LAYOUTS
 from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.inference.crop import crop, cut, undo, upright_crop

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, FloatArray, Image
 from kf_imitation.face_geometry import wflw
-from kf_imitation.face_geometry.mean_face import template
+from kf_imitation.face_geometry.head_pose import template
 from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.inference.crop import channel_mean, crop, cut, undo, upright_crop
 

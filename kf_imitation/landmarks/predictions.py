@@ -12,7 +12,7 @@ from kf_imitation.face_geometry.arkit import (
     channels_of_blendshapes,
     mirrored_name,
 )
-from kf_imitation.face_geometry.rotation import angles_of, rotation_of
+from kf_imitation.face_geometry.head_pose import angles_of, rotation_of
 
 Values = NDArray[np.float64]
 # Weight of the part model against the landmark and the eye model, by the beginning of the

@@ -15,7 +15,7 @@ from kf_imitation.evaluation.metrics import (
     mean_metrics,
     pair,
 )
-from kf_imitation.face_geometry.rotation import unwrapped
+from kf_imitation.face_geometry.head_pose import unwrapped
 
 
 def target(keyframes, count=100, fps=30.0):

@@ -10,7 +10,7 @@ import yaml
 torch = pytest.importorskip('torch')
 onnxruntime = pytest.importorskip('onnxruntime')
 
-from kf_imitation.face_geometry.mean_face import template  # noqa: E402
+from kf_imitation.face_geometry.head_pose import template  # noqa: E402
 from kf_imitation.inference.onnx_model import OnnxModel  # noqa: E402
 from kf_imitation.landmarks import patches as runtime  # noqa: E402
 from kf_imitation.landmarks.landmark_model import LandmarkModel  # noqa: E402

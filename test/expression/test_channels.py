@@ -9,9 +9,12 @@ from kf_imitation.expression.calibration import REST, Calibration
 from kf_imitation.expression.channels import SOURCES, TURNED, channel_confidence, raw_channels
 from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.expression.one_euro import OneEuroFilter
-from kf_imitation.face_geometry.head_pose import camera_matrix, solve_head_pose
-from kf_imitation.face_geometry.mean_face import MEAN_FACE_M
-from kf_imitation.face_geometry.rotation import rotation_of
+from kf_imitation.face_geometry.head_pose import (
+    MEAN_FACE_M,
+    camera_matrix,
+    rotation_of,
+    solve_head_pose,
+)
 from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.parameters.settings import ExpressionSettings, OneEuroSettings
 

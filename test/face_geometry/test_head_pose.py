@@ -6,9 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kf_imitation.data_types import CameraModel, Landmarks
-from kf_imitation.face_geometry.head_pose import camera_matrix, solve_head_pose
-from kf_imitation.face_geometry.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
-from kf_imitation.face_geometry.rotation import angles_of, rotation_of
+from kf_imitation.face_geometry.head_pose import (
+    EYE_SPAN_M,
+    MEAN_FACE_M,
+    angles_of,
+    camera_matrix,
+    rotation_of,
+    solve_head_pose,
+    turn_to_front,
+)
 
 CAMERA = CameraModel(640, 480, 554.0)
 

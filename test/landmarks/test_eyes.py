@@ -6,8 +6,7 @@ import pytest
 
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Landmarks
 from kf_imitation.expression.channels import raw_channels
-from kf_imitation.face_geometry.head_pose import predicted_angles, solve_head_pose
-from kf_imitation.face_geometry.mean_face import template
+from kf_imitation.face_geometry.head_pose import predicted_angles, solve_head_pose, template
 from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.landmarks.patches import EYE_POINTS, PATCH_PX, EyeModel, eye_matrix

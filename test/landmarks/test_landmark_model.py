@@ -8,8 +8,7 @@ from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion
 from kf_imitation.errors import ModelError
 from kf_imitation.expression.channels import channel_confidence, raw_channels
 from kf_imitation.face_geometry import wflw
-from kf_imitation.face_geometry.head_pose import solve_head_pose
-from kf_imitation.face_geometry.mean_face import MEAN_FACE_M, template
+from kf_imitation.face_geometry.head_pose import MEAN_FACE_M, solve_head_pose, template
 from kf_imitation.face_geometry.point_sets import LAYOUTS
 from kf_imitation.landmarks.landmark_model import LandmarkModel, upright_crop
 

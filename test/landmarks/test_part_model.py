@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, FaceRegion
-from kf_imitation.face_geometry.mean_face import template
+from kf_imitation.face_geometry.head_pose import template
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.landmarks.patches import EYE, EYE_BLENDSHAPES, MOUTH, PartModel
 from kf_imitation.landmarks.predictions import PART_WEIGHT, channel_predictions

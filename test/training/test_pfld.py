@@ -8,7 +8,7 @@ torch = pytest.importorskip('torch')
 
 from scipy.spatial.transform import Rotation  # noqa: E402
 
-from kf_imitation.face_geometry.mean_face import template  # noqa: E402
+from kf_imitation.face_geometry.head_pose import template  # noqa: E402
 from kf_imitation.face_geometry.wflw import FLIP  # noqa: E402
 from kf_imitation.inference.crop import similarity  # noqa: E402
 from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch  # noqa: E402

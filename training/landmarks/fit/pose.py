@@ -17,9 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import CameraModel, Landmarks
-from kf_imitation.face_geometry.head_pose import solve_head_pose
-from kf_imitation.face_geometry.mean_face import EYE_SPAN_M, MEAN_FACE_M, turn_to_front
-from kf_imitation.face_geometry.rotation import label_angles
+from kf_imitation.face_geometry.head_pose import (
+    EYE_SPAN_M,
+    MEAN_FACE_M,
+    label_angles,
+    solve_head_pose,
+    turn_to_front,
+)
 from kf_imitation.face_geometry.wflw import FLIP
 from training.landmarks.fit.tables import rounded, table_text, write_table
 from training.landmarks.train.data import mesh_to_wflw

@@ -22,8 +22,8 @@ from scipy.spatial.transform import Rotation
 
 from face_renderer.ground_truth import BLENDSHAPE_NAMES
 from kf_imitation.face.canonical_region import canonical_region
+from kf_imitation.face_geometry.head_pose import label_angles
 from kf_imitation.face_geometry.point_sets import LAYOUTS
-from kf_imitation.face_geometry.rotation import label_angles
 
 CACHE_PX = 240
 CACHE_SPAN = 1.8  # cached square over the canonical face region

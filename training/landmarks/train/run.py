@@ -18,8 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from kf_imitation.face_geometry.mean_face import template
-from kf_imitation.face_geometry.rotation import label_angles
+from kf_imitation.face_geometry.head_pose import label_angles, template
 from training.interrupt import ignore_interrupt
 from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch
 from training.landmarks.train import losses
