@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
-from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS
+from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS, table_name
 from kf_imitation.data_types import CHANNELS
 from kf_imitation.robot.channel_gains import read_alphas
 from kf_imitation.robot.model import (
@@ -82,7 +82,7 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
     joint = JointConfig(
         name=section.text('name'),
         id=section.whole('id', 0, 252),
-        model=section.text('model', one_of=tuple(MODELS)),
+        model=_read_model(section),
         limits_rad=section.pair('limits_rad'),
         neutral_rad=section.number('neutral_rad', -6.3, 6.3),
         zero_tick=section.whole('zero_tick', 0, 4095, 2048),
@@ -97,6 +97,18 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
     measured.reject_unknown()
     section.reject_unknown()
     return joint
+
+
+def _read_model(section: Section) -> str:
+    """Return the name of a control table; any model where it is faulty."""
+    model = section.text('model')
+    if not model:
+        return next(iter(MODELS))
+    try:
+        return table_name(model)
+    except ValueError as error:
+        section.fault('model', model, str(error))
+        return next(iter(MODELS))
 
 
 def _read_measured(section: Section) -> Measured:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kf_imitation.actuators.dynamixel.control_tables import MODELS, MODELS_BY_NUMBER
+from kf_imitation.actuators.dynamixel.control_tables import MODELS, MODELS_BY_NUMBER, table_name
 from kf_imitation.actuators.dynamixel.simulator.register_file import SIZE, RegisterFile
 
 # address: (size, name) as every page of the series has them.
@@ -79,6 +79,26 @@ START_VALUES = {
     'XM430-W350': (1020, 80, 95, 160, 200, 1193, 52, 1920, 100, 0, 0, 800),
     'XM540-W150': (1130, 80, 95, 160, 230, 2047, 52, 1920, 100, 0, 0, 800),
     'XM540-W270': (1120, 80, 95, 160, 128, 2047, 52, 1920, 100, 0, 0, 800),
+    '2XL430-W250': (1090, 72, 60, 140, 250, None, 52, 1800, 100, 2000, 0, 640),
+    '2XC430-W250': (1160, 80, 60, 160, 275, None, 52, 1920, 100, 0, 0, 700),
+    'XC430-W150': (1070, 80, 60, 160, 460, None, 52, 1920, 100, 0, 0, 460),
+    'XC430-W240': (1080, 80, 60, 160, 306, None, 52, 1920, 100, 0, 0, 700),
+    'XH430-W210': (1010, 80, 95, 160, 210, 648, 52, 1920, 100, 0, 0, 900),
+    'XH430-W350': (1000, 80, 95, 160, 130, 648, 52, 1920, 100, 0, 0, 900),
+    'XH430-V210': (1050, 80, 110, 300, 230, 689, 52, 1920, 100, 0, 0, 800),
+    'XH430-V350': (1040, 80, 110, 300, 135, 689, 52, 1920, 100, 0, 0, 800),
+    'XH540-W150': (1110, 80, 95, 160, 300, 2047, 52, 1920, 100, 0, 0, 800),
+    'XH540-W270': (1100, 80, 95, 160, 167, 2047, 52, 1920, 100, 0, 0, 800),
+    'XH540-V150': (1150, 80, 110, 300, 230, 1188, 52, 1920, 100, 0, 0, 800),
+    'XH540-V270': (1140, 80, 110, 300, 128, 2047, 52, 1920, 100, 0, 0, 800),
+    'XD430-T210': (1011, 80, 95, 160, 210, 648, 52, 1920, 100, 0, 0, 900),
+    'XD430-T350': (1001, 80, 95, 160, 130, 648, 52, 1920, 100, 0, 0, 900),
+    'XD540-T150': (1111, 80, 95, 160, 300, 2047, 52, 1920, 100, 0, 0, 800),
+    'XD540-T270': (1101, 80, 95, 160, 167, 2047, 52, 1920, 100, 0, 0, 800),
+    'XW430-T200': (1280, 80, 95, 160, 235, 2047, 52, 1920, 100, 0, 0, 900),
+    'XW430-T333': (1270, 80, 95, 160, 139, 2047, 52, 1920, 100, 0, 0, 900),
+    'XW540-T140': (1180, 80, 95, 160, 304, 2047, 52, 1920, 100, 0, 0, 800),
+    'XW540-T260': (1170, 80, 95, 160, 167, 2047, 52, 1920, 100, 0, 0, 800),
 }
 STARTS = (
     'model_number',
@@ -105,8 +125,12 @@ def test_every_model_is_checked_here():
 @every_model
 def test_addresses_and_sizes(name):
     wanted = dict(COMMON)
-    wanted.update(WITH_CURRENT if name != 'XL430-W250' else {})
-    wanted.update(SIZE_330 if '330' in name else SIZE_540 if '540' in name else {})
+    wanted.update(WITH_CURRENT if START_VALUES[name][5] is not None else {})
+    waterproof = name.startswith('XW')  # no LED, no external ports
+    wanted.update(SIZE_330 if '330' in name else {})
+    wanted.update(SIZE_540 if '540' in name and not waterproof else {})
+    if waterproof:
+        del wanted[65]
     registers = MODELS[name].registers.values()
     found = {r.address: (r.size, r.name) for r in registers if 'indirect' not in r.name}
     assert found == wanted
@@ -134,7 +158,9 @@ def test_start_values(name):
     found = [registers[r].initial if r in registers else None for r in STARTS]
     assert tuple(found) == START_VALUES[name]
     start = {'id': 1, 'baud_rate': 1, 'return_delay_time': 250, 'operating_mode': 3}
-    start |= {'secondary_id': 255, 'protocol_type': 2, 'moving_threshold': 10, 'pwm_limit': 885}
+    moving_threshold = 20 if name == 'XC430-W150' else 10
+    start |= {'secondary_id': 255, 'protocol_type': 2, 'moving_threshold': moving_threshold}
+    start |= {'pwm_limit': 885}
     start |= {'max_position_limit': 4095, 'min_position_limit': 0, 'status_return_level': 2}
     assert {r: registers[r].initial for r in start} == start
 
@@ -183,7 +209,46 @@ def test_eeprom_is_what_lies_below_64(name):
 def test_units():
     assert MODELS['XL330-M288'].current_unit_a == 0.001
     assert MODELS['XM540-W270'].current_unit_a == 0.00269
+    assert MODELS['XH430-V350'].current_unit_a == 0.00134
     assert MODELS['XL430-W250'].current_unit_a is None  # present load instead
+
+
+@every_model
+def test_the_manual_allows_the_nominal_supply(name):
+    model = MODELS[name]
+    low, high = model.supply_v
+    assert low < model.nominal_voltage_v < high
+
+
+@pytest.mark.parametrize(
+    ('part', 'table'),
+    [
+        ('XM430-W350-T', 'XM430-W350'),
+        ('XM430-W350-R', 'XM430-W350'),
+        ('xl330-m288-t', 'XL330-M288'),
+        ('XH540-V270-R', 'XH540-V270'),
+        ('XC430-T240BB-T', 'XC430-W240'),
+        ('2XL430-W250-T', '2XL430-W250'),
+        ('XC330-T181', 'XC330-T181'),
+    ],
+)
+def test_a_part_is_found_by_its_full_name(part, table):
+    assert table_name(part) == table
+
+
+@pytest.mark.parametrize(
+    ('part', 'why'),
+    [
+        ('XL-320', 'control table and units of its own'),
+        ('MX-28AT', 'Protocol 1.0 unless its firmware is'),
+        ('AX-12A', 'speaks Protocol 1.0 only'),
+        ('PH54-200-S500-R', 'control table and units of its own'),
+        ('XM430-W351', 'did you mean XM430-W350'),
+    ],
+)
+def test_servos_without_a_table_are_told_what_is_missing(part, why):
+    with pytest.raises(ValueError, match=why):
+        table_name(part)
 
 
 def test_a_new_servo_has_its_start_values():

@@ -5,6 +5,7 @@ values are register units; units.py turns them into rad, s and A. docs/your_own_
 to add a model: one entry in _PAGES.
 """
 
+import difflib
 from dataclasses import dataclass
 
 # Manual: 0: 9600 ... 7: 4.5 M. The SDK opens ports up to 4 M.
@@ -149,6 +150,7 @@ class Page:
         velocity_gains: I, P.
         position_gains: D, I, P.
         motor: stall current [A] and no-load speed [rad/s] at the voltage [V].
+        moving_threshold: start value.
     """
 
     name: str
@@ -160,6 +162,7 @@ class Page:
     velocity_gains: tuple[int, int]
     position_gains: tuple[int, int, int]
     motor: tuple[float, float, float]
+    moving_threshold: int = 10
 
     @property
     def small(self) -> bool:
@@ -167,19 +170,32 @@ class Page:
         return '330' in self.name
 
     @property
+    def waterproof(self) -> bool:
+        """XW: no LED, no external port."""
+        return self.name.startswith('XW')
+
+    @property
     def size_540(self) -> bool:
         """540-size: external port and dual mode."""
-        return '540' in self.name
+        return '540' in self.name and not self.waterproof
+
+    @property
+    def current_unit_a(self) -> float | None:
+        """A per unit of current; None without current control."""
+        if self.current is None:
+            return None
+        if self.small:
+            return 0.001
+        return 0.00134 if self.name.startswith('XH430-V') else 0.00269
 
     def model(self) -> ServoModel:
         """Return the model."""
-        unit_a = None if self.current is None else 0.001 if self.small else 0.00269
         modes = _MODES if self.current is None else _MODES + _CURRENT_MODES
         return ServoModel(
             self.name,
             self.number,
             _registers(self),
-            unit_a,
+            self.current_unit_a,
             *self.motor,
             _SUPPLY_V[self.voltage],
             modes,
@@ -222,7 +238,7 @@ def _eeprom_area(page: Page) -> list[Register]:
         _eeprom('secondary_id', 12, 1, 255, 0, 255),  # 253 and above: none
         _eeprom('protocol_type', 13, 1, 2, *((2, 22) if small else (1, 2))),
         _eeprom('homing_offset', 20, 4, 0, -1_044_479, 1_044_479),
-        _eeprom('moving_threshold', 24, 4, 10, 0, 1023),
+        _eeprom('moving_threshold', 24, 4, page.moving_threshold, 0, 1023),
         _eeprom('temperature_limit', 31, 1, page.temperature_c, 0, 100),
         _eeprom('max_voltage_limit', 32, 2, high, lowest, high),
         _eeprom('min_voltage_limit', 34, 2, low, lowest, high),
@@ -252,7 +268,6 @@ def _ram_area(page: Page) -> list[Register]:
     top = _top_velocity(page)
     table = [
         _ram('torque_enable', 64, 1, 0, 0, 1),
-        _ram('led', 65, 1, 0, 0, 1),
         _ram('status_return_level', 68, 1, 2, 0, 2),
         _ro('registered_instruction', 69, 1),
         _ro('hardware_error_status', 70, 1),
@@ -282,6 +297,8 @@ def _ram_area(page: Page) -> list[Register]:
         _ro('present_temperature', 146, 1, 25),
         _ro('backup_ready', 147, 1),
     ]
+    if not page.waterproof:
+        table.append(_ram('led', 65, 1, 0, 0, 1))
     if page.current is not None:
         table.append(_ram('goal_current', 102, 2, page.current, -page.current, page.current))
     if page.size_540:
@@ -302,9 +319,18 @@ def _indirect(page: Page) -> list[Register]:
     return table
 
 
-_5V, _12V, _XL, _XM = (35, 70), (55, 140), (60, 140), (95, 160)
-# The manual's input voltage; the voltage limits of the tables are wider.
-_SUPPLY_V = {_5V: (3.7, 6.0), _12V: (6.5, 12.6), _XL: (6.5, 12.6), _XM: (10.0, 14.8)}
+_5V, _12V, _XL, _XC, _XM, _24V = (35, 70), (55, 140), (60, 140), (60, 160), (95, 160), (110, 300)
+# The manual's input voltage; the voltage limits of the tables are wider. Where it names one
+# voltage only, 5 % (12 V) or 10 % (24 V) around it: a charged battery, a mains adapter.
+_SUPPLY_V = {
+    _5V: (3.7, 6.0),
+    _12V: (6.5, 12.6),
+    _XL: (6.5, 12.6),
+    _XC: (6.5, 14.8),
+    _XM: (10.0, 14.8),
+    _24V: (21.6, 26.4),
+}
+_V, _P8, _P9 = (1920, 100), (0, 0, 800), (0, 0, 900)
 _PAGES = (
     Page('XL330-M077', 1190, 70, _5V, 1620, 1750, (400, 40), (0, 400, 400), (1.47, 40.1, 5.0)),
     Page('XL330-M288', 1200, 70, _5V, 445, 1750, (1600, 180), (0, 0, 400), (1.47, 10.8, 5.0)),
@@ -312,6 +338,26 @@ _PAGES = (
     Page('XC330-T288', 1220, 70, _12V, 320, 910, (1200, 40), (0, 0, 900), (0.80, 8.4, 11.1)),
     Page('XC330-M181', 1230, 70, _5V, 545, 2352, (1400, 100), (500, 0, 1200), (1.80, 13.5, 5.0)),
     Page('XC330-M288', 1240, 70, _5V, 350, 2352, (1600, 50), (500, 0, 1100), (1.80, 8.5, 5.0)),
+    Page('2XL430-W250', 1090, 72, _XL, 250, None, (1800, 100), (2000, 0, 640), (1.3, 6.0, 11.1)),
+    Page('2XC430-W250', 1160, 80, _XC, 275, None, _V, (0, 0, 700), (1.4, 6.7, 12.0)),
+    Page('XC430-W150', 1070, 80, _XC, 460, None, _V, (0, 0, 460), (1.4, 11.1, 12.0), 20),
+    Page('XC430-W240', 1080, 80, _XC, 306, None, _V, (0, 0, 700), (1.4, 7.3, 12.0)),
+    Page('XH430-W210', 1010, 80, _XM, 210, 648, _V, _P9, (1.3, 5.2, 12.0)),
+    Page('XH430-W350', 1000, 80, _XM, 130, 648, _V, _P9, (1.3, 3.1, 12.0)),
+    Page('XH430-V210', 1050, 80, _24V, 230, 689, _V, _P8, (0.7, 5.4, 24.0)),
+    Page('XH430-V350', 1040, 80, _24V, 135, 689, _V, _P8, (0.7, 3.2, 24.0)),
+    Page('XH540-W150', 1110, 80, _XM, 300, 2047, _V, _P8, (4.9, 7.3, 12.0)),
+    Page('XH540-W270', 1100, 80, _XM, 167, 2047, _V, _P8, (4.9, 4.1, 12.0)),
+    Page('XH540-V150', 1150, 80, _24V, 230, 1188, _V, _P8, (2.4, 6.3, 24.0)),
+    Page('XH540-V270', 1140, 80, _24V, 128, 2047, _V, _P8, (2.4, 3.6, 24.0)),
+    Page('XD430-T210', 1011, 80, _XM, 210, 648, _V, _P9, (1.3, 5.2, 12.0)),
+    Page('XD430-T350', 1001, 80, _XM, 130, 648, _V, _P9, (1.3, 3.1, 12.0)),
+    Page('XD540-T150', 1111, 80, _XM, 300, 2047, _V, _P8, (4.9, 7.3, 12.0)),
+    Page('XD540-T270', 1101, 80, _XM, 167, 2047, _V, _P8, (4.9, 4.1, 12.0)),
+    Page('XW430-T200', 1280, 80, _XM, 235, 2047, _V, _P9, (1.3, 5.5, 12.0)),
+    Page('XW430-T333', 1270, 80, _XM, 139, 2047, _V, _P9, (1.3, 3.2, 12.0)),
+    Page('XW540-T140', 1180, 80, _XM, 304, 2047, _V, _P8, (4.9, 7.5, 12.0)),
+    Page('XW540-T260', 1170, 80, _XM, 167, 2047, _V, _P8, (4.9, 4.2, 12.0)),
     Page('XL430-W250', 1060, 72, _XL, 265, None, (1000, 100), (4000, 0, 640), (1.3, 6.0, 11.1)),
     Page('XM430-W210', 1030, 80, _XM, 330, 1193, (1920, 100), (0, 0, 800), (2.3, 8.1, 12.0)),
     Page('XM430-W350', 1020, 80, _XM, 200, 1193, (1920, 100), (0, 0, 800), (2.3, 4.8, 12.0)),
@@ -331,3 +377,35 @@ def model_name(number: int) -> str:
     """Return the model of a model number, or `model 1234` when its table is not known."""
     model = MODELS_BY_NUMBER.get(number)
     return model.name if model else f'model {number}'
+
+
+# Servos of the same maker that this package cannot drive, by how their names begin, and why.
+_OWN_TABLE = 'has a control table and units of its own'
+_PROTOCOL_1 = 'speaks Protocol 1.0 only'
+_OTHERS = {
+    'XL320': f'{_OWN_TABLE} (10 bits over 300 degrees, no current control, no Bus Watchdog)',
+    'XW540H': 'is made to order, and the manual gives no torque and speed of it',
+    'MX': f'{_OWN_TABLE}, and speaks Protocol 1.0 unless its firmware is MX(2.0)',
+    **dict.fromkeys(('AX', 'DX', 'EX', 'RX'), _PROTOCOL_1),
+    **dict.fromkeys(('PH', 'PM', 'YM', 'H42', 'H54', 'L42', 'L54', 'M42', 'M54'), _OWN_TABLE),
+}
+
+
+def table_name(part: str) -> str:
+    """Return the name in MODELS of a part as it is sold: XM430-W350-T, -R, in any case.
+
+    Raises:
+        ValueError: there is no such table; with the reason, or the nearest name.
+    """
+    name = part.upper()
+    name = name.removesuffix('-T').removesuffix('-R').removesuffix('-T/R')
+    name = name.replace('BB', '').replace('XC430-T', 'XC430-W')  # ball bearings, else the same
+    if name in MODELS:
+        return name
+    plain = name.replace('-', '')
+    for start, why in _OTHERS.items():
+        if plain.startswith(start):
+            raise ValueError(f'{why}: no table here fits it')
+    near = difflib.get_close_matches(name, MODELS, 1)
+    hint = f' (did you mean {near[0]}?)' if near else ''
+    raise ValueError(f'must be one of {", ".join(sorted(MODELS))}{hint}')
