@@ -57,7 +57,7 @@ def make_noisy(servo: SimulatedServo, rng: np.random.Generator) -> None:
     def noisy(name: str, value: int) -> None:
         measure(name, value + int(rng.integers(-1, 2)) if name == 'present_position' else value)
 
-    servo.registers.measure = noisy  # type: ignore[method-assign]
+    servo.registers.measure = noisy
 
 
 def alarms(robot: RobotConfig, goals: Iterator[Array], seconds: float, seed: int) -> list[str]:
