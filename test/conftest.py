@@ -1,5 +1,6 @@
 """What tests of several folders share."""
 
+import itertools
 import logging
 import os
 import signal
@@ -16,6 +17,7 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 
 DOMAINS = 99  # from 1: below the ports that Linux hands out
 STOP_S = 15.0
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +25,13 @@ def _heard_loggers():
     """With ROS, launch_testing comes into pytest, and launch makes loggers that caplog misses."""
     for name in ('kf_imitation', 'kf_imitation.head'):
         logging.getLogger(name).propagate = True
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path_factory, monkeypatch):
+    """What a head remembers (a latched stop) is this test's own; the folder is made when used."""
+    number = next(_NUMBERS)
+    monkeypatch.setenv('XDG_STATE_HOME', f'{tmp_path_factory.getbasetemp()}/state{number}')
 
 
 @pytest.fixture(scope='session')

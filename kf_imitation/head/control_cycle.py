@@ -70,7 +70,7 @@ class ControlCycle:
         faults: exceptions in a cycle so far.
         exit_policy: limp, hold or neutral_limp.
         on_cycle: called after each cycle; must be quick and not raise.
-        on_fault: called once when a fault latches the stop.
+        on_fault: called with the reason when a fault or another program latches the stop.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class ControlCycle:
         if self.exit_policy not in EXIT_POLICIES:
             raise ValueError(f'exit_policy = {exit_policy!r} is not one of {EXIT_POLICIES}')
         self.on_cycle: Callable[[ServoCycle], None] | None = None
-        self.on_fault: Callable[[], None] | None = None
+        self.on_fault: Callable[[str], None] | None = None
         self.state = OFF
         self.latched = False
         self.fault = ''
@@ -308,7 +308,7 @@ class ControlCycle:
             self._unconfirmed = list(self.robot.names)
             self.state = STOPPED
             if self.on_fault is not None:
-                self.on_fault()
+                self.on_fault(self.fault)
         return moved
 
     def _brake_from(self, before: JointTrajectoryState) -> bool:
@@ -507,6 +507,8 @@ class ControlCycle:
         """Stop, as if asked for, because another program is at the servos."""
         if not self.alarm:
             _log.error('stopped: %s', alarm)
+            if self.on_fault is not None:
+                self.on_fault(alarm)
         self.alarm = alarm
         self.state, self.latched = STOPPED, True
         self._unconfirmed = list(self.robot.names)

@@ -22,6 +22,7 @@ from kf_imitation.head.pending_confirmations import Answer, PendingConfirmations
 from kf_imitation.head.recovery import Recovery
 from kf_imitation.head.reports import ERROR, OFF, BusStatistics, ServoCycle, ServoStatus, describe
 from kf_imitation.head.servo_monitor import REVIVE_S
+from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.motion.waypoints import (
     LONGEST_S,
     TimedTrajectory,
@@ -57,6 +58,7 @@ class ServoController:
         exit_policy: str = '',
         pause: Callable[[float], None] = time.sleep,
         stamp_clock_ns: Callable[[], int] | None = time.time_ns,
+        stop_record: StopRecord | None = None,
     ) -> None:
         """Send nothing yet: open() or start() opens the bus.
 
@@ -70,6 +72,7 @@ class ServoController:
             pause: waits in real time; a no-op for virtual clocks.
             stamp_clock_ns: what time it is on the clock of the commands' stamps; None where
                 recordings may come from the future.
+            stop_record: keeps a stop across restarts; None: in this process alone.
 
         Raises:
             ValueError: there is no such exit policy, or hold_s is not a time.
@@ -83,6 +86,11 @@ class ServoController:
         self.cycle = ControlCycle(
             robot, bus, self._mailbox, self._confirmations, rate_hz, clock, exit_policy, pause
         )
+        self._stop_record = stop_record
+        self._stopped_before = stop_record.read() if stop_record is not None else ''
+        self.cycle.latched = bool(self._stopped_before)
+        if stop_record is not None:
+            self.cycle.on_fault = stop_record.write_soon
         self._thread: threading.Thread | None = None
         self._closing, self._ready = threading.Event(), threading.Event()
         self._failure: KfImitationError | None = None  # what kept the thread from connecting
@@ -282,6 +290,8 @@ class ServoController:
         with self._mailbox.lock:
             self._mailbox.stop = True
             self._mailbox.reset = False
+        if self._stop_record is not None:
+            self._stop_record.write('stopped by a command')
         if self.state == OFF:
             self.latched = True
             return at_once(True, 'nothing moves; stopped until reset')
@@ -306,6 +316,9 @@ class ServoController:
             self._mailbox.stop = False
         if self._ended:
             return at_once(False, ENDED)
+        if self._stop_record is not None:
+            self._stop_record.clear()
+        self._stopped_before = ''
         if self.state == OFF:
             self.latched = False
             return at_once(True, 'not stopped any more; activate the servo node')
@@ -352,7 +365,9 @@ class ServoController:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What setup found noteworthy."""
-        stopped = ('stopped before and not reset yet: torque stays off',) if self.latched else ()
+        before = f' ({self._stopped_before})' if self._stopped_before else ''
+        sentence = f'stopped before{before} and not reset yet: torque stays off'
+        stopped = (sentence,) if self.latched else ()
         return (*self.cycle.servos.warnings, *stopped)
 
     def statistics(self) -> BusStatistics:

@@ -20,6 +20,7 @@ from kf_imitation.head.command_mailbox import CommandMailbox
 from kf_imitation.head.cycle_faults import CYCLE_FAULTS, cause
 from kf_imitation.head.pending_confirmations import Answer, at_once
 from kf_imitation.head.reports import ERROR, OK, WARN, ServoStatus
+from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.motion.waypoints import (
@@ -78,12 +79,14 @@ class GatewayHead:
         hold_s: float = 1.0,
         exit_policy: str = '',
         stamp_clock_ns: Callable[[], int] | None = time.time_ns,
+        stop_record: StopRecord | None = None,
     ) -> None:
         """Take what ServoController takes, without a bus."""
         self.robot = robot
         self.trajectory_most_s = LONGEST_S
         self.on_trajectory: Callable[[PlannedTrajectory], None] | None = None
-        self.latched = False
+        self._stop_record = stop_record
+        self.latched = stop_record is not None and bool(stop_record.read())
         self._exit_policy = exit_policy or robot.exit
         self._period_s = 1.0 / rate_hz
         self._clock = clock
@@ -199,6 +202,8 @@ class GatewayHead:
         """Come to rest and reject goals until reset()."""
         self._guarded(self._catch_up)
         self.latched = True
+        if self._stop_record is not None:
+            self._stop_record.write('stopped by a command')
         self._mailbox.relax()
         self._hand_out(brake=True)
         return at_once(True, 'the last trajectory comes to rest; waiting for reset')
@@ -206,6 +211,8 @@ class GatewayHead:
     def reset(self) -> 'Future[Answer]':
         """End a stop."""
         self.latched, self._fault = False, ''
+        if self._stop_record is not None:
+            self._stop_record.clear()
         self._apart_since_s[:] = np.inf
         self.relax()
         return at_once(True, 'goals count again')
@@ -314,6 +321,8 @@ class GatewayHead:
             act()
         except CYCLE_FAULTS as error:
             self._fault, self.latched = cause(error), True
+            if self._stop_record is not None:
+                self._stop_record.write_soon(self._fault)
             _log.error('a fault in the planning: %s', self._fault, exc_info=error)
             self._mailbox.relax()
 

@@ -10,11 +10,12 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.head.bus_factory import NONE, make_bus
+from kf_imitation.head.bus_factory import NONE, SIMULATED, make_bus
 from kf_imitation.head.clock import boottime_s
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.interface import Head
 from kf_imitation.head.pose_pacer import PosePacer
+from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.cycle_publisher import CyclePublisher
 from kf_imitation.nodes.face_messages import expression_faults, from_expression
@@ -78,7 +79,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             return self._fail_transition(fault)
         self._head, self._robot = head, robot
         self._mapping = JointMapping(robot)
-        head.latched = self._latched
+        head.latched = head.latched or self._latched
         self._apply_times(head)
         return DONE
 
@@ -235,6 +236,7 @@ def make_head(
         'stamp_clock_ns': lambda: node.get_clock().now().nanoseconds,
     }
     port = node.setting('port', str) or robot.port
+    options['stop_record'] = None if port == SIMULATED else StopRecord(robot.name)
     if port == NONE:
         return GoalPublisher(node, robot, **options), cycles
     controller = ServoController(robot, make_bus(robot, port), **options)

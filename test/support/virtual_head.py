@@ -17,7 +17,7 @@ JAW, YAW = ROBOT.names.index('jaw'), ROBOT.names.index('neck_yaw')
 class VirtualHead:
     """A controller whose time passes in run() alone."""
 
-    def __init__(self, robot=ROBOT, hold_s=1e9):
+    def __init__(self, robot=ROBOT, hold_s=1e9, **options):
         self.now_s = 100.0
         self.servos = simulated_servos(robot)
         self.controller = ServoController(
@@ -26,6 +26,7 @@ class VirtualHead:
             clock=lambda: self.now_s,
             hold_s=hold_s,
             pause=lambda _: None,
+            **options,
         )
         self.controller.start(threaded=False)
         self.commanded = []

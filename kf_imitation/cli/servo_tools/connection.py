@@ -9,10 +9,11 @@ from dataclasses import replace
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
-from kf_imitation.errors import ConfigError
+from kf_imitation.errors import ConfigError, KfImitationError
 from kf_imitation.head.bus_factory import SIMULATED, make_bus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.reports import ServoCycle
+from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.robot import RobotConfig, load_robot
 
 BAUDS = tuple(rate for rate in BAUD_RATES.values() if rate <= 4_000_000)  # what the SDK opens
@@ -132,8 +133,16 @@ def running_head(
         speed_rad_s: upper bound of all joints' speeds; 0 leaves them.
         current_fraction: fraction of the joints' current limits.
         robot: instead of the arguments'.
+
+    Raises:
+        KfImitationError: the head was stopped and not reset yet.
     """
     robot = robot or load_robot(args.robot)
+    record = StopRecord(robot.name)
+    if (args.port or robot.port) != SIMULATED and (reason := record.read()):
+        raise KfImitationError(
+            f'{robot.name} is latched ({reason}): call /servo/reset, or remove {record.path}'
+        )
     joints = tuple(
         replace(
             joint,

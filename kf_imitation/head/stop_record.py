@@ -1,0 +1,64 @@
+"""A latched stop on disk, so that it survives a restart of any process.
+
+One small file per head in $XDG_STATE_HOME/kf_imitation (~/.local/state/kf_imitation), named after
+the robot and not after its port: an adapter that is plugged in again may have another device
+name. A simulated head has none: it starts fresh with every process.
+"""
+
+import logging
+import os
+import re
+import threading
+from pathlib import Path
+
+_log = logging.getLogger('kf_imitation.head')
+
+
+def state_directory() -> Path:
+    """Return the folder for what the head remembers; it need not exist."""
+    home = os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state'
+    return Path(home) / 'kf_imitation'
+
+
+class StopRecord:
+    """The file of one head: there while it is stopped; holds the reason.
+
+    A folder that cannot be written to is a warning: the stop itself never depends on it.
+
+    Attributes:
+        path: of the file.
+    """
+
+    def __init__(self, robot_name: str) -> None:
+        name = re.sub(r'[^\w.-]', '_', robot_name)
+        self.path = state_directory() / f'{name}.stop'
+
+    def read(self) -> str:
+        """Return why the head was stopped; '' if it is not. What cannot be read is a stop."""
+        try:
+            return self.path.read_text(encoding='utf-8').strip() or 'stopped'
+        except FileNotFoundError:
+            return ''
+        except (OSError, UnicodeDecodeError) as error:
+            return f'stopped, perhaps: {error}'
+
+    def write(self, reason: str) -> None:
+        """Note a stop, whole or not at all."""
+        draft = self.path.with_suffix('.new')
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(f'{reason}\n', encoding='utf-8')
+            draft.replace(self.path)
+        except OSError as error:
+            _log.warning('a restart will not know of this stop: %s', error)
+
+    def write_soon(self, reason: str) -> None:
+        """Note a stop from the bus thread, which has no time for a disk."""
+        threading.Thread(target=self.write, args=(reason,), name='stop-record').start()
+
+    def clear(self) -> None:
+        """Forget the stop, as somebody reset it."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning('the head will be stopped again after a restart: %s', error)
