@@ -217,7 +217,7 @@ class VirtualHead(Observed):
 
     def fault(self, command: str) -> None:
         """Carry out a fault command (docs/simulator.md)."""
-        apply_fault(command, self.port)  # type: ignore[arg-type]  # has all of it that faults use
+        apply_fault(command, self.port)
 
     # --- what the head is told, and the judge with it -----------------------------------------
 

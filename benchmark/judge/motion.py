@@ -76,11 +76,11 @@ class MotionLimits:
             self._rounding[row] = half * 2**order + SLACK_RAD
         self._tops = self._scale * (1.0 + TOLERANCE) + self._rounding
 
-    def outside(self, pose: Array) -> Array:
+    def outside(self, pose: Array) -> NDArray[np.bool_]:
         """Return (J,) bool, joints beyond a limit of their own by more than the rounding."""
         over = self._sides @ pose - self._edges > self._side_slack
         joints = len(self._names)
-        both: Array = over[:joints] | over[joints : 2 * joints]
+        both: NDArray[np.bool_] = over[:joints] | over[joints : 2 * joints]
         return both
 
     def places(self, before: Array, now: Array) -> list[tuple[str, str, str]]:

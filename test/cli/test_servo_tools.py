@@ -273,7 +273,7 @@ def test_the_selftest_of_one_joint_gives_speed_and_delay(tool, capsys):
 def test_a_selftest_that_finds_a_stuck_joint_writes_nothing(tool, rig, small_file):
     before = small_file.read_text(encoding='utf-8')
     rig.fault('block 1')
-    with pytest.raises(BusError, match=r'jaw is at .* instead of .*: jaw pushed without moving'):
+    with pytest.raises(BusError, match=r'jaw is at .* instead of .*: jaw .*pushed'):
         tool('selftest', '--joint', 'jaw', '--yes', '--write')
     assert small_file.read_text(encoding='utf-8') == before
     assert rig.torques() == [False, False]
