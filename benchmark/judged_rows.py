@@ -343,6 +343,49 @@ def mistaken() -> VirtualHead:
     return one
 
 
+@row('gear stripped in mid-motion')
+def stripped() -> VirtualHead:
+    """The motor turns, the encoder does not."""
+    one = head()
+    one.start()
+    one.goal(neck_yaw=0.8)
+    one.run(0.2)
+    physics = one.servo('neck_yaw').physics
+    with mock.patch.multiple(physics, _move=lambda *_: None, _torque=lambda *_: 0.05):
+        one.run(2.0)
+    one.close()
+    return one
+
+
+@row('gain lowered by another program')
+def soft() -> VirtualHead:
+    """The joint follows so softly that it stays behind: seen, put right or left alone."""
+    one = head()
+    one.start()
+    one.run(0.3)
+    one.servo('neck_yaw').registers.set('position_p_gain', 2)
+    one.goal(neck_yaw=0.8)
+    one.run(2.5)
+    one.close()
+    return one
+
+
+@row('operating mode changed by another program')
+def another_mode() -> VirtualHead:
+    """In velocity mode the joint turns on and on."""
+    one = head()
+    one.start()
+    one.run(0.3)
+    servo = one.servo('neck_yaw')
+    for name, value in (('torque_enable', 0), ('operating_mode', 1), ('torque_enable', 1)):
+        register = servo.model.registers[name]
+        servo.write(register.address, bytes([value]))
+    servo.registers.set('goal_velocity', 40)
+    one.run(2.5)
+    one.close()
+    return one
+
+
 @row('torque lost by itself')
 def torqueless() -> VirtualHead:
     """A servo restarts: found, taken in again from where it is."""

@@ -58,6 +58,8 @@ STUCK = 'jaw stuck on its way'
 PROFILE = 'a slow profile left by another program'
 DRIVE_MODE = 'drive_mode left by another program'
 MODE = 'operating_mode left by another program'
+STRIPPED = 'gear stripped in mid-motion'
+ANOTHER_MODE = 'operating mode changed by another program'
 MISTAKE = 'a mistake in a cycle, in mid-motion'
 TORQUELESS = 'torque lost by itself'
 
@@ -132,7 +134,10 @@ MUTANTS = (
     Mutant(
         'torque goes on with the goal of before',
         (
-            Edit("self.write_register(index, 'goal_position', present)", 'pass'),
+            Edit(
+                "try:\n                self.write_register(index, 'goal_position', present)",
+                'try:\n                pass',
+            ),
             Edit("if self.read_register(index, 'goal_position') != present:", 'if False:'),
         ),
         (BY_HAND, ELSEWHERE),
@@ -141,8 +146,8 @@ MUTANTS = (
         'goal taken from the goal register',
         (
             Edit(
-                "present = self.read_register(index, 'present_position')",
-                "present = self.read_register(index, 'goal_position')",
+                "present = self.read_register(index, 'present_position')\n            try:",
+                "present = self.read_register(index, 'goal_position')\n            try:",
             ),
         ),
         (BY_HAND, ELSEWHERE),
@@ -151,8 +156,8 @@ MUTANTS = (
         'stop not latched',
         (
             Edit(
-                'self.state, self.latched = STOPPED, True',
-                'self.state, self.latched = STOPPED, False',
+                'if stop:\n            self.state, self.latched = STOPPED, True',
+                'if stop:\n            self.state, self.latched = STOPPED, False',
             ),
         ),
         (STOPPED,),
@@ -161,8 +166,10 @@ MUTANTS = (
         'stop leaves torque on',
         (
             Edit(
-                'STOPPED, True\n            self._unconfirmed = list(self.robot.names)',
-                'STOPPED, True\n            self._unconfirmed = []',
+                'if stop:\n            self.state, self.latched = STOPPED, True\n'
+                '            self._unconfirmed = list(self.robot.names)',
+                'if stop:\n            self.state, self.latched = STOPPED, True\n'
+                '            self._unconfirmed = []',
             ),
         ),
         (STOPPED,),
@@ -313,11 +320,25 @@ MUTANTS = (
     Mutant(
         'lost torque overlooked',
         (
-            Edit(
-                '        if not torque:\n            lost =',
-                '        if False:\n            lost =',
-            ),
+            Edit('if not found.torque:', 'if False:'),
+            Edit('self._take_out(deviation)', 'pass'),
         ),
         (TORQUELESS,),
+    ),
+    Mutant(
+        'supervision of motion off',
+        (Edit('self._take_out(deviation)', 'pass'),),
+        (STRIPPED,),
+    ),
+    Mutant(
+        'supervision off, of motion and of registers',
+        (
+            Edit('self._take_out(deviation)', 'pass'),
+            Edit(
+                'def _judge(self, index: int, found: Finding) -> None:\n',
+                'def _judge(self, index: int, found: Finding) -> None:\n        return\n',
+            ),
+        ),
+        (ANOTHER_MODE, TORQUELESS),
     ),
 )

@@ -304,6 +304,8 @@ class Judge:
         group = {id_: tick for id_, tick in group.items() if self._tracks[id_].torque}
         if not group:
             return
+        if len(group) == 1 < len(self._tracks) and self._is_held(*next(iter(group.items()))):
+            return
         for id_, track in self._tracks.items():
             if not track.torque and track.present:  # a limp joint is where it is
                 self._newest[:, self._at[id_]] = track.present[-1][1]
@@ -340,6 +342,17 @@ class Judge:
         creeping = self._limits.outside(before) & self._limits.outside(self._newest[0])
         for index in np.flatnonzero(creeping).tolist():
             self._check_creep(time_s, self._tracks[self._head.joints[index].id], index)
+
+    def _is_held(self, id_: int, tick: int) -> bool:
+        """Note a goal for one joint alone that asks it to stay where it was measured."""
+        track, column = self._tracks[id_], self._at[id_]
+        rad = track.rad(tick)
+        held = bool(track.present) and abs(rad - track.present[-1][1]) < 1.5 * reg.RAD_PER_TICK
+        if held:
+            self._newest[:, column] = rad
+            track.goals.clear()
+            track.parked = tick
+        return held
 
     def _start_of(self, time_s: float, track: _Track, rad: float) -> float:
         """Return where a motion that begins with a goal comes from.
