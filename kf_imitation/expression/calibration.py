@@ -8,26 +8,31 @@ from typing import Any
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
-from kf_imitation.expression.channels import IS_ANGLE, fitted_levels
+from kf_imitation.expression.channels import (
+    IS_ANGLE,
+    fitted_levels,
+    full_levels,
+    rest_levels,
+    true_size,
+)
 from kf_imitation.parameters.yaml_text import read_yaml
 
 Levels = NDArray[np.float64]
 
 # Raw units are those before the sigmoid: 1 is a quarter of the range where it is steepest.
-MINIMUM_RANGE = 1.5  # extreme over neutral; less would turn noise into grimaces
+MINIMUM_RANGE = 1.0  # extreme over neutral; less would turn noise into grimaces
 _NEUTRAL_LIMIT = 15.0  # no face at rest is further out
 _ANGLE_LIMIT_RAD = 1.0
 
 MINIMUM_FACES = 10  # of a calibration session, at rest and posed
 _WAVER = 1.5  # largest standard deviation of a face at rest
 
-REST = fitted_levels('rest')
-FULL = fitted_levels('full', 1.0)
-_NOTHING = np.full_like(REST, REST.min())  # values below say nothing, in any channel
+REST = rest_levels()
+FULL = full_levels()
+_AT_REST = true_size(np.where(IS_ANGLE, 0.0, REST))
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Calibration:
         neutral: (19,) raw values at rest; for angles what is taken off.
         extreme: (19,) raw values at the full expression; not used for angles.
         personal: neutral is what this person showed at rest and counts as 0. Without that, lids
-            at rest are as far closed as most faces' are, 0.06, which is no one's neutral.
+            at rest are as far closed as most faces' are, 0.08, which is no one's neutral.
     """
 
     person: str
@@ -57,14 +62,16 @@ class Calibration:
             (19,) float64.
         """
         # Where the person is between neutral and extreme, most faces are on the same curve.
-        scale = (raw - self.neutral) / (self.extreme - self.neutral)
-        low, high = expit(REST if self.personal else _NOTHING), expit(FULL)
-        curve = (expit(REST + scale * (FULL - REST)) - low) / (high - low)
-        return np.where(IS_ANGLE, raw - self.neutral, np.clip(curve, 0.0, 1.0))
+        moved = raw - self.neutral
+        level = REST + moved / (self.extreme - self.neutral) * (FULL - REST)
+        values = true_size(np.where(IS_ANGLE, moved, level))
+        if self.personal:
+            values = np.where(IS_ANGLE, values, (values - _AT_REST) / (1 - _AT_REST))
+        return np.where(IS_ANGLE, values, np.clip(values, 0.0, 1.0))
 
     @classmethod
     def default(cls) -> 'Calibration':
-        """Levels of most faces; nothing is taken off angles."""
+        """Levels of most faces."""
         return cls('', REST.copy(), FULL.copy(), personal=False)
 
     @classmethod
@@ -188,11 +195,11 @@ def _is_number(value: object) -> bool:
 
 
 class AutoCalibration:
-    """Learns neutral and range while it runs, for people without a calibration file.
+    """Learns neutral while it runs, for people without a calibration file.
 
     Neutral is read off a low quantile of what was seen, because faces return to rest. How far it
     is believed was measured on the train clips per channel, and it grows with every face. The
-    range only widens, for people whose face goes further than most.
+    range stays that of most faces: a large expression must not shrink the small ones.
     """
 
     _KEPT = 400
@@ -219,14 +226,14 @@ class AutoCalibration:
         seen = np.array(self._seen)
         count = np.isfinite(seen).sum(axis=0)
         known = count > 0
-        low, high = self._typical.copy(), FULL.copy()
+        low = self._typical.copy()
         if known.any():
-            low[known], high[known] = np.nanquantile(seen[:, known], (0.2, 0.99), axis=0)
+            low[known] = np.nanquantile(seen[:, known], 0.2, axis=0)
         trust = self._trust * count / (count + self._HALF)
         shift = np.clip(trust * (low - self._typical), -self._limit, self._limit)
         # Angles keep their zero: a person may look aside for long.
-        neutral = np.where(IS_ANGLE, 0.0, REST + shift)
-        return Calibration('', neutral, np.maximum(neutral + FULL - REST, high), personal=False)
+        neutral = np.where(IS_ANGLE, REST, REST + shift)
+        return Calibration('', neutral, neutral + FULL - REST, personal=False)
 
     def reset(self) -> None:
         """Forget the person."""

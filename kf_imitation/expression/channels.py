@@ -197,8 +197,9 @@ def _brow(p: Points, corners: tuple[int, int], groups: tuple[tuple[int, ...], ..
     return [float(((p[list(g)].mean(axis=0)) - inner) @ up) for g in groups]
 
 
-# What was fitted (models/channel_mapping.yaml, channel_turning.yaml), by channel without side.
+# What was fitted (channel_*.yaml in models/), by channel without side.
 _MAPPING = load_table('channel_mapping')
+_SIZE = load_table('channel_size')
 _TURNING = load_table('channel_turning')
 # How much a model's own prediction counts against the geometry of its points, chosen on
 # held-out training people (training/landmarks/fit/blend_weights.py). Models without predictions
@@ -283,6 +284,37 @@ def fitted_levels(level: str, of_angles: float = 0.0) -> NDArray[np.float64]:
     return np.array(
         [of_angles if c in ANGLE_CHANNELS else _MAPPING[_side_of(c)[0]][level] for c in CHANNELS]
     )
+
+
+def rest_levels() -> NDArray[np.float64]:
+    """Return the raw channels of most faces at rest: (19,)."""
+    return np.array([_SIZE[_side_of(c)[0]]['rest'] for c in CHANNELS])
+
+
+def full_levels() -> NDArray[np.float64]:
+    """Return the raw channels of full expressions: (19,); of angles 1 rad."""
+    return np.array(
+        [1.0 if c in ANGLE_CHANNELS else _SIZE[_side_of(c)[0]]['raw'][-1] for c in CHANNELS]
+    )
+
+
+def true_size(raw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what raw channels are worth on most faces: 0..1, angles in rad.
+
+    Args:
+        raw: (19,) from raw_channels, angles without those at rest.
+
+    Returns:
+        (19,) float64; never less for more.
+    """
+    values = np.empty(len(CHANNELS))
+    for row, channel in enumerate(CHANNELS):
+        found = _SIZE[_side_of(channel)[0]]
+        if channel in ANGLE_CHANNELS:
+            values[row] = found['gain'] * raw[row]
+        else:
+            values[row] = np.interp(raw[row], found['raw'], found['value'])
+    return values
 
 
 _LEFT, _RIGHT, _BIAS = _weight_rows()

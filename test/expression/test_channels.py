@@ -116,7 +116,8 @@ def test_mirrored_faces_have_mirrored_channels(channel):
 def test_head_angles_are_those_of_the_pose():
     values = values_of(look(neutral_face(), yaw=0.3, pitch=-0.2, roll=0.1))
     assert values['head_yaw'] == pytest.approx(0.3, abs=0.02)
-    assert values['head_pitch'] == pytest.approx(-0.2, abs=0.04)
+    # Read off pictures, pitch is too small; the factor of models/channel_size.yaml is for that.
+    assert values['head_pitch'] == pytest.approx(1.3 * -0.2, abs=0.04)
     assert values['head_roll'] == pytest.approx(0.1, abs=0.02)
 
 
