@@ -13,9 +13,9 @@ from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
 from kf_imitation.expression.channels import (
     IS_ANGLE,
-    fitted_levels,
     full_levels,
     rest_levels,
+    size_levels,
     true_size,
 )
 from kf_imitation.parameters.yaml_text import read_yaml
@@ -23,7 +23,7 @@ from kf_imitation.parameters.yaml_text import read_yaml
 Levels = NDArray[np.float64]
 
 # Raw units are those before the sigmoid: 1 is a quarter of the range where it is steepest.
-MINIMUM_RANGE = 1.0  # extreme over neutral; less would turn noise into grimaces
+MINIMUM_RANGE = 0.8  # extreme over neutral; less would turn noise into grimaces
 _NEUTRAL_LIMIT = 15.0  # no face at rest is further out
 _ANGLE_LIMIT_RAD = 1.0
 
@@ -197,9 +197,9 @@ def _is_number(value: object) -> bool:
 class AutoCalibration:
     """Learns neutral while it runs, for people without a calibration file.
 
-    Neutral is read off a low quantile of what was seen, because faces return to rest. How far it
-    is believed was measured on the train clips per channel, and it grows with every face. The
-    range stays that of most faces: a large expression must not shrink the small ones.
+    Neutral is read off the median of what was seen. How far it is believed was measured per
+    channel on people that the models had not seen, and it grows with every face. The range stays
+    that of most faces: a large expression must not shrink the small ones.
     """
 
     _KEPT = 400
@@ -208,9 +208,9 @@ class AutoCalibration:
 
     def __init__(self) -> None:
         self._seen: deque[Levels] = deque(maxlen=self._KEPT)
-        self._typical = fitted_levels('typical')
-        self._limit = self._FARTHEST * fitted_levels('spread')
-        self._trust = fitted_levels('trust')
+        self._typical = size_levels('typical')
+        self._limit = self._FARTHEST * size_levels('spread')
+        self._trust = size_levels('trust')
 
     def push(self, raw: Levels, good: NDArray[np.bool_]) -> Calibration:
         """Take the next face.
@@ -226,11 +226,11 @@ class AutoCalibration:
         seen = np.array(self._seen)
         count = np.isfinite(seen).sum(axis=0)
         known = count > 0
-        low = self._typical.copy()
+        middle = self._typical.copy()
         if known.any():
-            low[known] = np.nanquantile(seen[:, known], 0.2, axis=0)
+            middle[known] = np.nanmedian(seen[:, known], axis=0)
         trust = self._trust * count / (count + self._HALF)
-        shift = np.clip(trust * (low - self._typical), -self._limit, self._limit)
+        shift = np.clip(trust * (middle - self._typical), -self._limit, self._limit)
         # Angles keep their zero: a person may look aside for long.
         neutral = np.where(IS_ANGLE, REST, REST + shift)
         return Calibration('', neutral, neutral + FULL - REST, personal=False)

@@ -279,10 +279,10 @@ def _weight_rows() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np
     return left, right, bias
 
 
-def fitted_levels(level: str, of_angles: float = 0.0) -> NDArray[np.float64]:
-    """A level of the mapping, for example `rest`, by channel: (19,) in CHANNELS order."""
+def size_levels(level: str, of_angles: float = 0.0) -> NDArray[np.float64]:
+    """A level of the sizes, for example `typical`, by channel: (19,) in CHANNELS order."""
     return np.array(
-        [of_angles if c in ANGLE_CHANNELS else _MAPPING[_side_of(c)[0]][level] for c in CHANNELS]
+        [of_angles if c in ANGLE_CHANNELS else _SIZE[_side_of(c)[0]][level] for c in CHANNELS]
     )
 
 

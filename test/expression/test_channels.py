@@ -73,7 +73,7 @@ def test_a_neutral_face_is_zero():
 )
 def test_neutral_stays_neutral_wherever_the_head_is(where):
     values = values_of(look(neutral_face(), **where))
-    assert max(values[name] for name in UNIT_CHANNELS) < 0.15, values
+    assert max(values[name] for name in UNIT_CHANNELS) < 0.2, values
 
 
 def test_an_open_jaw_is_an_open_jaw():

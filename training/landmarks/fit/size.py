@@ -62,23 +62,26 @@ class Channel(NamedTuple):
         everyone: fitted also on people that the models were trained on, because hardly any other
             shows it.
         closed: a face at rest is not at 0, as lids are not.
+        trust: how much of what a person's median is off is how their face looks, and not what they
+            just do; chosen by the concordance and the rest of people left out (--trust).
     """
 
     everyone: bool = False
     closed: bool = False
+    trust: float = 0.0
 
 
 GAIN, STRETCH = 0.95, 1.25  # aim of the fit, and how far a map is stretched for it at most
 UNIT = {
-    'jaw_open': Channel(),
+    'jaw_open': Channel(trust=0.25),
     'mouth_smile': Channel(),
     'mouth_frown': Channel(everyone=True),
-    'mouth_pucker': Channel(),
-    'lip_press': Channel(),
+    'mouth_pucker': Channel(trust=0.75),
+    'lip_press': Channel(trust=0.5),
     'eye_close': Channel(closed=True),
     'eye_wide': Channel(everyone=True),
-    'brow_raise': Channel(),
-    'brow_lower': Channel(),
+    'brow_raise': Channel(trust=0.5),
+    'brow_lower': Channel(trust=0.25),
 }
 ANGLES = {
     'gaze_yaw': True,
@@ -212,6 +215,18 @@ def held_out(signals: Sequence[Signal], fit: Fit) -> dict[str, float]:
     return {key: _mean([row[key] for row in rows]) for key in ('gain', 'ccc', 'apex', 'r', 'rest')}
 
 
+def medians_of(signals: Sequence[Signal]) -> Array:
+    """Return the median raw value of each person's signal."""
+    return np.array([np.median(one.raw) for one in signals])
+
+
+def shifted(signals: Sequence[Signal], trust: float) -> list[Signal]:
+    """Take off what each person's median is off, as AutoCalibration does while it runs."""
+    medians = medians_of(signals)
+    off = trust * (medians - np.median(medians))
+    return [one._replace(raw=one.raw - o) for one, o in zip(signals, off, strict=True)]
+
+
 def unit_fit(channel: Channel) -> Fit:
     """Return how a unit channel is fitted on some people."""
 
@@ -240,6 +255,7 @@ def main() -> None:
     parser.add_argument('--every', type=int, default=3, help='take every n-th frame')
     parser.add_argument('--jitter', type=float, default=0.04)
     parser.add_argument('--cache', type=Path, default=Path('data/predictions'))
+    parser.add_argument('--trust', action='store_true', help='compare trusts, fit nothing')
     parser.add_argument('--write', action='store_true', help='write the table into the package')
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -266,10 +282,20 @@ def main() -> None:
 
     document: dict[str, dict[str, object]] = {}
     for name, channel in UNIT.items():
-        signals = (every if channel.everyone else unseen)[name]
-        report(name, measured(signals, before), held_out(signals, unit_fit(channel)))
+        seen = (every if channel.everyone else unseen)[name]
+        if arguments.trust:
+            for trust in np.linspace(0, 1, 5).tolist():
+                found = held_out(shifted(seen, trust), unit_fit(channel))
+                report(f'{name}, trust {trust:g}', measured(seen, before), found)
+            continue
+        signals = shifted(seen, channel.trust)
+        report(name, measured(seen, before), held_out(signals, unit_fit(channel)))
         raw, value = quantile_map(signals, channel)
+        medians = medians_of(seen)
         document[name] = {
+            'trust': channel.trust,
+            'typical': round(float(np.median(medians)), 3),
+            'spread': round(float(medians.std()), 3),
             'rest': round(rest_level(signals), 3),
             'raw': rounded(raw, 3),
             'value': rounded(value, 3),
@@ -281,6 +307,8 @@ def main() -> None:
         document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
     Console(width=110).print(table)
     text = table_text(ABOUT, document)
+    if arguments.trust:
+        return
     if arguments.write:
         write_table('channel_size', text)
     else:
@@ -290,7 +318,8 @@ def main() -> None:
 ABOUT = """
 What raw channels are worth, by python -m training.landmarks.fit.size. Unit channels: points of a
 monotone map from raw values to 0..1. Angles: factor of what the raw angle differs from rest. rest
-is the raw value of most faces at rest.
+is the raw value of most faces at rest, typical the median over a clip of most people, spread how
+much people differ in it and trust how much of that is theirs and not what they just do.
 """
 
 
