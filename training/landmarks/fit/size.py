@@ -64,22 +64,23 @@ class Channel(NamedTuple):
         closed: a face at rest is not at 0, as lids are not.
         trust: how much of what a person's median is off is how their face looks, and not what they
             just do; chosen by the concordance and the rest of people left out (--trust).
+        stretch: of the map, for channels whose correlation is so low that its gain stays small.
     """
 
     everyone: bool = False
     closed: bool = False
     trust: float = 0.0
+    stretch: float = 1.0
 
 
-GAIN, STRETCH = 0.95, 1.25  # aim of the fit, and how far a map is stretched for it at most
 UNIT = {
     'jaw_open': Channel(trust=0.25),
     'mouth_smile': Channel(),
     'mouth_frown': Channel(everyone=True),
     'mouth_pucker': Channel(trust=0.75),
-    'lip_press': Channel(trust=0.5),
+    'lip_press': Channel(trust=0.5, stretch=1.25),
     'eye_close': Channel(closed=True),
-    'eye_wide': Channel(everyone=True),
+    'eye_wide': Channel(everyone=True, stretch=1.25),
     'brow_raise': Channel(trust=0.5),
     'brow_lower': Channel(trust=0.25),
 }
@@ -143,10 +144,7 @@ def quantile_map(signals: Sequence[Signal], channel: Channel) -> Map:
     if not channel.closed:
         still = float(np.interp(rest_level(signals), at, value))
         value = np.maximum(value - still, 0.0) / (1 - still)
-    fitted = at, value
-    gain = measured(signals, lambda raw: np.interp(raw, *fitted))['gain']
-    if np.isfinite(gain):
-        value = np.minimum(value * np.clip(GAIN / max(gain, 0.1), 1.0, STRETCH), 1.0)
+    value = np.minimum(value * channel.stretch, 1.0)
     if value[-1] < 1:
         at = np.append(at, at[-1] + (1 - value[-1]) / slope)
         value = np.append(value, 1.0)
