@@ -1,6 +1,7 @@
 """The measures of size, offset, apexes and blinks on constructed signals."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -112,6 +113,7 @@ def test_blinks_are_shown_when_the_lids_reach_most_of_them_in_time():
     assert (found.blinks, found.blinks_shown) == (3, 1)
     assert found.invented == 1  # the one that came much too late
     assert found.minutes == pytest.approx(1 / 6)
+    assert json.loads(json.dumps(asdict(found)))['blinks_shown'] == 1
 
 
 def test_half_closed_lids_are_no_blink():

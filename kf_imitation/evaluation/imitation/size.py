@@ -197,11 +197,12 @@ def lids(human: Signal, robot: Signal, rate_hz: float) -> Lids:
         found, _ = find_peaks(sign * apart_human, height=WINK, prominence=BLINK_PROMINENCE)
         winks += len(found)
         apart += sum(
-            reached(sign * apart_robot, k) >= WINK_SHOWN * sign * apart_human[k] for k in found
+            bool(reached(sign * apart_robot, k) >= WINK_SHOWN * sign * apart_human[k])
+            for k in found
         )
     return Lids(
         len(blinks),
-        sum(reached(shown, k) >= BLINK_SHOWN * shut[k] for k in blinks),
+        sum(bool(reached(shown, k) >= BLINK_SHOWN * shut[k]) for k in blinks),
         len(invented),
         winks,
         apart,
