@@ -25,6 +25,7 @@ def _heard_loggers():
     """With ROS, launch_testing comes into pytest, and launch makes loggers that caplog misses."""
     for name in ('kf_imitation', 'kf_imitation.head'):
         logging.getLogger(name).propagate = True
+        logging.getLogger(name).setLevel(logging.NOTSET)  # what a test before made quiet
 
 
 @pytest.fixture(autouse=True)

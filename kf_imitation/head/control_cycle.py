@@ -38,10 +38,10 @@ from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.robot import EXIT_POLICIES, RobotConfig
 
 Array = NDArray[np.float64]
-# A longer silence than this ends the motion that was under way; a longer pause between two cycles
-# its goal too: a joint at full speed moves by 5 degrees in it, and no thread that may run waits so
-# long.
+# A longer silence, or pause between two cycles, than this ends the motion that was under way: a
+# joint at full speed moves by 5 degrees in it. It goes on, from rest, to the same goal.
 GRACE_S = 0.05
+VOID_S = 0.3  # goals of before a pause as long are void; a busy computer alone makes shorter ones
 STALLED_S = 0.3  # a cycle of a bus that answers takes no longer: the computer stood still in it
 PROBE_S = 0.1  # after this long every servo is asked alone whether it is there
 UNUSABLE_S = 0.3  # servos answer alone, but no cycle works: as good as lost
@@ -253,7 +253,7 @@ class ControlCycle:
         self._gap_s, self._gap_at_s = late_s, now_s
         self._missing, self._fresh_s = True, now_s - 1.5 * GRACE_S
         self._retry_at_s = min(self._retry_at_s, now_s)
-        if self.state != STOPPED:
+        if self.state != STOPPED and not 0.0 < late_s < VOID_S:
             self._void_since_s = max(self._ended_s, now_s - COMMAND_AGE_S)
         if self.state == RUNNING and 0.0 < self.robot.watchdog_s <= late_s:
             self.monitor.all_down('stopped itself: the host was silent for too long')

@@ -280,9 +280,9 @@ def test_an_altered_model_is_refused(clip, tmp_path, capsys, monkeypatch):
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(bytes(data))
-    from kf_imitation.inference import onnx_model
+    from kf_imitation import model_files
 
-    monkeypatch.setattr(onnx_model, 'share_path', lambda name: tmp_path / name)
+    monkeypatch.setattr(model_files, 'share_path', lambda name: tmp_path / name)
     message = refused(capsys, clip, tmp_path / 'out')
     assert 'sha256' in message and message.count('\n') == 1
     assert [p.name for p in tmp_path.iterdir()] == ['models']

@@ -280,22 +280,22 @@ def test_hard_motion_is_no_stall(load):
     controller.close()
 
 
-def test_repeated_stalls_rest_longer():
+def test_a_joint_that_stalls_three_times_rests_for_good():
     guard = StallGuard(ROBOT)
     commanded, present = np.full(JOINTS, 0.2), np.zeros(JOINTS)
     current = np.full(JOINTS, 1.2)
     now, pauses = 0.0, []
-    for _ in range(4):
-        begin = now
+    for _ in range(3):
         while not guard.resting[0]:
             now += 0.1
             guard.update(now, 0.1, commanded, present, current)
         begin = now
-        while guard.resting[0]:
+        while guard.resting[0] and now - begin < 60.0:
             now += 0.1
             guard.update(now, 0.1, present, present, np.zeros(JOINTS))
         pauses.append(now - begin)
-    assert pauses == pytest.approx([1.5, 1.5, 3.0, 6.0], abs=0.2)
+    assert pauses[0] < 5.0 and pauses[1] < 5.0
+    assert guard.resting[0] and pauses[2] >= 60.0  # until somebody clears it
 
 
 def test_a_pause_ends_when_somebody_says_so():

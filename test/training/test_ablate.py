@@ -121,7 +121,15 @@ def test_a_row_is_trained_measured_and_written_in_earnest(tmp_path):
     options |= {k: tmp_path / 'none' for k in ('faces', 'renders', 'animated', 'dev')}
     options |= {'start': 'none', 'steps': 2, 'limit': 6, 'table': doc}
     words = [f'--{k}={v}' for k, v in options.items()]
-    small = ['--set', 'data.windows=1', 'data.frames=3', 'data.stills=0', 'half=false']
+    small = [
+        '--set',
+        'frozen=[]',
+        'hold_out=[lp_d10]',
+        'data.windows=1',
+        'data.frames=3',
+        'data.stills=0',
+        'half=false',
+    ]
     assert ablate.main([*words, '--rows', 'without places', *small]) == 0
     row = json.loads((tmp_path / 'out/results.json').read_text())['rows']['without places']
     assert row['steps'] == 2 and row['held_out']['error'] > 0
