@@ -93,7 +93,7 @@ def choose(given: dict[str, str]) -> tuple[list[str], list[str]]:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the processes; a faulty argument raises before any of them starts."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    values = merged_parameters(given['params'])
+    values = merged_parameters(given['params'], given['namespace'])
     robot_name = given['robot'] or str(values['servo']['robot'])
     robot = load_robot(robot_name)
     views, left_out = choose(given)

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input, nothing came, or the disk is full (the bag is readable).
     """
-    settings: dict[str, Any] = merged_parameters(args.params)['recorder']
+    settings: dict[str, Any] = merged_parameters(args.params, args.namespace)['recorder']
     out = args.out or Path(settings['directory'] or f'bag-{datetime.now():%Y%m%d-%H%M%S}')
     settings['directory'] = str(out)
     settings['images'] = args.images or settings['images']

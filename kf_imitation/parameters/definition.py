@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
+from kf_imitation.parameters.yaml_text import number_hint, text_hint
+
 Value = bool | int | float | str | list[str]
 T = TypeVar('T')
 
@@ -51,7 +53,9 @@ class Parameter:
         if wanted is float and type(value) is int:
             value = float(value)
         if type(value) is not wanted:
-            return f'{self.name} = {value!r} must be {_TYPE_WORDS[wanted]}'
+            hint = number_hint(value) if wanted in (int, float) else ''
+            hint = text_hint(value) if wanted is str else hint
+            return f'{self.name} = {value!r} must be {_TYPE_WORDS[wanted]}{hint}'
         if wanted in (int, float) and not self._in_bounds(float(value)):  # type: ignore[arg-type]
             return f'{self.name} = {value} must be {self.rule()}'
         if self.one_of and value not in self.one_of:

@@ -29,6 +29,13 @@ override them go into a file of your own: `kf_imitation mimic --params mine.yaml
 `ros2 launch kf_imitation mimic.launch.py params:=mine.yaml`. `kf_imitation params save` writes
 such a file from running nodes. **Live** parameters may be changed while the node runs:
 `ros2 param set /keyframe detector.prominence 0.15`; the others are read at start only.
+
+A file of yours is applied as ROS applies it: `/**` is every node, `/**/servo` the servo node in
+any namespace, `/robot1/servo` or `servo` nested in `robot1` that of one robot, `/*/servo` one
+level deep, and plain `servo` the one without a namespace. Of several sections that fit, the later
+one wins. What `ros2 param dump` writes can be used as it is. An empty file changes nothing;
+sections of other packages' nodes are left out with a warning. A key given twice is an error, and
+so is a number such as `010`, which some programs read as octal.
 """
 _FORMER_START = """
 ## Former names

@@ -44,6 +44,8 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
     baud = top.raw('baud', 1_000_000)
     if baud not in BAUD_RATES.values():
         top.fault('baud', baud, f'must be one of {", ".join(map(str, BAUD_RATES.values()))}')
+    else:
+        baud = int(baud)  # 1e6
     robot = RobotConfig(
         name=top.text('name'),
         description=top.text('description', ''),

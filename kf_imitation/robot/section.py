@@ -5,6 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kf_imitation.parameters.yaml_text import number_hint, text_hint
+
 
 class Section:
     """Typed access to one mapping; notes faults instead of raising and returns a stand-in."""
@@ -41,7 +43,7 @@ class Section:
         if value is None and key not in self.values:
             return math.nan
         if type(value) not in (int, float) or not math.isfinite(value):
-            self.fault(key, value, 'must be a finite number')
+            self.fault(key, value, f'must be a finite number{number_hint(value)}')
         elif not low <= value <= high or (above and value == low):
             bounds = f'above {low:g}, up to {high:g}' if above else f'from {low:g} to {high:g}'
             self.fault(key, value, f'must be {bounds}')
@@ -55,7 +57,8 @@ class Section:
         if value is None and key not in self.values:
             return low
         if type(value) is not int or not low <= value <= high:
-            self.fault(key, value, f'must be a whole number from {low} to {high}')
+            rule = f'must be a whole number from {low} to {high}{number_hint(value)}'
+            self.fault(key, value, rule)
             return low
         return value
 
@@ -65,7 +68,7 @@ class Section:
         if value is None and key not in self.values:
             return ''
         if type(value) is not str:
-            self.fault(key, value, 'must be a text')
+            self.fault(key, value, f'must be a text{text_hint(value)}')
             return ''
         if one_of and value not in one_of:
             self.fault(key, value, f'must be one of {", ".join(one_of)}')

@@ -134,7 +134,7 @@ def build_graph(options: RunOptions) -> Graph:
         OutputError: the record folder exists or cannot be made.
         SourceError: the source does not exist.
     """
-    values = merged_parameters(options.params)
+    values = merged_parameters(options.params, options.namespace)
     camera, servo, recorder = values['camera'], values['servo'], values['recorder']
     camera['source'] = options.source or camera['source'] or str(share_path(DEMO_CLIP))
     camera['realtime'] = options.realtime and camera['realtime']
@@ -158,8 +158,12 @@ def build_graph(options: RunOptions) -> Graph:
     return Graph(nodes, options.namespace.strip('/'), lossless, options)
 
 
-def merged_parameters(params: str = '') -> dict[str, dict[str, Any]]:
+def merged_parameters(params: str = '', namespace: str = '') -> dict[str, dict[str, Any]]:
     """Return all parameters by node: defaults, config/kf_imitation.yaml, then the user's file.
+
+    Args:
+        params: the user's file; '' for none.
+        namespace: of the nodes; the file may have sections for several.
 
     Raises:
         ConfigError: with every fault of a file.
@@ -170,7 +174,7 @@ def merged_parameters(params: str = '') -> dict[str, dict[str, Any]]:
     }
     files = [share_path(PARAMETER_FILE), *([Path(params)] if params else [])]
     for file in files:
-        for node, section in load_file(file).items():
+        for node, section in load_file(file, namespace).items():
             values[node].update(section)
     for node, table in SCHEMA.items():
         for parameter in table:

@@ -96,7 +96,7 @@ def build_replay_graph(options: ReplayOptions) -> tuple[Graph, list[str]]:
         raise ConfigError(
             'replay', [f'player = {options.player!r} must be one of {", ".join(PLAYERS)}']
         )
-    values = merged_parameters(options.params)
+    values = merged_parameters(options.params, options.namespace)
     servo, recorder = values['servo'], values['recorder']
     servo['robot'] = options.robot or servo['robot']
     servo['port'] = options.port or servo['port']

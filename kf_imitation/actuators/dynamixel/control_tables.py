@@ -392,7 +392,7 @@ _OTHERS = {
 
 
 def table_name(part: str) -> str:
-    """Return the name in MODELS of a part as it is sold: XM430-W350-T, -R, in any case.
+    """Return the name in MODELS of a part as it is sold: XM430-W350-T, -R, xl-330-m288t.
 
     Raises:
         ValueError: there is no such table; with the reason, or the nearest name.
@@ -402,10 +402,14 @@ def table_name(part: str) -> str:
     name = name.replace('BB', '').replace('XC430-T', 'XC430-W')  # ball bearings, else the same
     if name in MODELS:
         return name
-    plain = name.replace('-', '')
+    plain = ''.join(letter for letter in name if letter.isalnum())
+    for model in MODELS:
+        if plain in [model.replace('-', '') + end for end in ('', 'T', 'R')]:
+            return model
     for start, why in _OTHERS.items():
         if plain.startswith(start):
             raise ValueError(f'{why}: no table here fits it')
     near = difflib.get_close_matches(name, MODELS, 1)
-    hint = f' (did you mean {near[0]}?)' if near else ''
-    raise ValueError(f'must be one of {", ".join(sorted(MODELS))}{hint}')
+    if near:
+        raise ValueError(f'is not a model that is known (did you mean {near[0]}?)')
+    raise ValueError(f'must be one of {", ".join(sorted(MODELS))}')
