@@ -1,8 +1,13 @@
-"""Where the package's own files are: the source tree, an ament prefix, or a pip environment."""
+"""Paths: what a user means by one, and where the package's own files are.
+
+Those are in the source tree, an ament prefix, or a pip environment.
+"""
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -33,3 +38,25 @@ def share_directory() -> Path:
 def share_path(relative: str) -> Path:
     """Return the path of one of the package's own files; it need not exist."""
     return share_directory() / relative
+
+
+def user_path(text: str | Path, folder: Path | None = None) -> Path:
+    """Return the path that a user means: `~`, `file://` with %20, relative to where it stands.
+
+    Every path that a user gives passes through here.
+
+    Args:
+        text: as given.
+        folder: of the file that names it; None for the command line.
+    """
+    name = str(text)
+    if name.lower().startswith('file://'):
+        rest = name[len('file://') :].removeprefix('localhost')
+        name = rest if Path(rest).exists() else unquote(rest)
+    path = Path(name)
+    with suppress(RuntimeError):  # nobody has this name, or no home
+        path = path.expanduser()
+    return path if folder is None else folder / path
+
+
+user_path.__name__ = 'path'  # argparse names it in its messages

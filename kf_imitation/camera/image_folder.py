@@ -19,7 +19,7 @@ IMAGE_SUFFIXES = frozenset(
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sort key that puts image2 before image10."""
     parts = re.split(r'(\d+)', name.lower())
-    return [(0, int(part), '') if part.isdigit() else (1, 0, part) for part in parts if part]
+    return [(0, int(part), '') if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 class ImageFolder:

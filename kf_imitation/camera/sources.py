@@ -13,6 +13,7 @@ from kf_imitation.camera.test_pattern import TestPattern
 from kf_imitation.camera.video_file import VideoFile
 from kf_imitation.errors import SourceError
 from kf_imitation.parameters.settings import SourceSettings
+from kf_imitation.paths import user_path
 
 VIDEO_SUFFIXES = frozenset({'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v', '.mpg', '.mpeg'})
 TEST_PATTERN = 'test-pattern'
@@ -51,7 +52,7 @@ def make_source(spec: str, settings: SourceSettings) -> FrameSource:
     if spec == TEST_PATTERN or spec.startswith(f'{TEST_PATTERN}:'):
         return TestPattern(settings, _pattern_length_s(spec))
     if spec.startswith('file://'):
-        return _file_source(Path(spec[len('file://') :]), settings)
+        return _file_source(user_path(spec), settings)
     if re.match(r'[a-z][a-z0-9+.-]*://', spec, re.IGNORECASE):
         return _url_source(spec, settings)
     if is_camera(spec):
@@ -63,12 +64,13 @@ def make_source(spec: str, settings: SourceSettings) -> FrameSource:
             ),
             settings.reconnect_s,
         )
-    return _file_source(Path(spec).expanduser(), settings)
+    return _file_source(user_path(spec), settings)
 
 
 def is_camera(spec: str) -> bool:
     """Whether a text names a camera: a number or a path below /dev."""
-    return spec.isdigit() or spec.startswith('/dev/')
+    number = spec.isascii() and spec.isdigit()  # `²` is a digit too, but no number
+    return number or spec.startswith('/dev/')
 
 
 def _file_source(path: Path, settings: SourceSettings) -> FrameSource:

@@ -62,7 +62,9 @@ class VideoFile:
             _check_file(self._path)
         with quiet_opencv():
             options = [] if isinstance(self._path, Path) else list(STREAM_OPTIONS)
-            capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG, options)
+            # Absolute, since a name like 12:30.mp4 looks like a URL.
+            name = self._path.absolute() if isinstance(self._path, Path) else self._path
+            capture = cv2.VideoCapture(str(name), cv2.CAP_FFMPEG, options)
         if not capture.isOpened():
             capture.release()
             raise SourceError(f'{self.name}: is not a video that can be decoded')

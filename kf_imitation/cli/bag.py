@@ -2,13 +2,13 @@
 
 import argparse
 from datetime import datetime, timezone
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.reader import repair_bag
+from kf_imitation.paths import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                    'this package reads the bag as it is'),
     ):  # fmt: skip
         action = actions.add_parser(name, help=text, description=text)
-        action.add_argument('bag', type=Path, metavar='BAG', help='bag folder or file')
+        action.add_argument('bag', type=user_path, metavar='BAG', help='bag folder or file')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,12 +1,12 @@
 """`kf_imitation calibrate`: what is neutral and what is the extreme of one person, as a file."""
 
 import argparse
-from pathlib import Path
 
 from kf_imitation.camera.sources import open_source
 from kf_imitation.errors import ConfigError
 from kf_imitation.evaluation.calibrate import FaceReader, watch
 from kf_imitation.expression.calibration import Calibration
+from kf_imitation.paths import user_path
 from kf_imitation.replay.run import source_settings
 from kf_imitation.ros_graph.nodes import merged_parameters
 
@@ -14,7 +14,9 @@ from kf_imitation.ros_graph.nodes import merged_parameters
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument('--source', default='0', help='camera or video (default: camera 0)')
-    parser.add_argument('--out', required=True, type=Path, metavar='FILE', help='YAML to write')
+    parser.add_argument(
+        '--out', required=True, type=user_path, metavar='FILE', help='YAML to write'
+    )
     parser.add_argument('--person', default='', metavar='NAME', help='default: from --out')
     parser.add_argument(
         '--rest-s', type=float, default=3.0, help='relaxed face at the beginning (default: 3 s)'

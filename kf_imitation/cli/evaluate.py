@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -32,6 +31,7 @@ from kf_imitation.evaluation.labels import find_clips
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import tune
 from kf_imitation.output_files import check_free, new_file, new_folder
+from kf_imitation.paths import user_path
 from kf_imitation.pipeline.face_pipeline import detector_settings, face_settings
 from kf_imitation.robot import load_robot
 from kf_imitation.ros_graph.nodes import merged_parameters
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'directory',
         nargs='?',
-        type=Path,
+        type=user_path,
         metavar='DIR',
         help='labelled clips: a folder, VoxCeleb, 300VW, CAER',
     )
@@ -55,11 +55,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f'what to compare, of config/evaluate.yaml (default: {_DEFAULT_METHODS})',
     )
     parser.add_argument(
-        '--labels', type=Path, metavar='DIR', help='label files, mirroring the folder of clips'
+        '--labels',
+        type=user_path,
+        metavar='DIR',
+        help='label files, mirroring the folder of clips',
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write all figures')
+    parser.add_argument('--json', type=user_path, metavar='FILE', help='write all figures')
     parser.add_argument(
-        '--dump', type=Path, metavar='DIR', help='write METHOD/CLIP.csv with every score'
+        '--dump', type=user_path, metavar='DIR', help='write METHOD/CLIP.csv with every score'
     )
     parser.add_argument(
         '--params',
@@ -77,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--overwrite', action='store_true', help='replace results that exist')
     group = parser.add_argument_group('imitation')
     group.add_argument(
-        '--imitation', type=Path, metavar='DIR', help='measure imitation on labelled clips'
+        '--imitation', type=user_path, metavar='DIR', help='measure imitation on labelled clips'
     )
     group.add_argument('--robot', default='', help='name in config/robots, or a file')
     group.add_argument(
@@ -91,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         '--video',
-        type=Path,
+        type=user_path,
         metavar='DIR',
         help='side-by-side videos of the default mode, or of the first method named',
     )

@@ -11,6 +11,7 @@ from kf_imitation.cli.options import add_namespace, add_overwrite
 from kf_imitation.output_files import check_free, new_file
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import SCHEMA, load_file
+from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
 from kf_imitation.ros_graph.nodes import merged_parameters
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     save = actions.add_parser(
         'save', help='write the parameters of running nodes that differ from the defaults'
     )
-    save.add_argument('--out', type=Path, default=Path('params.yaml'), metavar='FILE')
+    save.add_argument('--out', type=user_path, default=Path('params.yaml'), metavar='FILE')
     add_overwrite(save)
     save.add_argument('--all', action='store_true', help='also those that are at their default')
     add_namespace(save, default=None)

@@ -1,11 +1,11 @@
 """`kf_imitation play`: a bag to ROS topics, with /clock; for machines without `ros2 bag`."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.playback import BagPlay
+from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
 from kf_imitation.ros_graph.nodes import merged_parameters
 
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         image=args.image,
     )
     # What is wrong with the bag is reported before ROS is loaded, or missed.
-    with open_bag(Path(args.bag)) as bag:
+    with open_bag(user_path(args.bag)) as bag:
         play = BagPlay(bag, args.topics, max(0.0, args.start_offset))
     length_s = (play.end_ns - play.start_ns) * 1e-9
     about = f'{len(play.kinds)} topics, {length_s:.1f} s'

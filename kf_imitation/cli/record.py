@@ -3,12 +3,12 @@
 import argparse
 from collections import Counter
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from kf_imitation.cli.options import add_namespace, add_params
 from kf_imitation.errors import BagError
 from kf_imitation.output_files import check_free
+from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
 from kf_imitation.ros_graph.nodes import merged_parameters
 
@@ -16,7 +16,7 @@ from kf_imitation.ros_graph.nodes import merged_parameters
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
-        '--out', type=Path, metavar='DIR', help='bag folder to create; default: bag-DATE-TIME'
+        '--out', type=user_path, metavar='DIR', help='bag folder to create; default: bag-DATE-TIME'
     )
     parser.add_argument(
         '--topics',
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         KfImitationError: bad input, nothing came, or the disk is full (the bag is readable).
     """
     settings: dict[str, Any] = merged_parameters(args.params, args.namespace)['recorder']
-    out = args.out or Path(settings['directory'] or f'bag-{datetime.now():%Y%m%d-%H%M%S}')
+    out = args.out or user_path(settings['directory'] or f'bag-{datetime.now():%Y%m%d-%H%M%S}')
     settings['directory'] = str(out)
     settings['images'] = args.images or settings['images']
     if args.topics:

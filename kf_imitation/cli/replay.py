@@ -2,12 +2,12 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
 from kf_imitation.cli.options import add_overwrite, add_params, add_robot
 from kf_imitation.parameters.settings import MODES
+from kf_imitation.paths import user_path
 from kf_imitation.pipeline.run_report import run_table
 from kf_imitation.replay.run import replay_to_files
 
@@ -15,7 +15,9 @@ from kf_imitation.replay.run import replay_to_files
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument('source', metavar='VIDEO_OR_BAG', help='video, folder of images, or bag')
-    parser.add_argument('--out', required=True, type=Path, metavar='DIR', help='folder to create')
+    parser.add_argument(
+        '--out', required=True, type=user_path, metavar='DIR', help='folder to create'
+    )
     add_robot(parser)
     parser.add_argument(
         '--mode', default='', choices=MODES, help='which frame of a movement is imitated'
@@ -23,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_params(parser)
     parser.add_argument('--topic', default='', help='image topic of a bag with several')
     parser.add_argument(
-        '--video', type=Path, metavar='FILE', help='side-by-side video of person and robot'
+        '--video', type=user_path, metavar='FILE', help='side-by-side video of person and robot'
     )
     add_overwrite(parser)
 

@@ -1,21 +1,26 @@
 """`kf_imitation report`: one HTML page about a run, which opens without a network."""
 
 import argparse
-from pathlib import Path
 
 from kf_imitation.cli.options import add_overwrite
+from kf_imitation.paths import user_path
 from kf_imitation.reporting.page import write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
-    parser.add_argument('run_path', type=Path, metavar='BAG_OR_DIR', help='bag, or replay folder')
     parser.add_argument(
-        '--out', type=Path, metavar='FILE', help='page to write; default: report.html next to it'
+        'run_path', type=user_path, metavar='BAG_OR_DIR', help='bag, or replay folder'
+    )
+    parser.add_argument(
+        '--out',
+        type=user_path,
+        metavar='FILE',
+        help='page to write; default: report.html next to it',
     )
     parser.add_argument('--robot', default='sim_face', help='whose joints the bag holds')
     parser.add_argument(
-        '--labels', type=Path, metavar='NPZ', help='labels of the clip, for E_n and E_l'
+        '--labels', type=user_path, metavar='NPZ', help='labels of the clip, for E_n and E_l'
     )
     add_overwrite(parser)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
 
-from kf_imitation.camera.sources import open_source
+from kf_imitation.camera.sources import is_camera, open_source
 from kf_imitation.doctor.finding import ERROR, Finding, attempt
 
 WATCHED_S = 2.0
@@ -13,9 +13,8 @@ WATCHED_S = 2.0
 
 def check_source(spec: str, root: Path = Path('/')) -> Iterator[Finding]:
     """Read frames for a while."""
-    device = root / (f'dev/video{spec}' if spec.isdigit() else spec.lstrip('/'))
-    is_device = spec.isdigit() or spec.startswith('/dev/')
-    if is_device and device.exists() and not os.access(device, os.R_OK | os.W_OK):
+    device = root / (spec.lstrip('/') if spec.startswith('/') else f'dev/video{spec}')
+    if is_camera(spec) and device.exists() and not os.access(device, os.R_OK | os.W_OK):
         yield Finding(
             ERROR,
             f'source {spec}',

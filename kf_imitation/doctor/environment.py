@@ -62,7 +62,7 @@ def check_ros() -> Iterator[Finding]:
     if missing:
         yield Finding(ERROR, 'ROS 2', f'messages are missing: {", ".join(missing)}. {HOW}')
     domain = os.environ.get('ROS_DOMAIN_ID', '0')
-    if not domain.isdigit() or int(domain) > LARGEST_DOMAIN:
+    if not (domain.isascii() and domain.isdigit()) or int(domain) > LARGEST_DOMAIN:
         yield Finding(
             ERROR,
             'ROS 2',

@@ -192,5 +192,5 @@ def read_points(folder: Path, frames: int) -> tuple[FloatArray, NDArray[np.bool_
 
 def _numbered(folder: Path) -> Iterator[tuple[int, Path]]:
     for file in sorted(folder.glob('*.pts')):
-        if file.stem.isdigit():
+        if file.stem.isdecimal():
             yield int(file.stem), file

@@ -19,6 +19,7 @@ from kf_imitation.expression.channels import (
     true_size,
 )
 from kf_imitation.parameters.yaml_text import read_yaml
+from kf_imitation.paths import user_path
 
 Levels = NDArray[np.float64]
 
@@ -140,7 +141,7 @@ class Calibration:
         Raises:
             ConfigError: with every problem: key, value, rule.
         """
-        document = read_yaml(Path(path))
+        document = read_yaml(user_path(path))
         problems, neutral, extreme, person = _check(document)
         if problems:
             raise ConfigError(str(path), problems)

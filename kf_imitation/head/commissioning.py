@@ -17,6 +17,7 @@ from kf_imitation.errors import ConfigError
 from kf_imitation.head.servo_inspection import Inspection, inspect, is_simulated
 from kf_imitation.output_files import new_file
 from kf_imitation.parameters.yaml_text import read_yaml
+from kf_imitation.paths import user_path
 from kf_imitation.robot import JointConfig, RobotConfig
 
 TRUST = 'trust'
@@ -80,7 +81,7 @@ def record_path(robot: RobotConfig) -> Path:
     """Return where the record of a head is."""
     source = Path(robot.source)
     if robot.commissioned not in ('', TRUST):
-        return source.parent / robot.commissioned
+        return user_path(robot.commissioned, source.parent)
     return source.with_name(source.stem + SUFFIX)
 
 

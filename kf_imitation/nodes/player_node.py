@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -23,6 +22,7 @@ from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import message_class
 from kf_imitation.parameters.definition import Value
+from kf_imitation.paths import user_path
 
 CLOCK = '/clock'
 # After the last message time goes on, until the last keyframe is committed and reached.
@@ -57,7 +57,7 @@ class PlayerNode(KfNode):
         self._image = self.setting('image', str)
         self._lossless = self.setting('lossless', bool) and bool(self._image)
         self._state = 'starting'
-        self._bag = open_bag(Path(path))
+        self._bag = open_bag(user_path(path))
         try:
             topics = self.setting('topics', str).split()
             self._play = BagPlay(self._bag, topics, self.setting('start_offset_s', float))

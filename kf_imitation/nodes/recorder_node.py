@@ -3,7 +3,6 @@
 import sys
 from collections import Counter, deque
 from collections.abc import Mapping
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -15,6 +14,7 @@ from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import TopicFollower, is_name, topic_fault
 from kf_imitation.output_files import check_free
 from kf_imitation.parameters.definition import Value
+from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.nodes import INPUTS, PER_FRAME, RECORDED, RECORDED_IMAGES
 
 # Messages kept before the first frame: a minute and a half of an idle robot at 100 Hz.
@@ -56,7 +56,7 @@ class RecorderNode(KfNode):
         super().__init__('recorder', overrides, **options)
         if not self.setting('directory', str):
             raise ConfigError('recorder', ["directory = '' must name a new folder"])
-        self._directory = Path(self.setting('directory', str))
+        self._directory = user_path(self.setting('directory', str))
         check_free(self._directory)
         self._alone = alone
         self._writer: BagWriter | None = None

@@ -35,6 +35,8 @@ class Parameter:
         one_of: the allowed texts.
         live: may be changed while the node runs.
         former_name: works for one more release, with a warning; '' for none.
+        path: 'path', or 'name' where a word may also mean something else than a file; relative
+            ones in a file are taken from its folder. '' for all other texts.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Parameter:
     one_of: tuple[str, ...] = ()
     live: bool = False
     former_name: str = ''
+    path: str = ''
 
     def problem(self, value: object) -> str:
         """Return what is wrong with a value as one sentence, or '' when it is good."""
@@ -130,6 +133,7 @@ def parameter(
     one_of: tuple[str, ...] = (),
     live: bool = False,
     formerly: str = '',
+    path: str = '',
 ) -> T:
     """Return a field of a settings class that is a parameter, with the attributes of Parameter.
 
@@ -137,7 +141,7 @@ def parameter(
     that the field had in the last release.
     """
     role = Parameter(
-        '', default, description, unit, minimum, maximum, one_of, live, former_name=formerly
+        '', default, description, unit, minimum, maximum, one_of, live, formerly, path
     )
     made: T = field(default_factory=lambda: default, metadata={_ROLE: role})
     return made

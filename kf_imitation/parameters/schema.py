@@ -11,6 +11,7 @@ from kf_imitation.errors import ConfigError
 from kf_imitation.parameters.definition import Parameter, parameters_of, renamed
 from kf_imitation.parameters.settings import NODES
 from kf_imitation.parameters.yaml_text import read_yaml
+from kf_imitation.paths import user_path
 
 SCHEMA: dict[str, tuple[Parameter, ...]] = {
     node: parameters_of(kind) for node, kind in NODES.items()
@@ -20,6 +21,7 @@ PARAMETER_FILE = 'config/kf_imitation.yaml'
 _OF_RCLPY = ('use_sim_time', 'start_type_description_service')
 _QOS = 'qos_overrides.'
 _SWITCHES = {'yes': True, 'y': True, 'on': True, 'no': False, 'n': False, 'off': False}
+_SCHEME = re.compile(r'[a-z][a-z0-9+.-]+:', re.IGNORECASE)
 _logger = logging.getLogger(__name__)
 
 
@@ -82,7 +84,7 @@ def load_file(path: Path, namespace: str = '') -> dict[str, dict[str, Any]]:
         fits = _pattern(place)
         for node in (last,) if last in SCHEMA else SCHEMA:
             named, old = renamed(SCHEMA[node], flat)
-            named = _as_wanted(node, named)
+            named = _as_wanted(node, named, path.parent)
             if last in SCHEMA:
                 problems += check(node, named)
             else:  # for every node: each takes what it knows
@@ -140,15 +142,26 @@ def _is_of_rclpy(name: str) -> bool:
     return name in _OF_RCLPY or name.startswith(_QOS)
 
 
-def _as_wanted(node: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Take yes, off and their like for true and false where that is wanted, as rcl does."""
-    wanted = {p.name for p in SCHEMA[node] if type(p.default) is bool} | set(_OF_RCLPY)
-    return {
-        name: _SWITCHES.get(value.lower(), value)
-        if name in wanted and isinstance(value, str)
-        else value
-        for name, value in values.items()
-    }
+def _as_wanted(node: str, values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Take yes and off for true and false where that is wanted, and paths from a folder."""
+    wanted = {p.name: p for p in SCHEMA[node]}
+    result = dict(values)
+    for name, value in values.items():
+        if not isinstance(value, str) or not value:
+            continue
+        if name in _OF_RCLPY or (name in wanted and type(wanted[name].default) is bool):
+            result[name] = _SWITCHES.get(value.lower(), value)
+        elif name in wanted and wanted[name].path:
+            result[name] = _in_folder(value, folder, wanted[name].path)
+    return result
+
+
+def _in_folder(text: str, folder: Path, kind: str) -> str:
+    """Return a path seen from a folder; names, cameras and URLs as they are."""
+    path = user_path(text, folder.absolute())
+    looks_like_one = ('/' in text or '.' in text) and not _SCHEME.match(text)
+    is_path = kind == 'path' or looks_like_one or path.exists() or text.startswith('file://')
+    return str(path) if is_path else text
 
 
 def _known_nowhere(place: str, values: Mapping[str, Any]) -> list[str]:

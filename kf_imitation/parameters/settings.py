@@ -55,6 +55,7 @@ class CameraSettings:
         '',
         'video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, or '
         'test-pattern; empty plays the demo clip',
+        path='name',
     )
     realtime: bool = parameter(
         True, 'pace files by their stamps; false: as fast as the nodes take them'
@@ -201,7 +202,7 @@ class LandmarksSettings:
     )
     threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
     calibration: str = parameter(
-        '', 'calibration file of the person; empty calibrates automatically'
+        '', 'calibration file of the person; empty calibrates automatically', path='path'
     )
     expression: ExpressionSettings = group(ExpressionSettings, prefixed=False)
 
@@ -210,7 +211,7 @@ class LandmarksSettings:
 class ServoSettings:
     """The servo node."""
 
-    robot: str = parameter('sim_face', 'name in config/robots, or a file')
+    robot: str = parameter('sim_face', 'name in config/robots, or a file', path='name')
     port: str = parameter(
         '', "serial device, simulated, or none (publish only); empty takes the robot file's"
     )
@@ -254,7 +255,7 @@ class ServoSettings:
 class PlayerSettings:
     """The player node."""
 
-    bag: str = parameter('', 'bag folder or file to play')
+    bag: str = parameter('', 'bag folder or file to play', path='path')
     rate: float = parameter(1.0, 'bag seconds per second', '', 0.01, 100)
     loop: bool = parameter(False, 'start again at the end')
     start_offset_s: float = parameter(0.0, 'what to skip at the beginning', 's', 0, 1e6)
@@ -273,7 +274,7 @@ class PlayerSettings:
 class AvatarSettings:
     """The avatar node."""
 
-    robot: str = parameter('sim_face', 'name in config/robots, or a file')
+    robot: str = parameter('sim_face', 'name in config/robots, or a file', path='name')
     size_px: int = parameter(480, 'edge of the picture', 'px', 96, 1024)
     rate_hz: float = parameter(15.0, 'most pictures per second', 'Hz', 0.5, 60, live=True)
     page_port: int = parameter(
@@ -289,7 +290,7 @@ class AvatarSettings:
 class RecorderSettings:
     """The recorder node."""
 
-    directory: str = parameter('', 'bag folder to create; must not exist')
+    directory: str = parameter('', 'bag folder to create; must not exist', path='path')
     topics: str = parameter(
         '', 'names or patterns (*) separated by spaces; empty: the results of every node'
     )

@@ -79,24 +79,21 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         """Compose a node; every alias counts as large as what it stands for."""
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        here: Any = event.start_mark
         self._depth += 1
         if self._depth > _MOST_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem=f'is nested more than {_MOST_DEPTH} deep', problem_mark=event.start_mark
-            )
+            problem = f'is nested more than {_MOST_DEPTH} deep'
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=here)
         node = super().compose_node(parent, index)
         self._depth -= 1
         if node is not None and node not in self._sizes:
             if isinstance(event, yaml.AliasEvent):  # its own composition has not ended
-                raise yaml.MarkedYAMLError(
-                    problem=f'*{event.anchor} contains itself', problem_mark=event.start_mark
-                )
+                problem = f'*{event.anchor} contains itself'
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=here)
             self._sizes[node] = 1 + sum(self._sizes[child] for child in _children(node))
             if self._sizes[node] > _MOST_NODES:
-                raise yaml.MarkedYAMLError(
-                    problem=f'holds more than {_MOST_NODES} values with its aliases written out',
-                    problem_mark=event.start_mark,
-                )
+                problem = f'holds more than {_MOST_NODES} values with its aliases written out'
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=here)
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:

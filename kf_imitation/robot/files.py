@@ -1,11 +1,10 @@
 """Reads robot files."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from kf_imitation.errors import ConfigError
 from kf_imitation.parameters.yaml_text import read_yaml
-from kf_imitation.paths import share_path
+from kf_imitation.paths import share_path, user_path
 from kf_imitation.robot.checks import cross_faults, duplicates
 from kf_imitation.robot.model import RobotConfig
 from kf_imitation.robot.reader import read_robot
@@ -22,7 +21,7 @@ def load_robot(name_or_path: str) -> RobotConfig:
     Raises:
         ConfigError: with every fault of the file.
     """
-    path = Path(name_or_path)
+    path = user_path(name_or_path)
     if not path.suffix and not path.is_file():
         path = share_path(f'config/robots/{name_or_path}.yaml')
         if not path.is_file():

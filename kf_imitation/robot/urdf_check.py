@@ -4,7 +4,7 @@ import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from kf_imitation.paths import share_path
+from kf_imitation.paths import share_path, user_path
 from kf_imitation.robot.model import JointConfig, RobotConfig
 
 MOVING = ('revolute', 'continuous', 'prismatic')
@@ -13,7 +13,7 @@ SAME_RAD = 1e-3  # what rounding in a file may change
 
 def urdf_path(robot: RobotConfig) -> Path:
     """Return the file that `urdf` names: next to the robot file, else in the package's urdf/."""
-    own = Path(robot.source).parent / robot.urdf
+    own = user_path(robot.urdf, Path(robot.source).parent)
     return own if own.is_file() else share_path(f'urdf/{robot.urdf}')
 
 

@@ -6,7 +6,6 @@ Pure Python: no ROS is needed to build or check a graph.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from kf_imitation.camera.sources import make_source
@@ -14,7 +13,7 @@ from kf_imitation.output_files import check_free
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, load_file
 from kf_imitation.parameters.settings import SourceSettings
-from kf_imitation.paths import share_path
+from kf_imitation.paths import share_path, user_path
 
 PACKAGE = 'kf_imitation'
 DEMO_CLIP = 'media/demo.mp4'
@@ -147,7 +146,7 @@ def build_graph(options: RunOptions) -> Graph:
     camera['lossless'] = values['keyframe']['lossless'] = lossless
     names = ['keyframe', 'landmarks', 'servo']
     if recorder['directory']:
-        check_free(Path(str(recorder['directory'])))
+        check_free(user_path(recorder['directory']))
         names.append('recorder')
     if lossless:
         camera['wait_for'] = ' '.join(names)
@@ -172,7 +171,7 @@ def merged_parameters(params: str = '', namespace: str = '') -> dict[str, dict[s
         node: {parameter.name: parameter.default for parameter in table}
         for node, table in SCHEMA.items()
     }
-    files = [share_path(PARAMETER_FILE), *([Path(params)] if params else [])]
+    files = [share_path(PARAMETER_FILE), *([user_path(params)] if params else [])]
     for file in files:
         for node, section in load_file(file, namespace).items():
             values[node].update(section)

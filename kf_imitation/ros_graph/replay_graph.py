@@ -18,6 +18,7 @@ from kf_imitation.bags.opening import (
 from kf_imitation.bags.playback import BagPlay
 from kf_imitation.errors import BagError, ConfigError
 from kf_imitation.output_files import check_free
+from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.nodes import RECORDED, Graph, NodeSpec, RunOptions, merged_parameters
 
 CLOCK_HZ = 100.0
@@ -102,12 +103,12 @@ def build_replay_graph(options: ReplayOptions) -> tuple[Graph, list[str]]:
     servo['port'] = options.port or servo['port']
     recorder['directory'] = options.record or recorder['directory']
     recorder['images'] = options.record_images or recorder['images']
-    with open_bag(Path(options.bag)) as bag:
+    with open_bag(user_path(options.bag)) as bag:
         plan = _plan(options, bag)
         BagPlay(bag, plan.names, options.start_offset)  # checks them
     names = ['keyframe', 'landmarks', 'servo'] if plan.image else ['servo']
     if recorder['directory']:
-        check_free(Path(str(recorder['directory'])))
+        check_free(user_path(recorder['directory']))
         names.append('recorder')
     ours = options.player == 'ours'
     values['keyframe']['lossless'] = ours

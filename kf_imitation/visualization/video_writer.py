@@ -85,7 +85,7 @@ def check_suffix(path: Path) -> None:
 class _AvSink:
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
         try:
-            self._container: Any = av.open(str(path), 'w')
+            self._container: Any = av.open(str(path.absolute()), 'w')
         except OSError as error:
             raise OutputError(f'{path}: cannot be written: {error.strerror}') from error
         rate = Fraction(fps).limit_denominator(1001)
@@ -111,7 +111,7 @@ class _CvSink:
     def __init__(self, path: Path, fps: float, size: tuple[int, int]) -> None:
         code = cv2.VideoWriter.fourcc(*_FOURCC[path.suffix.lower()])
         with quiet_opencv():
-            self._writer: Any = cv2.VideoWriter(str(path), code, fps, size)
+            self._writer: Any = cv2.VideoWriter(str(path.absolute()), code, fps, size)
         self._path = path
         if not self._writer.isOpened():
             raise OutputError(f'{path}: cannot be written')

@@ -9,7 +9,6 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.control_tables import MODE_POSITION
@@ -23,6 +22,7 @@ from kf_imitation.head.servo_inspection import (
     read_registers,
     settled_registers,
 )
+from kf_imitation.paths import user_path
 from kf_imitation.robot import JointConfig, RobotConfig, load_robot
 
 SPEED_RAD_S = 0.3
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_robot(parser)
     parser.set_defaults(baud=0)
     parser.add_argument('--yes', action='store_true', help='answer every question with yes')
-    parser.add_argument('--record', type=Path, help='file to write; default: beside --robot')
+    parser.add_argument('--record', type=user_path, help='file to write; default: beside --robot')
     parser.add_argument(
         '--ends', action='store_true', help='also try the way to both limits, by gentle contact'
     )
