@@ -18,8 +18,8 @@ import kf_imitation
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.face_pipeline import FacePipeline
-from kf_imitation.replay.run import build_stages, open_file, replay, source_settings
-from kf_imitation.replay.simulation import VirtualHead
+from kf_imitation.replay.run import open_file, source_settings
+from kf_imitation.replay.simulation import VirtualHead, build_stages, replay
 from kf_imitation.ros_graph.nodes import merged_parameters
 
 PACKAGE = f'{Path(kf_imitation.__file__).parent}/'

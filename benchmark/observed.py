@@ -4,7 +4,7 @@ import math
 import re
 
 from kf_imitation.head.reports import OK, ServoCycle, ServoStatus
-from kf_imitation.motion.guards import STALL_CURRENT_FRACTION
+from kf_imitation.motion.motion_generator import STALL_CURRENT_FRACTION
 from kf_imitation.robot import RobotConfig
 
 

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from benchmark.judge import head_file as judged
 from benchmark.judge import motion as judged_motion
 from benchmark.judge.motion import MotionLimits
-from kf_imitation.motion import brake, guards, motion_generator, safety_limiter
+from kf_imitation.motion import motion_generator, safety_limiter
 from kf_imitation.motion import planner as trajectory
 from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
 from kf_imitation.motion.motion_generator import MotionGenerator
@@ -53,9 +53,7 @@ ENDING = 0.02  # fraction of the streams that end with a goal to arrive at
 LONGEST_WAY = 6000  # cycles until then
 ARRIVED_RAD = 1e-4
 CODE = (
-    brake,
     motion_generator,
-    guards,
     safety_limiter,
     trajectory,
     judged_motion,

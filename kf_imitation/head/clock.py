@@ -1,6 +1,8 @@
 """The one clock of the servo side, and how old a command may be."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 # CLOCK_MONOTONIC stands still while the computer sleeps: a goal would be fresh after hours.
 _CLOCK = getattr(time, 'CLOCK_BOOTTIME', time.CLOCK_MONOTONIC)
@@ -8,14 +10,9 @@ COMMAND_AGE_S = 0.5  # longer than any load makes a command wait, shorter than a
 FUTURE_S = 60.0  # clocks of two computers may be that far apart, not more
 
 
-def boottime_s() -> float:
-    """Return the seconds since the computer was started, those it slept included."""
-    return time.clock_gettime(_CLOCK)
-
-
-def boottime_ns() -> int:
-    """Return boottime_s() in ns."""
-    return time.clock_gettime_ns(_CLOCK)
+# Since the computer was started, the time that it slept included.
+boottime_s: Callable[[], float] = partial(time.clock_gettime, _CLOCK)
+boottime_ns: Callable[[], int] = partial(time.clock_gettime_ns, _CLOCK)
 
 
 def stamp_problem(stamp_ns: int, now_ns: int) -> str:

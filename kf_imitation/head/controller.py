@@ -199,8 +199,9 @@ class ServoController:
         goal = np.asarray(position_rad, np.float64)
         if stopped := self._stopped():
             return self.reject(stopped)
-        clock_ns = self._stamp_clock_ns() if self._stamp_clock_ns is not None else 0
-        if reason := stamp_problem(stamp_ns, clock_ns):
+        if self._stamp_clock_ns is not None and (
+            reason := stamp_problem(stamp_ns, self._stamp_clock_ns())
+        ):
             return self.reject(reason)
         with self._mailbox.lock:
             reason = self.cycle.motion.limiter.problem_of(goal, stamp_ns)

@@ -10,7 +10,7 @@ from kf_imitation.actuators.dynamixel.control_tables import hardware_error_text
 from kf_imitation.errors import BusError
 from kf_imitation.head.pending_confirmations import Answer
 from kf_imitation.head.servo_monitor import OVERHEATING_ERROR, VOLTAGE_ERROR, ServoMonitor
-from kf_imitation.motion.guards import StallGuard
+from kf_imitation.motion.motion_generator import StallGuard
 
 
 class Recovery:

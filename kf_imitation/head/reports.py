@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.head.servo_monitor import ServoMonitor, names_of, unknown_as_text
-from kf_imitation.motion.guards import STALL_FORCES
+from kf_imitation.motion.motion_generator import STALL_FORCES
 
 Array = NDArray[np.float64]
 OFF, RUNNING, LOST, STOPPED = 'off', 'running', 'lost', 'stopped'  # states of the controller

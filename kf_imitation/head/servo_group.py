@@ -61,9 +61,12 @@ class ServoGroup:
         self._pause = pause
         joints = robot.joints
         self._ids = robot.ids
-        self._zero = np.array([j.zero_tick for j in joints], np.float64)
-        self._direction = np.array([j.direction for j in joints], np.float64)
-        self._current_unit = np.array([units.current_unit_a(j.servo) for j in joints])
+        # What a register counts, as seen by each joint: its sign is the joint's direction.
+        direction = np.array([j.direction for j in joints], np.float64)
+        self._zero_tick = np.array([j.zero_tick for j in joints], np.float64)
+        self._tick_rad = direction * units.RAD_PER_TICK
+        self._speed_unit_rad_s = direction * units.VELOCITY_UNIT_RAD_S
+        self._current_unit_a = direction * [units.current_unit_a(j.servo) for j in joints]
         table = joints[0].servo.registers
         self._goal_address = table['goal_position'].address
         first, last = table[ct.STATE_FIRST], table[ct.STATE_LAST]
@@ -318,20 +321,18 @@ class ServoGroup:
             np.float64,
         ).reshape(-1, 3)
         at = np.asarray(active, np.intp)
-        direction = self._direction[at]
-        into.position_rad[at] = units.position_rad(raw[:, 2], self._zero[at], direction)
-        into.velocity_rad_s[at] = units.velocity_rad_s(raw[:, 1]) * direction
-        into.current_a[at] = raw[:, 0] * self._current_unit[at] * direction
+        into.position_rad[at] = (raw[:, 2] - self._zero_tick[at]) * self._tick_rad[at]
+        into.velocity_rad_s[at] = raw[:, 1] * self._speed_unit_rad_s[at]
+        into.current_a[at] = raw[:, 0] * self._current_unit_a[at]
         into.alert[at] = [replies[i].alert for i in ids]
 
     def write_goals(self, active: Sequence[int], position_rad: Array) -> None:
         """Send the goals of the active joints in one packet; position_rad is (J,)."""
         goals = {}
-        for index in active:
-            joint = self.robot.joints[index]
-            tick = units.ticks(float(position_rad[index]), joint.zero_tick, joint.direction)
+        for index, turned in zip(active, (position_rad / self._tick_rad)[active], strict=True):
+            tick = self.robot.joints[index].zero_tick + round(turned)
             self._sent[index].append(tick)
-            goals[joint.id] = units.pack(tick, 4)
+            goals[self._ids[index]] = tick.to_bytes(4, 'little', signed=True)
         self.bus.group_write(self._goal_address, goals)
 
     def hold(self, index: int) -> None:
@@ -355,7 +356,7 @@ class ServoGroup:
             [
                 self.expected[i].get('goal_current', 0) * unit or joint.max_current_a
                 for i, (joint, unit) in enumerate(
-                    zip(self.robot.joints, self._current_unit, strict=True)
+                    zip(self.robot.joints, np.abs(self._current_unit_a), strict=True)
                 )
             ]
         )

@@ -33,6 +33,7 @@ class ServoMonitor:
     """Keeps track of every joint's servo.
 
     Attributes:
+        active: joints that move.
         reasons: why a joint is down, by index.
         errors: hardware errors of joints that move all the same, by index.
         alarm: why the head must stop now; '' for nothing.
@@ -53,15 +54,11 @@ class ServoMonitor:
         self._notes: dict[str, float] = {}  # sentence: until when it is told
         self._now_s = 0.0
         self.alarm = ''
+        self.active = list(range(len(self._names)))
         self.reasons: dict[int, str] = {}
         self.errors: dict[int, int] = {}
         self.temperature_c = np.full(len(self._names), np.nan)
         self.voltage_v = np.full(len(self._names), np.nan)
-
-    @property
-    def active(self) -> list[int]:
-        """Joints that move."""
-        return [i for i in range(len(self._names)) if i not in self.reasons]
 
     @property
     def down(self) -> list[int]:
@@ -71,6 +68,7 @@ class ServoMonitor:
     def all_present(self) -> None:
         """Start with all joints active."""
         self.reasons.clear()
+        self.active = list(range(len(self._names)))
         self.errors.clear()
         self._begin()
 
@@ -83,6 +81,14 @@ class ServoMonitor:
         """Start with all joints to be taken in by revive()."""
         self._begin()
         self.reasons = dict.fromkeys(range(len(self._names)), reason)
+        self.active = []
+
+    def _put_down(self, index: int, reason: str) -> None:
+        self.reasons[index] = reason
+        self._note_active()
+
+    def _note_active(self) -> None:
+        self.active = [i for i in range(len(self._names)) if i not in self.reasons]
 
     def ask_reboot(self, index: int) -> None:
         """Restart a servo in the next poll()."""
@@ -164,7 +170,7 @@ class ServoMonitor:
                 return False
         for index in silent:
             if not self._answers(index):
-                self.reasons[index] = SILENT
+                self._put_down(index, SILENT)
         return answers > 0
 
     def _answers(self, index: int) -> bool:
@@ -197,33 +203,34 @@ class ServoMonitor:
         try:
             reply = servos.bus.ping(joint.id, tries=1)
         except NoReplyError:
-            self.reasons[index] = SILENT
+            self._put_down(index, SILENT)
             return False
         try:
             if reply.model_number != joint.servo.number:
-                self.reasons[index] = f'is not {joint.model}'
+                self._put_down(index, f'is not {joint.model}')
                 return False
             torque, error = servos.read_torque(index)
             if error == VOLTAGE_ERROR and self.supply_is_good(index):
                 self.restart(index)  # the cause was outside the servo and is gone
                 return False
             if error:
-                self.reasons[index] = f'{_error_text(error)}; reboot it to go on'
+                self._put_down(index, f'{_error_text(error)}; reboot it to go on')
                 return False
             if torque and servos.watchdog_tripped(index):
                 servos.torque_off([index])
             if differs := servos.inspect(index).errors:
-                self.reasons[index] = '; '.join(differs)
+                self._put_down(index, '; '.join(differs))
                 return False
             servos.configure(index)
             self._measure(index, present)
             servos.torque_on([index])
             servos.arm_watchdog([index])
         except BusError as failure:
-            self.reasons[index] = str(failure)
+            self._put_down(index, str(failure))
             return False
         self.errors.pop(index, None)
         self.reasons.pop(index, None)
+        self._note_active()
         return True
 
     def _measure(self, index: int, present: JointMeasurement) -> None:
@@ -280,7 +287,7 @@ class ServoMonitor:
             BusError: it does not confirm.
         """
         self._restarted.add(index)
-        self.reasons[index] = 'is restarting'
+        self._put_down(index, 'is restarting')
         self._next_revival_s = 0.0
         self._servos.bus.reboot(self._servos.robot.joints[index].id)
 
@@ -347,7 +354,7 @@ class ServoMonitor:
         if found.alarm:
             self.alarm = f'{self._names[index]}: {found.alarm}'
         if found.lost:
-            self.reasons[index] = found.alarm
+            self._put_down(index, found.alarm)
             self._servos.torque_off([index])
             return
         self.errors.pop(index, None)
@@ -356,14 +363,14 @@ class ServoMonitor:
         if not found.torque:
             error = found.error
             lost = f'{_error_text(error)}; reboot it to go on' if error else 'lost its torque'
-            self.reasons[index] = lost
+            self._put_down(index, lost)
         elif found.tripped:
-            self.reasons[index] = 'stopped itself: the host was silent for too long'
+            self._put_down(index, 'stopped itself: the host was silent for too long')
 
     def _take_out(self, deviation: Deviation) -> None:
         """Let a joint that does not follow rest, until somebody clears it."""
         index = deviation.joint
-        self.reasons[index] = f'{deviation.sentence}; rests until servo/clear_error'
+        self._put_down(index, f'{deviation.sentence}; rests until servo/clear_error')
         self._latched.add(index)
         if deviation.holds or self._servos.robot.stop == 'hold':
             self._servos.hold(index)

@@ -17,8 +17,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.motion.brake import Brake, plan_brake
 from kf_imitation.motion.joint_states import JointTrajectoryState
+from kf_imitation.motion.safety_limiter import Brake, plan_brake
 
 Array = NDArray[np.float64]
 SAME = 1e-9  # s, rad: what rounding makes of 0

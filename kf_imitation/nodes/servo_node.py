@@ -14,7 +14,7 @@ from kf_imitation.head.bus_factory import NONE, SIMULATED, make_bus
 from kf_imitation.head.clock import boottime_s
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.interface import Head
-from kf_imitation.head.pose_pacer import PosePacer
+from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.cycle_publisher import CyclePublisher
@@ -28,7 +28,6 @@ from kf_imitation.parameters.definition import Value
 from kf_imitation.pipeline.run_report import BusFigures
 from kf_imitation.robot import RobotConfig, load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
-from kf_imitation.robot.pose_budget import PoseBudget
 
 PACER_PERIOD_S = 0.02
 DONE, FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE

@@ -1,4 +1,4 @@
 """One recording through all stages, and the files that it leaves.
 
-Start with run.py.
+Start with simulation.py and run.py.
 """

@@ -1,18 +1,42 @@
-"""A head of simulated servos on virtual time: the live controller, without packets and waiting."""
+"""All stages over a source on virtual time, without ROS, packets and waiting.
+
+The stages are those of the nodes, the head is the live controller with simulated servos; time is
+the frames' own. Everything happens at the virtual time at which it would be known: a keyframe's
+expression reaches the servos at its commitment, never earlier. (What inference takes on a machine
+comes on top of that live; it is not simulated.) The same source, parameters and thread count give
+the same results to the bit.
+"""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
+from kf_imitation.camera.frame_source import FrameSource
+from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
+from kf_imitation.errors import SourceError
 from kf_imitation.head.controller import ServoController
-from kf_imitation.head.pose_pacer import PosePacer
+from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.head.simulator_process import simulated_servos
-from kf_imitation.replay.record import JointTrace, RadArray
-from kf_imitation.robot import RobotConfig
-from kf_imitation.robot.pose_budget import PoseBudget
+from kf_imitation.keyframe.explanation import Explanation
+from kf_imitation.pipeline.face_pipeline import (
+    ChosenFrame,
+    ExpressionPipeline,
+    FacePipeline,
+    FaceStep,
+    build_expression_pipeline,
+    build_face_pipeline,
+)
+from kf_imitation.pipeline.statistics import Ledger
+from kf_imitation.replay.record import JointTrace, PosedKeyframe, RadArray, RunRecord
+from kf_imitation.robot import RobotConfig, load_robot
+from kf_imitation.robot.joint_mapping import JointMapping
+
+# The head goes on for so long after the last frame, so that the last move is seen to its end.
+TAIL_S = 1.0
 
 
 class VirtualHead:
@@ -119,3 +143,146 @@ class VirtualHead:
     def _set_clock(self, stamp_ns: int) -> None:
         # Relative, because a float holds no wall clock to the nanosecond.
         self._now_s = (stamp_ns - (self._start_ns or 0)) * 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What a replay is made of.
+
+    Attributes:
+        face: frames to keyframes.
+        expression: keyframes to channels.
+        goals: channels to joint goals.
+        head: simulated servos on virtual time.
+        ledger: measures the stages.
+    """
+
+    face: FacePipeline
+    expression: ExpressionPipeline
+    goals: Callable[[Expression], RadArray]
+    head: VirtualHead
+    ledger: Ledger
+
+
+class Listener(Protocol):
+    """Follows a replay in the order of virtual time."""
+
+    def on_step(self, frame: Frame, step: FaceStep) -> None:
+        """Take what one frame brought; its keyframes follow in on_posed."""
+
+    def on_posed(
+        self, posed: PosedKeyframe, camera: CameraModel, explanation: Explanation | None
+    ) -> None:
+        """Take a keyframe with its expression and why it was chosen, at its commitment."""
+
+    def on_cycle(self, cycle: ServoCycle) -> None:
+        """Take one cycle of the servo controller."""
+
+
+def replay(
+    source: FrameSource,
+    stages: Stages,
+    mode: str,
+    listener: Listener | None = None,
+    on_frame: Callable[[], None] = lambda: None,
+) -> RunRecord:
+    """Run the stages over a source.
+
+    Args:
+        source: open; read to its end.
+        stages: fresh.
+        mode: of the detector, for the record.
+        listener: follows the run.
+        on_frame: called after each frame, for progress.
+
+    Returns:
+        All results.
+
+    Raises:
+        SourceError: the source broke, or held no frame.
+    """
+    head = stages.head
+    scores: list[FrameScore] = []
+    raw: list[FrameScore] = []
+    posed: list[PosedKeyframe] = []
+    frame: Frame | None = None
+    last: Frame | None = None
+
+    def take(step: FaceStep, at: Frame) -> None:
+        scores.extend(step.scores)
+        if step.raw is not None:
+            raw.append(step.raw)
+        if listener:
+            listener.on_step(at, step)
+        for chosen in step.chosen:
+            result = _pose(chosen, stages, source.camera)
+            posed.append(result)
+            head.set_goal(result.goal_rad, at.stamp_ns, chosen.keyframe.stamp_ns)
+            if listener:
+                listener.on_posed(result, source.camera, stages.face.explain(chosen))
+
+    head.on_cycle = listener.on_cycle if listener else None
+    while True:
+        with stages.ledger.timed('camera read'):
+            frame = source.read()
+        if frame is None:
+            break
+        if last is None:
+            head.start(frame.stamp_ns)
+        elif frame.stamp_ns <= last.stamp_ns:
+            raise SourceError(
+                f'{source.name}: frame {frame.index} is not later than the one before it'
+            )
+        # Cycles up to the frame know nothing of it.
+        head.advance(frame.stamp_ns)
+        step = stages.face.push(frame)
+        if step.region is not None:
+            head.see_face(frame.stamp_ns)
+        take(step, frame)
+        last = frame
+        on_frame()
+    if last is None:
+        raise SourceError(f'{source.name}: holds no frame')
+    take(stages.face.flush(), last)
+    head.advance(last.stamp_ns + round(TAIL_S * 1e9))
+    return RunRecord(source.name, source.fps, mode, scores, posed, head.trace(), raw)
+
+
+def build_stages(values: dict[str, dict[str, Any]], robot_name: str) -> Stages:
+    """Build fresh stages from the parameters of all nodes.
+
+    Raises:
+        ConfigError: the robot file or the calibration is faulty.
+        ModelError: a model is missing or altered.
+    """
+    ledger = Ledger()
+    robot = load_robot(robot_name)
+    mapping = JointMapping(robot)
+    servo = values['servo']
+    return Stages(
+        build_face_pipeline(values['keyframe'], ledger),
+        build_expression_pipeline(values['landmarks'], ledger),
+        mapping.goals,
+        VirtualHead(
+            robot,
+            servo['rate_hz'],
+            servo['hold_s'],
+            PoseBudget(robot, servo['pose_patience_s']),
+        ),
+        ledger,
+    )
+
+
+def _pose(chosen: ChosenFrame, stages: Stages, camera: CameraModel) -> PosedKeyframe:
+    reading = stages.expression.run(chosen.face, camera)
+    with stages.ledger.timed('mapping'):
+        goal_rad = stages.goals(reading.expression)
+    return PosedKeyframe(
+        chosen.keyframe,
+        chosen.face,
+        reading.landmarks,
+        reading.pose,
+        reading.expression,
+        goal_rad,
+        chosen.change,
+    )

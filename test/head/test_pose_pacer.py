@@ -6,11 +6,10 @@ import pytest
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.data_types import CHANNELS, Expression
 from kf_imitation.head.controller import ServoController
-from kf_imitation.head.pose_pacer import PosePacer
+from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
-from kf_imitation.robot.pose_budget import PoseBudget
 
 ROBOT = load_robot('sim_face')
 SECOND_NS = 1_000_000_000

@@ -8,7 +8,7 @@ import pytest
 from virtual_head import JAW, YAW, VirtualHead
 
 from kf_imitation.head.reports import ERROR, OK, WARN
-from kf_imitation.motion.guards import STALL_FORCES, STALL_RESTS_S
+from kf_imitation.motion.motion_generator import STALL_FORCES, STALL_RESTS_S
 
 TRIES = len(STALL_FORCES)
 SETTLED_S = sum(STALL_RESTS_S) + TRIES * 1.6

@@ -9,12 +9,15 @@ from hypothesis import strategies as st
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.simulator_process import simulated_servos
-from kf_imitation.motion.brake import plan_brake
-from kf_imitation.motion.guards import StallGuard, thermal_scale
 from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
-from kf_imitation.motion.motion_generator import MotionGenerator
+from kf_imitation.motion.motion_generator import MotionGenerator, StallGuard, thermal_scale
 from kf_imitation.motion.planner import MotionPlanner
-from kf_imitation.motion.safety_limiter import RECOVERY_RAD_S, TOLERANCE, SafetyLimiter
+from kf_imitation.motion.safety_limiter import (
+    RECOVERY_RAD_S,
+    TOLERANCE,
+    SafetyLimiter,
+    plan_brake,
+)
 from kf_imitation.robot import CoupledLimit, ThermalLimits, load_robot
 
 ROBOT = load_robot('sim_face')

@@ -1,4 +1,4 @@
-"""Register units of the X series and SI units; the only place that knows ticks.
+"""Register units of the X series and SI units.
 
 Position counts 4096 ticks per turn. Factors: e-manual of the X series. Functions take numbers or
 numpy arrays alike; results towards the servo are whole numbers, rounded to the nearest.

@@ -1,7 +1,7 @@
 """Moves a simulated head through the poses of a method.
 
 Every method gets the same frames, the same landmarks and the same simulated servos. The keyframe
-modes go through the pose budget of the robot (robot/pose_budget.py).
+modes go through the pose budget of the robot (head/pose_pacer.py).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ from kf_imitation.evaluation.imitation.methods import Pose, method_names, poses_
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
 from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.estimator import ExpressionEstimator
+from kf_imitation.head.pose_pacer import PoseBudget
 from kf_imitation.parameters.settings import MODES, DetectorSettings, ExpressionSettings
 from kf_imitation.pipeline.face_pipeline import detector_settings
 from kf_imitation.replay.record import JointTrace
 from kf_imitation.replay.simulation import VirtualHead
 from kf_imitation.robot import RobotConfig
 from kf_imitation.robot.joint_mapping import JointMapping
-from kf_imitation.robot.pose_budget import PoseBudget
 
 LABELS, LANDMARKS = 'labels', 'landmarks'
 _TAIL_S = LONGEST_DELAY_S

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kf_imitation.head.pose_pacer import SMALL_RAD, PoseBudget
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.model import Measured
-from kf_imitation.robot.pose_budget import SMALL_RAD, PoseBudget
 
 ROBOT = load_robot('sim_face')
 JAW, NECK = ROBOT.names.index('jaw'), ROBOT.names.index('neck_yaw')
