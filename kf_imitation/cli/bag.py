@@ -3,11 +3,6 @@
 import argparse
 from datetime import datetime, timezone
 
-from rich.console import Console
-from rich.table import Table
-
-from kf_imitation.bags.opening import open_bag
-from kf_imitation.bags.reader import repair_bag
 from kf_imitation.paths import user_path
 
 
@@ -32,6 +27,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         BagError: the bag cannot be read or repaired.
     """
+    from rich.console import Console
+    from rich.table import Table
+
+    from kf_imitation.bags.opening import open_bag
+    from kf_imitation.bags.reader import repair_bag
+
     if args.action == 'repair':
         print(f'{args.bag}: closed, {repair_bag(args.bag)} messages')
         return 0

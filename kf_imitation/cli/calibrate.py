@@ -2,13 +2,8 @@
 
 import argparse
 
-from kf_imitation.camera.sources import open_source
 from kf_imitation.errors import ConfigError
-from kf_imitation.evaluation.calibrate import FaceReader, watch
-from kf_imitation.expression.calibration import Calibration
 from kf_imitation.paths import user_path
-from kf_imitation.replay.run import source_settings
-from kf_imitation.ros_graph.nodes import merged_parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +37,12 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input, or the person did not show enough; nothing is written.
     """
+    from kf_imitation.camera.sources import open_source
+    from kf_imitation.evaluation.calibrate import FaceReader, watch
+    from kf_imitation.expression.calibration import Calibration
+    from kf_imitation.replay.run import source_settings
+    from kf_imitation.ros_graph.nodes import merged_parameters
+
     if args.out.exists() and not args.overwrite:
         raise ConfigError(str(args.out), ['exists already: name another file, or --overwrite'])
     values = merged_parameters(args.params)

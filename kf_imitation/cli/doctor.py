@@ -4,9 +4,6 @@ import argparse
 from itertools import chain
 
 from kf_imitation.cli.options import add_params, add_port, add_robot, add_source
-from kf_imitation.doctor.examination import examine
-from kf_imitation.doctor.finding import ERROR, OK, WARN
-from kf_imitation.doctor.udev_rule import install_udev_rule
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +25,10 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 2 after an error.
     """
+    from kf_imitation.doctor.examination import examine
+    from kf_imitation.doctor.finding import ERROR, OK, WARN
+    from kf_imitation.doctor.udev_rule import install_udev_rule
+
     count = {OK: 0, WARN: 0, ERROR: 0}
     fixed = [install_udev_rule()] if args.fix else []
     for finding in chain(fixed, examine(args.source, args.robot, args.port, args.params)):

@@ -3,17 +3,15 @@
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from kf_imitation.cli.options import add_namespace, add_overwrite
 from kf_imitation.output_files import check_free, new_file
-from kf_imitation.parameters.definition import Value
-from kf_imitation.parameters.schema import SCHEMA, load_file
 from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
-from kf_imitation.ros_graph.nodes import merged_parameters
+
+if TYPE_CHECKING:
+    from kf_imitation.parameters.definition import Value
 
 # What the graph works out for one run, or what names that run's own files.
 ONE_RUN = {
@@ -61,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: no graph runs, a node does not answer, or the file is in the way.
     """
+    from kf_imitation.parameters.schema import load_file
+
     check_free(args.out, args.overwrite)
     apply_defaults()
     quiet_logging()
@@ -83,14 +83,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def worth_keeping(
-    values: Mapping[str, Mapping[str, Value]], everything: bool = False
-) -> dict[str, dict[str, Value]]:
+    values: Mapping[str, Mapping[str, 'Value']], everything: bool = False
+) -> dict[str, dict[str, 'Value']]:
     """Return what belongs into a file of the user's: no default, nothing of this run alone.
 
     Args:
         values: by node and dotted name, as the nodes have them.
         everything: keep the defaults too.
     """
+    from kf_imitation.ros_graph.nodes import merged_parameters
+
     shipped = merged_parameters()
     kept = {
         node: {
@@ -104,13 +106,17 @@ def worth_keeping(
     return {node: section for node, section in kept.items() if section}
 
 
-def write(path: Path, values: Mapping[str, Mapping[str, Value]]) -> None:
+def write(path: Path, values: Mapping[str, Mapping[str, 'Value']]) -> None:
     """Write a ROS parameter file; it holds in any namespace.
 
     Args:
         path: to write.
         values: by node and dotted name.
     """
+    import yaml
+
+    from kf_imitation.parameters.schema import SCHEMA
+
     document: dict[str, Any] = {}
     for node, section in values.items():
         tree: dict[str, Any] = {}

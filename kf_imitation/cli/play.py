@@ -3,11 +3,8 @@
 import argparse
 from typing import Any
 
-from kf_imitation.bags.opening import open_bag
-from kf_imitation.bags.playback import BagPlay
 from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
-from kf_imitation.ros_graph.nodes import merged_parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +54,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: the bag cannot be read, lacks a topic, or an option is out of bounds.
     """
+    from kf_imitation.bags.opening import open_bag
+    from kf_imitation.bags.playback import BagPlay
+    from kf_imitation.ros_graph.nodes import merged_parameters
+
     settings: dict[str, Any] = merged_parameters()['player']
     settings.update(
         bag=args.bag,

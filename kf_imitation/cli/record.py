@@ -10,7 +10,6 @@ from kf_imitation.errors import BagError
 from kf_imitation.output_files import check_free
 from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
-from kf_imitation.ros_graph.nodes import merged_parameters
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input, nothing came, or the disk is full (the bag is readable).
     """
+    from kf_imitation.ros_graph.nodes import merged_parameters
+
     settings: dict[str, Any] = merged_parameters(args.params, args.namespace)['recorder']
     out = args.out or user_path(settings['directory'] or f'bag-{datetime.now():%Y%m%d-%H%M%S}')
     settings['directory'] = str(out)

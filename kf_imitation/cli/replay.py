@@ -3,13 +3,9 @@
 import argparse
 import sys
 
-from rich.console import Console
-
 from kf_imitation.cli.options import add_overwrite, add_params, add_robot
-from kf_imitation.parameters.settings import MODES
+from kf_imitation.parameters.modes import MODES
 from kf_imitation.paths import user_path
-from kf_imitation.pipeline.run_report import run_table
-from kf_imitation.replay.run import replay_to_files
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +35,11 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
+    from rich.console import Console
+
+    from kf_imitation.pipeline.run_report import run_table
+    from kf_imitation.replay.run import replay_to_files
+
     figures = replay_to_files(
         args.source,
         args.out,

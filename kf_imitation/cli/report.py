@@ -4,7 +4,6 @@ import argparse
 
 from kf_imitation.cli.options import add_overwrite
 from kf_imitation.paths import user_path
-from kf_imitation.reporting.page import write_report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +33,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
+    from kf_imitation.reporting.page import write_report
+
     out = write_report(args.run_path, args.out, args.robot, args.labels, args.overwrite)
     print(f'written to {out}')
     return 0

@@ -1,10 +1,12 @@
 """`kf_imitation robot`: check a robot file, list the robots that come with the package."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from kf_imitation.errors import ConfigError
-from kf_imitation.head.cycle_budget import budget_text
-from kf_imitation.robot import RobotConfig, load_robot, robot_names, urdf_faults
+
+if TYPE_CHECKING:
+    from kf_imitation.robot import RobotConfig
 
 RATE_HZ = 100.0
 
@@ -23,6 +25,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: with every fault of the file, or of its URDF.
     """
+    from kf_imitation.robot import load_robot, robot_names, urdf_faults
+
     if args.action == 'list':
         print('\n'.join(robot_names()))
     else:
@@ -33,8 +37,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def summary(robot: RobotConfig) -> str:
+def summary(robot: 'RobotConfig') -> str:
     """Return the robot in a few lines: name, bus, joints, and what a bus cycle costs."""
+    from kf_imitation.head.cycle_budget import budget_text
+
     lines = [
         f'{robot.name}: {len(robot.joints)} joints on {robot.port} at {robot.baud} baud, '
         'no problems'

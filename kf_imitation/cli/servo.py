@@ -2,51 +2,51 @@
 
 import argparse
 from collections.abc import Callable
+from importlib import import_module
 from typing import NamedTuple
 
-from kf_imitation.cli.servo_tools import (
-    commission,
-    jog,
-    limits,
-    off,
-    ping,
-    recording,
-    scan,
-    selftest,
-    set_eeprom,
-    simulate,
-)
+from kf_imitation.cli.servo_tools import arguments as options
+
+TOOLS = 'kf_imitation.cli.servo_tools'
 
 
 class Action(NamedTuple):
-    """One tool."""
+    """One tool.
+
+    Attributes:
+        help: what it does.
+        add_arguments: declares its options.
+        module: of servo_tools; imported when the tool is run.
+        run: its function in there.
+    """
 
     help: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+    module: str
+    run: str = 'run'
 
 
 ACTIONS = {
-    'scan': Action('find all servos and compare with the robot', scan.add_arguments, scan.run),
-    'ping': Action('show the state of one servo', ping.add_arguments, ping.run),
-    'set-id': Action('change the id of a servo', set_eeprom.add_id_arguments, set_eeprom.run_id),
+    'scan': Action('find all servos and compare with the robot', options.add_scan, 'scan'),
+    'ping': Action('show the state of one servo', options.add_ping, 'ping'),
+    'set-id': Action('change the id of a servo', options.add_set_id, 'set_eeprom', 'run_id'),
     'set-baud': Action(
-        'change the baud rate of a servo', set_eeprom.add_baud_arguments, set_eeprom.run_baud
+        'change the baud rate of a servo', options.add_set_baud, 'set_eeprom', 'run_baud'
     ),
     'commission': Action(
         'settle every servo with its owner; torque needs the record',
-        commission.add_arguments,
-        commission.run,
+        options.add_commission,
+        'commission',
     ),
-    'limits': Action('show or write position limits', limits.add_arguments, limits.run),
-    'off': Action('let all servos go limp', off.add_arguments, off.run),
-    'jog': Action('move one joint slowly', jog.add_arguments, jog.run),
+    'limits': Action('show or write position limits', options.add_limits, 'limits'),
+    'off': Action('let all servos go limp', options.add_off, 'off'),
+    'jog': Action('move one joint slowly', options.add_jog, 'jog'),
     'record': Action(
-        'record poses that you move by hand', recording.add_record_arguments, recording.run_record
+        'record poses that you move by hand', options.add_record, 'recording', 'run_record'
     ),
-    'play': Action('play recorded poses', recording.add_play_arguments, recording.run_play),
-    'selftest': Action('measure each joint', selftest.add_arguments, selftest.run),
-    'simulate': Action('open a simulated bus', simulate.add_arguments, simulate.run),
+    'play': Action('play recorded poses', options.add_play, 'recording', 'run_play'),
+    'selftest': Action('measure each joint', options.add_selftest, 'selftest'),
+    'simulate': Action('open a simulated bus', options.add_simulate, 'simulate'),
 }
 
 
@@ -64,4 +64,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: what the user can fix.
     """
-    return ACTIONS[args.action].run(args)
+    action = ACTIONS[args.action]
+    tool = import_module(f'{TOOLS}.{action.module}')
+    return int(getattr(tool, action.run)(args))

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from kf_imitation.data_types import CHANNELS
 from kf_imitation.parameters.definition import group, parameter
-
-MODES = ('peak', 'settle', 'travel', 'combined')
+from kf_imitation.parameters.modes import MODES
 
 
 @dataclass(frozen=True, slots=True)

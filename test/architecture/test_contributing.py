@@ -13,7 +13,7 @@ from kf_imitation.actuators.dynamixel.control_tables import MODELS, MODELS_BY_NU
 from kf_imitation.cli import main as cli
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.keyframe.selection import detector
-from kf_imitation.parameters.settings import MODES
+from kf_imitation.parameters.modes import MODES
 from kf_imitation.paths import share_path
 from kf_imitation.robot import parse_robot
 
@@ -36,7 +36,7 @@ def test_every_file_and_folder_it_names_exists():
         ('make_source', 'kf_imitation/camera/sources.py'),
         ('make_detector', 'kf_imitation/keyframe/selection/detector.py'),
         ('COMMANDS', 'kf_imitation/cli/main.py'),
-        ('MODES', 'kf_imitation/parameters/settings.py'),
+        ('MODES', 'kf_imitation/parameters/modes.py'),
         ('rig_of', 'test/support/servo_rig.py'),
         ('start_process', 'test/conftest.py'),
         ('domain', 'test/conftest.py'),

@@ -13,8 +13,8 @@ from kf_imitation.actuators.bus import DeviceError, NoReplyError
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 
 PROGRAM = (
-    'from kf_imitation.cli.servo_tools import simulate; import argparse; '
-    'p = argparse.ArgumentParser(); simulate.add_arguments(p); simulate.run(p.parse_args())'
+    'from kf_imitation.cli.servo_tools import arguments, simulate; import argparse; '
+    'p = argparse.ArgumentParser(); arguments.add_simulate(p); simulate.run(p.parse_args())'
 )
 TIMEOUT_S = 20.0
 LED, TORQUE, WATT, HOT, ERRORS, CURRENT = 65, 64, 144, 146, 70, 126

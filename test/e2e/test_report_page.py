@@ -5,7 +5,8 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from kf_imitation.parameters.settings import MODES, DetectorSettings
+from kf_imitation.parameters.modes import MODES
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.reporting import page as report
 from kf_imitation.reporting.data import ReportData, final_run
 from kf_imitation.reporting.health import Fault

@@ -14,7 +14,8 @@ from kf_imitation.evaluation.metrics import pair
 from kf_imitation.keyframe.scoring.score_scale import score_of_change
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing
-from kf_imitation.parameters.settings import MODES, DetectorSettings
+from kf_imitation.parameters.modes import MODES
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.replay.score_trace import provisional
 from kf_imitation.reporting.data import what_if_run
 

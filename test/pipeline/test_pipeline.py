@@ -3,7 +3,8 @@ import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
-from kf_imitation.parameters.settings import MODES, DetectorSettings
+from kf_imitation.parameters.modes import MODES
+from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.face_pipeline import FacePipeline, cut_face, face_square
 from kf_imitation.pipeline.statistics import Ledger
 

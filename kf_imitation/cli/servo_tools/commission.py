@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.control_tables import MODE_POSITION
-from kf_imitation.cli.servo_tools.connection import Head, add_robot, opened_bus, running_head
+from kf_imitation.cli.servo_tools.connection import Head, opened_bus, running_head
 from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.head.commissioning import TRUST, ServoEntry, record_path, write_record
 from kf_imitation.head.servo_group import ServoGroup
@@ -22,7 +22,6 @@ from kf_imitation.head.servo_inspection import (
     read_registers,
     settled_registers,
 )
-from kf_imitation.paths import user_path
 from kf_imitation.robot import JointConfig, RobotConfig, load_robot
 
 SPEED_RAD_S = 0.3
@@ -33,17 +32,6 @@ ARRIVED_RAD = 0.03
 # here uses it, and it tells servos of one model apart, should their ids be swapped.
 MARK = 20
 Ask = Callable[[str], bool]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_robot(parser)
-    parser.set_defaults(baud=0)
-    parser.add_argument('--yes', action='store_true', help='answer every question with yes')
-    parser.add_argument('--record', type=user_path, help='file to write; default: beside --robot')
-    parser.add_argument(
-        '--ends', action='store_true', help='also try the way to both limits, by gentle contact'
-    )
 
 
 def run(args: argparse.Namespace) -> int:

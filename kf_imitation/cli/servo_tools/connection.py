@@ -1,4 +1,4 @@
-"""What the servo tools share: the arguments for robot and port, opened buses, running heads."""
+"""What the servo tools share: opened buses, running heads."""
 
 import argparse
 import contextlib
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from kf_imitation.actuators.bus import ServoBus
-from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.errors import ConfigError, KfImitationError
 from kf_imitation.head.bus_factory import SIMULATED, make_bus
@@ -15,35 +14,6 @@ from kf_imitation.head.controller import ServoController
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.robot import RobotConfig, load_robot
-
-BAUDS = tuple(rate for rate in BAUD_RATES.values() if rate <= 4_000_000)  # what the SDK opens
-
-LAST_ID = 252
-
-
-def add_robot(parser: argparse.ArgumentParser) -> None:
-    """Declare --robot and --port."""
-    parser.add_argument('--robot', default='sim_face', help='name in config/robots, or a file')
-    parser.add_argument('--port', default='', help="device or simulated; default: robot file's")
-
-
-def add_line(parser: argparse.ArgumentParser) -> None:
-    """Declare --robot, --port and --baud for tools that need no robot file."""
-    add_robot(parser)
-    parser.add_argument(
-        '--baud', type=int, default=0, help="bit/s; default: the robot file's", choices=(0, *BAUDS)
-    )
-
-
-def servo_id(text: str) -> int:
-    """Return the id of one servo: never 254, which means all of them.
-
-    Raises:
-        argparse.ArgumentTypeError: no servo can have it.
-    """
-    if text.isascii() and text.isdigit() and int(text) <= LAST_ID:
-        return int(text)
-    raise argparse.ArgumentTypeError(f'id = {text} must be from 0 to {LAST_ID}')
 
 
 @contextlib.contextmanager

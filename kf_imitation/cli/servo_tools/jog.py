@@ -2,18 +2,8 @@
 
 import argparse
 
-from kf_imitation.cli.servo_tools.connection import add_robot, running_head
+from kf_imitation.cli.servo_tools.connection import running_head
 from kf_imitation.errors import ConfigError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_robot(parser)
-    parser.add_argument('joint')
-    parser.add_argument('rad', type=float, help='angle; with --relative the way from here')
-    parser.add_argument('--relative', action='store_true')
-    parser.add_argument('--speed', type=float, default=0.5, help='rad/s (default 0.5)')
-    parser.add_argument('--current', type=float, default=0.5, help='fraction of the limit, 0..1')
 
 
 def run(args: argparse.Namespace) -> int:

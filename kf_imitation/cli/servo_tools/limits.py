@@ -7,16 +7,10 @@ programs that command positions without this package.
 import argparse
 
 from kf_imitation.actuators.dynamixel import units
-from kf_imitation.cli.servo_tools.connection import add_line, opened_bus
+from kf_imitation.cli.servo_tools.connection import opened_bus
 from kf_imitation.errors import BusError
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.robot import load_robot
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_line(parser)
-    parser.add_argument('--write', action='store_true', help="write the robot file's limits")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -7,19 +7,11 @@ started itself would be limp, and those of the running head would not.
 import argparse
 
 from kf_imitation.actuators.dynamixel import port_owner
-from kf_imitation.cli.servo_tools.connection import add_line, opened_bus
+from kf_imitation.cli.servo_tools.connection import opened_bus
 from kf_imitation.errors import ConfigError, PortError
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.robot import RobotConfig, load_robot
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_line(parser)
-    parser.add_argument(
-        '--force', action='store_true', help='end the program that holds the port first'
-    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from kf_imitation.actuators.dynamixel.control_tables import (
     hardware_error_text,
     model_name,
 )
-from kf_imitation.cli.servo_tools.connection import add_line, opened_bus, servo_id
+from kf_imitation.cli.servo_tools.connection import opened_bus
 
 SHOWN = (
     'present_position',
@@ -19,12 +19,6 @@ SHOWN = (
     'min_position_limit',
     'max_position_limit',
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_line(parser)
-    parser.add_argument('id', type=servo_id, help='0..252')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,31 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.actuators.bus import NoReplyError
-from kf_imitation.cli.servo_tools.connection import add_line, add_robot, opened_bus, running_head
+from kf_imitation.cli.servo_tools.connection import opened_bus, running_head
 from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.motion.joint_states import JointMeasurement
-from kf_imitation.paths import user_path
 from kf_imitation.robot import RobotConfig, load_robot
 
 RATE_HZ = 50.0
 LONGEST_S = 3600.0
 TELL_EVERY = 100  # poses
-
-
-def add_record_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of record."""
-    add_line(parser)
-    parser.add_argument('file', type=user_path, help='CSV to write; must not exist')
-    parser.add_argument('--seconds', type=float, default=10.0)
-    parser.add_argument('--yes', action='store_true', help='torque goes off: hold the head')
-
-
-def add_play_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of play."""
-    add_robot(parser)
-    parser.add_argument('file', type=user_path)
-    parser.add_argument('--speed', type=float, default=1.0, help='of time, 0.1..2')
 
 
 def run_record(args: argparse.Namespace) -> int:

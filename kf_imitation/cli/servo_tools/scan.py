@@ -4,15 +4,10 @@ import argparse
 
 from kf_imitation.actuators.bus import PingReply
 from kf_imitation.actuators.dynamixel.control_tables import model_name
-from kf_imitation.cli.servo_tools.connection import BAUDS, add_line, opened_bus
+from kf_imitation.cli.servo_tools.arguments import BAUDS
+from kf_imitation.cli.servo_tools.connection import opened_bus
 from kf_imitation.errors import PortError
 from kf_imitation.robot import load_robot
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_line(parser)
-    parser.add_argument('--all-bauds', action='store_true', help='try every speed (10 s)')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.cli.servo_tools.connection import Head, add_robot, running_head
+from kf_imitation.cli.servo_tools.connection import Head, running_head
 from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.robot import Measured, load_robot
@@ -20,14 +20,6 @@ CURRENT_SHARE = 0.6
 LONGEST_DELAY_S = 0.3
 ARRIVED_RAD = 0.1  # further away at rest is no backlash: something is in the way
 SHARE_OF_RANGE = 0.8  # of the way from neutral to each limit
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    add_robot(parser)
-    parser.add_argument('--joint', action='append', help='only this one (may be repeated)')
-    parser.add_argument('--write', action='store_true', help='write into the robot file')
-    parser.add_argument('--yes', action='store_true', help='every joint moves: keep clear')
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,27 +8,11 @@ import time
 
 from kf_imitation.actuators.bus import NoReplyError, ServoBus
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS
-from kf_imitation.cli.servo_tools.connection import BAUDS, add_line, opened_bus, servo_id
+from kf_imitation.cli.servo_tools.connection import opened_bus
 from kf_imitation.errors import BusError
 
 TABLE = next(iter(MODELS.values())).registers  # these registers are alike in all models
 SETTLE_S = 0.1
-
-
-def add_id_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of set-id."""
-    add_line(parser)
-    parser.add_argument('id', type=servo_id, help='present id')
-    parser.add_argument('new', type=servo_id, help='new id, 0..252')
-    parser.add_argument('--yes', action='store_true', help='do it')
-
-
-def add_baud_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of set-baud."""
-    add_line(parser)
-    parser.add_argument('id', type=servo_id)
-    parser.add_argument('new', type=int, choices=BAUDS, help='bit/s')
-    parser.add_argument('--yes', action='store_true', help='do it')
 
 
 def run_id(args: argparse.Namespace) -> int:

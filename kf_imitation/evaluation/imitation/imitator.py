@@ -20,7 +20,8 @@ from kf_imitation.evaluation.imitation.video import clip_video, video_run
 from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.head.pose_pacer import PoseBudget
-from kf_imitation.parameters.settings import MODES, DetectorSettings, ExpressionSettings
+from kf_imitation.parameters.modes import MODES
+from kf_imitation.parameters.settings import DetectorSettings, ExpressionSettings
 from kf_imitation.pipeline.face_pipeline import detector_settings
 from kf_imitation.replay.record import JointTrace
 from kf_imitation.replay.simulation import VirtualHead

@@ -19,7 +19,8 @@ from kf_imitation.evaluation.imitation.clip import Clip
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing
-from kf_imitation.parameters.settings import MODES, DetectorSettings
+from kf_imitation.parameters.modes import MODES
+from kf_imitation.parameters.settings import DetectorSettings
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,28 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kf_imitation.actuators.dynamixel.simulator.bus import BusFaults
+from kf_imitation.actuators.dynamixel.simulator.fault_help import HELP
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.errors import KfImitationError
-
-HELP = """\
-silence                no reply leaves the bus
-deaf                   no instruction arrives
-noise RATIO            garbage bytes before this ratio of the replies (0..1)
-crc RATIO              wrong checksum in this ratio of the replies
-lose RATIO             this ratio of the replies vanishes
-slow SECONDS           every reply comes later
-nofast                 firmware without fast reads
-unplug | plug          the USB adapter goes away, comes back
-dead ID | alive ID     one servo stops answering, answers again
-block ID | free ID     the horn is stuck, turns again
-overload ID            overload shutdown
-heat ID CELSIUS        case temperature now
-load ID FRACTION       torque on the horn, -1..1 of the stall torque
-reboot ID              the servo restarts
-supply VOLTS [ID]      supply voltage (0 is a power cut)
-normal                 everything good again (temperatures stay)"""
-
 
 RANGES = {  # of the values that commands take
     'RATIO': (0.0, 1.0),
@@ -45,7 +27,7 @@ class _Command(NamedTuple):
     """One command.
 
     Attributes:
-        values: their names, as in HELP; the one in brackets may be left out.
+        values: their names, as in fault_help.py; the one in brackets may be left out.
         apply: carries it out.
     """
 

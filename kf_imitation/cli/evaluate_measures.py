@@ -1,0 +1,194 @@
+"""The two measures of `evaluate`: keyframes, imitation."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from kf_imitation.errors import ConfigError
+from kf_imitation.evaluation import datasets
+from kf_imitation.evaluation.clip_scores import clip_name, score_clips, with_faces
+from kf_imitation.evaluation.evaluate import (
+    as_json,
+    clip_table,
+    curve_table,
+    dump,
+    evaluate,
+    means_table,
+)
+from kf_imitation.evaluation.imitation import results as imitation_results
+from kf_imitation.evaluation.imitation.clip import ClipReader
+from kf_imitation.evaluation.imitation.figures import ImitationMetrics
+from kf_imitation.evaluation.imitation.imitator import Imitator
+from kf_imitation.evaluation.imitation.rests import with_rests
+from kf_imitation.evaluation.imitation.tuning import THRESHOLDS, search, tuning_table
+from kf_imitation.evaluation.labels import find_clips
+from kf_imitation.evaluation.methods import load_methods
+from kf_imitation.evaluation.tune import tune
+from kf_imitation.output_files import check_free, new_file, new_folder
+from kf_imitation.pipeline.face_pipeline import detector_settings, face_settings
+from kf_imitation.robot import load_robot
+from kf_imitation.ros_graph.nodes import merged_parameters
+
+
+def measure_keyframes(args: argparse.Namespace) -> None:
+    """Measure how well keyframes are found; print tables, write files.
+
+    Raises:
+        KfImitationError: bad input; nothing is left behind.
+    """
+    _check(args)
+    values = merged_parameters(args.params)['keyframe']
+    names = [name for name in args.methods.split(',') if name]
+    settings = replace(detector_settings(values), mode='peak')  # what the measures are about
+    methods = load_methods(names, settings, args.threads)
+    for path in (args.json, args.dump):
+        if path is not None:
+            check_free(path, args.overwrite)
+    found = {clip.name: clip for clip in datasets.find(args.directory, args.labels, labelled=True)}
+    kept, left_out = with_faces({name: clip.labels for name, clip in found.items()})
+    _report_left_out(left_out)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    with _progress() as progress:
+        task = progress.add_task('clips', total=len(kept))
+        clips = score_clips(
+            args.directory,
+            [found[name].video for name in kept],
+            names,
+            face_settings(values),
+            args.threads,
+            args.jobs,
+            lambda name: progress.update(task, advance=1, description=name),
+            {found[name].video: found[name].labels for name in kept},
+        )
+    if args.tune:
+        for method in methods:
+            console.print(tune(method, clips))
+        return
+    results = [evaluate(method, clips) for method in methods]
+    for table in (*(clip_table(result) for result in results), curve_table(results)):
+        console.print(table)
+    console.print(means_table(results))
+    if args.dump is not None:
+        with new_folder(args.dump, args.overwrite) as folder:
+            dump(folder, methods, clips)
+    if args.json is not None:
+        with new_file(args.json, args.overwrite) as file:
+            text = json.dumps(as_json(results, left_out), indent=1, ensure_ascii=False)
+            file.write_text(text + '\n', encoding='utf-8')
+
+
+def measure_imitation(args: argparse.Namespace) -> None:
+    """Measure how well keyframes are imitated; print tables, write files.
+
+    Raises:
+        KfImitationError: bad input; nothing is left behind.
+    """
+    for path in (args.json, args.video):
+        if path is not None:
+            check_free(path, overwrite=True)  # figures are made again and again
+    thresholds = _thresholds(args.tune_travel)
+    if args.rests and args.video is not None:
+        raise ConfigError('--rests', ['no video shows the rests, leave --video out'])
+    values = merged_parameters(args.params)
+    robot = load_robot(args.robot or str(values['servo']['robot']))
+    found = {
+        clip_name(args.imitation, path): path for path in find_clips(args.imitation)[:: args.every]
+    }
+    kept, left_out = with_faces({n: path.with_suffix('.npz') for n, path in found.items()})
+    _report_left_out(left_out)
+    clips = [found[name] for name in kept]
+    imitator, reader = Imitator(robot, values), ClipReader(values)
+    methods = imitator.methods([m for m in args.imitation_methods.split(',') if m])
+    if args.tune_travel:
+        read = []
+        for path in clips:
+            _log(path.stem)
+            read.append(reader.read(path, args.most))
+        trials = search(read, imitator, args.channels, thresholds, _log)
+        Console(width=None if sys.stdout.isatty() else 130).print(tuning_table(trials))
+        return
+    results: dict[str, dict[str, ImitationMetrics]] = {name: {} for name in methods}
+    for path in clips:
+        _log(path.stem)
+        clip = reader.read(path, args.most)
+        if args.rests:
+            clip = with_rests(clip)
+        for method, by_clip in results.items():
+            by_clip[clip.name] = imitator.measure(clip, method, args.channels)
+        if args.video is not None:
+            shown = _shown(args, imitator)
+            imitator.write_video(args.video / f'{path.stem}.mp4', path, clip, shown, args.channels)
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    for table in (
+        imitation_results.results_table(results, robot.name, len(clips), args.channels),
+        imitation_results.size_table(results),
+        imitation_results.signal_table(results, _shown(args, imitator)),
+    ):
+        console.print(table)
+    if args.json is not None:
+        with new_file(args.json, overwrite=True) as partial:
+            document = imitation_results.as_json(
+                results, robot.name, args.channels, imitator.settings
+            )
+            partial.write_text(document, encoding='utf-8')
+
+
+def _shown(args: argparse.Namespace, imitator: Imitator) -> str:
+    """Return the method that is shown in full: the first one named, else the default mode."""
+    chosen = [name for name in args.imitation_methods.split(',') if name]
+    return chosen[0] if chosen else imitator.settings.mode
+
+
+def _check(args: argparse.Namespace) -> None:
+    problems = []
+    if args.directory is None:
+        problems.append('DIR is missing: name a folder of labelled clips (or give --imitation)')
+    problems += [
+        f'--{name} = {getattr(args, name)} must be 1 or more'
+        for name in ('threads', 'jobs')
+        if getattr(args, name) < 1
+    ]
+    if problems:
+        raise ConfigError('evaluate', problems)
+
+
+def _thresholds(text: str) -> list[float]:
+    """Read the thresholds of --tune-travel; `grid` stands for our own.
+
+    Raises:
+        ConfigError: one is not a number of 0.01 or more.
+    """
+    if text == 'grid':
+        return list(THRESHOLDS)
+    try:
+        thresholds = [float(part) for part in text.split(',') if part]
+    except ValueError as error:
+        raise ConfigError('--tune-travel', [f'{text!r} must be numbers with commas']) from error
+    if not all(threshold >= 0.01 for threshold in thresholds):
+        raise ConfigError('--tune-travel', [f'{text!r} must be 0.01 or more each'])
+    return thresholds
+
+
+def _report_left_out(names: Sequence[str]) -> None:
+    for name in names:
+        print(f'{name} is left out: fewer than half of its frames show a face', file=sys.stderr)
+
+
+def _log(name: str) -> None:
+    print(f'{name} …', file=sys.stderr, flush=True)
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
