@@ -33,8 +33,7 @@ from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.face.tracker import FaceTracker
-from kf_imitation.inference.crop import crop
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.inference import OnnxModel, crop
 from kf_imitation.keyframe.scoring.baselines import DisFlow, FrameDifference
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, Comparison, PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector

@@ -14,7 +14,7 @@ import numpy as np
 
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.face_geometry.head_pose import template
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.inference import OnnxModel
 from kf_imitation.landmarks.landmark_model import LandmarkModel
 from kf_imitation.landmarks.patches import PATCH_PX, EyeModel, PartModel
 

@@ -24,7 +24,7 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.evaluation.labels import find_clips, load_labels
 from kf_imitation.evaluation.metrics import Target, label_target
 from kf_imitation.face.tracker import FaceTracker
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing

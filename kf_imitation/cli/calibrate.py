@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from kf_imitation.camera.sources import open_source
     from kf_imitation.evaluation.calibrate import FaceReader, watch
-    from kf_imitation.expression.calibration import Calibration
+    from kf_imitation.expression.calibration import calibrate, save_calibration
     from kf_imitation.replay.run import source_settings
     from kf_imitation.ros_graph.nodes import merged_parameters
 
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
         rest, posed = watch(source, reader.read, args.rest_s, args.pose_s)
     finally:
         source.close()
-    calibration = Calibration.of_session(args.person or args.out.stem, rest, posed)
-    calibration.save(args.out)
+    calibration = calibrate(args.person or args.out.stem, rest, posed)
+    save_calibration(calibration, args.out)
     print(f'written to {args.out}: {len(rest)} relaxed faces, {len(posed)} expressions')
     print(f'use it: landmarks: {{ros__parameters: {{calibration: {args.out.absolute()}}}}}')
     return 0

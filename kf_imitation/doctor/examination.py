@@ -44,7 +44,7 @@ def examine(source: str, robot: str, port: str, params: str) -> Iterator[Finding
 
 def _model_name(name: str) -> str:
     with missing_packages_named():
-        from kf_imitation.inference.onnx_model import OnnxModel
+        from kf_imitation.inference import OnnxModel
     return OnnxModel.load(name).name
 
 

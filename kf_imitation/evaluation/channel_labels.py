@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS
-from kf_imitation.face_geometry.arkit import channels_of_blendshapes
+from kf_imitation.data_types import HEAD_CHANNELS
+from kf_imitation.face_geometry.arkit import BLENDSHAPES, channels_of_blendshapes
 from kf_imitation.face_geometry.head_pose import label_angles
 
 _OUTER_EYE_CORNERS = 33, 263  # of the 478 points
@@ -31,12 +31,12 @@ def label_channels(
         (N, 19) float32 in CHANNELS order; left and right are the person's own.
 
     Raises:
-        KeyError: blendshapes of a channel are not among the names.
+        KeyError: a blendshape is not among the names.
     """
-    shapes = dict(zip((str(name) for name in names), blendshapes.T, strict=True))
-    angles = dict(zip(HEAD_CHANNELS, label_angles(head_pose[:, :3, :3]).T, strict=True))
-    table = channels_of_blendshapes(shapes) | angles
-    return np.stack([table[name] for name in CHANNELS], axis=1).astype(np.float32)
+    columns = {str(name): column for column, name in enumerate(names)}
+    channels = channels_of_blendshapes(blendshapes[:, [columns[name] for name in BLENDSHAPES]])
+    channels[:, -len(HEAD_CHANNELS) :] = label_angles(head_pose[:, :3, :3])
+    return channels.astype(np.float32)
 
 
 def mouth_aperture(

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from kf_imitation.errors import ConfigError
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import DisFlow, FrameDifference
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, Comparison, PairScorer
 from kf_imitation.keyframe.selection.smoother import Smoothing

@@ -12,7 +12,7 @@ from scipy.signal import find_peaks
 from scipy.stats import spearmanr
 
 from kf_imitation.evaluation.labels import Labels
-from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, score_of_change
+from kf_imitation.keyframe.scoring.pair_scorer import REFERENCE_S, score_of_change
 
 SIGMA_S = 0.05  # smoothing of labels over time
 _PROMINENCE = 0.1

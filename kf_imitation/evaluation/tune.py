@@ -11,7 +11,7 @@ from kf_imitation.data_types import FrameScore, Keyframe
 from kf_imitation.evaluation.clip_scores import ScoredClip, measure
 from kf_imitation.evaluation.methods import Method
 from kf_imitation.evaluation.metrics import mean_metrics
-from kf_imitation.keyframe.selection.detector import make_detector
+from kf_imitation.keyframe.selection.selector import KeyframeDetector
 from kf_imitation.keyframe.selection.smoother import Estimate, ScoreSmoother, Smoothing
 from kf_imitation.parameters.settings import DetectorSettings
 
@@ -93,7 +93,7 @@ def estimate(
 
 def detect(estimates: Sequence[Estimate], settings: DetectorSettings) -> list[Keyframe]:
     """Find the keyframes of a smoothed clip."""
-    detector = make_detector(settings)
+    detector = KeyframeDetector(settings)
     judged = (detector.push(e.score, e.ahead) for e in estimates)
     return [keyframe for keyframe in judged if keyframe is not None]
 

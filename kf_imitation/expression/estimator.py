@@ -1,14 +1,116 @@
 """Channels of one face after the other: geometry, calibration, and what to do when unsure."""
 
+from collections import deque
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, HeadPose, Landmarks
-from kf_imitation.expression.calibration import AutoCalibration, Calibration
-from kf_imitation.expression.channels import channel_confidence, raw_channels
+from kf_imitation.expression.channels import (
+    IS_ANGLE,
+    channel_confidence,
+    full_levels,
+    raw_channels,
+    rest_levels,
+    size_levels,
+    true_size,
+)
 from kf_imitation.expression.one_euro import OneEuroFilter
 from kf_imitation.parameters.settings import ExpressionSettings
 
 IS_UNIT = slice(0, len(UNIT_CHANNELS))
+
+Levels = NDArray[np.float64]
+REST = rest_levels()
+FULL = full_levels()
+_AT_REST = true_size(np.where(IS_ANGLE, 0.0, REST))
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Neutral and extremes of one person, in the units of channels.raw_channels.
+
+    Attributes:
+        person: name, for people to read.
+        neutral: (19,) raw values at rest; for angles what is taken off.
+        extreme: (19,) raw values at the full expression; not used for angles.
+        personal: neutral is what this person showed at rest and counts as 0. Without that, lids
+            at rest are as far closed as most faces' are, 0.08, which is no one's neutral.
+    """
+
+    person: str
+    neutral: Levels
+    extreme: Levels
+    personal: bool = True
+
+    def apply(self, raw: Levels) -> Levels:
+        """Turn raw channels into 0..1 (angles: rad).
+
+        Args:
+            raw: (19,) from raw_channels.
+
+        Returns:
+            (19,) float64.
+        """
+        # Where the person is between neutral and extreme, most faces are on the same curve.
+        moved = raw - self.neutral
+        level = REST + moved / (self.extreme - self.neutral) * (FULL - REST)
+        values = true_size(np.where(IS_ANGLE, moved, level))
+        if self.personal:
+            values = np.where(IS_ANGLE, values, (values - _AT_REST) / (1 - _AT_REST))
+        return np.where(IS_ANGLE, values, np.clip(values, 0.0, 1.0))
+
+    @classmethod
+    def default(cls) -> 'Calibration':
+        """Levels of most faces."""
+        return cls('', REST.copy(), FULL.copy(), personal=False)
+
+
+class AutoCalibration:
+    """Learns neutral while it runs, for people without a calibration file.
+
+    Neutral is read off the median of what was seen. How far it is believed was measured per
+    channel on people that the models had not seen, and it grows with every face. The range stays
+    that of most faces: a large expression must not shrink the small ones.
+    """
+
+    _KEPT = 400
+    _HALF = 8.0  # faces after which half of it is believed
+    _FARTHEST = 2.0  # most a person's neutral may be off, in standard deviations of people
+
+    def __init__(self) -> None:
+        self._seen: deque[Levels] = deque(maxlen=self._KEPT)
+        self._typical = size_levels('typical')
+        self._limit = self._FARTHEST * size_levels('spread')
+        self._trust = size_levels('trust')
+
+    def push(self, raw: Levels, good: NDArray[np.bool_]) -> Calibration:
+        """Take the next face.
+
+        Args:
+            raw: (19,) from raw_channels.
+            good: (19,) bool, which of them are to be believed.
+
+        Returns:
+            The calibration after it.
+        """
+        self._seen.append(np.where(good, raw, np.nan))
+        seen = np.array(self._seen)
+        count = np.isfinite(seen).sum(axis=0)
+        known = count > 0
+        middle = self._typical.copy()
+        if known.any():
+            middle[known] = np.nanmedian(seen[:, known], axis=0)
+        trust = self._trust * count / (count + self._HALF)
+        shift = np.clip(trust * (middle - self._typical), -self._limit, self._limit)
+        # Angles keep their zero: a person may look aside for long.
+        neutral = np.where(IS_ANGLE, REST, REST + shift)
+        return Calibration('', neutral, neutral + FULL - REST, personal=False)
+
+    def reset(self) -> None:
+        """Forget the person."""
+        self._seen.clear()
 
 
 class ExpressionEstimator:

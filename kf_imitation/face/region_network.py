@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, Image
 from kf_imitation.face.detector import PATCH_PX, PATCH_REGION_PX
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.inference import OnnxModel
 
 MODEL = 'face_region'
 CROP_PX = 40

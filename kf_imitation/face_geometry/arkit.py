@@ -1,10 +1,13 @@
 """The ARKit blendshapes: their names, which are mirror images, and the channels they make."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.data_types import CHANNELS
 
 # In the order of the labels, whose files put `_neutral` before them.
 _NAMES = """
@@ -28,50 +31,57 @@ def mirrored_name(name: str) -> str:
     return re.sub('Left$|Right$', lambda side: _SWAPPED[side[0]], name)
 
 
-def _mean(left: Any, right: Any) -> Any:
-    return (left + right) / 2
+# Channel -> the blendshapes that make it: itself, the larger or the mean of two, or how they
+# turn the eyes. In and out of an eye are towards and away from the nose; to the person's left is
+# out for the left eye.
+_LARGER = {
+    'jaw_open': ('jawOpen', 'jawOpen'),
+    'mouth_smile_left': ('mouthSmileLeft', 'mouthSmileLeft'),
+    'mouth_smile_right': ('mouthSmileRight', 'mouthSmileRight'),
+    'mouth_frown_left': ('mouthFrownLeft', 'mouthFrownLeft'),
+    'mouth_frown_right': ('mouthFrownRight', 'mouthFrownRight'),
+    'mouth_pucker': ('mouthPucker', 'mouthFunnel'),
+    'eye_close_left': ('eyeBlinkLeft', 'eyeBlinkLeft'),
+    'eye_close_right': ('eyeBlinkRight', 'eyeBlinkRight'),
+    'eye_wide_left': ('eyeWideLeft', 'eyeWideLeft'),
+    'eye_wide_right': ('eyeWideRight', 'eyeWideRight'),
+    'brow_raise_left': ('browInnerUp', 'browOuterUpLeft'),
+    'brow_raise_right': ('browInnerUp', 'browOuterUpRight'),
+}
+_MEAN = {
+    'lip_press': ('mouthPressLeft', 'mouthPressRight'),
+    'brow_lower': ('browDownLeft', 'browDownRight'),
+}
+_GAZE = {
+    'gaze_yaw': ('eyeLookOutLeft', 'eyeLookInLeft', 'eyeLookInRight', 'eyeLookOutRight'),
+    'gaze_pitch': ('eyeLookUpLeft', 'eyeLookDownLeft', 'eyeLookUpRight', 'eyeLookDownRight'),
+}
 
 
-def _gaze(a: Any, b: Any, c: Any, d: Any) -> Any:
-    return GAZE_RANGE_RAD * ((a - b) + (c - d)) / 2
+def _places(table: Mapping[str, tuple[str, ...]]) -> tuple[list[int], list[list[int]]]:
+    """Return the places of a table's channels and, one list for each term, of its blendshapes."""
+    terms = zip(*table.values(), strict=True)
+    columns = [[BLENDSHAPES.index(name) for name in names] for names in terms]
+    return [CHANNELS.index(channel) for channel in table], columns
 
 
-# Channel -> how it is made, of which blendshapes. In and out of an eye are towards and away from
-# the nose; to the person's left is out for the left eye.
-_TABLE: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-    'jaw_open': (np.asarray, ('jawOpen',)),
-    'mouth_smile_left': (np.asarray, ('mouthSmileLeft',)),
-    'mouth_smile_right': (np.asarray, ('mouthSmileRight',)),
-    'mouth_frown_left': (np.asarray, ('mouthFrownLeft',)),
-    'mouth_frown_right': (np.asarray, ('mouthFrownRight',)),
-    'mouth_pucker': (np.maximum, ('mouthPucker', 'mouthFunnel')),
-    'lip_press': (_mean, ('mouthPressLeft', 'mouthPressRight')),
-    'eye_close_left': (np.asarray, ('eyeBlinkLeft',)),
-    'eye_close_right': (np.asarray, ('eyeBlinkRight',)),
-    'eye_wide_left': (np.asarray, ('eyeWideLeft',)),
-    'eye_wide_right': (np.asarray, ('eyeWideRight',)),
-    'brow_raise_left': (np.maximum, ('browInnerUp', 'browOuterUpLeft')),
-    'brow_raise_right': (np.maximum, ('browInnerUp', 'browOuterUpRight')),
-    'brow_lower': (_mean, ('browDownLeft', 'browDownRight')),
-    'gaze_yaw': (_gaze, ('eyeLookOutLeft', 'eyeLookInLeft', 'eyeLookInRight', 'eyeLookOutRight')),
-    'gaze_pitch': (
-        _gaze, ('eyeLookUpLeft', 'eyeLookDownLeft', 'eyeLookUpRight', 'eyeLookDownRight')
-    ),
-}  # fmt: skip
+_TABLES = _places(_LARGER), _places(_MEAN), _places(_GAZE)
 
 
-def channels_of_blendshapes(shapes: Mapping[str, Any]) -> dict[str, Any]:
+def channels_of_blendshapes(shapes: NDArray[Any]) -> NDArray[np.float64]:
     """Return the channels that blendshapes make (docs/landmarks.md).
 
     Args:
-        shapes: number or (N,) array by ARKit name, 0..1.
+        shapes: (..., 51) in the order of BLENDSHAPES, 0..1; NaN where not known.
 
     Returns:
-        By channel, 0..1 or rad, of the same shape; channels whose blendshapes are not all there
-        are left out, and so are the head's angles.
+        (..., 19) in CHANNELS order, 0..1 or rad; NaN for the head's angles, and where a
+        blendshape is not known.
     """
-    return {
-        channel: make(*(shapes[name] for name in names))
-        for channel, (make, names) in _TABLE.items()
-        if all(name in shapes for name in names)
-    }
+    found = np.full((*shapes.shape[:-1], len(CHANNELS)), np.nan)
+    (larger, (a, b)), (mean, (left, right)), (gaze, (p, q, r, s)) = _TABLES
+    found[..., larger] = np.maximum(shapes[..., a], shapes[..., b])
+    found[..., mean] = (shapes[..., left] + shapes[..., right]) / 2
+    turned = (shapes[..., p] - shapes[..., q]) + (shapes[..., r] - shapes[..., s])
+    found[..., gaze] = GAZE_RANGE_RAD * turned / 2
+    return found

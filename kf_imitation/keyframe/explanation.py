@@ -27,16 +27,14 @@ import numpy as np
 from kf_imitation.data_types import FloatArray
 from kf_imitation.errors import ModelError
 from kf_imitation.keyframe.scoring.pair_scorer import (
+    BLENDSHAPES,
+    CHANGE_NAMES,
+    ROTATION_WEIGHT,
     Array,
     ScoredPair,
     StreamingModel,
     next_state,
     pictures,
-)
-from kf_imitation.keyframe.scoring.score_scale import (
-    BLENDSHAPES,
-    CHANGE_NAMES,
-    ROTATION_WEIGHT,
     score_of_raw,
 )
 

@@ -7,7 +7,7 @@ from math import nan
 
 from kf_imitation.data_types import FloatArray, FrameScore, Keyframe
 from kf_imitation.keyframe.explanation import Explanation, split_change
-from kf_imitation.keyframe.scoring.score_scale import CHANGE_NAMES
+from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_NAMES
 
 # docs/inspect.md says what each means.
 NAMES = (

@@ -1,4 +1,4 @@
 """Where the points of the face are, and how the head is turned.
 
-Start with landmark_model.py and predictions.py.
+Start with landmark_model.py and patches.py.
 """

@@ -4,25 +4,57 @@ Two passes: the first on the region as given finds the face, the second on the f
 and centred finds the points. The second makes the points independent of how the region was cut.
 """
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
-from kf_imitation.data_types import FaceRegion, FloatArray, Image, Landmarks
+from kf_imitation.data_types import (
+    HEAD_CHANNELS,
+    UNIT_CHANNELS,
+    FaceRegion,
+    FloatArray,
+    Image,
+    Landmarks,
+)
 from kf_imitation.errors import ModelError
-from kf_imitation.face_geometry.head_pose import template
+from kf_imitation.face_geometry.arkit import (
+    BLENDSHAPES,
+    channels_of_blendshapes,
+    mirrored_name,
+)
+from kf_imitation.face_geometry.head_pose import angles_of, rotation_of, template
 from kf_imitation.face_geometry.point_sets import LAYOUTS
 from kf_imitation.face_geometry.wflw import FLIP
-from kf_imitation.inference.crop import crop, cut, undo, upright_crop
-from kf_imitation.landmarks.patches import EyeModel, PartModel
-from kf_imitation.landmarks.predictions import (
-    PART_WEIGHT,
-    channel_predictions,
-    mirrored_head,
-    turned_back,
+from kf_imitation.inference import crop, cut, undo, upright_crop
+from kf_imitation.landmarks.patches import (
+    EYE_BLENDSHAPES,
+    PREDICTIONS,
+    EyeModel,
+    PartModel,
+    both_sides,
 )
+
+Values = NDArray[np.float64]
+# Weight of the part model against the landmark and the eye model, by the beginning of the
+# blendshape's name, the first that fits; chosen on held-out training people
+# (training/landmarks/fit/blend_weights.py).
+PART_WEIGHT = {
+    'eyeWide': 0.0, 'eye': 0.8, 'browDown': 0.8, 'brow': 0.6, 'jaw': 0.7, 'mouthPress': 1.0,
+    'mouth': 0.5, 'cheek': 0.5,
+}  # fmt: skip
+_PART_WEIGHT = np.array(
+    [
+        next((w for start, w in PART_WEIGHT.items() if name.startswith(start)), 1.0)
+        for name in BLENDSHAPES
+    ]
+)
+_LEAST = 1e-3  # predictions closer to 0 or 1 say no more
+_EYES = both_sides(EYE_BLENDSHAPES[:PREDICTIONS])
+_UNIT = slice(0, len(UNIT_CHANNELS))
+_HEAD = slice(-len(HEAD_CHANNELS), None)
+_MIRRORED = [BLENDSHAPES.index(mirrored_name(name)) for name in BLENDSHAPES]
 
 
 class Model(Protocol):
@@ -44,18 +76,16 @@ class FacePrediction(NamedTuple):
         confidence: (98,) float32, 0..1.
         head: (54,) of the landmark model, angles in the image; None without.
         eyes: (2, 7) logits of the eye model; None without.
-        parts: logits of the part model by blendshape; None without.
+        parts: (51,) logits of the part model, as PartModel.predict; None without.
     """
 
     points_px: FloatArray
     confidence: FloatArray
     head: FloatArray | None
     eyes: FloatArray | None
-    parts: Mapping[str, float] | None
+    parts: Values | None
 
-    def landmarks(
-        self, stamp_ns: int, part_weight: Mapping[str, float] = PART_WEIGHT
-    ) -> Landmarks:
+    def landmarks(self, stamp_ns: int, part_weight: Values | float = _PART_WEIGHT) -> Landmarks:
         """Put it together; part_weight as in channel_predictions."""
         predictions = channel_predictions(self.head, self.eyes, self.parts, part_weight)
         return Landmarks(stamp_ns, self.points_px, self.confidence, predictions)
@@ -184,5 +214,67 @@ class LandmarkModel:
                 f'layout {self._layout.name} has {self._layout.points}'
             )
         head = outputs.get('readings')
-        found, sure = self._layout.to_wflw(points, confidence[0])
-        return CropPrediction(found, sure, None if head is None else head[0])
+        sure = confidence[0]
+        if self._layout.name != 'wflw98':
+            points, sure = self._layout.to_wflw(points, sure)
+        return CropPrediction(points, sure, None if head is None else head[0])
+
+
+def channel_predictions(
+    head: NDArray[np.floating] | None,
+    eyes: NDArray[np.floating] | None,
+    parts: Values | None = None,
+    part_weight: Values | float = _PART_WEIGHT,
+) -> FloatArray | None:
+    """Turn predictions into channels.
+
+    Args:
+        head: (54,) of the landmark model: logits of BLENDSHAPES, then yaw, pitch and roll [rad] of
+            the head in the image; None without.
+        eyes: (2, 7) of the eye model: logits, right eye first; they take the place of the
+            landmark model's for the eyes; None without.
+        parts: (51,) logits of the part model, NaN where it predicts nothing; None without.
+        part_weight: (51,) how much those count against the others, or one for all.
+
+    Returns:
+        (19,) as Landmarks.predictions; None without any.
+    """
+    if head is None and eyes is None and parts is None:
+        return None
+    logits = np.full(len(BLENDSHAPES), np.nan)
+    if head is not None:
+        logits[:] = head[: len(BLENDSHAPES)]
+    if eyes is not None:
+        logits[_EYES] = eyes
+    if parts is not None:
+        logits = np.where(np.isnan(logits), parts, logits)
+        logits += part_weight * np.where(np.isnan(parts), 0.0, parts - logits)
+    found = channels_of_blendshapes(expit(logits))
+    found[_UNIT] = logit(np.clip(found[_UNIT], _LEAST, 1 - _LEAST))
+    if head is not None:
+        found[_HEAD] = head[len(BLENDSHAPES) :]
+    return found.astype(np.float32)
+
+
+def turned_back(head: NDArray[np.floating], turned_rad: float) -> FloatArray:
+    """Turn predictions of a turned crop into those of the image.
+
+    Args:
+        head: (54,) as in channel_predictions, angles as the crop shows the head.
+        turned_rad: how far the crop was turned against the image, clockwise as seen.
+
+    Returns:
+        (54,) float32.
+    """
+    c, s = np.cos(turned_rad), np.sin(turned_rad)
+    back = np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])  # axes x right, y down
+    angles = (float(angle) for angle in head[len(BLENDSHAPES) :])
+    found = np.array(head, np.float32)
+    found[len(BLENDSHAPES) :] = angles_of(back @ rotation_of(*angles))
+    return found
+
+
+def mirrored_head(head: NDArray[np.floating]) -> FloatArray:
+    """Predictions of a face of which these are those of its mirror image: (54,) float32."""
+    angles = head[len(BLENDSHAPES) :] * (-1, 1, -1)  # yaw and roll change their sign
+    return np.concatenate([head[_MIRRORED], angles]).astype(np.float32)

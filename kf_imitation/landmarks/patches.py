@@ -11,7 +11,7 @@ those with which the keyframe model predicts them, on the same pixels
 is better seen than computed from the places of few points.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, FloatArray, Image
 from kf_imitation.face_geometry import wflw
+from kf_imitation.face_geometry.arkit import BLENDSHAPES
 from kf_imitation.face_geometry.head_pose import template
 from kf_imitation.face_geometry.wflw import FLIP
-from kf_imitation.inference.crop import channel_mean, crop, cut, undo, upright_crop
+from kf_imitation.inference import channel_mean, crop, cut, undo, upright_crop
 
 PATCH_PX = (64, 40)  # width and height
 # Patch pixels per edge of the upright face crop.
@@ -113,8 +114,16 @@ EYE_BLENDSHAPES = (
     'eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut',
     'browDown', 'browOuterUp', 'browInnerUp',
 )  # fmt: skip
+INNER_BROW = BLENDSHAPES.index('browInnerUp')
+
+
+def both_sides(names: Sequence[str]) -> list[list[int]]:
+    """Return the places of blendshapes without side in BLENDSHAPES: right side, left side."""
+    return [[BLENDSHAPES.index(name + side) for name in names] for side in ('Right', 'Left')]
+
+
 # Of the two eyes' browInnerUp, which is one, the mean counts.
-SIDES = ('Right', 'Left')
+_EYE_PLACES = both_sides(EYE_BLENDSHAPES[:-1])
 
 
 @dataclass(frozen=True)
@@ -178,11 +187,11 @@ class PartModel:
                 `mouth_readings` (1, M) logits of what the manifest entry calls `mouth`.
         """
         self._model = model
-        self._mouth: tuple[str, ...] = tuple(model.entry['mouth'])
+        self._mouth = [BLENDSHAPES.index(name) for name in model.entry['mouth']]
 
     def predict(
         self, bgr: Image, region: FaceRegion, points: NDArray[np.floating]
-    ) -> Mapping[str, float]:
+    ) -> NDArray[np.float64]:
         """Predict the blendshapes of a face.
 
         Args:
@@ -191,7 +200,7 @@ class PartModel:
             points: (98, 2) [px].
 
         Returns:
-            Logit of each blendshape by its ARKit name.
+            (51,) logits of BLENDSHAPES; NaN for those that it does not predict.
         """
         grey = channel_mean(crop(bgr, region, CROP_PX))
         corner = np.array([region.x, region.y])
@@ -203,9 +212,9 @@ class PartModel:
         eyes = [EYE.cut(grey, right, along), EYE.cut(grey, left, along, mirror=True)]
         lips = MOUTH.cut(grey, mouth, along)
         found = self._model.run({'eyes': np.stack(eyes), 'mouth': lips[np.newaxis]})
-        logits = dict(zip(self._mouth, found['mouth_readings'][0].tolist(), strict=True))
-        both = found['eye_readings']
-        for side, row in zip(SIDES, both, strict=True):
-            logits |= {n + side: float(v) for n, v in zip(EYE_BLENDSHAPES, row, strict=True)}
-        inner = [logits.pop(f'browInnerUp{side}') for side in SIDES]
-        return {**logits, 'browInnerUp': sum(inner) / 2}
+        eyes_found = found['eye_readings']
+        logits = np.full(len(BLENDSHAPES), np.nan)
+        logits[self._mouth] = found['mouth_readings'][0]
+        logits[_EYE_PLACES] = eyes_found[:, :-1]
+        logits[INNER_BROW] = eyes_found[:, -1].mean(dtype=np.float64)
+        return logits

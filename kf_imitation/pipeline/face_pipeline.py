@@ -25,11 +25,11 @@ from kf_imitation.data_types import (
     Keyframe,
     Landmarks,
 )
-from kf_imitation.expression.calibration import Calibration
+from kf_imitation.expression.calibration import load_calibration
 from kf_imitation.expression.estimator import ExpressionEstimator
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.explanation import Explanation, explain_pair
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer, ScoredPair
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
@@ -363,6 +363,6 @@ def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> Expr
         ConfigError: the calibration file is missing or faulty.
     """
     model = build_landmark_model(values)
-    calibration = Calibration.load(values['calibration']) if values['calibration'] else None
+    calibration = load_calibration(values['calibration']) if values['calibration'] else None
     estimator = ExpressionEstimator(calibration, expression_settings(values))
     return ExpressionPipeline(model, estimator, ledger)

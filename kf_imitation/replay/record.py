@@ -19,7 +19,7 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.keyframe.explanation import split_change
-from kf_imitation.keyframe.scoring.score_scale import CHANGE_NAMES
+from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_NAMES
 from kf_imitation.output_files import OutputError
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.statistics import Times

@@ -12,7 +12,7 @@ import yaml
 from kf_imitation.actuators.dynamixel.control_tables import MODELS, MODELS_BY_NUMBER
 from kf_imitation.cli import main as cli
 from kf_imitation.head.simulator_process import simulated_servos
-from kf_imitation.keyframe.selection import detector
+from kf_imitation.keyframe.selection import selector
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.paths import share_path
 from kf_imitation.robot import parse_robot
@@ -34,7 +34,7 @@ def test_every_file_and_folder_it_names_exists():
         ('SourceLost', 'kf_imitation/camera/frame_source.py'),
         ('Reconnecting', 'kf_imitation/camera/reconnect.py'),
         ('make_source', 'kf_imitation/camera/sources.py'),
-        ('make_detector', 'kf_imitation/keyframe/selection/detector.py'),
+        ('KeyframeDetector', 'kf_imitation/keyframe/selection/selector.py'),
         ('COMMANDS', 'kf_imitation/cli/main.py'),
         ('MODES', 'kf_imitation/parameters/modes.py'),
         ('rig_of', 'test/support/servo_rig.py'),
@@ -66,7 +66,7 @@ def test_a_command_is_a_module_and_a_line_in_the_table(tmp_path, monkeypatch, ca
 
 
 def test_every_mode_has_a_detector_and_a_slow_search_to_compare_with():
-    assert tuple(detector._DETECTORS) == MODES
+    assert tuple(selector._DETECTORS) == MODES
     assert tuple(offline_search._SEARCHES) == MODES
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from kf_imitation.data_types import FrameScore
 from kf_imitation.evaluation.metrics import pair
-from kf_imitation.keyframe.scoring.score_scale import score_of_change
+from kf_imitation.keyframe.scoring.pair_scorer import score_of_change
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.modes import MODES

@@ -9,7 +9,7 @@ onnx = pytest.importorskip('onnx')
 import onnxruntime  # noqa: E402
 import yaml  # noqa: E402
 
-from kf_imitation.inference.onnx_model import OnnxModel  # noqa: E402
+from kf_imitation.inference import OnnxModel  # noqa: E402
 from kf_imitation.keyframe.selection.smoother import Smoothing  # noqa: E402
 from training.keyframe.export import run as exporting  # noqa: E402
 from training.keyframe.export.flow_graph import GraphFlow  # noqa: E402

@@ -11,7 +11,7 @@ torch = pytest.importorskip('torch')
 onnxruntime = pytest.importorskip('onnxruntime')
 
 from kf_imitation.face_geometry.head_pose import template  # noqa: E402
-from kf_imitation.inference.onnx_model import OnnxModel  # noqa: E402
+from kf_imitation.inference import OnnxModel  # noqa: E402
 from kf_imitation.landmarks import patches as runtime  # noqa: E402
 from kf_imitation.landmarks.landmark_model import LandmarkModel  # noqa: E402
 from training.keyframe.networks import eye_mouth_networks as networks  # noqa: E402

@@ -6,7 +6,8 @@ import yaml
 
 from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
-from kf_imitation.expression.calibration import FULL, REST, AutoCalibration, Calibration
+from kf_imitation.expression.calibration import calibrate, load_calibration, save_calibration
+from kf_imitation.expression.estimator import FULL, REST, AutoCalibration, Calibration
 
 COUNT = len(CHANNELS)
 ALL = np.ones(COUNT, bool)
@@ -21,8 +22,8 @@ def test_a_calibration_survives_its_file(tmp_path):
     neutral = REST + rng.normal(0, 0.3, COUNT) * (FULL - REST > 2)
     before = Calibration('Zoë', neutral, neutral + 5)
     path = tmp_path / 'zoe.yaml'
-    before.save(path)
-    after = Calibration.load(path)
+    save_calibration(before, path)
+    after = load_calibration(path)
     assert after.person == 'Zoë'
     assert np.allclose(after.neutral, before.neutral, atol=1e-4)
     unit = [index(name) for name in UNIT_CHANNELS]
@@ -62,7 +63,7 @@ def test_channels_grow_with_the_raw_value():
 
 def test_a_bad_file_lists_all_its_faults(tmp_path):
     path = tmp_path / 'bad.yaml'
-    Calibration.default().save(path)
+    save_calibration(Calibration.default(), path)
     document = yaml.safe_load(path.read_text(encoding='utf-8'))
     channels = document['channels']
     del channels['jaw_open']
@@ -76,7 +77,7 @@ def test_a_bad_file_lists_all_its_faults(tmp_path):
     document['person'] = 7
     path.write_text(yaml.safe_dump(document), encoding='utf-8')
     with pytest.raises(ConfigError) as caught:
-        Calibration.load(path)
+        load_calibration(path)
     message = str(caught.value)
     for part in (
         'jaw_open is missing', "mouth_smile_left.neutral = 'high' must be a number",
@@ -92,14 +93,14 @@ def test_a_file_that_is_no_calibration_says_so(tmp_path, text):
     path = tmp_path / 'x.yaml'
     path.write_bytes(text.encode('latin-1'))
     with pytest.raises(ConfigError, match=r'x\.yaml: 1 problem'):
-        Calibration.load(path)
+        load_calibration(path)
 
 
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(ConfigError, match='cannot be read'):
-        Calibration.load(tmp_path / 'none.yaml')
+        load_calibration(tmp_path / 'none.yaml')
     with pytest.raises(ConfigError, match='cannot be written'):
-        Calibration.default().save(tmp_path / 'no' / 'folder.yaml')
+        save_calibration(Calibration.default(), tmp_path / 'no' / 'folder.yaml')
 
 
 def session(noise=0.2, missing=()):
@@ -112,7 +113,7 @@ def session(noise=0.2, missing=()):
 
 
 def test_a_session_gives_neutral_and_extreme():
-    calibration = Calibration.of_session('Ada', *session(missing=['eye_wide_left']))
+    calibration = calibrate('Ada', *session(missing=['eye_wide_left']))
     jaw, wide = index('jaw_open'), index('eye_wide_left')
     assert calibration.neutral[jaw] == pytest.approx(REST[jaw] + 0.5, abs=0.1)
     assert calibration.extreme[jaw] > FULL[jaw]
@@ -124,12 +125,12 @@ def test_a_session_gives_neutral_and_extreme():
 
 def test_a_bad_session_is_refused_with_every_reason():
     with pytest.raises(ConfigError) as caught:
-        Calibration.of_session('Ada', *session(noise=4.0, missing=['jaw_open']))
+        calibrate('Ada', *session(noise=4.0, missing=['jaw_open']))
     assert 'jaw_open hardly moved' in str(caught.value)
     assert 'wavered' in str(caught.value)
     rest, posed = session()
     with pytest.raises(ConfigError, match='3 faces at rest'):
-        Calibration.of_session('Ada', rest[:3], posed)
+        calibrate('Ada', rest[:3], posed)
 
 
 def test_the_automatic_calibration_starts_as_most_faces_and_stays_near():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import FaceRegion
-from kf_imitation.inference.crop import crop
+from kf_imitation.inference import crop
 
 
 def ramp(width=400, height=300):

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from kf_imitation.errors import ModelError
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.inference import OnnxModel
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame
 from kf_imitation.errors import ModelError
-from kf_imitation.inference.crop import crop
+from kf_imitation.inference import crop
 from kf_imitation.keyframe.explanation import explain_pair, split_change
-from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer
-from kf_imitation.keyframe.scoring.score_scale import score_of_change
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer, score_of_change
 
 EYE_BLINK_LEFT, JAW_OPEN, HEAD_YAW = 8, 24, 52
 

@@ -6,10 +6,13 @@ import pytest
 
 from kf_imitation.data_types import FaceRegion, Frame
 from kf_imitation.errors import ModelError
-from kf_imitation.inference.crop import crop
-from kf_imitation.inference.onnx_model import OnnxModel
-from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer, pictures
-from kf_imitation.keyframe.scoring.score_scale import raw_of_score
+from kf_imitation.inference import OnnxModel, crop
+from kf_imitation.keyframe.scoring.pair_scorer import (
+    ChangeNetwork,
+    PairScorer,
+    pictures,
+    raw_of_score,
+)
 
 
 class MeanModel:

@@ -10,9 +10,12 @@ from offline_search import find_keyframes
 from scipy.signal import find_peaks
 
 from kf_imitation.data_types import FrameScore
-from kf_imitation.keyframe.scoring.score_scale import score_of_change, score_of_raw
-from kf_imitation.keyframe.selection.detector import CAUSAL, make_detector
-from kf_imitation.keyframe.selection.selector import KeyframeSelector
+from kf_imitation.keyframe.scoring.pair_scorer import score_of_change, score_of_raw
+from kf_imitation.keyframe.selection.selector import (
+    CAUSAL,
+    KeyframeDetector,
+    KeyframeSelector,
+)
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.settings import MODES, DetectorSettings
 
@@ -41,7 +44,7 @@ def select(scores, detector_settings, smoothing=None):
 def judge(values, detector_settings, ahead=5, fps=30.0):
     """The detector alone, on scores that are final at once."""
     scores = recording(values, fps)
-    detector = make_detector(detector_settings)
+    detector = KeyframeDetector(detector_settings)
     judged = []
     for i, score in enumerate(scores):
         later = list(takewhile(lambda s: s.score is not None, scores[i + 1 : i + 1 + ahead]))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
 from kf_imitation.data_types import FrameScore
-from kf_imitation.keyframe.scoring.score_scale import (
+from kf_imitation.keyframe.scoring.pair_scorer import (
     raw_of_score,
     score_at_rate,
     score_of_change,

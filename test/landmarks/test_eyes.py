@@ -6,16 +6,16 @@ import pytest
 
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Landmarks
 from kf_imitation.expression.channels import raw_channels
+from kf_imitation.face_geometry.arkit import BLENDSHAPES
 from kf_imitation.face_geometry.head_pose import predicted_angles, solve_head_pose, template
 from kf_imitation.face_geometry.wflw import FLIP
-from kf_imitation.landmarks.landmark_model import LandmarkModel
-from kf_imitation.landmarks.patches import EYE_POINTS, PATCH_PX, EyeModel, eye_matrix
-from kf_imitation.landmarks.predictions import (
-    BLENDSHAPES,
+from kf_imitation.landmarks.landmark_model import (
+    LandmarkModel,
     channel_predictions,
     mirrored_head,
     turned_back,
 )
+from kf_imitation.landmarks.patches import EYE_POINTS, PATCH_PX, EyeModel, eye_matrix
 
 
 def face(size=300.0, centre=(320.0, 240.0), angle_deg=0.0):

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, FaceRegion
+from kf_imitation.face_geometry.arkit import BLENDSHAPES
 from kf_imitation.face_geometry.head_pose import template
-from kf_imitation.landmarks.landmark_model import LandmarkModel
+from kf_imitation.landmarks.landmark_model import PART_WEIGHT, LandmarkModel, channel_predictions
 from kf_imitation.landmarks.patches import EYE, EYE_BLENDSHAPES, MOUTH, PartModel
-from kf_imitation.landmarks.predictions import PART_WEIGHT, channel_predictions
 
 MOUTH_NAMES = ('jawOpen', 'mouthFunnel', 'mouthPucker', 'mouthPressLeft', 'mouthPressRight')
 
@@ -76,15 +76,19 @@ def test_the_left_eye_is_seen_mirrored():
 def test_predictions_have_their_names_and_one_inner_brow():
     points, region = placed(200.0, (10.0, 10.0), 0.0)
     read = PartModel(Reader()).predict(np.zeros((240, 240, 3), np.uint8), region, points)
-    assert read['eyeBlinkRight'] == 3.0 and read['eyeBlinkLeft'] == -3.0
-    assert read['jawOpen'] == 1.5 and read['browInnerUp'] == 1.5
-    assert set(MOUTH_NAMES) <= set(read) and 'browInnerUpLeft' not in read
+    named = dict(zip(BLENDSHAPES, read.tolist(), strict=True))
+    assert named['eyeBlinkRight'] == 3.0 and named['eyeBlinkLeft'] == -3.0
+    assert named['jawOpen'] == 1.5 and named['browInnerUp'] == 1.5
+    assert all(np.isfinite(named[name]) for name in MOUTH_NAMES)
+    assert np.isnan(named['noseSneerLeft'])
 
 
 def test_they_count_against_the_predictions_of_the_landmark_model():
     head = np.full(54, -1.0)
     head[51:] = 0.0
-    parts = {'jawOpen': 1.0, 'eyeBlinkLeft': 2.0}
+    parts = np.full(len(BLENDSHAPES), np.nan)
+    parts[BLENDSHAPES.index('jawOpen')] = 1.0
+    parts[BLENDSHAPES.index('eyeBlinkLeft')] = 2.0
     row = channel_predictions(head, None, parts)
     weight = PART_WEIGHT['jaw']
     assert row[CHANNELS.index('jaw_open')] == pytest.approx(-1 + 2 * weight, abs=1e-4)

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, raw_of_change, raw_of_score
-from kf_imitation.keyframe.selection.detector import CAUSAL
+from kf_imitation.keyframe.scoring.pair_scorer import REFERENCE_S, raw_of_change, raw_of_score
 from kf_imitation.keyframe.selection.peak_detector import RIGHT_FRACTION
+from kf_imitation.keyframe.selection.selector import CAUSAL
 from kf_imitation.keyframe.selection.settle_detector import LEVEL_FRACTION
 from kf_imitation.keyframe.selection.smoother import TOLERANCE_NS, Smoothing, smoothed
-from kf_imitation.keyframe.selection.spacing import Spacing
 from kf_imitation.keyframe.selection.travel_detector import (
     FIRST_FRACTION,
     MEMORY_S,
@@ -131,7 +130,12 @@ def _too_close(
         return False
     interval_ns = frames[place].stamp_ns - frames[place - 1].stamp_ns if place else 0
     apart_ns = frames[place].stamp_ns - keyframes[-1].stamp_ns
-    return not Spacing.is_far(apart_ns, interval_ns, settings.spacing_s)
+    return not _is_far(apart_ns, interval_ns, settings)
+
+
+def _is_far(apart_ns: int, interval_ns: int, settings: DetectorSettings) -> bool:
+    """Whether two frames are the spacing apart, rounded to whole frames."""
+    return apart_ns >= settings.spacing_s * 1e9 - interval_ns // 2 - 1_000
 
 
 def _peaks(
@@ -158,7 +162,7 @@ def _peaks(
             while top + 1 < end and drops[top + 1] <= drops[top]:
                 top += 1
             apart_ns = stamps[c + 1 + top] - stamps[c]
-            far = Spacing.is_far(apart_ns, stamps[c] - stamps[c - 1], settings.spacing_s)
+            far = _is_far(apart_ns, stamps[c] - stamps[c - 1], settings)
             if not far or drops[:higher_ahead].max(initial=0.0) < step:
                 handed_on = left_drop
                 continue

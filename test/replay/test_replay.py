@@ -26,7 +26,7 @@ from kf_imitation.pipeline.face_pipeline import ChosenFrame, FaceReading, FaceSt
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay import run as module
 from kf_imitation.replay.csv_writer import fixed, seconds, write_scores
-from kf_imitation.replay.simulation import VirtualHead
+from kf_imitation.replay.simulation import Stages, VirtualHead
 from kf_imitation.replay.summary_figure import choose_shown, joint_groups
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
@@ -111,7 +111,7 @@ class Opening:
 
 def stages():
     robot = load_robot('sim_face')
-    return module.Stages(
+    return Stages(
         Face(), Opening(), JointMapping(robot).goals, VirtualHead(robot, 100.0, 1.0), Ledger()
     )
 

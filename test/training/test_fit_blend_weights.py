@@ -5,7 +5,7 @@ import pytest
 
 from kf_imitation.data_types import CHANNELS
 from kf_imitation.expression.channels import PREDICTION_WEIGHT
-from kf_imitation.landmarks.predictions import PART_WEIGHT
+from kf_imitation.landmarks.landmark_model import PART_WEIGHT
 from training.landmarks.fit.blend_weights import PART_OF, WEIGHTS, Score, best, columns, score
 
 NOTHING = float('nan')

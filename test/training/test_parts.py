@@ -12,7 +12,7 @@ torch = pytest.importorskip('torch')
 
 from fake_faces import fake_points  # noqa: E402
 
-from kf_imitation.keyframe.scoring.score_scale import CHANGE_NAMES  # noqa: E402
+from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_NAMES  # noqa: E402
 from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
 from training.data.labels import Labels  # noqa: E402
 from training.data.part_stream import PartStream, footage  # noqa: E402

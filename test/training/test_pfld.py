@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation  # noqa: E402
 
 from kf_imitation.face_geometry.head_pose import template  # noqa: E402
 from kf_imitation.face_geometry.wflw import FLIP  # noqa: E402
-from kf_imitation.inference.crop import similarity  # noqa: E402
+from kf_imitation.inference import similarity  # noqa: E402
 from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch  # noqa: E402
 from training.landmarks.train import losses  # noqa: E402
 from training.landmarks.train.augment import region_matrix, training_crop  # noqa: E402

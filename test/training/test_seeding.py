@@ -16,7 +16,7 @@ pytest.importorskip('lightning')
 from fake_faces import fake_points, write_labelled_clips  # noqa: E402
 
 import training.keyframe.train.run as keyframe_run  # noqa: E402
-from kf_imitation.keyframe.scoring.score_scale import CHANGE_NAMES  # noqa: E402
+from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_NAMES  # noqa: E402
 from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
 from training.data.labels import Labels  # noqa: E402
 from training.data.part_stream import PartStream  # noqa: E402

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from kf_imitation.inference.crop import channel_mean
+from kf_imitation.inference import channel_mean
 
 
 @dataclass(frozen=True)

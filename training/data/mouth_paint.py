@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from kf_imitation.inference.crop import similarity
+from kf_imitation.inference import similarity
 from training.data.face_mesh import CHEEKS, INNER_LIPS, RIGID, eye_distance
 from training.landmarks.train.data import apply
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from kf_imitation.inference.crop import undo
+from kf_imitation.inference import undo
 from training.data import face_images
 from training.data.augment import Appearance, AugmentSettings, crop_matrix, cut
 from training.data.clip_cache import CachedClip

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from kf_imitation.inference.crop import undo
+from kf_imitation.inference import undo
 from training.data import clip_cache, face_images, face_mesh
 from training.data.augment import (
     Appearance,

@@ -14,7 +14,7 @@ from kf_imitation.errors import SourceError
 from kf_imitation.evaluation.channel_labels import label_channels, mouth_aperture
 from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.face.tracker import FaceTracker
-from kf_imitation.inference.onnx_model import OnnxModel
+from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import FrameDifference
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer
 from kf_imitation.keyframe.selection.smoother import Smoothing

@@ -17,8 +17,8 @@ from kf_imitation.evaluation.imitation.figures import ImitationMetrics, measure,
 from kf_imitation.evaluation.imitation.formulas import LONGEST_DELAY_S
 from kf_imitation.evaluation.imitation.methods import Pose, method_names, poses_of
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
-from kf_imitation.expression.calibration import Calibration
-from kf_imitation.expression.estimator import ExpressionEstimator
+from kf_imitation.expression.calibration import load_calibration
+from kf_imitation.expression.estimator import Calibration, ExpressionEstimator
 from kf_imitation.head.pose_pacer import PoseBudget
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings, ExpressionSettings
@@ -50,7 +50,7 @@ class Imitator:
         self._mapping = JointMapping(robot)
         self._calibration: Calibration | None = None
         if values['landmarks']['calibration']:
-            self._calibration = Calibration.load(values['landmarks']['calibration'])
+            self._calibration = load_calibration(values['landmarks']['calibration'])
 
     def methods(self, chosen: Sequence[str] = ()) -> list[str]:
         """Return the names of all methods, or check those chosen.

@@ -13,7 +13,7 @@ from kf_imitation.evaluation.imitation.clip import Clip
 from kf_imitation.evaluation.imitation.figures import means
 from kf_imitation.evaluation.imitation.imitator import Imitator
 from kf_imitation.evaluation.imitation.rests import with_rests
-from kf_imitation.keyframe.selection.detector import CAUSAL
+from kf_imitation.keyframe.selection.selector import CAUSAL
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.85, 1.0)
 KINDS = ('restless', 'with rests')

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 
 from kf_imitation.data_types import FloatArray, Image
-from kf_imitation.keyframe.scoring.pair_scorer import PairChange
-from kf_imitation.keyframe.scoring.score_scale import SOFTNESS, score_of_raw
+from kf_imitation.keyframe.scoring.pair_scorer import SOFTNESS, PairChange, score_of_raw
 
 CROP_PX = 96
 # Raw values that map to the same score as a label's raw change of SOFTNESS; only the scale of

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.selection.spacing import Spacing
+from kf_imitation.data_types import FrameScore
 from kf_imitation.parameters.settings import DetectorSettings
 
 # Within the look-ahead a score rarely falls as far as it rose, so a peak needs only this part of
@@ -34,22 +33,25 @@ class PeakDetector:
 
     def __init__(self, settings: DetectorSettings) -> None:
         self.settings = settings
-        self._spacing = Spacing()
         self._previous: FrameScore | None = None
         self._handed_on: float | None = None
         # Scores since the segment's start that no later one exceeds, each with the lowest score
         # since the one before it.
         self._hills: list[tuple[float, float]] = []
 
-    def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
+    def push(
+        self, score: FrameScore, ahead: Sequence[FrameScore], spacing_ns: float, free: bool
+    ) -> float | None:
         """Judge the next frame.
 
         Args:
             score: final score of the frame.
             ahead: provisional scores of the frames after it, oldest first.
+            spacing_ns: time that keyframes are to be apart, half a frame taken off.
+            free: the last keyframe is that far away.
 
         Returns:
-            The keyframe, committed with the last frame of the look-ahead, or None.
+            Its prominence if it is a keyframe (0 in the other modes), else None.
         """
         previous, self._previous = self._previous, score
         handed_on, self._handed_on = self._handed_on, None
@@ -65,8 +67,7 @@ class PeakDetector:
                 return None
             left_drop = handed_on - (previous.score - score.score)
         settings = self.settings
-        interval_ns = score.stamp_ns - previous.stamp_ns
-        right_drop = self._right_drop(score, score.score, interval_ns, ahead)
+        right_drop = self._right_drop(score, score.score, spacing_ns, ahead)
         if right_drop is None:
             self._handed_on = left_drop
             return None
@@ -74,18 +75,7 @@ class PeakDetector:
             return None
         if right_drop <= 0 or right_drop < RIGHT_FRACTION * settings.prominence:
             return None
-        if not self._spacing.allows(score.stamp_ns, interval_ns, settings.spacing_s):
-            return None
-        self._spacing.take(score.stamp_ns)
-        return Keyframe(
-            index=score.index,
-            stamp_ns=score.stamp_ns,
-            score=score.score,
-            prominence=min(left_drop, right_drop),
-            threshold=settings.prominence,
-            committed_stamp_ns=ahead[-1].stamp_ns,
-            mode='peak',
-        )
+        return min(left_drop, right_drop) if free else None
 
     def _climb(self, height: float) -> float:
         """Add a score to the hills; return its height over the valley on its left."""
@@ -96,7 +86,7 @@ class PeakDetector:
         return height - lowest
 
     def _right_drop(
-        self, score: FrameScore, height: float, interval_ns: int, ahead: Sequence[FrameScore]
+        self, score: FrameScore, height: float, spacing_ns: float, ahead: Sequence[FrameScore]
     ) -> float | None:
         """Return how far the score falls in the look-ahead, None when it gives way to a higher."""
         drop, rival = 0.0, score  # the rival is a higher score that may still rise
@@ -109,7 +99,5 @@ class PeakDetector:
                     return None
                 rival = other
             drop = max(drop, height - other_height)
-        apart_ns = rival.stamp_ns - score.stamp_ns
-        if rival is score or self._spacing.is_far(apart_ns, interval_ns, self.settings.spacing_s):
-            return drop
-        return None
+        is_far = rival is score or rival.stamp_ns - score.stamp_ns >= spacing_ns
+        return drop if is_far else None

@@ -1,11 +1,87 @@
 """From raw scores to keyframes: smoothing, detection, and the delay of both."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.selection.detector import CAUSAL, make_detector
+from kf_imitation.keyframe.selection.peak_detector import PeakDetector
+from kf_imitation.keyframe.selection.settle_detector import SettleDetector
 from kf_imitation.keyframe.selection.smoother import Estimate, ScoreSmoother, Smoothing
+from kf_imitation.keyframe.selection.travel_detector import TravelDetector, needed
 from kf_imitation.parameters.settings import DetectorSettings
+
+CAUSAL = ('travel', 'combined')  # modes without look-ahead and commit delay
+# Times are whole nanoseconds rounded from fractions.
+_TOLERANCE_NS = 1_000
+
+
+class ModeDetector(Protocol):
+    """Pure and online: tells which frames are keyframes.
+
+    Attributes:
+        settings: may be replaced at any time by settings of the same mode.
+    """
+
+    settings: DetectorSettings
+
+    def push(
+        self, score: FrameScore, ahead: Sequence[FrameScore], spacing_ns: float, free: bool
+    ) -> float | None:
+        """Judge the next frame with what is known of the frames after it."""
+        ...
+
+
+_DETECTORS: dict[str, Callable[[DetectorSettings], ModeDetector]] = {
+    'peak': PeakDetector,
+    'settle': SettleDetector,
+    'travel': TravelDetector,
+    'combined': TravelDetector,
+}
+
+
+class KeyframeDetector:
+    """The detector of a mode, and what all modes share: the spacing of keyframes."""
+
+    def __init__(self, settings: DetectorSettings) -> None:
+        self._detector = _DETECTORS[settings.mode](settings)
+        self._frame_ns: int | None = None
+        self._keyframe_ns: int | None = None
+
+    def configure(self, settings: DetectorSettings) -> None:
+        """Take other settings of the same mode."""
+        self._detector.settings = settings
+
+    def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
+        """Judge the next frame.
+
+        Args:
+            score: final score of the frame; a stamp before the last keyframe's means a new
+                recording.
+            ahead: provisional scores of the frames after it, oldest first.
+
+        Returns:
+            The keyframe, committed with the last frame of the look-ahead, or None.
+        """
+        settings, stamp_ns, last_ns = self._detector.settings, score.stamp_ns, self._keyframe_ns
+        interval_ns = 0 if self._frame_ns is None else stamp_ns - self._frame_ns
+        self._frame_ns = None if score.score is None else stamp_ns
+        spacing_ns = settings.spacing_s * 1e9 - interval_ns // 2 - _TOLERANCE_NS
+        free = last_ns is None or stamp_ns < last_ns or stamp_ns - last_ns >= spacing_ns
+        prominence = self._detector.push(score, ahead, spacing_ns, free)
+        if prominence is None or score.score is None:
+            return None
+        self._keyframe_ns = stamp_ns
+        causal = settings.mode in CAUSAL
+        return Keyframe(
+            index=score.index,
+            stamp_ns=stamp_ns,
+            score=score.score,
+            prominence=prominence,
+            threshold=needed(settings, score.score) if causal else settings.prominence,
+            committed_stamp_ns=(ahead[-1] if ahead else score).stamp_ns,
+            mode=settings.mode,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +131,7 @@ class KeyframeSelector:
         """
         old, self._settings = self._settings, settings
         if (old.mode, old.commit_delay_s) == (settings.mode, settings.commit_delay_s):
-            self._detector.settings = settings
+            self._detector.configure(settings)
             return Selection([], [])
         rest = self.flush()
         self.reset()
@@ -67,7 +143,7 @@ class KeyframeSelector:
             self._smoother = ScoreSmoother(0.0, self._smoothing.at_once(), wait_for_next=False)
         else:
             self._smoother = ScoreSmoother(self._settings.commit_delay_s, self._smoothing)
-        self._detector = make_detector(self._settings)
+        self._detector = KeyframeDetector(self._settings)
         self._last_score: float | None = None
 
     def push(self, score: FrameScore) -> Selection:

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from enum import Enum
 
-from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.selection.spacing import Spacing
+from kf_imitation.data_types import FrameScore
 from kf_imitation.parameters.settings import DetectorSettings
 
 # A movement that ends softly has its minimum long after it looks still: scores that are lower by
@@ -31,18 +30,17 @@ class SettleDetector:
 
     def __init__(self, settings: DetectorSettings) -> None:
         self.settings = settings
-        self._spacing = Spacing()
         self._phase = _Phase.REST
         self._extreme: float | None = None  # highest score of a movement, lowest of a rest
-        self._last_ns = 0
 
-    def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
+    def push(
+        self, score: FrameScore, ahead: Sequence[FrameScore], spacing_ns: float, free: bool
+    ) -> float | None:
         """Judge the next frame; see PeakDetector.push."""
         if score.score is None:
             self._phase, self._extreme = _Phase.REST, None
             return None
         height, extreme, settings = score.score, self._extreme, self.settings
-        interval_ns, self._last_ns = score.stamp_ns - self._last_ns, score.stamp_ns
         if extreme is None:
             self._extreme = height
             return None
@@ -60,18 +58,7 @@ class SettleDetector:
         if self._phase is not _Phase.END or not self._is_level(height, ahead):
             return None
         self._phase, self._extreme = _Phase.REST, height
-        if not self._spacing.allows(score.stamp_ns, interval_ns, settings.spacing_s):
-            return None
-        self._spacing.take(score.stamp_ns)
-        return Keyframe(
-            index=score.index,
-            stamp_ns=score.stamp_ns,
-            score=height,
-            prominence=0.0,
-            threshold=settings.prominence,
-            committed_stamp_ns=(ahead[-1] if ahead else score).stamp_ns,
-            mode='settle',
-        )
+        return 0.0 if free else None
 
     def _is_level(self, height: float, ahead: Sequence[FrameScore]) -> bool:
         """Tell whether the score is as low as it gets before the next movement."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import erfcx
 
 from kf_imitation.data_types import FloatArray, FrameScore
-from kf_imitation.keyframe.scoring.score_scale import score_of_change
+from kf_imitation.keyframe.scoring.pair_scorer import score_of_change
 
 Times = NDArray[np.float64]
 

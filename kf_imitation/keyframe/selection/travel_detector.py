@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import FrameScore, Keyframe
-from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, raw_of_change, raw_of_score
-from kf_imitation.keyframe.selection.spacing import Spacing
+from kf_imitation.data_types import FrameScore
+from kf_imitation.keyframe.scoring.pair_scorer import REFERENCE_S, raw_of_change, raw_of_score
 from kf_imitation.parameters.settings import DetectorSettings
 
 # A still face never scores exactly 0; changes below this part of the prominence are noise.
@@ -48,35 +47,24 @@ class TravelDetector:
 
     def __init__(self, settings: DetectorSettings) -> None:
         self.settings = settings
-        self._spacing = Spacing()
         self._travelled = 0.0
         self._moved: NDArray[np.float64] | float = 0.0
         self._unseen = True  # this face has not been shown yet
         self._last_ns: int | None = None
 
-    def push(self, score: FrameScore, ahead: Sequence[FrameScore] = ()) -> Keyframe | None:
+    def push(
+        self, score: FrameScore, ahead: Sequence[FrameScore], spacing_ns: float, free: bool
+    ) -> float | None:
         """Judge the next frame; see PeakDetector.push. What is ahead does not matter."""
         if score.score is None:
             self._travelled, self._moved, self._unseen, self._last_ns = 0.0, 0.0, True, None
             return None
-        settings = self.settings
         interval_ns = 0 if self._last_ns is None else score.stamp_ns - self._last_ns
         self._last_ns = score.stamp_ns
-        if not self._is_far(score, score.score, interval_ns) or not self._spacing.allows(
-            score.stamp_ns, interval_ns, settings.spacing_s
-        ):
+        if not self._is_far(score, score.score, interval_ns) or not free:
             return None
         self._travelled, self._moved, self._unseen = 0.0, 0.0, False
-        self._spacing.take(score.stamp_ns)
-        return Keyframe(
-            index=score.index,
-            stamp_ns=score.stamp_ns,
-            score=score.score,
-            prominence=0.0,
-            threshold=needed(settings, score.score),
-            committed_stamp_ns=(ahead[-1] if ahead else score).stamp_ns,
-            mode=settings.mode,
-        )
+        return 0.0
 
     def _is_far(self, score: FrameScore, height: float, interval_ns: int) -> bool:
         """Go on by a frame; return whether it is far enough from the last keyframe."""

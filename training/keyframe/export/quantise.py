@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from kf_imitation.data_types import FaceRegion
-from kf_imitation.inference.crop import crop
+from kf_imitation.inference import crop
 from kf_imitation.keyframe.scoring.pair_scorer import pictures, states
 from training.data import clip_cache
 from training.keyframe.networks.fusion import KeyframeNet, normalise

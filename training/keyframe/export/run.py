@@ -35,8 +35,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from kf_imitation.keyframe.scoring.pair_scorer import pictures
-from kf_imitation.keyframe.scoring.score_scale import CHANGE_SIZE
+from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_SIZE, pictures
 from training.keyframe.export.flow_graph import GraphFlow
 from training.keyframe.export.manifest_file import write_manifest
 from training.keyframe.export.pack import pack_weights

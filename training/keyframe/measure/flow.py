@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from kf_imitation.data_types import FaceRegion, Image
-from kf_imitation.inference.crop import crop
+from kf_imitation.inference import crop
 from kf_imitation.keyframe.scoring.pair_scorer import pictures, states
 from training.keyframe.measure.run import load_clips
 from training.keyframe.networks.fastflownet import warp

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from kf_imitation.keyframe.scoring.score_scale import CHANGE_SIZE
+from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_SIZE
 from training.data import clip_cache
 from training.keyframe.measure.run import (
     PairScorer,

@@ -19,9 +19,13 @@ from kf_imitation.data_types import FaceRegion, FrameScore, Image, Keyframe
 from kf_imitation.evaluation.labels import Labels as RuntimeLabels
 from kf_imitation.evaluation.labels import load_labels as load_runtime_labels
 from kf_imitation.evaluation.metrics import ClipMetrics, clip_metrics, label_target, mean_metrics
-from kf_imitation.inference.crop import crop
-from kf_imitation.keyframe.scoring.pair_scorer import pictures, states
-from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S, score_of_change
+from kf_imitation.inference import crop
+from kf_imitation.keyframe.scoring.pair_scorer import (
+    REFERENCE_S,
+    pictures,
+    score_of_change,
+    states,
+)
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.parameters.settings import DetectorSettings
 from training.data.clip_cache import CachedClip, build, load

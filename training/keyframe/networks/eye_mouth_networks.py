@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kf_imitation.keyframe.scoring.score_scale import CHANGE_SIZE
+from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_SIZE
 from kf_imitation.landmarks.patches import EYE_BLENDSHAPES
 from training.keyframe.networks import eye_mouth_mesh_points
 

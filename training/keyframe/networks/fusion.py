@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kf_imitation.keyframe.scoring.score_scale import (
+from kf_imitation.keyframe.scoring.pair_scorer import (
     BLENDSHAPES,
     CHANGE_NAMES,
     CHANGE_SIZE,

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from kf_imitation.keyframe.scoring.score_scale import SOFTNESS
+from kf_imitation.keyframe.scoring.pair_scorer import SOFTNESS
 from training.keyframe.networks.fastflownet import warp
 from training.keyframe.train.flow_losses import masked_mean
 

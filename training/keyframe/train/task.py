@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.keyframe.scoring.score_scale import REFERENCE_S
+from kf_imitation.keyframe.scoring.pair_scorer import REFERENCE_S
 from training.data import clip_cache
 from training.data.face_mesh import MOTION_POINTS
 from training.data.windows import Batch

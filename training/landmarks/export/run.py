@@ -17,7 +17,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from kf_imitation.keyframe.scoring.score_scale import BLENDSHAPES, CHANGE_NAMES
+from kf_imitation.keyframe.scoring.pair_scorer import BLENDSHAPES, CHANGE_NAMES
 from kf_imitation.landmarks.patches import EYE_BLENDSHAPES, PATCH_PX
 from training.keyframe.export.pack import pack_weights
 from training.keyframe.networks.eye_mouth_networks import (

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m training.landmarks.fit.blend_weights [--clips STEM ...]
 
-Prints what every weight of the part model (PART_WEIGHT in landmarks/predictions.py) and of the
+Prints what every weight of the part model (PART_WEIGHT in landmarks/landmark_model.py) and of the
 predictions (PREDICTION_WEIGHT in expression/channels.py and face_geometry/head_pose.py) gives on
 the clips that training/keyframe/train/configs/default.yaml holds out: the part model was not
 trained on them, PFLD and the eye model not on two of them (and not on
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, Landmarks
 from kf_imitation.expression.channels import PREDICTION_WEIGHT, raw_channels
 from kf_imitation.face_geometry import head_pose
-from kf_imitation.landmarks.predictions import PART_WEIGHT
+from kf_imitation.landmarks.landmark_model import PART_WEIGHT
 from kf_imitation.pipeline.face_pipeline import build_landmark_model
 from training.keyframe.train.config import TrainConfig
 from training.landmarks.measure.run import (
@@ -135,8 +135,7 @@ def geometry(clip: Clip) -> Geometry:
 
 def predictions_of(clip: Clip, part_weight: float) -> Array:
     """Predictions (n, 19) of a clip with one weight of the part model for everything."""
-    weights = dict.fromkeys(PART_WEIGHT, part_weight)
-    rows = [one.landmarks(0, weights).predictions for one in clip.predictions]
+    rows = [one.landmarks(0, part_weight).predictions for one in clip.predictions]
     return np.array(rows, np.float64)
 
 

@@ -1,8 +1,8 @@
 """Fit the fixed mapping from geometry to channels on the train clips and write it as a table.
 
 Unit channels: sigmoid(bias + weights * features), least squares on the label, with a ridge on the
-weights and an offset per person that is thrown away afterwards (its spread is kept: it says how
-much people differ). Gaze: ridge regression inside each person. Everything on the face and on its
+weights and an offset per person that is thrown away afterwards. Gaze: ridge regression inside
+each person. Everything on the face and on its
 mirror image. The table is models/channel_mapping.yaml:
 
     .venv/bin/python -m training.landmarks.fit.channels [--points predicted.npz] --write
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from kf_imitation.data_types import CHANNELS, CameraModel, Landmarks
 from kf_imitation.evaluation.channel_labels import label_channels
@@ -72,7 +72,6 @@ FITS = {
 }
 LINEAR = ('gaze_yaw', 'gaze_pitch')
 OFFSET_RIDGE = 1e-4
-LEAST_REST, FULL = 0.02, 0.95  # label values that count as rest and as the extreme
 
 
 class Mapping(NamedTuple):
@@ -82,21 +81,11 @@ class Mapping(NamedTuple):
         names: of the features.
         weights: on them.
         bias: one for all people.
-        rest: raw value of a face at rest.
-        full: raw value of the extreme.
-        typical: 20th percentile of raw values over a clip, median of the people.
-        spread: standard deviation of the people's offsets.
-        trust: how much of a person's (20th percentile - typical) is an offset, 0..1.
     """
 
     names: tuple[str, ...]
     weights: NDArray[np.float64]
     bias: float
-    rest: float
-    full: float
-    typical: float
-    spread: float
-    trust: float
 
 
 class ClipFeatures(NamedTuple):
@@ -199,7 +188,7 @@ def fit(base: str, plan: Fit, clips: list[ClipFeatures]) -> Mapping:
         solution = np.linalg.solve(gram, (z * weight[:, None]).T @ y) / scale
         bias = float(np.median([part_y.mean() - part_x.mean(0) @ solution
                                 for part_x, part_y in parts]))  # fmt: skip
-        return Mapping(plan.features + POSE, solution, bias, 0.0, 1.0, 0.0, 0.0, 0.0)
+        return Mapping(plan.features + POSE, solution, bias)
 
     count = z.shape[1]
 
@@ -223,33 +212,14 @@ def fit(base: str, plan: Fit, clips: list[ClipFeatures]) -> Mapping:
     start[count] = -2.0
     theta = minimize(loss, start, jac=True, method='L-BFGS-B', options={'maxiter': 400}).x
     solution = theta[:count] / scale
-    offsets = theta[count + 1 :]
-    bias = float(theta[count] + np.median(offsets) - middle @ solution)
-    offsets = offsets - np.median(offsets)
-    low = np.array([np.percentile(part @ solution + bias, 20) for part, _ in parts])
-    typical = float(np.median(low))
-    # A person whose raw values lie high at rest has a negative offset.
-    trust = -float(((low - typical) * offsets).sum() / ((low - typical) ** 2).sum())
-    levels = np.median([np.percentile(part, 10) for _, part in parts])
-    return Mapping(
-        plan.features + POSE,
-        solution,
-        bias,
-        float(logit(max(levels, LEAST_REST))),
-        float(logit(FULL)),
-        typical,
-        float(offsets.std()),
-        float(np.clip(trust, 0, 1)),
-    )
+    bias = float(theta[count] + np.median(theta[count + 1 :]) - middle @ solution)
+    return Mapping(plan.features + POSE, solution, bias)
 
 
 ABOUT = """
 The fixed mapping from geometry to channels, by python -m training.landmarks.fit.channels.
 raw = bias + sum of weight * feature (kf_imitation/expression/channels.py). Unit channels are the
-sigmoid of it. rest and full are the raw levels of most faces at rest and at the extreme; typical
-is the 20th percentile over a clip of most people, spread how much people differ and trust how
-much of what a person's 20th percentile is off is theirs and not what they just do. An odd
-channel changes its sign on the mirrored face.
+sigmoid of it. An odd channel changes its sign on the mirrored face.
 """
 
 
@@ -257,10 +227,9 @@ def table(fits: dict[str, Mapping]) -> str:
     """Return the text of the table of fitted channels."""
     document = {}
     for base, found in fits.items():
-        levels = ('bias', 'rest', 'full', 'typical', 'spread', 'trust')
         document[base] = {
             'odd': FITS[base].symmetry == 'odd',
-            **{key: rounded(getattr(found, key)) for key in levels},
+            'bias': rounded(found.bias),
             'weights': dict(zip(found.names, rounded(found.weights), strict=True)),
         }
     return table_text(ABOUT, document)

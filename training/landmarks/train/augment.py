@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.face_geometry import wflw
-from kf_imitation.inference.crop import similarity
+from kf_imitation.inference import similarity
 from training.landmarks.networks.pfld import CROP_PX
 from training.landmarks.train.data import apply
 
