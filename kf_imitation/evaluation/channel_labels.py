@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import HEAD_CHANNELS
-from kf_imitation.face_geometry.arkit import BLENDSHAPES, channels_of_blendshapes
+from kf_imitation.face_geometry.arkit import BLENDSHAPES, MAKE_CHANNELS, channels_of_blendshapes
 from kf_imitation.face_geometry.head_pose import label_angles
 
 _OUTER_EYE_CORNERS = 33, 263  # of the 478 points
@@ -31,10 +31,13 @@ def label_channels(
         (N, 19) float32 in CHANNELS order; left and right are the person's own.
 
     Raises:
-        KeyError: a blendshape is not among the names.
+        KeyError: blendshapes of a channel are not among the names.
     """
     columns = {str(name): column for column, name in enumerate(names)}
-    channels = channels_of_blendshapes(blendshapes[:, [columns[name] for name in BLENDSHAPES]])
+    if missing := MAKE_CHANNELS - set(columns):
+        raise KeyError(*sorted(missing))
+    places = [columns.get(name, 0) for name in BLENDSHAPES]  # of what is not used: any
+    channels = channels_of_blendshapes(blendshapes[:, places])
     channels[:, -len(HEAD_CHANNELS) :] = label_angles(head_pose[:, :3, :3])
     return channels.astype(np.float32)
 

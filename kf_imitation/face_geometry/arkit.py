@@ -57,6 +57,8 @@ _GAZE = {
     'gaze_pitch': ('eyeLookUpLeft', 'eyeLookDownLeft', 'eyeLookUpRight', 'eyeLookDownRight'),
 }
 
+MAKE_CHANNELS = {name for names in (_LARGER | _MEAN | _GAZE).values() for name in names}
+
 
 def _places(table: Mapping[str, tuple[str, ...]]) -> tuple[list[int], list[list[int]]]:
     """Return the places of a table's channels and, one list for each term, of its blendshapes."""
