@@ -142,6 +142,7 @@ class KeyframeNode(KfNode):
         self._overlay.add(step.scores, [chosen.keyframe for chosen in step.chosen])
 
     def _publish_keyframe(self, chosen: ChosenFrame) -> None:
+        self.ledger.observe('commit delay', chosen.keyframe.commit_delay_s)
         face = chosen.face
         info = CameraInfo(
             header=header(face.stamp_ns, self._frame_id),

@@ -202,8 +202,6 @@ class FacePipeline:
             return []  # most frames
         kept = {index: (face, pair) for index, face, pair in self._crops}
         changes = {score.index: score.change for score in selection.scores}
-        for keyframe in selection.keyframes:
-            self._ledger.observe('commit delay', keyframe.commit_delay_s)
         return [
             ChosenFrame(keyframe, *kept[keyframe.index], changes.get(keyframe.index))
             for keyframe in selection.keyframes

@@ -82,6 +82,8 @@ def replay_to_files(
         with bag, _progress(source, 'replay') as advance:
             record = replay(source, stages, values['keyframe']['detector.mode'], bag, advance)
         keyframes = [posed.keyframe for posed in record.posed]
+        for keyframe in keyframes:
+            stages.ledger.observe('commit delay', keyframe.commit_delay_s)
         write_scores(folder / 'scores.csv', record.scores, keyframes)
         write_expressions(folder / 'expression.csv', record.posed)
         write_joints(folder / 'joints.csv', record.joints)

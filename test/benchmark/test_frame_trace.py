@@ -13,8 +13,8 @@ def trace():
     return trace_frame(share_path('media/demo.mp4'))
 
 
-def test_a_keyframe_goes_through_at_most_26_files(trace):
-    assert len(trace.files) <= 26, '\n'.join(trace.files)
+def test_a_keyframe_goes_through_at_most_25_files(trace):
+    assert len(trace.files) <= 25, '\n'.join(trace.files)
 
 
 def test_a_frame_goes_through_the_stages_in_one_direction(trace):
