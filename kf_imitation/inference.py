@@ -8,24 +8,13 @@ import cv2
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from kf_imitation.data_types import WFLW_POINTS, FaceRegion, Image
 from kf_imitation.errors import ModelError
 from kf_imitation.model_files import find_model_file
+from kf_imitation.optimised_models import LOAD_ERRORS, open_session
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-# onnxruntime's own errors share no base class; these are the ones of a file that is no good.
-_LOAD_ERRORS = (
-    ort_errors.Fail,
-    ort_errors.InvalidArgument,
-    ort_errors.InvalidGraph,
-    ort_errors.InvalidProtobuf,
-    ort_errors.NoSuchFile,
-    ort_errors.NotImplemented,
-    ort_errors.RuntimeException,
-)
 
 
 class OnnxModel:
@@ -39,20 +28,19 @@ class OnnxModel:
     def __init__(self, name: str, entry: Mapping[str, Any], file: Path, threads: int) -> None:
         self.name = name
         self.entry = entry
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        # Between two layers worker threads spin, which saves a fifth of the time of a network of
-        # many small layers; between two runs they sleep: otherwise they would starve the bus
-        # thread and the camera.
-        options.add_session_config_entry('session.intra_op.allow_spinning', '1')
-        options.add_session_config_entry('session.force_spinning_stop', '1')
-        options.log_severity_level = 3
+
+        def options() -> onnxruntime.SessionOptions:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+            # Threads that wait sleep: spinning would starve the bus thread and the camera.
+            options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+            options.log_severity_level = 3
+            return options
+
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(file), options, providers=['CPUExecutionProvider']
-            )
-        except _LOAD_ERRORS as error:
+            self._session = open_session(name, str(entry.get('sha256', '')), file, options)
+        except LOAD_ERRORS as error:
             raise ModelError(f'model {name} ({file}) cannot be loaded: {error}') from error
         self._output_names = [output.name for output in self._session.get_outputs()]
         self.input_shapes = {i.name: tuple(i.shape) for i in self._session.get_inputs()}

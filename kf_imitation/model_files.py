@@ -31,7 +31,7 @@ def find_model_file(
         ModelError: unknown name, missing or altered file, or a manifest that cannot be read.
     """
     path = manifest or share_path('models/manifest.yaml')
-    entries = _read(path).get(section)
+    entries = _manifest(path).get(section)
     if not isinstance(entries, dict):
         raise ModelError(f'{path} must have a mapping {section}')
     if name not in entries:
@@ -58,6 +58,21 @@ def load_table(name: str) -> Mapping[str, Any]:
     """
     _, file = find_model_file('tables', name)
     return _read(file)
+
+
+def _manifest(path: Path) -> Mapping[str, Any]:
+    """Return a manifest, parsed once as long as it stays the same."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _read(path)  # says why
+    return _parsed(path, status.st_mtime_ns, status.st_size)
+
+
+@cache
+def _parsed(path: Path, modified_ns: int, size: int) -> Mapping[str, Any]:
+    del modified_ns, size
+    return _read(path)
 
 
 def _read(path: Path) -> dict[str, Any]:

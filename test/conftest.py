@@ -31,8 +31,9 @@ def _heard_loggers():
 @pytest.fixture(autouse=True)
 def _own_state(tmp_path_factory, monkeypatch):
     """What a head remembers (a latched stop) is this test's own; the folder is made when used."""
-    number = next(_NUMBERS)
-    monkeypatch.setenv('XDG_STATE_HOME', f'{tmp_path_factory.getbasetemp()}/state{number}')
+    base, number = tmp_path_factory.getbasetemp(), next(_NUMBERS)
+    monkeypatch.setenv('XDG_STATE_HOME', f'{base}/state{number}')
+    monkeypatch.setenv('XDG_CACHE_HOME', f'{base}/cache')  # saved models
 
 
 @pytest.fixture(scope='session')
