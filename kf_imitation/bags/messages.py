@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.spatial.transform import Rotation
 
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.data_types import (
@@ -104,16 +103,14 @@ class BagTopics:
         self, pose: HeadPose, written_ns: int | None = None, topic: str = 'face/head_pose'
     ) -> None:
         """Head in the camera optical frame."""
-        x, y, z, w = Rotation.from_matrix(np.asarray(pose.rotation, np.float64)).as_quat()
+        x, y, z, w = pose.quaternion
         px, py, pz = (float(v) for v in pose.translation_m)
         types = self._types
         message = types['geometry_msgs/msg/PoseStamped'](
             header=self._header(pose.stamp_ns),
             pose=types['geometry_msgs/msg/Pose'](
                 position=types['geometry_msgs/msg/Point'](x=px, y=py, z=pz),
-                orientation=types['geometry_msgs/msg/Quaternion'](
-                    x=float(x), y=float(y), z=float(z), w=float(w)
-                ),
+                orientation=types['geometry_msgs/msg/Quaternion'](x=x, y=y, z=z, w=w),
             ),
         )
         self._writer.write(topic, message, _or(written_ns, pose.stamp_ns))

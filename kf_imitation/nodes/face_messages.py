@@ -4,7 +4,6 @@ from array import array
 
 import numpy as np
 from geometry_msgs.msg import Point32, PolygonStamped, PoseStamped
-from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import JointState
 
 from kf_imitation.data_types import CHANNELS, Expression, FaceRegion, HeadPose, Landmarks
@@ -91,6 +90,5 @@ def to_pose(pose: HeadPose, frame_id: str) -> PoseStamped:
     message = PoseStamped(header=header(pose.stamp_ns, frame_id))
     position, orientation = message.pose.position, message.pose.orientation
     position.x, position.y, position.z = (float(v) for v in pose.translation_m)
-    quaternion = Rotation.from_matrix(np.asarray(pose.rotation, np.float64)).as_quat()
-    orientation.x, orientation.y, orientation.z, orientation.w = (float(v) for v in quaternion)
+    orientation.x, orientation.y, orientation.z, orientation.w = pose.quaternion
     return message
