@@ -72,6 +72,9 @@ def _times(factor: float, limit: str) -> tuple[Edit, ...]:
     return (Edit(begin + values, f'{begin}{factor:g} * {values}', count),)
 
 
+NEVER_LATE = Edit(
+    'late = self._now_s - self._fresh_s > max(GRACE_S, 2.0 * self._period_s)', 'late = False'
+)
 MUTANTS = (
     Mutant(
         'limiter takes every proposal',
@@ -226,18 +229,18 @@ MUTANTS = (
     ),
     Mutant(
         'no new plan after a gap',
-        (Edit('if self._now_s - self._fresh_s > GRACE_S:', 'if False:'),),
+        (NEVER_LATE,),
         (GAP,),
     ),
     Mutant(
         'a gap of the host goes unnoticed',
-        (Edit('if not late_s or self.state == OFF:', 'if True:'),),
+        (Edit('if not late_s or self.state == OFF:', 'if True:'), NEVER_LATE),
         (ASLEEP,),
     ),
     Mutant(
         'goals go on without answers',
         (
-            Edit('if self._missing and monitor.active:', 'if False:'),
+            Edit('if (self._missing or late) and monitor.active:', 'if False:'),
             Edit('PROBE_S = 0.1', 'PROBE_S = 1.0'),
         ),
         (GAP,),

@@ -123,16 +123,6 @@ class VirtualPort:
         self._judge.hear(self._wire.from_servos(self.now_s, data))
         return data
 
-    def drain(self) -> None:
-        """Throw away what still arrives until the line is quiet."""
-        self._present()
-        quiet = 0.3 * self.margin_s
-        while self._pending and self._pending[0][0] <= self.now_s + quiet:
-            arrives, data = self._pending.popleft()
-            self.advance(arrives)
-            self._judge.hear(self._wire.from_servos(self.now_s, data))
-        self.advance(self.now_s + quiet)
-
     def setPacketTimeout(self, packet_length: int) -> None:  # noqa: N802
         """Start waiting for a packet."""
         self.setPacketTimeoutMillis(self.tx_time_per_byte * packet_length + self.margin_s * 1e3)

@@ -471,13 +471,15 @@ class ControlCycle:
         """Move for one cycle; returns whether state was read.
 
         After a missing reply nothing is sent until state was read again: time stands still for
-        the plan, and after more than GRACE_S motion starts again at rest from what was read.
+        the plan, and after more than GRACE_S motion starts again at rest from what was read. The
+        same after a cycle that took so long although every reply came.
         """
         motion, monitor = self.motion, self.monitor
+        late = self._now_s - self._fresh_s > max(GRACE_S, 2.0 * self._period_s)
         try:
-            if self._missing and monitor.active:
+            if (self._missing or late) and monitor.active:
                 self.servos.read_state(monitor.active, self.present)
-                if self._now_s - self._fresh_s > GRACE_S:
+                if late:
                     motion.begin_joints(monitor.active, self.present.position_rad)
                 self._void()
             self._advance()

@@ -1,7 +1,11 @@
+import contextlib
+
 import pytest
 
+from benchmark.virtual_head import VirtualHead
 from kf_imitation.actuators.bus import DeviceError, NoReplyError
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK
 from kf_imitation.errors import PortError, ServoSetupError
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.motion.joint_states import JointMeasurement
@@ -24,16 +28,16 @@ def test_a_value_written_is_read_back(rig):
 
 def test_a_lost_reply_is_asked_for_again(rig):
     bus = rig.bus()
-    chances = iter([0.0, 1.0])  # below the share: lost; above: arrives
+    chances = iter([0.0, 1.0, 1.0])  # below the share: lost; above: arrives
     rig.line.faults.lost = 0.5
     rig.line.faults.rng.random = lambda: next(chances)
     assert bus.read(1, 7, 1) == b'\x01'
-    assert rig.line.instructions == 2
+    assert rig.line.instructions == 3  # one of them shows that nothing older is on its way
 
 
 def test_a_broken_checksum_is_asked_for_again(rig):
     bus = rig.bus()
-    chances = iter([0.0, 1.0])
+    chances = iter([0.0, 1.0, 1.0])
     rig.line.faults.wrong_crc = 0.5
     rig.line.faults.rng.random = lambda: next(chances)
     assert bus.read(1, 7, 1) == b'\x01'
@@ -44,6 +48,25 @@ def test_garbage_before_a_reply_does_no_harm(rig):
     rig.fault('noise 1')
     for _ in range(20):
         assert bus.read(1, 7, 1) == b'\x01'
+
+
+@pytest.mark.parametrize('late_s', [0.03, 0.045, 0.06, 0.2])
+def test_a_late_reply_never_passes_for_the_one_to_a_later_question(late_s):
+    head = VirtualHead(joints=('jaw',))
+    bus = head.controller.cycle.servos.bus
+    bus.open()
+    bus.use_short_timeouts(True)
+    head.fault(f'slow {late_s}')
+    servo = head.line.servos[0]
+    for tick in range(2048, 2148, 5):  # somebody turns it all the while
+        servo.physics.angle_rad = tick * RAD_PER_TICK
+        with contextlib.suppress(NoReplyError):
+            assert int.from_bytes(bus.read(servo.id, 132, 4), 'little') == tick
+        with contextlib.suppress(NoReplyError):
+            assert bus.group_read(132, 4, [servo.id])[servo.id].data[0] == tick % 256
+    head.fault('normal')
+    head.port.advance(head.port.now_s + late_s)
+    assert int.from_bytes(bus.read(servo.id, 132, 4), 'little') == tick
 
 
 def test_silence_names_servo_register_and_tries(rig):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from virtual_head import PERIOD_S, ROBOT, YAW, VirtualHead
 
+from benchmark.virtual_head import VirtualHead as JudgedHead
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head import clock
 from kf_imitation.head.clock import boottime_s, stamp_problem
@@ -62,6 +63,26 @@ def test_a_short_gap_as_of_a_busy_computer_only_begins_again_at_rest(head, secon
     head.run(0.45)
     assert head.cycle.present_rad[YAW] > first.present_rad[YAW] + 0.15  # on to the same goal
     assert head.controller.statistics().voided == 0
+
+
+def test_a_cycle_that_takes_so_long_begins_motion_again_at_rest_too():
+    head = JudgedHead(joints=('jaw', 'neck_yaw'), seed=1)
+    head.start()
+    head.run(0.5, goal_cycles=30, extreme=0.5)
+    bus = head.controller.cycle.servos.bus
+    real = bus.group_read
+
+    def slow(*question):
+        answer = real(*question)
+        bus.group_read = real
+        head.port.advance(head.port.now_s + 0.08)
+        return answer
+
+    for _ in range(10):
+        bus.group_read = slow
+        head.run(0.2, goal_cycles=10, extreme=0.5)
+    head.close()
+    assert head.judge.end(head.now_s) == []
 
 
 def test_after_a_gap_the_head_relaxes_like_without_news_and_takes_new_goals(head):

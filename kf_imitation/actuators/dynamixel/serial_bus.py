@@ -5,6 +5,7 @@ come, and gives a reply its time on the wire plus a margin that fits a 100 Hz cy
 """
 
 import contextlib
+import itertools
 import os
 import select
 import termios
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import serial
 from dynamixel_sdk import (
     COMM_RX_CORRUPT,
+    COMM_RX_TIMEOUT,
     COMM_SUCCESS,
     GroupSyncRead,
     GroupSyncWrite,
@@ -30,8 +32,9 @@ from kf_imitation.errors import PortError
 GROUP_MARGIN_S = 0.015
 SINGLE_MARGIN_S = 0.025
 PATIENT_MARGIN_S = 0.08
-# After a missing reply: this fraction of the margin in silence shows that it does not come late.
-QUIET_FRACTION = 0.3
+# After a missing reply a servo is asked for so many bytes from address 0: for more than the cycle
+# reads and less than an inspection does, and each time for another number.
+MARK_LENGTHS = range(17, 49)
 WRITE_TIMEOUT_S = 0.1
 TRIES = 3
 FAST_FAILURES = 3  # in a row: find out again whether fast or normal group reads work
@@ -76,16 +79,6 @@ class _Port(PortHandler):  # type: ignore[misc]
         if not data:
             raise serial.SerialException('the device is gone')
         return data
-
-    def drain(self) -> None:
-        """Throw away what still arrives, until the line is quiet.
-
-        Replies carry no number: a late one would pass for the reply to the next instruction.
-        """
-        fd = self.ser.fileno()
-        while select.select([fd], [], [], QUIET_FRACTION * self.margin_s)[0]:
-            if not os.read(fd, 4096):
-                raise serial.SerialException('the device is gone')
 
 
 class _Read(GroupSyncRead):  # type: ignore[misc]
@@ -137,6 +130,8 @@ class DynamixelBus:
         self.misses = 0
         self.fast: bool | None = None
         self._fast_failures = 0
+        self._in_step = True  # no reply to an earlier instruction is on its way any more
+        self._marks = itertools.cycle(MARK_LENGTHS)
         self._margin_s = PATIENT_MARGIN_S
         self._port = _Port(port)
         self._handler = Protocol2PacketHandler()
@@ -177,14 +172,18 @@ class DynamixelBus:
         self._margin_s = SINGLE_MARGIN_S if in_cycle else PATIENT_MARGIN_S
 
     def ping(self, id_: int, tries: int = TRIES) -> PingReply:
-        """Ask one servo for its model number and firmware."""
-        data = self._try(f'ping of servo {id_}', lambda: self._ping(id_), tries)
+        """Ask one servo for its model number and firmware.
+
+        Nothing else depends on when it answered, so the reply to an earlier ping is good, too.
+        """
+        data = self._try(f'ping of servo {id_}', lambda: self._ping(id_), tries=tries)
         return PingReply(id_, data[0], data[1])
 
     def scan(self) -> list[PingReply]:
         """Ask everybody at once."""
         with self._guard():
             found, _ = self._handler.broadcastPing(self._port)
+        self._in_step = False
         return [PingReply(int(i), int(d[0]), int(d[1])) for i, d in sorted(found.items())]
 
     def read(self, id_: int, address: int, length: int) -> bytes:
@@ -196,7 +195,7 @@ class DynamixelBus:
                 result = COMM_RX_CORRUPT  # a late reply to something else
             return bytes(data), result, error
 
-        return self._try(f'reading {length} bytes at {address} of servo {id_}', once)
+        return self._try(f'reading {length} bytes at {address} of servo {id_}', once, id_)
 
     def write(self, id_: int, address: int, data: bytes) -> None:
         """Write memory of one servo and wait for its confirmation."""
@@ -205,7 +204,7 @@ class DynamixelBus:
             handler, size = self._handler, len(data)
             return None, *handler.writeTxRx(self._port, id_, address, size, list(data))
 
-        self._try(f'writing {data.hex(" ")} at {address} of servo {id_}', once)
+        self._try(f'writing {data.hex(" ")} at {address} of servo {id_}', once, id_)
 
     def group_write(self, address: int, data: Mapping[int, bytes]) -> None:
         """Write the same registers of several servos at once; no servo confirms."""
@@ -232,12 +231,12 @@ class DynamixelBus:
             for id_ in key[2]:
                 self._reads[key].addParam(id_)
         group = self._reads[key]
-        with self._guard(GROUP_MARGIN_S):
+        result = int(COMM_RX_CORRUPT)
+        with contextlib.suppress(NoReplyError), self._guard(GROUP_MARGIN_S):
             result = self._read_group(group)
         if result != COMM_SUCCESS:
             self.misses += 1
-            with self._guard(GROUP_MARGIN_S):
-                self._port.drain()
+            self._in_step = False
             raise NoReplyError(
                 f'group read of servos {_ids(key[2])}: {self._handler.getTxRxResult(result)}'
             )
@@ -245,6 +244,9 @@ class DynamixelBus:
 
     def _read_group(self, group: _Read) -> int:
         """Read fast, normally, or (undecided) fast and then normally; remember what worked."""
+        first = next(iter(group.data_dict))
+        if not self._get_in_step(first):
+            return int(COMM_RX_TIMEOUT)
         if self.fast is not False:
             if group.fastSyncRead() == COMM_SUCCESS:
                 self.fast, self._fast_failures = True, 0
@@ -253,7 +255,9 @@ class DynamixelBus:
             if self.fast and self._fast_failures < FAST_FAILURES:
                 return int(COMM_RX_CORRUPT)
             self.fast = None
-            self._port.drain()
+            self._in_step = False
+            if not self._get_in_step(first):
+                return int(COMM_RX_TIMEOUT)
         result = int(group.txRxPacket())
         if result == COMM_SUCCESS:
             self.fast = False
@@ -261,13 +265,16 @@ class DynamixelBus:
 
     def reboot(self, id_: int) -> None:
         """Restart one servo."""
-        self._try(f'reboot of servo {id_}', lambda: (None, *self._handler.reboot(self._port, id_)))
+        self._try(
+            f'reboot of servo {id_}', lambda: (None, *self._handler.reboot(self._port, id_)), id_
+        )
 
     def factory_reset(self, id_: int, scope: int) -> None:
         """Reset the EEPROM of one servo."""
         self._try(
             f'factory reset of servo {id_}',
             lambda: (None, *self._handler.factoryReset(self._port, id_, scope)),
+            id_,
         )
 
     def _ping(self, id_: int) -> tuple[tuple[int, int], int, int]:
@@ -279,17 +286,46 @@ class DynamixelBus:
             return (0, 0), result or COMM_RX_CORRUPT, error
         return (received[9] | received[10] << 8, received[11]), result, error
 
+    def _get_in_step(self, id_: int) -> bool:
+        """After a missing reply: let nothing pass for the next one that answers an older question.
+
+        Replies carry no number and may be late, but they keep their order. A servo is asked for a
+        number of bytes that nothing else asks for: once they come, nothing older is on its way.
+
+        Returns:
+            Whether they came.
+        """
+        if self._in_step:
+            return True
+        length = next(self._marks)
+        self._handler.readTx(self._port, id_, 0, length)
+        while not self._in_step and not self._port.isPacketTimeout():
+            packet, result = self._handler.rxPacket(self._port, False)
+            size = packet[5] | packet[6] << 8 if result == COMM_SUCCESS else 0
+            self._in_step = size == length + 4 and packet[4] == id_
+        return self._in_step
+
     def _try(
-        self, what: str, once: Callable[[], tuple[Result, int, int]], tries: int = TRIES
+        self,
+        what: str,
+        once: Callable[[], tuple[Result, int, int]],
+        id_: int | None = None,
+        tries: int = TRIES,
     ) -> Result:
-        """Repeat a single-servo exchange while no servo replies; an error reply counts at once."""
+        """Repeat a single-servo exchange while no servo replies; an error reply counts at once.
+
+        Args:
+            what: it is, for the error.
+            once: the exchange.
+            id_: whose reply must be to this very instruction; None where any is good.
+            tries: at most.
+        """
         result = 0
         for _ in range(tries):
-            try:
-                with self._guard():
+            result = COMM_RX_TIMEOUT
+            with contextlib.suppress(NoReplyError), self._guard():
+                if id_ is None or self._get_in_step(id_):
                     value, result, error = once()
-            except NoReplyError:
-                result = COMM_RX_CORRUPT
             if result == COMM_SUCCESS:
                 code = error & 0x7F
                 if code:
@@ -297,8 +333,7 @@ class DynamixelBus:
                     raise DeviceError(f'{what}: {text}', code)
                 return value
             self.misses += tries > 1
-            with self._guard():
-                self._port.drain()
+            self._in_step = False
         raise NoReplyError(retry(tries, f'{what}: {self._handler.getTxRxResult(result)}'))
 
     @contextlib.contextmanager
