@@ -11,7 +11,7 @@ from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.cli import main as cli
-from kf_imitation.doctor import environment, port
+from kf_imitation.doctor import environment, port, servos
 from kf_imitation.doctor.finding import ERROR, OK, WARN
 from kf_imitation.doctor.port import check_latency, check_port
 from kf_imitation.doctor.servos import check_servos
@@ -217,7 +217,11 @@ def test_every_servo_is_told_with_model_firmware_voltage_and_heat(robot, line):
         (('silence',), 'servos', ERROR, 'no servo replies at any speed: is the servo power on'),
     ],
 )
-def test_what_is_wrong_with_a_servo_says_what_to_do(robot, line, faults, subject, level, words):
+def test_what_is_wrong_with_a_servo_says_what_to_do(
+    robot, line, monkeypatch, faults, subject, level, words
+):
+    # All speeds are tried by test_a_servo_at_another_speed_is_found_there: each takes a second.
+    monkeypatch.setattr(servos, 'BAUD_RATES', {1: 57_600, 3: 1_000_000})
     for fault in faults:
         apply_fault(fault, line)
     finding = findings(robot, line)[subject]

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,12 +28,23 @@ FRAMES = 45
 pytestmark = pytest.mark.skipif(not CLIP.is_file(), reason='media/demo.mp4 is missing')
 
 
-@pytest.fixture
-def clip(tmp_path):
+def command(environment, *arguments):
+    done = subprocess.run(
+        [sys.executable, '-m', 'kf_imitation.cli.main', *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope='module')
+def clip(tmp_path_factory):
     """The beginning of the demo clip."""
     source = cv2.VideoCapture(str(CLIP))
     size = int(source.get(cv2.CAP_PROP_FRAME_WIDTH)), int(source.get(cv2.CAP_PROP_FRAME_HEIGHT))
-    path = tmp_path / 'clip.mp4'
+    path = tmp_path_factory.mktemp('clip') / 'clip.mp4'
     fps = source.get(cv2.CAP_PROP_FPS)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
     for _ in range(FRAMES):
@@ -59,23 +71,29 @@ def explained(bag):
     return [scores[stamp] for stamp in order], [order.index(stamp) for stamp in sorted(keyframes)]
 
 
-def test_the_nodes_find_what_the_replay_finds(environment, clip, tmp_path):
-    bag, out = tmp_path / 'bag', tmp_path / 'out'
-    for command in (
-        ['mimic', '--source', str(clip), '--record', str(bag), '--no-realtime'],
-        ['replay', str(clip), '--out', str(out)],
-    ):
-        done = subprocess.run(
-            [sys.executable, '-m', 'kf_imitation.cli.main', *command],
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+@pytest.fixture(scope='module')
+def live(clip, domain, tmp_path_factory):
+    """The bag of the live graph that played the clip, with its images."""
+    folder = tmp_path_factory.mktemp('live')
+    environment = {
+        **os.environ,
+        'PYTHONPATH': f'{ROOT}{os.pathsep}{os.environ.get("PYTHONPATH", "")}',
+        'ROS_DOMAIN_ID': domain,
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'ROS_LOG_DIR': str(folder / 'log'),
+    }
+    bag = folder / 'bag'
+    arguments = ('--record', bag, '--record-images', '--no-realtime')
+    command(environment, 'mimic', '--source', clip, *arguments)
+    return bag
+
+
+def test_the_nodes_find_what_the_replay_finds(environment, clip, live, tmp_path):
+    out = tmp_path / 'out'
+    command(environment, 'replay', clip, '--out', out)
     with (out / 'scores.csv').open(newline='') as file:
         rows = list(csv.DictReader(file))
-    live_scores, live_keyframes = explained(bag)
+    live_scores, live_keyframes = explained(live)
     assert len(live_scores) == len(rows) == FRAMES
     replayed = np.array([float(row['score'] or 'nan') for row in rows])
     # The very first frame has nothing before it: no score live, 0 in the table.
@@ -83,17 +101,6 @@ def test_the_nodes_find_what_the_replay_finds(environment, clip, tmp_path):
     np.testing.assert_allclose(live_scores[1:], replayed[1:], atol=1e-4)
     assert live_keyframes == [i for i, row in enumerate(rows) if row['keyframe'] == '1']
     assert live_keyframes
-
-
-def command(environment, *arguments):
-    done = subprocess.run(
-        [sys.executable, '-m', 'kf_imitation.cli.main', *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def expressions(bag):
@@ -107,13 +114,9 @@ def expressions(bag):
     ]
 
 
-def test_a_recording_gives_offline_what_the_live_graph_published(environment, clip, tmp_path):
+def test_a_recording_gives_offline_what_the_live_graph_published(environment, live, tmp_path):
     """Scores, keyframes, expressions and joint goals, for the frames that were recorded."""
-    live, out = tmp_path / 'live', tmp_path / 'out'
-    command(
-        environment,
-        *('mimic', '--source', clip, '--record', live, '--record-images', '--no-realtime'),
-    )
+    out = tmp_path / 'out'
     command(environment, 'replay', live, '--out', out)
     offline = out / 'bag'
     scores, keyframes = explained(live)
