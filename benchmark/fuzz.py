@@ -24,10 +24,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from kf_imitation.actuators.dynamixel import packet as p
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
-from kf_imitation.actuators.dynamixel.packet import Parser, encode
+from kf_imitation.actuators.dynamixel.simulator import packet as p
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.packet import Parser, encode
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
 INSTRUCTIONS = (

@@ -1,4 +1,4 @@
-"""What the stages hand to each other; plain frozen data, no behaviour beyond derived values.
+"""What the stages hand to each other; immutable data whose methods only derive values.
 
 Left and right are the person's own. Images are BGR, uint8, rows first. Stamps are integer
 nanoseconds, so that they survive ROS messages and bags unchanged.

@@ -1,4 +1,4 @@
-"""Run ONNX models with bounded threads; cut the crops that they see, and find the way back."""
+"""Run ONNX models with bounded threads; cut the crops that they see, map their results back."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the points of the face are, and how the head is turned.
+"""Where the points of the face are.
 
 Start with landmark_model.py and patches.py.
 """

@@ -1,4 +1,4 @@
-"""Pure motion: planner, safety limiter, brake, guards and waypoints. No bus, no clock.
+"""Pure motion: planner, safety limiter, waypoints, stall guard, following check. No bus, no clock.
 
 Start with safety_limiter.py and planner.py.
 """

@@ -3,8 +3,9 @@
 ROS packages ruckig as a C++ library alone. This module offers, under ruckig's names, what
 planner.py asks of it, for goals at rest only.
 
-Every motion is made of stops (brake.py): a joint that goes on beyond the point where it could stop
-takes a cruise speed u, which is a stop as seen by somebody who moves at u; stays there; and stops.
+Every motion is made of stops (`Brake` in safety_limiter.py): a joint that goes on beyond the point
+where it could stop takes a cruise speed u, which is a stop as seen by somebody who moves at u;
+stays there; and stops.
 Two cases need no cruise: u is so low that there is no time for it, or the joint brakes already,
 and is let go on by braking less for a while (a ramp of the acceleration towards 0) before it
 stops. Both ways grow with u and with the ramp, so that one number per joint is to be found.

@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from benchmark import fuzz
-from kf_imitation.actuators.dynamixel.packet import Parser
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.packet import Parser
 from kf_imitation.actuators.dynamixel.simulator.register_file import RegisterFile
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 

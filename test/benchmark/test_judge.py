@@ -8,7 +8,7 @@ from benchmark.judge.head_file import head_of
 from benchmark.judge.judge import Judge
 from benchmark.judge.motion import MotionLimits
 from benchmark.judge.wire import Heard, Wire
-from kf_imitation.actuators.dynamixel import packet
+from kf_imitation.actuators.dynamixel.simulator import packet
 
 HEAD = head_of(
     {

@@ -1,8 +1,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kf_imitation.actuators.dynamixel import packet
-from kf_imitation.actuators.dynamixel.packet import Packet, Parser, encode
+from kf_imitation.actuators.dynamixel.simulator import packet
+from kf_imitation.actuators.dynamixel.simulator.packet import Packet, Parser, encode
 
 IDS = st.integers(0, 252) | st.just(packet.BROADCAST_ID)
 # Bytes that look like headers and stuffing are much more likely than by chance.

@@ -18,8 +18,8 @@ from dynamixel_sdk import (
     Protocol2PacketHandler,
 )
 
-from kf_imitation.actuators.dynamixel import packet as p
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
+from kf_imitation.actuators.dynamixel.simulator import packet as p
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.actuators.dynamixel.units import from_raw

@@ -3,10 +3,10 @@
 import pytest
 
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
-from kf_imitation.actuators.dynamixel.packet import READ, encode
 from kf_imitation.actuators.dynamixel.simulator.bus import BusFaults, SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.fault_help import HELP
 from kf_imitation.actuators.dynamixel.simulator.faults import FaultCommandError, apply_fault
+from kf_imitation.actuators.dynamixel.simulator.packet import READ, encode
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kf_imitation.actuators.dynamixel import control_tables as ct
-from kf_imitation.actuators.dynamixel import packet as p
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
-from kf_imitation.actuators.dynamixel.packet import Parser, encode
+from kf_imitation.actuators.dynamixel.simulator import packet as p
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.packet import Parser, encode
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.actuators.dynamixel.units import pack
 

@@ -9,8 +9,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kf_imitation.actuators.dynamixel import packet as p
-from kf_imitation.actuators.dynamixel.packet import BROADCAST_ID, Packet, Parser
+from kf_imitation.actuators.dynamixel.simulator import packet as p
+from kf_imitation.actuators.dynamixel.simulator.packet import BROADCAST_ID, Packet, Parser
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.actuators.dynamixel.units import RETURN_DELAY_UNIT_S
 

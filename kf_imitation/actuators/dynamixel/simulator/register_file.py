@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from kf_imitation.actuators.dynamixel.control_tables import MODE_POSITION, Register, ServoModel
-from kf_imitation.actuators.dynamixel.packet import (
+from kf_imitation.actuators.dynamixel.simulator.packet import (
     ACCESS_ERROR,
     LENGTH_ERROR,
     LIMIT_ERROR,

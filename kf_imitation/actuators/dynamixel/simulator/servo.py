@@ -14,7 +14,7 @@ from kf_imitation.actuators.dynamixel.control_tables import (
     PWM_FULL,
     ServoModel,
 )
-from kf_imitation.actuators.dynamixel.packet import ALERT, RESULT_FAIL
+from kf_imitation.actuators.dynamixel.simulator.packet import ALERT, RESULT_FAIL
 from kf_imitation.actuators.dynamixel.simulator.physics import STEP_S, Drive, ServoPhysics
 from kf_imitation.actuators.dynamixel.simulator.profile import Profile
 from kf_imitation.actuators.dynamixel.simulator.register_file import RegisterFile
