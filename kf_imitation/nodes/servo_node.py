@@ -17,6 +17,7 @@ from kf_imitation.head.interface import Head
 from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.nodes import qos
+from kf_imitation.nodes.command_senders import CommandSenders
 from kf_imitation.nodes.cycle_publisher import CyclePublisher
 from kf_imitation.nodes.face_messages import expression_faults, from_expression
 from kf_imitation.nodes.goal_publisher import GoalPublisher
@@ -30,6 +31,7 @@ from kf_imitation.robot import RobotConfig, load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 
 PACER_PERIOD_S = 0.02
+EXPRESSION, TRAJECTORY = 'face/expression', 'servo/joint_trajectory'
 DONE, FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -58,6 +60,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._active = False
         self._latched = False
         self._listening: list[Any] = []
+        self._senders = CommandSenders(self)
         offer_services(self, lambda: self._head, lambda: self._active, self._take_over)
         if self.setting('autostart', bool):
             self.trigger_configure()
@@ -90,6 +93,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         except KfImitationError as fault:
             return self._fail_transition(fault)
         self._active = True
+        self._senders.begin()
         patience_s = self.setting('pose_patience_s', float)
         self._pacer = PosePacer(self._head, PoseBudget(self._robot, patience_s))
         self._pacer_timer = self.steady_timer(
@@ -97,9 +101,9 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         )
         few, listen = qos.keyframe_topics(), self.create_subscription
         self._listening = [
-            listen(JointState, 'face/expression', self._on_expression, few),
+            listen(JointState, EXPRESSION, self._on_expression, few),
             listen(PolygonStamped, 'face/region', self._on_region, 1),
-            listen(JointTrajectory, 'servo/joint_trajectory', self._on_trajectory, few),
+            listen(JointTrajectory, TRAJECTORY, self._on_trajectory, few),
         ]
         for warning in self._head.warnings:
             self.get_logger().warning(warning)
@@ -137,6 +141,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._active:
             count = self._pacer.count()
             values |= {'poses on time': count.on_time, 'poses merged': count.merged}
+            values |= self._senders.values()
         return bytes([status.level]), status.sentence, values
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
@@ -174,10 +179,10 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             self.destroy_later(self._pacer_timer)
             self._head.rest()
 
-    def _on_expression(self, message: JointState) -> None:
+    def _on_expression(self, message: JointState, info: dict[str, Any]) -> None:
         if self._head is None or not self._active:
             return None
-        if fault := expression_faults(message):
+        if fault := self._senders.problem(EXPRESSION, info) or expression_faults(message):
             return self._log_rejection(self._head.reject(fault))
         expression = from_expression(message)
         clock_ns = self.get_clock().now().nanoseconds
@@ -195,9 +200,11 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if message.polygon.points and self._head is not None:
             self._head.keep_alive()
 
-    def _on_trajectory(self, message: JointTrajectory) -> None:
+    def _on_trajectory(self, message: JointTrajectory, info: dict[str, Any]) -> None:
         if self._head is None or not self._active:
             return None
+        if fault := self._senders.problem(TRAJECTORY, info):
+            return self._log_rejection(self._head.reject(fault))
         delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
         if reason := self._head.set_trajectory(*from_trajectory(message), delay_s):
             return self._log_rejection(reason)

@@ -1,4 +1,6 @@
 import contextlib
+import subprocess
+import sys
 
 import pytest
 
@@ -156,6 +158,24 @@ def test_a_port_in_use_says_so(rig):
     with pytest.raises(PortError, match='in use'):
         rig.bus()
     first.close()
+    rig.bus().close()
+
+
+@pytest.mark.parametrize('locks', [True, False])
+def test_another_program_on_the_device_is_named_whatever_name_it_knows(rig, tmp_path, locks):
+    other_name = tmp_path / 'by-id'
+    other_name.symlink_to(rig.port.device)
+    text = f'import fcntl, os, sys; fd = os.open({str(other_name)!r}, os.O_RDWR | os.O_NOCTTY);'
+    text += 'fcntl.flock(fd, fcntl.LOCK_EX);' * locks
+    text += "print('open', flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, '-c', text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == 'open\n'
+        with pytest.raises(PortError, match=f'in use by process {other.pid} .*python'):
+            rig.bus()
+        other.stdin.close()
+        other.wait()
     rig.bus().close()
 
 

@@ -27,6 +27,11 @@ def owners(port: str, proc: Path = Path('/proc')) -> dict[int, str]:
     return found
 
 
+def listed(programs: dict[int, str]) -> str:
+    """Return what owners() found as words; '' for nobody."""
+    return ', '.join(f'process {pid} ({name})' for pid, name in programs.items())
+
+
 def end(
     pid: int,
     timeout_s: float = END_S,

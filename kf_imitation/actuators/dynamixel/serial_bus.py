@@ -5,6 +5,7 @@ come, and gives a reply its time on the wire plus a margin that fits a 100 Hz cy
 """
 
 import contextlib
+import fcntl
 import itertools
 import os
 import select
@@ -25,6 +26,7 @@ from dynamixel_sdk import (
 )
 
 from kf_imitation.actuators.bus import BlockReply, DeviceError, NoReplyError, PingReply, retry
+from kf_imitation.actuators.dynamixel.port_owner import listed, owners
 from kf_imitation.errors import PortError
 
 # A reply's time beyond its bytes: USB 1 ms, scheduling, return delay of a servo not set up yet.
@@ -37,6 +39,7 @@ PATIENT_MARGIN_S = 0.08
 MARK_LENGTHS = range(17, 49)
 WRITE_TIMEOUT_S = 0.1
 TRIES = 3
+PSEUDO_TERMINALS = range(136, 144)  # major numbers; a simulator has them open, too
 FAST_FAILURES = 3  # in a row: find out again whether fast or normal group reads work
 Result = TypeVar('Result')
 
@@ -58,6 +61,8 @@ class _Port(PortHandler):  # type: ignore[misc]
             exclusive=True,
         )
         self.is_open = True
+        if os.major(os.fstat(self.ser.fileno()).st_rdev) not in PSEUDO_TERMINALS:
+            fcntl.ioctl(self.ser.fileno(), termios.TIOCEXCL)  # for those who ask for no lock
         with contextlib.suppress(OSError, ValueError, NotImplementedError):
             self.ser.set_low_latency_mode(True)  # FTDI: latency_timer 16 ms -> 1 ms
         self.ser.reset_input_buffer()
@@ -130,6 +135,7 @@ class DynamixelBus:
         self.misses = 0
         self.fast: bool | None = None
         self._fast_failures = 0
+        self._ours = -1  # device number of what nobody else had open when we opened it
         self._in_step = True  # no reply to an earlier instruction is on its way any more
         self._marks = itertools.cycle(MARK_LENGTHS)
         self._margin_s = PATIENT_MARGIN_S
@@ -139,14 +145,24 @@ class DynamixelBus:
         self._writes: dict[tuple[int, int], GroupSyncWrite] = {}
 
     def open(self) -> None:
-        """Open the port for this program alone."""
+        """Open the port for this program alone, whatever other names its device has."""
         try:
             opened = self._port.setBaudRate(self.baud)
         except (serial.SerialException, OSError, termios.error) as error:
-            raise PortError(f'{self.port}: {_reason(error)}') from error
+            raise PortError(f'{self.port}: {_reason(error, self.port)}') from error
         if not opened:
             raise PortError(f'{self.port}: {self.baud} bit/s is not a rate of the Dynamixel SDK')
         self._port.is_using = False
+        self._check_ours()
+
+    def _check_ours(self) -> None:
+        """Let go of a device that another program has open under whatever name (Linux)."""
+        with contextlib.suppress(OSError):
+            device = os.stat(self.port).st_rdev
+            if device != self._ours and (others := owners(self.port)):
+                self.close()
+                raise PortError(f'{self.port}: is in use by {listed(others)}')
+            self._ours = device
 
     def rename(self, port: str) -> None:
         """Use another device from the next open() on."""
@@ -347,17 +363,17 @@ class DynamixelBus:
         except serial.SerialTimeoutException as error:  # the line does not take bytes right now
             raise NoReplyError(f'{self.port}: the instruction could not be sent') from error
         except (serial.SerialException, OSError, termios.error) as error:
-            raise PortError(f'{self.port}: {_reason(error)}') from error
+            raise PortError(f'{self.port}: {_reason(error, self.port)}') from error
         except IndexError as error:  # the SDK trusts length fields
             raise NoReplyError(f'{self.port}: a damaged packet') from error
         finally:
             self._port.is_using = False
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, port: str) -> str:
     text = str(error)
     if 'exclusively lock' in text or 'busy' in text:
-        return 'is in use by another program'
+        return f'is in use by {listed(owners(port)) or "another program"}'
     if isinstance(error, OSError) and error.errno == 2:
         return 'does not exist'
     if isinstance(error, OSError) and error.errno == 13:

@@ -36,12 +36,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         return _let_go(args, robot)
     except PortError as error:
-        held = port_owner.owners(port)
-        if not held or args.force:
+        if args.force or not port_owner.owners(port):
             raise
         raise PortError(
-            f'{error}: {_listed(held)}; nothing was switched off. Stop the head there, or '
-            '--force ends that program and lets go'
+            f'{error}; nothing was switched off. Stop the head there, or --force ends that '
+            'program and lets go'
         ) from error
 
 
@@ -69,7 +68,3 @@ def _end_owners(port: str) -> None:
             port_owner.end(pid)
         except PermissionError as error:
             raise PortError(f'process {pid} belongs to another user: sudo') from error
-
-
-def _listed(held: dict[int, str]) -> str:
-    return ', '.join(f'process {pid} ({name})' for pid, name in held.items())

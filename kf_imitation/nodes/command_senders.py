@@ -1,0 +1,89 @@
+"""Whose commands count: one program on each topic, and one servo node for each name."""
+
+import os
+import socket
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+
+HEARD_S = 3.0  # every node reports once a second
+COMMANDED = 'servo/joint_commands'  # sent by servo nodes alone
+
+
+class CommandSenders:
+    """Finds out who else commands the head, or moves another one by the same commands.
+
+    On each topic the first who sends has the head until it is gone: what others send there is
+    rejected. Of two servo nodes of one name the younger one takes no command.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """Listen to the reports of other servo nodes; `node` is this one."""
+        self._node = node
+        self._owners: dict[str, bytes] = {}
+        self._process = f'{socket.gethostname()}:{os.getpid()}'
+        self._since_s, self._began_s = time.time(), time.monotonic()
+        self._elder = ''
+        self._elder_heard_s = -HEARD_S
+        node.create_subscription(DiagnosticArray, '/diagnostics', self._hear, 10)
+
+    def begin(self) -> None:
+        """Start anew, as the head is activated."""
+        self._owners.clear()
+        self._since_s, self._began_s = time.time(), time.monotonic()
+
+    def values(self) -> dict[str, object]:
+        """Return what other servo nodes have to know, for /diagnostics."""
+        return {'process': self._process, 'active since': f'{self._since_s:.3f}'}
+
+    def problem(self, topic: str, info: dict[str, Any]) -> str:
+        """Return why a command does not count; '' if it does.
+
+        Args:
+            topic: on which it came.
+            info: of the message. Before ROS 2 Kilted it does not tell the sender, and everybody's
+                commands count.
+        """
+        now_s = time.monotonic()
+        if now_s - self._elder_heard_s < HEARD_S:
+            return (
+                f'{self._node.get_fully_qualified_name()} also runs as process {self._elder}, '
+                'which was first: give this head a namespace or a ROS domain of its own'
+            )
+        sender = (info.get('publisher_gid') or {}).get('data')
+        owner = self._owners.get(topic)
+        if sender is None or sender == owner:
+            return ''
+        if now_s - self._began_s < HEARD_S and self._node.count_publishers(COMMANDED) > 1:
+            return f'somebody else sends {COMMANDED}: another servo node, or what is left of one'
+        senders = self._senders(topic)
+        if owner in senders:
+            return (
+                f'{topic} is sent by {senders[owner]}, and now by '
+                f'{senders.get(sender, "somebody else")} too, who does not count until that one '
+                'ends'
+            )
+        self._owners[topic] = sender
+        return ''
+
+    def _senders(self, topic: str) -> dict[bytes | None, str]:
+        return {
+            bytes(one.endpoint_gid): f'{one.node_namespace.rstrip("/")}/{one.node_name}'
+            for one in self._node.get_publishers_info_by_topic(
+                self._node.resolve_topic_name(topic)
+            )
+        }
+
+    def _hear(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.hardware_id != self._node.get_fully_qualified_name():
+                continue
+            values = {pair.key: pair.value for pair in status.values}
+            process = values.get('process', self._process)
+            if process == self._process:
+                continue
+            since = float(values['active since']), process
+            if since < (self._since_s, self._process):
+                self._elder, self._elder_heard_s = process, time.monotonic()

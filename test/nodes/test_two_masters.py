@@ -1,0 +1,65 @@
+"""Two programs that command one head, and two heads that hear one program."""
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import JointState
+from servo_talk import angle, expression
+
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
+from kf_imitation.head.simulator_process import simulated_servos
+from kf_imitation.robot import load_robot
+
+ROBOT = load_robot('sim_face')
+
+
+def said(reports, words):
+    return any(words in report.status[0].message for report in reports)
+
+
+def test_the_second_who_sends_is_told_and_moves_nothing_until_the_first_is_gone(
+    servo_node, listener, port
+):
+    servo_node(port=port.device, hold_s=3600.0)
+    states = listener.listen(JointState, 'joint_states')
+    reports = listener.listen(DiagnosticArray, '/diagnostics')
+    first = listener.node.create_publisher(JointState, 'face/expression', 10)
+    second = listener.node.create_publisher(JointState, 'face/expression', 10)
+    listener.wait_for(lambda: first.get_subscription_count() and second.get_subscription_count())
+    first.publish(expression(listener, jaw_open=0.5))
+    listener.wait_for(lambda: angle(states, 'jaw') > 0.15)
+    second.publish(expression(listener, jaw_open=1.0))
+    listener.wait_for(lambda: said(reports, 'by /test_listener too, who does not count'))
+    assert angle(states, 'jaw') == pytest.approx(0.225, abs=0.02)
+    listener.node.destroy_publisher(first)
+    listener.wait_for(lambda: listener.node.count_publishers('face/expression') == 1)
+
+    def follows():
+        second.publish(expression(listener, jaw_open=1.0))
+        return angle(states, 'jaw') > 0.4
+
+    listener.wait_for(follows)
+
+
+def test_of_two_servo_nodes_of_one_name_the_second_is_told_and_its_head_rests(
+    servo_node, listener, port
+):
+    servo_node(port=port.device, hold_s=3600.0)
+    reports = listener.listen(DiagnosticArray, '/diagnostics')
+    listener.wait_for(lambda: said(reports, 'at rest in neutral'))
+    with PseudoTerminal(SimulatedBus(simulated_servos(ROBOT))) as other:
+        servo_node(port=other.device, hold_s=3600.0)
+        faces = listener.node.create_publisher(JointState, 'face/expression', 10)
+        listener.wait_for(lambda: faces.get_subscription_count() == 2)
+        reports.clear()
+
+        def told():
+            faces.publish(expression(listener, brow_raise_left=1.0))
+            return said(reports, '/servo also runs as process')
+
+        listener.wait_for(told)
+        brow = ROBOT.names.index('brow_left')
+        neutral = simulated_servos(ROBOT)[brow].physics.angle_rad
+        moved, rests = (line.line.servos[brow].physics.angle_rad for line in (port, other))
+        assert abs(moved - neutral) > 0.1
+        assert rests == pytest.approx(neutral, abs=0.02)
