@@ -90,6 +90,11 @@ class SimulatedBus:
         if self._quiet_s > PAUSE_S and self._parser.pending:
             self._parser.reset()
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether time passes without changing anything but temperatures."""
+        return all(servo.at_rest for servo in self.servos)
+
     def receive(self, data: bytes, baud: int) -> list[Reply]:
         """Take what the host sent at a baud rate; return the replies in order."""
         self._quiet_s = 0.0
@@ -161,9 +166,10 @@ class SimulatedBus:
         self, packet: Packet, listeners: list[SimulatedServo]
     ) -> list[tuple[SimulatedServo, bytes]]:
         address, length, rest = _span(packet.parameters)
+        addressed = _by_address(listeners)
         for start in range(0, len(rest) - length, length + 1):
             data = rest[start + 1 : start + 1 + length]
-            for servo in _addressed(listeners, rest[start]):
+            for servo in addressed.get(rest[start], ()):
                 servo.write(address, data)
         return []
 
@@ -171,9 +177,10 @@ class SimulatedBus:
         self, packet: Packet, listeners: list[SimulatedServo]
     ) -> list[tuple[SimulatedServo, bytes]]:
         rest = packet.parameters
+        addressed = _by_address(listeners)
         while len(rest) >= 5:
             address, length, tail = _span(rest[1:])
-            for servo in _addressed(listeners, rest[0]):
+            for servo in addressed.get(rest[0], ()):
                 if len(tail) >= length:
                     servo.write(address, tail[:length])
             rest = tail[length:]
@@ -187,8 +194,9 @@ class SimulatedBus:
             return []
         answers: list[tuple[SimulatedServo, int, bytes]] = []
         requests = _requests(packet)
+        by_id = {s.id: s for s in reversed(listeners)}  # of two with one id, the first
         for id_, address, length in requests:
-            servo = next((s for s in listeners if s.id == id_), None)
+            servo = by_id.get(id_)
             if servo is None or not servo.registers.get('status_return_level'):
                 break
             data = servo.read(address, length)
@@ -239,8 +247,14 @@ def _is_shadow(servo: SimulatedServo, id_: int) -> bool:
     return shadow == id_ and shadow <= 252
 
 
-def _addressed(listeners: list[SimulatedServo], id_: int) -> list[SimulatedServo]:
-    return [s for s in listeners if s.id == id_ or _is_shadow(s, id_)]
+def _by_address(listeners: list[SimulatedServo]) -> dict[int, list[SimulatedServo]]:
+    """Return who takes what is written to an id: servos of that id, and their shadows."""
+    addressed: dict[int, list[SimulatedServo]] = {}
+    for servo in listeners:
+        for id_ in {servo.id, servo.registers.get('secondary_id')}:
+            if id_ == servo.id or _is_shadow(servo, id_):
+                addressed.setdefault(id_, []).append(servo)
+    return addressed
 
 
 def _status(servo: SimulatedServo, error: int) -> bytes:

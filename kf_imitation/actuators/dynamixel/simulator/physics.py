@@ -108,6 +108,33 @@ class ServoPhysics:
         """Nothing moves and no current flows."""
         return self.speed_rad_s == 0.0 and self.current_a == 0.0
 
+    @property
+    def state(self) -> tuple[float | bool, ...]:
+        """Return all that the next step depends on, but for the drive and the temperature."""
+        around = self.surroundings
+        return (
+            self.angle_rad,
+            self.horn_rad,
+            self.speed_rad_s,
+            self.current_a,
+            self.voltage_v,
+            self._integral_rad_s,
+            around.supply_v,
+            around.line_ohm,
+            around.load,
+            around.blocked,
+        )
+
+    @property
+    def heating(self) -> float:
+        """Warming by the present current [°C/s]."""
+        return self.heat_c_per_a2_s * self.current_a**2
+
+    def warm_up(self) -> None:
+        """Let the current heat and the air cool for STEP_S."""
+        excess_c = self.temperature_c - self.surroundings.ambient_c
+        self.temperature_c += STEP_S * (self.heating - excess_c / self.cooling_s)
+
     def step(self, drive: Drive) -> None:
         """Advance by STEP_S."""
         around = self.surroundings
@@ -118,10 +145,7 @@ class ServoPhysics:
         torque = self._torque(drive, top_speed, power, full)
         self.current_a = torque * self.stall_current_a
         self._move((torque - around.load) * full, full, top_speed)
-        self.temperature_c += STEP_S * (
-            self.heat_c_per_a2_s * self.current_a**2
-            - (self.temperature_c - around.ambient_c) / self.cooling_s
-        )
+        self.warm_up()
 
     def _torque(self, drive: Drive, top_speed: float, power: float, full: float) -> float:
         """Return the motor's torque as a fraction of the stall torque."""

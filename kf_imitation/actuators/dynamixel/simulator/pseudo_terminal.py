@@ -22,6 +22,7 @@ from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
 from kf_imitation.actuators.dynamixel.simulator.bus import BITS_PER_BYTE, SimulatedBus
 
 IDLE_S = 0.005  # longest pause between two physics steps
+REST_S = 0.05  # the same while nothing moves
 LONGEST_STEP_S = 0.1  # time that passes at once after the process was stopped
 _TCGETS2 = 0x802C542A
 _TERMIOS2 = struct.Struct('4IB19B2I')
@@ -111,6 +112,9 @@ class PseudoTerminal:
                 continue  # unplugged meanwhile
             if self._wake_read in ready:
                 os.read(self._wake_read, 64)
+            if any(fd in inputs for fd in ready):
+                with self.lock:
+                    self._pass_time()  # what an input changes is not true of the time before
             if not all(take() for fd, take in inputs.items() if fd in ready):
                 return
             with self.lock:
@@ -133,14 +137,19 @@ class PseudoTerminal:
             os.write(self._wake_write, b'.')
 
     def _pause(self) -> float:
+        longest = REST_S if self.line.at_rest else IDLE_S
         if not self._pending:
-            return IDLE_S
-        return min(IDLE_S, max(0.0, self._pending[0][0] - self._clock()))
+            return longest
+        return min(longest, max(0.0, self._pending[0][0] - self._clock()))
 
-    def _serve(self) -> None:
+    def _pass_time(self) -> float:
         now = self._clock()
         self.line.step(min(now - self._last, LONGEST_STEP_S))
         self._last = now
+        return now
+
+    def _serve(self) -> None:
+        now = self._pass_time()
         if self._master < 0:
             return
         try:
@@ -150,8 +159,11 @@ class PseudoTerminal:
         if data:
             baud = _baud(self._slave)
             heard = now + len(data) * BITS_PER_BYTE / max(baud, 1)
-            for reply in self.line.receive(data, baud):
-                self._pending.append((heard + reply.delay_s, reply.data))
+            if replies := self.line.receive(data, baud):
+                # At once, when the last one ends: the host waits for all of them, and each would
+                # cost a wake-up.
+                delay_s = max(reply.delay_s for reply in replies)
+                self._pending.append((heard + delay_s, b''.join(r.data for r in replies)))
         while self._pending and self._pending[0][0] <= self._clock():
             with contextlib.suppress(BlockingIOError, OSError):  # nobody reads: bytes are lost
                 os.write(self._master, self._pending.popleft()[1])

@@ -34,6 +34,7 @@ class RegisterFile:
         self.version = 0
         self._bytes = bytearray(SIZE)
         self._at = {register.address: register for register in model.registers.values()}
+        self._values = dict.fromkeys(model.registers, 0)
         self._slots = {  # of indirect data: where its indirect address is
             register.address: model.registers[name.replace('data', 'address')].address
             for name, register in model.registers.items()
@@ -49,20 +50,23 @@ class RegisterFile:
 
     def get(self, name: str) -> int:
         """Return the value of a register."""
-        register = self.model.registers[name]
-        end = register.address + register.size
-        return unpack(bytes(self._bytes[register.address : end]), register.signed)
+        return self._values[name]
 
     def set(self, name: str, value: int) -> None:
         """Set a register from inside the servo, without access rules."""
-        self.version += 1
+        before = self._values[name]
         self.measure(name, value)
+        if self._values[name] != before:
+            self.version += 1
 
     def measure(self, name: str, value: int) -> None:
         """Set a register that nothing inside the servo depends on."""
+        if self._values[name] == value:
+            return
         register = self.model.registers[name]
         data = pack(value, register.size)
         self._bytes[register.address : register.address + register.size] = data
+        self._values[name] = unpack(data, register.signed)
 
     def has(self, name: str) -> bool:
         """Whether the model has this register."""

@@ -5,6 +5,7 @@ only passes in step(). The packet layer (bus.py) and InProcessBus both sit on it
 """
 
 from dataclasses import dataclass
+from math import inf
 
 from kf_imitation.actuators.dynamixel import control_tables as ct
 from kf_imitation.actuators.dynamixel.control_tables import (
@@ -68,6 +69,8 @@ class SimulatedServo:
         physics: mechanics; `physics.surroundings` is what faults change.
         log: accepted writes when a list was given, shared by all servos of a bus.
         dead: deaf and dumb (cable, broken electronics).
+        at_rest: the last step changed nothing but the temperature; neither will the next ones,
+            as long as nobody writes a register or changes the surroundings.
     """
 
     def __init__(
@@ -98,6 +101,9 @@ class SimulatedServo:
         self._pending: tuple[int, bytes] | None = None
         self._fresh = False
         self._frozen = False
+        self.at_rest = False
+        self._rest: tuple[object, ...] = ()
+        self._shown: tuple[object, ...] | None = None
         self._settings = Settings.of(self.registers)
         self.registers.set('id', id_)
         self.registers.set('baud_rate', _baud_code(baud))
@@ -237,11 +243,57 @@ class SimulatedServo:
         self.time_s += duration_s
         target = int(self.time_s / STEP_S + 1e-6)
         while self._steps < target:
-            self._steps += 1
-            self._step_once()
+            if self.at_rest and self._rest == self._state():
+                self._steps += self._stay(target - self._steps)
+            if self._steps < target:
+                self._steps += 1
+                before = self._state()
+                self.at_rest = self._step_once() and before == self._state()
+                self._rest = before
         self._fresh = False
 
-    def _step_once(self) -> None:
+    def _state(self) -> tuple[object, ...]:
+        """Return all that a step depends on, but for the temperature and the timers."""
+        profile = self._profile
+        return (
+            self.registers.version,
+            self._frozen,
+            profile.position_rad,
+            profile.speed_rad_s,
+            *self.physics.state,
+        )
+
+    def _stay(self, steps: int) -> int:
+        """Let time pass at rest, until a protection has something to say.
+
+        Returns:
+            Steps taken; the same as so many full steps, at a hundredth of the cost.
+        """
+        settings, physics = self._settings, self.physics
+        temperature_c, silence_s, overload_s = (
+            physics.temperature_c, self._silence_s, self._overload_s,
+        )  # fmt: skip
+        heat, ambient_c = physics.heating, physics.surroundings.ambient_c
+        cooling_s, hottest_c = physics.cooling_s, settings.hottest_c
+        passing_s = STEP_S if settings.torque else 0.0
+        longest_s = settings.watchdog_s if settings.torque and settings.watchdog_s else inf
+        taken = 0
+        while taken < steps:
+            warmer_c = temperature_c + STEP_S * (heat - (temperature_c - ambient_c) / cooling_s)
+            longer_s = silence_s + passing_s
+            if longer_s > longest_s or warmer_c > hottest_c:
+                break
+            temperature_c, silence_s = warmer_c, longer_s
+            if overload_s:
+                overload_s = max(0.0, overload_s - STEP_S)
+            taken += 1
+        physics.temperature_c, self._silence_s, self._overload_s = (
+            temperature_c, silence_s, overload_s,
+        )  # fmt: skip
+        return taken
+
+    def _step_once(self) -> bool:
+        """Do one step; returns whether the servo has booted and is not overloaded."""
         settings = self._settings
         if settings.version != self.registers.version:
             settings = self._settings = Settings.of(self.registers)
@@ -251,20 +303,14 @@ class SimulatedServo:
         if supply_v < settings.brown_out_v:
             if self._boot_s <= 0.0:
                 self.reboot()
-            return
+            return False
         if not settings.torque and self.physics.at_rest:
-            self._idle()
+            self.physics.voltage_v = supply_v
+            self.physics.warm_up()
         else:
             self._watch_over(settings)
             self.physics.step(self._drive(settings))
-        self._check_errors(settings)
-
-    def _idle(self) -> None:
-        """Do the cheap step of a limp servo at rest: cooling and voltage only."""
-        around = self.physics.surroundings
-        self.physics.voltage_v = around.supply_v
-        excess = self.physics.temperature_c - around.ambient_c
-        self.physics.temperature_c -= STEP_S * excess / self.physics.cooling_s
+        return not self._check_errors(settings) and self._boot_s <= 0.0
 
     def _watch_over(self, settings: Settings) -> None:
         if not settings.torque:
@@ -297,7 +343,8 @@ class SimulatedServo:
             self._profile.advance(settings.goal_rad, first, second, settings.by_time, STEP_S)
         return Drive('position', self._profile.position_rad, settings.limit_a, settings.gains)
 
-    def _check_errors(self, settings: Settings) -> None:
+    def _check_errors(self, settings: Settings) -> bool:
+        """Raise what is wrong; returns whether the motor is overloaded."""
         physics = self.physics
         bits = 0
         if not settings.lowest_v <= physics.voltage_v <= settings.highest_v:
@@ -310,6 +357,7 @@ class SimulatedServo:
             bits |= 1 << 5
         if bits & ~settings.errors:
             self.raise_error(bits)
+        return loaded
 
     def raise_error(self, bits: int) -> None:
         """Set hardware error bits; those of the shutdown mask switch the torque off."""
@@ -373,7 +421,7 @@ class SimulatedServo:
     def _settle(self) -> None:
         """Start the profile from where the shaft is."""
         self._profile.settle(self.physics.angle_rad)
-        self._fresh = False
+        self._fresh = self.at_rest = False
 
     def _record(self, name: str) -> None:
         if self.log is not None:
@@ -394,7 +442,14 @@ class SimulatedServo:
         if self._fresh:
             return
         self._fresh = True
-        physics, put, sign = self.physics, self.registers.measure, self._sign()
+        physics, put = self.physics, self.registers.measure
+        put('present_temperature', round(physics.temperature_c))
+        put('realtime_tick', int(self.time_s * 1000) % 32768)
+        still = self.at_rest and self._rest[0] == self.registers.version
+        if still and self._shown is self._rest:
+            return  # the rest is as it was shown
+        self._shown = self._rest if still else None
+        sign = self._sign()
         speed = sign * velocity_raw(physics.speed_rad_s)
         current = round(sign * physics.current_a / current_unit_a(self.model))
         profile_tick = sign * round(self._profile.position_rad / RAD_PER_TICK)
@@ -406,10 +461,8 @@ class SimulatedServo:
             round(PWM_FULL * current * current_unit_a(self.model) / physics.stall_current_a),
         )
         put('present_input_voltage', round(physics.voltage_v / VOLTAGE_UNIT_V))
-        put('present_temperature', round(physics.temperature_c))
         put('position_trajectory', profile_tick + self.registers.get('homing_offset'))
         put('velocity_trajectory', sign * velocity_raw(self._profile.speed_rad_s))
-        put('realtime_tick', int(self.time_s * 1000) % 32768)
         moving = abs(speed) > self.registers.get('moving_threshold')
         put('moving', int(moving))
         put('moving_status', self._moving_status())
