@@ -238,6 +238,8 @@ def image_topic(bag: OpenBag, wanted: str = '') -> str:
     # A topic that was announced and stayed empty is no choice, nor are crops that we made.
     filled = [name for name in topics if bag.topics[name].count] or topics
     filled = [topic for topic in filled if not topic.endswith(_OWN_IMAGES)] or filled
+    # camera/image_raw/compressed is camera/image_raw once more.
+    filled = [topic for topic in filled if topic.rpartition('/')[0] not in filled]
     if len(filled) > 1:
         raise BagError(f'bag {path}: holds several image topics, name one: {", ".join(filled)}')
     return str(filled[0])
@@ -246,12 +248,17 @@ def image_topic(bag: OpenBag, wanted: str = '') -> str:
 def focal_px(bag: OpenBag, image_topic: str) -> float:
     """Focal length in the camera_info next to an image topic [px]; 0 without one.
 
+    A transport's topic (camera/image_raw/compressed) has that of the image it packs.
+
     Raises:
         BagError: it is damaged.
     """
-    for message in bag.messages({image_topic.rpartition('/')[0] + '/camera_info'}):
-        info = bag.decode(message)
-        return float(getattr(info, 'K' if bag.is_ros1 else 'k')[0])
+    place = image_topic.rpartition('/')[0]
+    packed = bag.topics[image_topic].kind == COMPRESSED_IMAGE
+    for folder in (place.rpartition('/')[0], place) if packed else (place,):
+        for message in bag.messages({f'{folder}/camera_info'}):
+            info = bag.decode(message)
+            return float(getattr(info, 'K' if bag.is_ros1 else 'k')[0])
     return 0.0
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Generator
+from itertools import islice
 from pathlib import Path
 
 from kf_imitation.bags.opening import (
@@ -13,8 +14,10 @@ from kf_imitation.bags.opening import (
     open_bag,
 )
 from kf_imitation.bags.reader import header_stamp_ns
-from kf_imitation.camera.encodings import compressed_to_bgr, image_to_bgr
-from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, camera_model
+from kf_imitation.camera.encodings import GreySamples, compressed_to_bgr, image_to_bgr
+from kf_imitation.camera.frame_source import MOST_BAD, UNKNOWN_CAMERA, camera_model
+from kf_imitation.camera.left_out import LeftOut
+from kf_imitation.camera.stamps import FrameTimes
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import BagError, SourceError
 from kf_imitation.parameters.settings import SourceSettings
@@ -23,7 +26,7 @@ from kf_imitation.parameters.settings import SourceSettings
 class BagSource:
     """The messages of one image topic in the order of the bag, stamped by their headers.
 
-    A header stamp of 0, or one that does not increase, is replaced by the time of recording.
+    FrameTimes has the rule for stamps; the time of recording is the arrival.
     """
 
     is_live = False
@@ -46,7 +49,9 @@ class BagSource:
         self._bag: OpenBag | None = None
         self._messages: Generator[BagMessage, None, None] | None = None
         self._index = 0
-        self._last_ns = -1
+        self.left_out = LeftOut(self.name)
+        self._times = FrameTimes(self.name)
+        self._grey = GreySamples()
 
     def open(self) -> None:
         """See FrameSource."""
@@ -56,10 +61,8 @@ class BagSource:
             self.topic = image_topic(bag, self._settings.topic)
             self.frame_count = bag.topics[self.topic].count
             self.fps = self._rate(bag)
-            first = next(bag.messages({self.topic}), None)
-            if first is None:
-                raise SourceError(f'{self.name}: topic {self.topic} has no messages')
-            height, width = self._decode(bag, first)[1].shape[:2]
+            self._grey = GreySamples(self.topic)
+            height, width = self._first_size(bag)
             focal = self._settings.focal_px or focal_px(bag, self.topic)
             self.camera = camera_model(width, height, focal)
             self._messages = bag.messages({self.topic})
@@ -70,7 +73,8 @@ class BagSource:
             self.close()
             raise
         self._index = 0
-        self._last_ns = -1
+        self.left_out = LeftOut(self.name)
+        self._times = FrameTimes(self.name)
 
     def read(self) -> Frame | None:
         """See FrameSource."""
@@ -78,21 +82,27 @@ class BagSource:
             return self._read()
 
     def _read(self) -> Frame | None:
-        if self._messages is None or self._bag is None:
-            return None
-        try:
-            message = next(self._messages, None)
+        while self._messages is not None and self._bag is not None:
+            try:
+                message = next(self._messages, None)
+            except BagError as error:
+                raise SourceError(f'{error} (frame {self._index})') from error
             if message is None:
                 return None
-            header_ns, image = self._decode(self._bag, message)
-        except BagError as error:
-            raise SourceError(f'{error} (frame {self._index})') from error
-        stamp_ns = header_ns if header_ns > max(self._last_ns, 0) else message.stamp_ns
-        stamp_ns = max(stamp_ns, self._last_ns + 1)
-        self._last_ns = stamp_ns
-        frame = Frame(self._index, stamp_ns, image)
-        self._index += 1
-        return frame
+            index = self._index
+            self._index += 1
+            try:
+                header_ns, image = self._decode(self._bag, message)
+            except (BagError, SourceError) as error:
+                self.left_out.add(f'frame {index}', str(error))
+                continue
+            stamp_ns = self._times.time_of(header_ns, message.stamp_ns)
+            if stamp_ns is None:
+                self.left_out.add(f'frame {index}', self._times.late_text)
+                continue
+            self.left_out.good()
+            return Frame(index, stamp_ns, image)
+        return None
 
     def close(self) -> None:
         """See FrameSource."""
@@ -109,21 +119,32 @@ class BagSource:
         rate = (count - 1) / seconds if count > 1 and seconds > 0 else 30.0
         return rate if 0.1 <= rate <= 1000 else 30.0
 
+    def _first_size(self, bag: OpenBag) -> tuple[int, int]:
+        """Return height and width of the first good image."""
+        reason = ''
+        for message in islice(bag.messages({self.topic}), MOST_BAD):
+            try:
+                height, width = self._decode(bag, message)[1].shape[:2]
+            except (BagError, SourceError) as error:
+                reason = reason or str(error)
+            else:
+                return height, width
+        if not reason:
+            raise SourceError(f'{self.name}: topic {self.topic} has no messages')
+        raise SourceError(f'{self.name}: {self.topic}: not one image can be decoded: {reason}')
+
     def _decode(self, bag: OpenBag, message: BagMessage) -> tuple[int, Image]:
         content = bag.decode(message)
-        try:
-            if message.kind == COMPRESSED_IMAGE:
-                image = compressed_to_bgr(content.data, content.format)
-            else:
-                image = image_to_bgr(
-                    content.data,
-                    content.encoding,
-                    content.height,
-                    content.width,
-                    content.step,
-                    bool(content.is_bigendian),
-                )
-        except SourceError as error:
-            place = f'{self.name}: {message.topic}, frame {self._index}'
-            raise SourceError(f'{place}: {error}') from error
+        if message.kind == COMPRESSED_IMAGE:
+            image = compressed_to_bgr(content.data, content.format)
+        else:
+            image = image_to_bgr(
+                content.data,
+                content.encoding,
+                content.height,
+                content.width,
+                content.step,
+                bool(content.is_bigendian),
+                self._grey,
+            )
         return header_stamp_ns(content), image

@@ -1,4 +1,4 @@
-"""What the container of a video says: whether it is whole, and which way is up.
+"""What the container of a video says: whether it is whole, how long, and which way is up.
 
 A recording that was interrupted, or a download that broke off, often still opens; the decoder
 then stops in the middle without a word. Containers say how long they should be.
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 # ISO base media (MP4, MOV): ISO/IEC 14496-12, section 4.2: size (32 bit), type, [size (64 bit)].
+_EBML = b'\x1a\x45\xdf\xa3'
+_SEGMENT = b'\x18\x53\x80\x67'
 _MP4_START = {b'ftyp', b'moov', b'mdat', b'free', b'skip', b'wide', b'moof', b'styp', b'pnot'}
 
 
 def is_mp4(path: Path) -> bool:
-    """Whether a file is ISO base media (MP4, MOV), whose length container_fault() checks fully.
+    """Whether a file is ISO base media (MP4, MOV).
 
     Raises:
         OSError: it cannot be read.
@@ -41,7 +43,39 @@ def container_fault(path: Path) -> str:
         # Files above 1 GiB go on in further RIFF parts (OpenDML), so only a shortfall is a fault.
         if promised > size:
             return _cut_off(size, promised)
+    if head[:4] == _EBML:
+        return _matroska_fault(path, size)
     return ''
+
+
+def shown_s(path: Path) -> float | None:
+    """Return how long the pictures of an MP4 last by its index [s]; None where it does not say.
+
+    That of the first track with a picture size (ISO/IEC 14496-12, section 8.3.2), edits included.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not is_mp4(path):
+        return None
+    end = path.stat().st_size
+    with path.open('rb') as file:
+        movie = next(_boxes(file, [b'moov', b'mvhd'], 0, end), b'')
+        scale = _number(movie, 20 if movie[:1] == b'\x01' else 12, 4)
+        for begin, stop in _spans(file, [b'moov', b'trak'], 0, end):
+            head = next(_boxes(file, [b'tkhd'], begin, stop), b'')
+            wide = head[:1] == b'\x01'
+            if not scale or not any(head[88 if wide else 76 :][:8]):
+                continue  # no picture
+            length = _number(head, 28, 8) if wide else _number(head, 20, 4)
+            edits = next(_boxes(file, [b'edts', b'elst'], begin, stop), b'')
+            # Of the edits those without media are a pause before the first picture.
+            step, size = (20, 8) if edits[:1] == b'\x01' else (12, 4)
+            for at in range(8, min(len(edits), 8 + step * _number(edits, 4, 4)), step):
+                if edits[at + size : at + 2 * size] == b'\xff' * size:
+                    length -= _number(edits, at, size)
+            return length / scale if 0 < length < 1 << 31 else None
+    return None
 
 
 def quarter_turns(path: Path) -> int | None:
@@ -74,12 +108,46 @@ def quarter_turns(path: Path) -> int | None:
     return None
 
 
+def _matroska_fault(path: Path, size: int) -> str:
+    """Compare the size of the segment with the file; a recorder that was killed left none."""
+    with path.open('rb') as file:
+        start = file.read(4096)
+    at = 4
+    length, at = _ebml_size(start, at)
+    at += length or 0  # the head
+    if start[at : at + 4] != _SEGMENT:
+        return ''
+    length, at = _ebml_size(start, at + 4)
+    return _cut_off(size, at + length) if length is not None and at + length > size else ''
+
+
+def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
+    """Return a variable-length number (RFC 8794, section 4) and where it ends; None: unknown."""
+    first = data[at] if at < len(data) else 0
+    width = 9 - first.bit_length()
+    if not 1 <= width <= 8:
+        return None, at
+    value = int.from_bytes(data[at : at + width], 'big') & ((1 << 7 * width) - 1)
+    return None if value == (1 << 7 * width) - 1 else value, at + width
+
+
 def _sign(value: int) -> int:
     return (value > 0) - (value < 0)
 
 
+def _number(data: bytes, at: int, size: int) -> int:
+    return int.from_bytes(data[at : at + size], 'big')
+
+
 def _boxes(file: BinaryIO, names: list[bytes], begin: int, end: int) -> Iterator[bytes]:
-    """Yield what the boxes on a path of box types hold."""
+    """Yield what the boxes on a path of box types hold, at most 200 bytes of each."""
+    for start, stop in _spans(file, names, begin, end):
+        file.seek(start)
+        yield file.read(min(stop - start, 200))
+
+
+def _spans(file: BinaryIO, names: list[bytes], begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the contents of the boxes on a path of box types begin and end."""
     while begin + 8 <= end:
         file.seek(begin)
         header = file.read(16)
@@ -90,10 +158,9 @@ def _boxes(file: BinaryIO, names: list[bytes], begin: int, end: int) -> Iterator
         if size < start:
             return
         if header[4:8] == names[0] and len(names) > 1:
-            yield from _boxes(file, names[1:], begin + start, min(end, begin + size))
+            yield from _spans(file, names[1:], begin + start, min(end, begin + size))
         elif header[4:8] == names[0]:
-            file.seek(begin + start)
-            yield file.read(min(size - start, 200))
+            yield begin + start, min(end, begin + size)
         begin += size
 
 

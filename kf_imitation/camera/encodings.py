@@ -39,15 +39,44 @@ _FORMATS: dict[str, tuple[int, int | None, int]] = {
     },
 }
 # Brightness in full, then colour of every 2 x 2 pixels in half as many rows.
-_HALF_COLOUR = {'nv12': cv2.COLOR_YUV2BGR_NV12, 'nv21': cv2.COLOR_YUV2BGR_NV21}
+_HALF_COLOUR = {
+    'nv12': cv2.COLOR_YUV2BGR_NV12,
+    'nv21': cv2.COLOR_YUV2BGR_NV21,
+    'i420': cv2.COLOR_YUV2BGR_I420,
+    'yuv420': cv2.COLOR_YUV2BGR_I420,
+    'yuv420p': cv2.COLOR_YUV2BGR_I420,
+    'yv12': cv2.COLOR_YUV2BGR_YV12,
+}
 SUPPORTED_ENCODINGS = (*_FORMATS, *_HALF_COLOUR)
 # A reason that helps more than the list of what is supported.
 _REFUSED = {
-    '16uc1': ': it holds distances; name the colour or infrared topic of the depth camera',
+    '16uc1': ': it holds distances; name the colour topic of the depth camera, or its infrared '
+    'topic, which must have infra in its name',
     '32fc1': ': it holds distances; name the colour or infrared topic of the depth camera',
 }
+# 16-bit samples often hold fewer bits: these are told apart by the largest value seen.
+_DEPTHS = (8, 10, 12, 14, 16)
 # Formats of sensor_msgs/CompressedImage that are video: a message is no picture by itself.
 _VIDEO = ('h264', 'h265', 'hevc', 'av1', 'vp8', 'vp9', 'theora')
+
+
+class GreySamples:
+    """How the 16-bit grey images of one topic are to be read.
+
+    Attributes:
+        infrared: 16UC1 is brightness here, not distance; its topic says so.
+    """
+
+    def __init__(self, topic: str = '') -> None:
+        name = topic.lower()
+        self.infrared = 'infra' in name or '/ir/' in f'{name}/'
+        self._bits = 0
+
+    def to_8_bits(self, samples: NDArray[np.uint16]) -> NDArray[np.uint8]:
+        """Shift to 8 bits; how far follows from the brightest value seen so far."""
+        used = int(samples.max(initial=0)).bit_length()
+        self._bits = max(self._bits, min(depth for depth in _DEPTHS if depth >= used))
+        return np.asarray(samples >> (self._bits - 8), np.uint8)
 
 
 def image_to_bgr(
@@ -57,16 +86,18 @@ def image_to_bgr(
     width: int,
     step: int,
     is_bigendian: bool = False,
+    grey: GreySamples | None = None,
 ) -> Image:
     """Convert the fields of a sensor_msgs/Image.
 
     Args:
         data: rows of `step` bytes.
-        encoding: as in sensor_msgs/image_encodings.hpp; 16-bit samples lose their low byte.
+        encoding: as in sensor_msgs/image_encodings.hpp; 16-bit samples lose their low bits.
         height: rows.
         width: columns.
         step: bytes from row to row, at least width times the bytes of a pixel.
         is_bigendian: byte order of 16-bit samples.
+        grey: of the topic, for 16-bit grey; None judges every image alone.
 
     Returns:
         (height, width, 3) uint8 BGR, always a copy.
@@ -74,24 +105,35 @@ def image_to_bgr(
     Raises:
         SourceError: the encoding is not one of SUPPORTED_ENCODINGS, or the sizes contradict.
     """
-    if encoding.lower() in _HALF_COLOUR:
+    if height < 1 or width < 1:
+        raise SourceError(f'image of {width}x{height} pixels')
+    grey = grey or GreySamples()
+    name = encoding.lower()
+    if name in _HALF_COLOUR:
         return _half_colour(data, encoding, height, width, step)
-    known = _FORMATS.get(encoding.lower())
+    if name == '16uc1' and grey.infrared:
+        name = 'mono16'
+    if not name:
+        name = _only_guess(width, step)
+    known = _FORMATS.get(name)
     if known is None:
-        why = _REFUSED.get(encoding.lower())
+        why = _REFUSED.get(name)
         raise SourceError(
             f'image encoding {encoding!r} is not supported'
             + (why or f' (one of: {", ".join(SUPPORTED_ENCODINGS)})')
         )
     pixel_bytes, conversion, bits = known
     raw = np.frombuffer(data, np.uint8)
-    if height < 1 or width < 1 or step < width * pixel_bytes or raw.size < step * height:
+    if step < width * pixel_bytes or raw.size < step * height:
         raise SourceError(
             f'image of {width}x{height} {encoding} with step {step} holds {raw.size} bytes: '
             f'needs {max(step, width * pixel_bytes) * height}'
         )
     rows = raw[: step * height].reshape(height, step)[:, : width * pixel_bytes]
-    if bits == 16:
+    if name == 'mono16':
+        samples = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
+        rows, pixel_bytes = grey.to_8_bits(samples.astype(np.uint16)), 1
+    elif bits == 16:
         rows = rows[:, (0 if is_bigendian else 1) :: 2]  # the high byte
         pixel_bytes //= 2
     pixels = np.ascontiguousarray(rows).reshape(height, width, pixel_bytes)
@@ -103,6 +145,16 @@ def image_to_bgr(
         return np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
     except cv2.error as error:
         raise SourceError(f'image of {width}x{height} {encoding}: {error.err}') from error
+
+
+def _only_guess(width: int, step: int) -> str:
+    """Return the encoding of an image that does not name it, where only one is likely."""
+    if step // max(width, 1) == 1:
+        return 'mono8'
+    raise SourceError(
+        f'the image names no encoding, and {step} bytes for {width} pixels may be several; its '
+        f'driver must fill in the field encoding, for example bgr8 or rgb8'
+    )
 
 
 def compressed_to_bgr(
@@ -123,12 +175,39 @@ def compressed_to_bgr(
     if 'compressedDepth' in description:
         raise SourceError('a depth image (compressedDepth) shows no face')
     if any(name in description.lower() for name in _VIDEO):
-        raise SourceError(f'format {description!r} is video, of which single images are no part')
+        raise SourceError(
+            f'format {description!r} is video, of which single images are no part; turn it into '
+            f'images first (ros2 run image_transport republish)'
+        )
+    name = f' ({description})' if description else ''
+    size = np.frombuffer(data, np.uint8).size
+    return decoded(data, f'compressed image of {size} bytes{name} cannot be decoded')
+
+
+def decoded(data: bytes | bytearray | memoryview | NDArray[np.uint8], otherwise: str) -> Image:
+    """Decode a whole image file; a JPEG without its end is torn.
+
+    Args:
+        data: the file.
+        otherwise: what to say when it cannot be decoded.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        SourceError: it cannot be decoded.
+    """
     raw = np.frombuffer(data, np.uint8)
-    image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    try:
+        image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if raw.size else None
+    except cv2.error:  # too large, or sizes that contradict
+        image = None
     if image is None:
-        name = f' ({description})' if description else ''
-        raise SourceError(f'compressed image of {raw.size} bytes{name} cannot be decoded')
+        raise SourceError(otherwise)
+    torn = raw[:2].tobytes() == b'\xff\xd8' and b'\xff\xd9' not in raw.tobytes()
+    # Some cameras leave the end marker out; where pixels are missing, libjpeg fills in one grey.
+    if torn and np.ptp(image[-8:], axis=(0, 1)).max() == 0:
+        raise SourceError(f'{otherwise}: the JPEG ends in the middle')
     return np.asarray(image, np.uint8)
 
 
@@ -141,7 +220,7 @@ def _half_colour(
 ) -> Image:
     raw = np.frombuffer(data, np.uint8)
     rows = height + height // 2
-    if height < 2 or width < 2 or height % 2 or width % 2 or step < width:
+    if height % 2 or width % 2 or step < width:
         raise SourceError(
             f'image of {width}x{height} {encoding} with step {step}: width and height must be even'
         )

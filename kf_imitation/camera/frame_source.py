@@ -3,11 +3,14 @@
 import math
 from typing import Protocol
 
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.errors import SourceError
 
 FIELD_OF_VIEW_RAD = math.radians(60.0)  # of a typical webcam, used while nothing else is known
 FOLDER_FPS = 30.0
+# So many bad frames at the beginning of a file are passed over in search of a good one.
+MOST_BAD = 1000
 
 
 class SourceLost(SourceError):  # noqa: N818 (a state of the device rather than a fault of the user)
@@ -23,6 +26,7 @@ class FrameSource(Protocol):
         fps: nominal rate [Hz].
         camera: known after open().
         frame_count: None if unknown.
+        left_out: frames that could not be used.
     """
 
     name: str
@@ -30,6 +34,7 @@ class FrameSource(Protocol):
     fps: float
     camera: CameraModel
     frame_count: int | None
+    left_out: LeftOut
 
     def open(self) -> None:
         """Open, or open again from the start after close().
@@ -39,14 +44,17 @@ class FrameSource(Protocol):
         """
 
     def read(self) -> Frame | None:
-        """Return the next frame; live sources block until there is one newer than the last.
+        """Return the next good frame; live sources block until there is one newer than the last.
+
+        Frames that cannot be used are passed over and noted in `left_out`; their indices are not
+        given again.
 
         Returns:
             None at the end of a file, and after close() by another thread.
 
         Raises:
             SourceLost: a live source went away.
-            SourceError: a file is damaged from here on.
+            SourceError: no frame of a file can be used, or it cannot be read any further.
         """
 
     def close(self) -> None:

@@ -3,10 +3,9 @@
 import re
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from kf_imitation.camera.frame_source import FOLDER_FPS, UNKNOWN_CAMERA, camera_model
+from kf_imitation.camera.encodings import decoded
+from kf_imitation.camera.frame_source import FOLDER_FPS, MOST_BAD, UNKNOWN_CAMERA, camera_model
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import SourceError
 from kf_imitation.parameters.settings import SourceSettings
@@ -25,8 +24,8 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 class ImageFolder:
     """The images of a folder in natural order, at a fixed rate.
 
-    All images must have the size of the first: a resized face would count as movement. Hidden
-    files and other suffixes are left out.
+    Images that cannot be decoded, or have another size than the first good one, are left out: a
+    resized face would count as movement. Hidden files and other suffixes are no images.
     """
 
     is_live = False
@@ -44,6 +43,7 @@ class ImageFolder:
         self.frame_count: int | None = None
         self._folder = folder
         self._settings = settings
+        self.left_out = LeftOut(self.name)
         self._paths: list[Path] = []
         self._index = 0
 
@@ -61,40 +61,59 @@ class ImageFolder:
         self._paths = sorted(paths, key=lambda p: natural_key(p.name))
         self.frame_count = len(paths)
         self._index = 0
-        height, width = self._load(self._paths[0]).shape[:2]
+        self.left_out = LeftOut(self.name)
+        height, width = self._first_size()
         self.camera = camera_model(width, height, self._settings.focal_px)
 
     def read(self) -> Frame | None:
         """See FrameSource."""
         paths = self._paths  # close() may empty it meanwhile
-        if self._index >= len(paths):
-            return None
-        path = paths[self._index]
-        image = self._load(path)
-        size = (image.shape[1], image.shape[0])
-        if size != (self.camera.width, self.camera.height):
-            raise SourceError(
-                f'{path}: is {size[0]}x{size[1]}, but {paths[0].name} is '
-                f'{self.camera.width}x{self.camera.height}: all images must have one size'
-            )
-        stamp_ns = self._settings.start_ns + round(self._index / self.fps * 1e9)
-        frame = Frame(self._index, stamp_ns, image)
-        self._index += 1
-        return frame
+        while self._index < len(paths):
+            index, path = self._index, paths[self._index]
+            self._index += 1
+            try:
+                image = self._load(path)
+                self._require_size(image)
+            except SourceError as error:
+                self.left_out.add(path.name, str(error))
+                continue
+            self.left_out.good()
+            stamp_ns = self._settings.start_ns + round(index / self.fps * 1e9)
+            return Frame(index, stamp_ns, image)
+        return None
 
     def close(self) -> None:
         """See FrameSource."""
         self._paths = []
 
+    def _first_size(self) -> tuple[int, int]:
+        """Return height and width of the first good image."""
+        reasons = []
+        for path in self._paths[:MOST_BAD]:
+            try:
+                height, width = self._load(path).shape[:2]
+            except SourceError as error:
+                reasons.append(f'{path.name}: {error}')
+            else:
+                return height, width
+        raise SourceError(f'{self.name}: not one image can be decoded; {reasons[0]}')
+
     def _load(self, path: Path) -> Image:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise SourceError(f'{path}: cannot be read: {error.strerror}') from error
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-        if image is None:
-            raise SourceError(f'{path}: is not an image that can be decoded')
-        return np.asarray(image, np.uint8)
+            raise SourceError(f'cannot be read: {error.strerror}') from error
+        if not data:
+            raise SourceError('is empty')
+        return decoded(data, 'is not an image that can be decoded')
+
+    def _require_size(self, image: Image) -> None:
+        size, wanted = image.shape[1::-1], (self.camera.width, self.camera.height)
+        if size != wanted:
+            raise SourceError(
+                f'is {size[0]}x{size[1]}, the others {wanted[0]}x{wanted[1]}: all images must '
+                f'have one size'
+            )
 
 
 def _is_image(path: Path) -> bool:

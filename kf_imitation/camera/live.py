@@ -12,9 +12,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import cv2
+import numpy as np
 
 from kf_imitation.camera.device_path import DevicePath
 from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, SourceLost, camera_model
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.quiet import quiet_opencv
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import SourceError
@@ -33,6 +35,9 @@ STREAM_OPTIONS = (
     OPEN_TIMEOUT_MS,
 )
 JOIN_S = 3.0
+# Of a stream, a frame that cannot be taken may be torn; after so many in a row it is lost.
+MOST_TORN = 5
+NO_IMAGE = np.zeros((0, 0, 3), np.uint8)
 # A driver's time of capture is believed when it lies at most this far in the past.
 OLDEST_STAMP_S = 1.0
 
@@ -73,6 +78,7 @@ class LiveSource:
         settings: SourceSettings,
         driver_stamps: bool = False,
         silence_s: float = SILENCE_S,
+        most_torn: int = 0,
     ) -> None:
         """Only remember; open() does the work.
 
@@ -83,14 +89,17 @@ class LiveSource:
                 SourceError when fourcc is not four characters.
             driver_stamps: CAP_PROP_POS_MSEC is the monotonic time of capture (V4L2).
             silence_s: without a frame the source counts as lost.
+            most_torn: frames in a row that may fail before it does.
         """
         self.name = name
         self.fps = settings.fps or 30.0
         self.camera: CameraModel = UNKNOWN_CAMERA
+        self.left_out = LeftOut(name)
         self._opener = opener
         self._settings = settings
         self._driver_stamps = driver_stamps
         self._silence_s = silence_s
+        self._most_torn = most_torn
         self._fourcc = _fourcc(settings.fourcc) if settings.fourcc else 0
         self._changed = threading.Condition()
         self._newest: tuple[int, int, Image] | None = None
@@ -168,12 +177,13 @@ class LiveSource:
         reason = 'the device stopped delivering'
         try:
             while not stop.is_set():
-                if not capture.grab():
-                    break
-                stamp_ns = self._stamp_ns(capture)
-                good, image = capture.retrieve()
-                if not good or image is None:
+                good, stamp_ns, image = self._take(capture)
+                if not good:
+                    if self.left_out.run >= self._most_torn:
+                        break
+                    self.left_out.add('a frame', 'cannot be decoded')
                     continue
+                self.left_out.good()
                 with self._changed:
                     if stop.is_set():
                         return
@@ -188,6 +198,16 @@ class LiveSource:
             if not stop.is_set():
                 self._lost = reason
                 self._changed.notify_all()
+
+    def _take(self, capture: Capture) -> tuple[bool, int, Image]:
+        """Take the next frame: whether it is good, its stamp, the image."""
+        if not capture.grab():
+            return False, 0, NO_IMAGE
+        stamp_ns = self._stamp_ns(capture)
+        good, image = capture.retrieve()
+        if not good or image is None or not image.size:
+            return False, 0, NO_IMAGE
+        return True, stamp_ns, image
 
     def _stamp_ns(self, capture: Capture) -> int:
         now_ns = time.time_ns()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, FrameSource, SourceLost
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.errors import SourceError
 
@@ -73,6 +74,7 @@ class Reconnecting:
         self.camera: CameraModel = UNKNOWN_CAMERA
         self.state = 'closed'
         self.reconnects = 0
+        self.left_out = LeftOut(self.name)
 
     def open(self) -> None:
         """See FrameSource."""
@@ -134,5 +136,6 @@ class Reconnecting:
     def _adopt(self) -> None:
         self.fps = self._source.fps
         self.camera = self._source.camera
+        self._source.left_out = self.left_out  # counts on
         again = f', back for the {self.reconnects}. time' if self.reconnects else ''
         self.state = f'open at {self.camera.width}x{self.camera.height}, {self.fps:g} fps{again}'

@@ -7,7 +7,7 @@ from kf_imitation.bags.recognition import is_bag
 from kf_imitation.camera.device_path import DevicePath
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.image_folder import IMAGE_SUFFIXES, ImageFolder
-from kf_imitation.camera.live import LiveSource, open_device, open_url, without_password
+from kf_imitation.camera.live import MOST_TORN, LiveSource, open_device, open_url, without_password
 from kf_imitation.camera.reconnect import Reconnecting
 from kf_imitation.camera.test_pattern import TestPattern
 from kf_imitation.camera.video_file import VideoFile
@@ -98,7 +98,8 @@ def _url_source(url: str, settings: SourceSettings) -> FrameSource:
         return VideoFile(url, settings)
     name = without_password(url)
     return Reconnecting(
-        lambda: LiveSource(name, lambda: open_url(url), settings), settings.reconnect_s
+        lambda: LiveSource(name, lambda: open_url(url), settings, most_torn=MOST_TORN),
+        settings.reconnect_s,
     )
 
 

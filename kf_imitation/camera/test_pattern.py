@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, camera_model
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.parameters.settings import SourceSettings
 
@@ -35,6 +36,7 @@ class TestPattern:
         self.fps = settings.fps or DEFAULT_FPS
         self.camera: CameraModel = UNKNOWN_CAMERA
         self.frame_count = None if length_s is None else max(1, round(length_s * self.fps))
+        self.left_out = LeftOut(self.name)
         self._settings = settings
         self._width = settings.width or WIDTH
         self._height = settings.height or HEIGHT

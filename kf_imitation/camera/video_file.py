@@ -7,8 +7,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from kf_imitation.camera.container import container_fault, is_mp4, quarter_turns
+from kf_imitation.camera.container import container_fault, quarter_turns, shown_s
 from kf_imitation.camera.frame_source import UNKNOWN_CAMERA, camera_model
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.live import STREAM_OPTIONS
 from kf_imitation.camera.quiet import quiet_opencv
 from kf_imitation.data_types import CameraModel, Frame, Image
@@ -19,18 +20,21 @@ DEFAULT_FPS = 30.0
 OPENCV = tuple(int(part) for part in cv2.__version__.split('.')[:2])
 # Quarter turns clockwise.
 TURNS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
-# A container's frame count may be an estimate (rate times duration), so a video only counts as
-# cut off when clearly more is missing. MP4 is checked by its boxes instead: real files were seen
-# whose index counts 27 % more frames than there are.
+# A length may be rounded, so the end only counts as missing when clearly more is.
 MISSING_SHARE = 0.05
 MISSING_FRAMES = 3
+# Frames in a row that cannot be decoded, after which the rest is given up: of a file as many as it
+# has, within bounds; of a URL few, since each may wait for the network.
+GIVE_UP = (600, 100_000)
+GIVE_UP_URL = 3
 
 
 class VideoFile:
     """A video file, or the URL of one; read as fast as the caller asks.
 
     stamp_ns = start_ns + presentation time of the container, so variable rates are kept. Where
-    the container has no increasing times, index / fps takes their place.
+    the container has no increasing times, index / fps takes their place. Frames that cannot be
+    decoded are left out; so is what is missing at the end.
     """
 
     is_live = False
@@ -54,12 +58,13 @@ class VideoFile:
         self._index = 0
         self._last_s = 0.0
         self._first: np.ndarray[Any, Any] | None = None
+        self.left_out = LeftOut(self.name)
 
     def open(self) -> None:
         """See FrameSource."""
         self.close()
-        if isinstance(self._path, Path):
-            _check_file(self._path)
+        fault = _check_file(self._path) if isinstance(self._path, Path) else ''
+        why = f': it {fault}' if fault else ''
         with quiet_opencv():
             options = [] if isinstance(self._path, Path) else list(STREAM_OPTIONS)
             # Absolute, since a name like 12:30.mp4 looks like a URL.
@@ -67,19 +72,23 @@ class VideoFile:
             capture = cv2.VideoCapture(str(name), cv2.CAP_FFMPEG, options)
         if not capture.isOpened():
             capture.release()
-            raise SourceError(f'{self.name}: is not a video that can be decoded')
+            raise SourceError(f'{self.name}: is not a video that can be decoded{why}')
         self._turn = self._upright(capture)
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         self.frame_count = count if count > 0 else None
-        good, image = capture.read()
-        if not good or image is None:
-            capture.release()
-            raise SourceError(f'{self.name}: opens, but not one frame can be decoded')
+        self.left_out = LeftOut(self.name)
         self._capture = capture
-        self._index = 0
-        self._first = image = self._turned(image)
+        self._index = -1
+        self._last_s = -1 / self.fps
+        image = self._next_image()
+        if image is None:
+            self._release()
+            raise SourceError(f'{self.name}: opens, but not one frame can be decoded{why}')
+        if fault:
+            self.left_out.damaged(fault, 'what is there is played')
+        self._first = image
         self._last_s = self._position_s()
         self.camera = camera_model(image.shape[1], image.shape[0], self._settings.focal_px)
 
@@ -99,17 +108,34 @@ class VideoFile:
         if self._first is not None:
             image, self._first = self._first, None
         else:
-            good, image = self._capture.read()
-            if not good or image is None:
-                self._check_end()
+            before = self._index
+            following = self._next_image()
+            if following is None:
+                self._note_missing_end()
+                self._release()
                 return None
-            image = self._turned(image)
+            image = following
             position = self._position_s()
-            nominal = 1.0 / self.fps
+            nominal = (self._index - before) / self.fps
             self._last_s = position if position > self._last_s else self._last_s + nominal
-            self._index += 1
         stamp_ns = self._settings.start_ns + round(self._last_s * 1e9)
         return Frame(self._index, stamp_ns, image)
+
+    def _next_image(self) -> Image | None:
+        """Return the next image that can be decoded; None at the end."""
+        low, high = GIVE_UP
+        most = min(max(low, self.frame_count or 0), high)
+        for failed in range(most if isinstance(self._path, Path) else GIVE_UP_URL):
+            good, image = self._capture.read()
+            if good and image is not None and image.size:
+                if failed:
+                    place = f'frame {self._index + 1} (after {max(0.0, self._last_s):.2f} s)'
+                    more = f' and the next {failed - 1}' if failed > 1 else ''
+                    self.left_out.add(place + more, 'cannot be decoded', failed)
+                self.left_out.good()
+                self._index += 1 + failed
+                return self._turned(image)
+        return None
 
     def _upright(self, capture: Any) -> int | None:
         """Switch OpenCV's own turning off; return how cv2.rotate() turns the pictures upright.
@@ -137,23 +163,23 @@ class VideoFile:
     def _position_s(self) -> float:
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) * 1e-3
 
-    def _check_end(self) -> None:
-        if self.frame_count is None or (isinstance(self._path, Path) and is_mp4(self._path)):
+    def _note_missing_end(self) -> None:
+        """Compare with the length that the container promises; only some do."""
+        if not isinstance(self._path, Path):
             return
-        got, wanted = self._index + 1, self.frame_count
-        missing = wanted - got
-        allowed = max(MISSING_FRAMES, MISSING_SHARE * wanted)
-        end_s = wanted / self.fps
-        if missing > allowed and end_s - self._last_s > (allowed + 1) / self.fps:
-            self._release()
-            raise SourceError(
-                f'{self.name}: is cut off or damaged: frame {got} of {wanted} '
-                f'(at {self._last_s:.2f} s) is the last that can be decoded'
-            )
+        end_s = shown_s(self._path)
+        if end_s is None and self._path.suffix.lower() == '.avi' and self.frame_count:
+            end_s = self.frame_count / self.fps
+        if end_s is None:
+            return
+        missing = round((end_s - self._last_s) * self.fps) - 1
+        if missing > max(MISSING_FRAMES, MISSING_SHARE * end_s * self.fps):
+            place = f'the end after frame {self._index} (at {self._last_s:.2f} of {end_s:.2f} s)'
+            self.left_out.add(place, 'cannot be decoded', missing)
 
 
-def _check_file(path: Path) -> None:
-    """Raise SourceError when a file cannot be a whole video."""
+def _check_file(path: Path) -> str:
+    """Return what is missing of a file, or ''; raise SourceError when it cannot be a video."""
     try:
         size = path.stat().st_size
         with path.open('rb'):
@@ -162,5 +188,4 @@ def _check_file(path: Path) -> None:
         raise SourceError(f'{path}: cannot be read: {error.strerror}') from error
     if size == 0:
         raise SourceError(f'{path}: is empty')
-    if fault := container_fault(path):
-        raise SourceError(f'{path}: {fault}')
+    return container_fault(path)

@@ -24,13 +24,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--video', type=user_path, metavar='FILE', help='side-by-side video of person and robot'
     )
     add_overwrite(parser)
+    parser.add_argument(
+        '--strict', action='store_true', help='exit code 2 when frames had to be left out'
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay, write everything, print the table.
 
     Returns:
-        Exit code 0.
+        Exit code: 0; 2 with --strict when the source is damaged, the results stay.
 
     Raises:
         KfImitationError: bad input; nothing is left behind.
@@ -52,4 +55,5 @@ def run(args: argparse.Namespace) -> int:
     )
     Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
     print(f'written to {args.out}' + (f' and {args.video}' if args.video else ''))
-    return 0
+    damaged = figures.left_out or figures.damaged
+    return 2 if args.strict and damaged else 0

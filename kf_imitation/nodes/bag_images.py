@@ -7,6 +7,7 @@ from kf_imitation.bags.opening import COMPRESSED_IMAGE, BagMessage, OpenBag, foc
 from kf_imitation.bags.reader import header_stamp_ns
 from kf_imitation.camera.encodings import compressed_to_bgr
 from kf_imitation.camera.frame_source import camera_model
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.errors import BagError, SourceError
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_camera_info, to_image
@@ -24,23 +25,30 @@ class ImagePublisher:
             topic: of the images in the bag.
         """
         self._bag = bag
+        self._left_out = LeftOut(topic, node.get_logger().warning)
         self._images = node.create_publisher(Image, 'image_raw', qos.frame_publisher(True))
         self._infos = node.create_publisher(CameraInfo, 'camera_info', qos.frame_publisher(True))
         self._focal_px = focal_px(bag, topic)
 
-    def publish(self, message: BagMessage) -> None:
-        """Publish one image of the bag.
+    def publish(self, message: BagMessage) -> bool:
+        """Publish one image of the bag; one that cannot be decoded is left out.
 
-        Raises:
-            BagError: it cannot be decoded.
+        Returns:
+            Whether it was published.
         """
+        try:
+            self._publish(message)
+        except (BagError, SourceError) as error:
+            self._left_out.add('an image', str(error))
+            return False
+        self._left_out.good()
+        return True
+
+    def _publish(self, message: BagMessage) -> None:
         image = self._bag.decode(message)
         stamp_ns, frame_id = header_stamp_ns(image), str(image.header.frame_id)
         if message.kind == COMPRESSED_IMAGE:
-            try:
-                bgr = compressed_to_bgr(image.data, image.format)
-            except SourceError as error:
-                raise BagError(f'{message.topic}: {error}') from error
+            bgr = compressed_to_bgr(image.data, image.format)
             height, width = bgr.shape[:2]
             out: Image | bytes = to_image(bgr, stamp_ns, frame_id)
         else:

@@ -10,6 +10,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.sources import open_source
+from kf_imitation.camera.stamps import GAP_S
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes import qos
@@ -68,6 +69,7 @@ class CameraNode(KfNode):
             follow_frames(self, self._flow)
         self._source = source or open_source(source_spec(self.setting('source', str)), self._ask())
         self._base_ns: int | None = None
+        self._due_ns = 0  # of the newest frame of a file
         self._thread = Thread(target=self._capture, name='capture', daemon=True)
         self._thread.start()
 
@@ -115,7 +117,7 @@ class CameraNode(KfNode):
         if frame is None and self.setting('loop', bool) and not self._source.is_live:
             self._source.close()
             self._source.open()
-            self._base_ns = None
+            self._base_ns, self._due_ns = None, 0
             frame = self._source.read()
         if frame is None or self._stop.is_set():
             return None
@@ -129,6 +131,14 @@ class CameraNode(KfNode):
         if self._base_ns is None:
             self._base_ns = now_ns - frame.stamp_ns
         due_ns = self._base_ns + frame.stamp_ns
+        if due_ns - self._due_ns > GAP_S * 1e9 and self._due_ns:
+            pause_s = (due_ns - self._due_ns) * 1e-9
+            self.get_logger().warning(
+                f'{self._source.name}: jumps over a pause of {pause_s:.1f} s'
+            )
+            self._base_ns -= due_ns - self._due_ns - round(GAP_S * 1e9)
+            due_ns = self._base_ns + frame.stamp_ns
+        self._due_ns = due_ns
         if self._realtime:
             if due_ns > now_ns:
                 self._stop.wait((due_ns - now_ns) * 1e-9)

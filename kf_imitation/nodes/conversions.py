@@ -10,7 +10,7 @@ from sensor_msgs.msg import CameraInfo, JointState
 from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
-from kf_imitation.camera.encodings import image_to_bgr
+from kf_imitation.camera.encodings import GreySamples, image_to_bgr
 from kf_imitation.camera.frame_source import camera_model
 from kf_imitation.data_types import CameraModel, Image
 
@@ -48,8 +48,12 @@ def to_image(bgr: Image, stamp_ns: int, frame_id: str) -> ImageMessage:
     )
 
 
-def from_image(message: ImageMessage) -> Image:
+def from_image(message: ImageMessage, grey: GreySamples | None = None) -> Image:
     """Message to (H, W, 3) uint8 BGR; a view of the message where it is BGR already.
+
+    Args:
+        message: of any camera.
+        grey: how 16-bit grey of this topic is read; None judges every image alone.
 
     Raises:
         SourceError: an encoding that is not supported, or too few bytes.
@@ -59,7 +63,8 @@ def from_image(message: ImageMessage) -> Image:
     is_bgr = message.encoding in ('bgr8', '8UC3') and step == 3 * width
     if is_bgr and flat.size == height * step > 0:
         return flat.reshape(height, width, 3)
-    return image_to_bgr(flat, message.encoding, height, width, step, bool(message.is_bigendian))
+    is_big = bool(message.is_bigendian)
+    return image_to_bgr(flat, message.encoding, height, width, step, is_big, grey)
 
 
 def to_camera_info(camera: CameraModel, stamp_ns: int, frame_id: str) -> CameraInfo:

@@ -9,6 +9,9 @@ from geometry_msgs.msg import PolygonStamped
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32
 
+from kf_imitation.camera.encodings import GreySamples
+from kf_imitation.camera.left_out import LeftOut
+from kf_imitation.camera.stamps import FrameTimes
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import SourceError
 from kf_imitation.nodes import qos
@@ -61,7 +64,11 @@ class KeyframeNode(KfNode):
         super().__init__('keyframe', overrides, **options)
         self._pipeline = pipeline or build_face_pipeline(self.settings, self.ledger)
         self._index = 0
-        self._last_ns = -1
+        say = self.get_logger().warning
+        topic = self.resolve_topic_name('image_raw')
+        self._times = FrameTimes(topic, say, live=True)
+        self._left_out = LeftOut(topic, say)
+        self._grey = GreySamples(topic)
         self._last_done_s = monotonic()
         self._pending = False
         self._state = 'no frame yet'
@@ -84,6 +91,9 @@ class KeyframeNode(KfNode):
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return what the face tracker says."""
         idle = monotonic() - self._last_done_s > FLUSH_S
+        if self._left_out.run:
+            words = f'{self._left_out.run} images in a row cannot be used: {self._left_out.reason}'
+            return WARN, words, {}
         sentence = f'no frames arrive; {self._state}' if idle else self._state
         return WARN if idle else OK, sentence, {'scored [Hz]': round(self.rate_hz('frames'), 1)}
 
@@ -107,17 +117,24 @@ class KeyframeNode(KfNode):
     def _on_image(self, message: Image) -> None:
         stamp_ns = to_ns(message.header.stamp)
         self._frame_id = message.header.frame_id
-        if stamp_ns <= self._last_ns:
-            # A bag that starts again, or a clock that was set back.
+        try:
+            bgr = from_image(message, self._grey)
+        except SourceError as fault:
+            self._leave_out(str(fault))
+            self._regions.publish(to_region(None, stamp_ns, self._frame_id))
+            return
+        time_ns = self._times.time_of(stamp_ns, self.get_clock().now().nanoseconds)
+        if time_ns is None:  # the answer to a later one holds for it too
+            self._leave_out(self._times.late_text)
+            return
+        self._left_out.good()
+        if self._times.restarted:  # a bag that starts again, or a clock that was set
             self._pipeline.reset()
             self._overlay.reset()
             self._explainer.reset()
-        try:
-            frame = Frame(self._index, stamp_ns, from_image(message))
-        except SourceError as fault:
-            self.fail(fault)
-            return
-        self._index, self._last_ns = self._index + 1, stamp_ns
+        stamp_ns = time_ns
+        frame = Frame(self._index, stamp_ns, bgr)
+        self._index += 1
         step = self._pipeline.push(frame)
         self._pending, self._state = True, step.state
         self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))
@@ -126,6 +143,10 @@ class KeyframeNode(KfNode):
             drawn = self._overlay.draw(frame, step.region, step.state)
             self._annotated.publish(to_image(drawn, stamp_ns, self._frame_id))
         self._last_done_s = monotonic()
+
+    def _leave_out(self, reason: str) -> None:
+        self._left_out.add('an image', reason)
+        self.ledger.add('left out')
 
     def _flush_if_idle(self) -> None:
         if self._pending and monotonic() - self._last_done_s > FLUSH_S:

@@ -89,7 +89,9 @@ class LandmarksNode(KfNode):
         try:
             bgr = from_image(image)
         except SourceError as fault:
-            self.fail(fault)
+            self.ledger.add('left out')
+            self._state = f'a keyframe cannot be read: {fault}'
+            self.get_logger().warning(self._state, throttle_duration_sec=1.0)
             return
         stamp_ns, frame_id = to_ns(image.header.stamp), image.header.frame_id
         if stamp_ns <= self._last_ns:

@@ -86,9 +86,9 @@ class PlayerNode(KfNode):
         self._thread.join(timeout=5.0)
         self._bag.close()
 
-    def _make_outputs(self) -> dict[str, Callable[[BagMessage], None]]:
-        """A function that publishes, by topic of the bag."""
-        outputs: dict[str, Callable[[BagMessage], None]] = {}
+    def _make_outputs(self) -> dict[str, Callable[[BagMessage], bool]]:
+        """A function that publishes, by topic of the bag, and says whether it did."""
+        outputs: dict[str, Callable[[BagMessage], bool]] = {}
         left_out: dict[str, str] = {}
         for topic, kind in self._play.kinds.items():
             if topic == f'/{self._image.strip("/")}':
@@ -145,7 +145,9 @@ class PlayerNode(KfNode):
                     self._time.start(message.stamp_ns)  # the graph was slower than the bag
             elif (late_s := -self._time.wait_s(message.stamp_ns)) > 0.01:
                 self.ledger.observe('late', late_s)
-            self._outputs[message.topic](message)
+            published = self._outputs[message.topic](message)
+            if is_frame and not published:
+                self._flow.withdraw(header_stamp_ns(message.data))
             self.ledger.add('messages')
 
     def _let_time_pass(self, until_ns: int) -> None:
@@ -165,8 +167,12 @@ class PlayerNode(KfNode):
         wait_for_listeners(self, self._stop, lambda: self._publish_time(self._play.start_ns))
 
 
-def _raw(publisher: Any) -> Callable[[BagMessage], None]:
-    return lambda message: publisher.publish(message.data)
+def _raw(publisher: Any) -> Callable[[BagMessage], bool]:
+    def publish(message: BagMessage) -> bool:
+        publisher.publish(message.data)
+        return True
+
+    return publish
 
 
 def main(args: list[str] | None = None) -> int:

@@ -28,6 +28,7 @@ class FlowControl:
         self._change = Condition()
         self._in_flight: deque[int] = deque()
         self._last_sent_ns = 0
+        self._before_ns = 0  # the one sent before it
         self._explained_ns = 0
         self._stopped = False
 
@@ -36,8 +37,16 @@ class FlowControl:
         with self._change:
             self._wait(lambda: len(self._in_flight) < self._limit)
             self._in_flight.append(stamp_ns)
-            self._last_sent_ns = stamp_ns
+            self._before_ns, self._last_sent_ns = self._last_sent_ns, stamp_ns
             return not self._stopped
+
+    def withdraw(self, stamp_ns: int) -> None:
+        """Take back the newest frame, which was not sent after all."""
+        with self._change:
+            if self._in_flight and self._in_flight[-1] == stamp_ns:
+                self._in_flight.pop()
+            self._last_sent_ns = self._before_ns
+            self._change.notify_all()
 
     def taken_in(self, stamp_ns: int) -> None:
         """Note the answer to a frame, and to all before it."""

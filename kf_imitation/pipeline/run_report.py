@@ -51,6 +51,8 @@ class RunFigures:
         times: of every stage by ledger name.
         realtime: the source ran at its own pace, so that latency means something.
         bus: None without a bus.
+        left_out: frames of the source that could not be used.
+        damaged: what is wrong with the source as a whole, or ''.
     """
 
     elapsed_s: float
@@ -62,6 +64,8 @@ class RunFigures:
     times: Mapping[str, Times]
     realtime: bool
     bus: BusFigures | None
+    left_out: int = 0
+    damaged: str = ''
 
 
 def run_table(figures: RunFigures) -> Table:
@@ -70,6 +74,8 @@ def run_table(figures: RunFigures) -> Table:
     table.add_column()
     rate = figures.received / figures.elapsed_s if figures.elapsed_s > 0 else 0.0
     table.add_row('frames in', str(figures.frames_in), f'{figures.elapsed_s:.1f} s')
+    if figures.left_out or figures.damaged:
+        table.add_row('left out', str(figures.left_out), figures.damaged or 'cannot be used')
     table.add_row('scored', str(figures.scored), f'{rate:.1f} frames per second')
     table.add_row('without a score', str(figures.received - figures.scored), 'no face, or first')
     table.add_row('dropped', str(max(0, figures.frames_in - figures.received)), '')

@@ -1,5 +1,6 @@
 """Replay a recording: all stages over a file or bag (simulation.py), and the files it leaves."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kf_imitation.camera.frame_source import FrameSource
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.sources import open_source
 from kf_imitation.errors import SourceError
 from kf_imitation.output_files import OutputError, check_free, new_file, new_folder
@@ -27,6 +29,8 @@ from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.ros_graph.nodes import merged_parameters
 from kf_imitation.visualization.video_writer import check_suffix
+
+_logger = logging.getLogger('kf_imitation')
 
 
 def replay_to_files(
@@ -92,6 +96,8 @@ def replay_to_files(
         write_crops(folder / 'keyframes', record)
         write_changes(folder / CHANGES, record.raw, stages.face.smoothing)
         elapsed_s = perf_counter() - started_s
+        if said := source.left_out.summary(len(record.raw)):
+            _logger.warning('%s: %s', source.name, said)
         write_facts(
             folder / 'run.json', record, robot_name, stages.face.settings, stages.ledger.times()
         )
@@ -100,7 +106,7 @@ def replay_to_files(
             source.open()
             with _progress(source, 'video') as advance:
                 write_video(new_video, source, VideoRun.of_replay(record), channels_of, advance)
-    return _figures(record, stages.ledger, elapsed_s)
+    return _figures(record, stages.ledger, elapsed_s, source.left_out)
 
 
 def source_settings(camera: dict[str, Any], topic: str = '') -> SourceSettings:
@@ -123,7 +129,7 @@ def open_file(spec: str, settings: SourceSettings) -> FrameSource:
     return source
 
 
-def _figures(record: RunRecord, ledger: Ledger, elapsed_s: float) -> RunFigures:
+def _figures(record: RunRecord, ledger: Ledger, elapsed_s: float, left_out: LeftOut) -> RunFigures:
     return RunFigures(
         elapsed_s=elapsed_s,
         frames_in=ledger.count('frames'),
@@ -134,6 +140,8 @@ def _figures(record: RunRecord, ledger: Ledger, elapsed_s: float) -> RunFigures:
         times=ledger.times(),
         realtime=False,
         bus=None,
+        left_out=left_out.count,
+        damaged=left_out.damage,
     )
 
 

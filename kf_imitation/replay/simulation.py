@@ -15,6 +15,7 @@ import numpy as np
 
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.camera.frame_source import FrameSource
+from kf_imitation.camera.stamps import GAP_S
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
 from kf_imitation.head.controller import ServoController
@@ -37,6 +38,10 @@ from kf_imitation.robot.joint_mapping import JointMapping
 
 # The head goes on for so long after the last frame, so that the last move is seen to its end.
 TAIL_S = 1.0
+
+
+# From relaxing to rest.
+SETTLED_S = 5.0
 
 
 class VirtualHead:
@@ -78,6 +83,8 @@ class VirtualHead:
         )
         self._pacer = None if budget is None else PosePacer(self._controller, budget)
         self._start_ns: int | None = None
+        self._hold_s = hold_s
+        self._jumped_ns = 0
         self._cycles: list[ServoCycle] = []
 
     def start(self, stamp_ns: int) -> None:
@@ -113,8 +120,15 @@ class VirtualHead:
         self._controller.keep_alive()
 
     def advance(self, until_ns: int) -> None:
-        """Run all cycles that are due up to and including a stamp."""
+        """Run all cycles that are due up to and including a stamp.
+
+        A pause is jumped over once the head had the time to relax and come to rest.
+        """
         assert self._start_ns is not None, 'start() comes first'
+        awake_ns = self._due_ns() + round((self._hold_s + SETTLED_S) * 1e9)
+        if until_ns - awake_ns > GAP_S * 1e9:
+            self.advance(awake_ns)
+            self._jumped_ns += until_ns - self._due_ns()
         while (due_ns := self._due_ns()) <= until_ns:
             self._set_clock(due_ns)
             if self._pacer is not None:
@@ -138,11 +152,12 @@ class VirtualHead:
 
     def _due_ns(self) -> int:
         # Counted from the start, so that rounding does not add up.
-        return (self._start_ns or 0) + round(len(self._cycles) * self._period_ns)
+        since_ns = round(len(self._cycles) * self._period_ns)
+        return (self._start_ns or 0) + self._jumped_ns + since_ns
 
     def _set_clock(self, stamp_ns: int) -> None:
         # Relative, because a float holds no wall clock to the nanosecond.
-        self._now_s = (stamp_ns - (self._start_ns or 0)) * 1e-9
+        self._now_s = (stamp_ns - (self._start_ns or 0) - self._jumped_ns) * 1e-9
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import csv
 import numpy as np
 import pytest
 
+from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.cli import replay as command
 from kf_imitation.data_types import (
     CHANNELS,
@@ -42,6 +43,7 @@ class Frames:
 
     def __init__(self, count, stamps=None):
         self.frame_count = count
+        self.left_out = LeftOut('frames')
         self.stamps = stamps or [i * FRAME_NS for i in range(count)]
         self.next = 0
 
