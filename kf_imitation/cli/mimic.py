@@ -5,7 +5,7 @@ import sys
 from threading import Event
 
 from kf_imitation.cli.options import add_namespace, add_params, add_port, add_robot, add_source
-from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
+from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,6 @@ def run(args: argparse.Namespace) -> int:
     names = RunOptions.__dataclass_fields__
     options = RunOptions(**{name: getattr(args, name) for name in names})
     graph = build_graph(options)
-    apply_defaults()
     quiet_logging()
     with ros_needed():
         from kf_imitation.nodes.composition import Composition

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kf_imitation.cli.options import add_namespace, add_overwrite
 from kf_imitation.output_files import check_free, new_file
 from kf_imitation.paths import user_path
-from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
+from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 
 if TYPE_CHECKING:
     from kf_imitation.parameters.definition import Value
@@ -62,7 +62,6 @@ def run(args: argparse.Namespace) -> int:
     from kf_imitation.parameters.schema import load_file
 
     check_free(args.out, args.overwrite)
-    apply_defaults()
     quiet_logging()
     with ros_needed():
         from kf_imitation.nodes.parameter_reader import read_parameters

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from kf_imitation.paths import user_path
-from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
+from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +75,6 @@ def run(args: argparse.Namespace) -> int:
     length_s = (play.end_ns - play.start_ns) * 1e-9
     about = f'{len(play.kinds)} topics, {length_s:.1f} s'
     rules = [rule for pair in args.remap for rule in ('-r', pair)]
-    apply_defaults()
     quiet_logging()
     with ros_needed():
         from kf_imitation.nodes.node_main import run_node

@@ -9,7 +9,7 @@ from kf_imitation.cli.options import add_namespace, add_params
 from kf_imitation.errors import BagError
 from kf_imitation.output_files import check_free
 from kf_imitation.paths import user_path
-from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
+from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +60,6 @@ def run(args: argparse.Namespace) -> int:
     if args.minimum_free is not None:
         settings['minimum_free_mb'] = args.minimum_free
     check_free(out)
-    apply_defaults()
     quiet_logging()
     with ros_needed():
         from kf_imitation.nodes.node_main import run_node

@@ -74,12 +74,14 @@ def check_ros() -> Iterator[Finding]:
 def _network() -> Finding:
     added = defaults(os.environ)
     reach = os.environ.get('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST (set by us)')
+    if peers := os.environ.get('ROS_STATIC_PEERS'):
+        reach = f'{reach} and {peers} (ROS_STATIC_PEERS)'
     if reach not in ('LOCALHOST', 'LOCALHOST (set by us)', 'OFF'):
         return Finding(
             WARN,
             'ROS 2',
             f'discovery reaches {reach}: others may move the head; '
-            'export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST keeps them out',
+            'unset ROS_AUTOMATIC_DISCOVERY_RANGE and ROS_STATIC_PEERS to keep them out',
         )
     profile = 'ours' if 'FASTDDS_DEFAULT_PROFILES_FILE' in added else "the user's"
     rmw = os.environ.get('RMW_IMPLEMENTATION', 'the default RMW')

@@ -7,11 +7,10 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes.node_base import KfNode
-from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S
+from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S, start_ros
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.ros_graph.nodes import Graph
 
@@ -40,7 +39,7 @@ class Composition:
             KfImitationError: what the user asked for is not possible; nothing is left running.
         """
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        start_ros([])
         self.nodes: dict[str, KfNode] = {}
         self.crashed = False
         self._closing = Event()

@@ -1,4 +1,4 @@
-"""The main of every node: run it until it ends, fails or is asked to stop."""
+"""The start of ROS, and the main of every node: run it until it ends, fails or has to stop."""
 
 import signal
 import sys
@@ -7,6 +7,7 @@ from threading import Event
 from time import monotonic
 
 import rclpy
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -16,6 +17,19 @@ from kf_imitation.ros_graph.environment import apply_defaults
 
 # Launch kills what is still there 5 s after Ctrl-C.
 QUIET_TIMEOUT_S = 4.0
+
+
+def start_ros(args: list[str] | None = None, context: Context | None = None) -> None:
+    """Begin with ROS, whoever starts the program; signals stay with it.
+
+    The only place that does: by default no other machine on the network finds the head.
+
+    Args:
+        args: of the command line; None takes those of the process.
+        context: None takes the common one.
+    """
+    apply_defaults()
+    rclpy.init(args=args, context=context, signal_handler_options=SignalHandlerOptions.NO)
 
 
 def catch_stop_signals(stop: Event) -> None:
@@ -36,8 +50,7 @@ def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 2 after a fault, which is on stderr in one clear message.
     """
-    apply_defaults(discovery=False)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    start_ros(args)
     stop = Event()
     node: KfNode | None = None
     fault: KfImitationError | None = None

@@ -8,9 +8,9 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node, NodeNameNonExistentError
 from rclpy.parameter import parameter_value_to_python
-from rclpy.signals import SignalHandlerOptions
 
 from kf_imitation.errors import KfImitationError
+from kf_imitation.nodes.node_main import start_ros
 from kf_imitation.nodes.service_question import ask
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import SCHEMA
@@ -50,7 +50,7 @@ def read_parameters(namespace: str | None, timeout_s: float) -> RunningGraph:
         NoGraphError: none runs, several do and none is named, or a node does not answer.
     """
     context = rclpy.Context()
-    rclpy.init(context=context, args=[], signal_handler_options=SignalHandlerOptions.NO)
+    start_ros([], context)
     node = rclpy.create_node('kf_imitation_params', context=context, use_global_arguments=False)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)

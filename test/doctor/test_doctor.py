@@ -62,9 +62,14 @@ def installed(monkeypatch):
     monkeypatch.delenv('ROS_DOMAIN_ID', raising=False)
 
 
-def test_an_open_network_is_noted(monkeypatch, installed):
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET')
+@pytest.mark.parametrize(
+    ('variable', 'value'),
+    [('ROS_AUTOMATIC_DISCOVERY_RANGE', 'SUBNET'), ('ROS_STATIC_PEERS', '192.168.1.7')],
+)
+def test_an_open_network_is_noted(monkeypatch, installed, variable, value):
+    monkeypatch.setenv(variable, value)
     (finding,) = environment.check_ros()
+    assert value in finding.sentence
     assert finding.level == WARN
     assert 'others may move the head' in finding.sentence
 

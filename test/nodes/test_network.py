@@ -1,13 +1,19 @@
 """Nobody else on the network may move the head: no packet of ROS leaves the machine."""
 
+import os
 import socket
 import struct
+from functools import partial
 
 import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from sensor_msgs.msg import JointState
+
+from kf_imitation.nodes import node_main, parameter_reader, programs
+from kf_imitation.nodes.composition import Composition
+from kf_imitation.ros_graph.nodes import RunOptions, build_graph
 
 OUTGOING = 4  # PACKET_OUTGOING of linux/if_packet.h
 IPV4 = b'\x08\x00'
@@ -41,6 +47,37 @@ def left_the_machine(sniffer, domain):
         (port,) = struct.unpack('!H', data[36:38])
         if first <= port < first + 250:
             found.add((interface, socket.inet_ntoa(data[30:34]), port))
+
+
+class _BeginsError(Exception):
+    """ROS is about to begin."""
+
+
+WAYS = {
+    **{name: partial(programs.run, name) for name in programs.NODES},
+    'mimic': lambda: Composition(build_graph(RunOptions(source='test-pattern'))),
+    'params save': lambda: parameter_reader.read_parameters(None, 1.0),
+}
+
+
+@pytest.mark.parametrize('reach', ['', 'SUBNET'])
+@pytest.mark.parametrize('way', WAYS)
+def test_whichever_way_a_node_is_started_it_is_local_unless_the_user_opened_it(
+    monkeypatch, way, reach
+):
+    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', reach)
+    if not reach:
+        monkeypatch.delenv('ROS_AUTOMATIC_DISCOVERY_RANGE')
+    ranges = []
+
+    def begin(**_):
+        ranges.append(os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'])
+        raise _BeginsError
+
+    monkeypatch.setattr(node_main.rclpy, 'init', begin)
+    with pytest.raises(_BeginsError):
+        WAYS[way]()
+    assert ranges == [reach or 'LOCALHOST']
 
 
 @pytest.mark.parametrize('leave_unset', [True, False])
