@@ -1,0 +1,75 @@
+"""The SROS 2 policy names what every node sends, hears and offers: no more and no less."""
+
+import xml.etree.ElementTree as ET
+
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from kf_imitation.nodes.programs import NODES
+from kf_imitation.paths import share_path
+
+ENCLAVES = ET.parse(share_path('config/sros2_policy.xml')).getroot().find('enclaves')
+KINDS = ('publish', 'subscribe', 'reply', 'request')
+# What nodes have at times only: with a bag's time, with `port: none`, with images, while watched.
+AT_TIMES = {
+    'servo': {'/joint_trajectory_controller/joint_trajectory', '/joint_states'},
+    'recorder': {'/image_raw', '/keyframe/image'},
+    'avatar': {'/joint_states'},
+}
+
+
+def allowed(enclave):
+    """Names by node and kind."""
+    found = {}
+    for profile in ENCLAVES.find(f"enclave[@path='{enclave}']").iter('profile'):
+        names = found.setdefault(profile.get('node'), {kind: set() for kind in KINDS})
+        for group in profile:
+            for kind in KINDS:
+                if group.get(kind) == 'ALLOW':
+                    names[kind] |= {one.text.strip() for one in group}
+    return found
+
+
+def used(node, name):
+    """What discovery tells of a node, by kind."""
+    ask = {
+        'publish': node.get_publisher_names_and_types_by_node,
+        'subscribe': node.get_subscriber_names_and_types_by_node,
+        'reply': node.get_service_names_and_types_by_node,
+        'request': node.get_client_names_and_types_by_node,
+    }
+    return {kind: {topic for topic, _ in asked(name, '/')} for kind, asked in ask.items()}
+
+
+def test_it_allows_what_the_nodes_of_a_running_graph_have_and_nothing_else(
+    start, listener, tmp_path
+):
+    start('mimic', '--source', 'test-pattern', '--avatar', '--record', str(tmp_path / 'bag'))
+    policy = allowed('/kf_imitation')
+    assert set(policy) == {name.removesuffix('_node') for name in NODES}
+    names = set(policy) - {'player'}
+    listener.wait_for(lambda: names <= set(listener.node.get_node_names()))
+    for name in sorted(names):
+        spare = {'/clock', *AT_TIMES.get(name, ())}
+
+        def is_all_there(name=name, spare=spare):
+            seen = used(listener.node, name)
+            return all(policy[name][kind] - seen[kind] <= spare for kind in KINDS)
+
+        listener.wait_for(is_all_there, 20.0, f'what the policy allows {name}')
+        seen = used(listener.node, name)
+        assert not any(seen[kind] - policy[name][kind] for kind in KINDS), (name, seen)
+
+
+def test_an_operator_may_stop_and_look_on_but_not_send_faces():
+    (operator,) = allowed('/kf_imitation/operator').values()
+    assert {'/servo/stop', '/servo/reset', '/servo/torque'} <= operator['request']
+    assert operator['publish'] == {'/servo/joint_trajectory', '/rosout', '/parameter_events'}
+
+
+def test_the_servo_hears_no_more_than_the_file_names():
+    heads = {'/face/expression', '/face/region', '/servo/joint_trajectory'}
+    assert heads < allowed('/kf_imitation')['servo']['subscribe']
+    senders = [n for n, kinds in allowed('/kf_imitation').items() if kinds['publish'] & heads]
+    assert sorted(senders) == ['keyframe', 'landmarks', 'player']
