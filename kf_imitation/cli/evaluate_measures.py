@@ -29,7 +29,7 @@ from kf_imitation.evaluation.imitation.tuning import THRESHOLDS, search, tuning_
 from kf_imitation.evaluation.labels import find_clips
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import tune
-from kf_imitation.output_files import check_free, new_file, new_folder
+from kf_imitation.output_files import check_folder, check_free, new_file, new_folder
 from kf_imitation.pipeline.face_pipeline import detector_settings, face_settings
 from kf_imitation.robot import load_robot
 from kf_imitation.ros_graph.nodes import merged_parameters
@@ -46,9 +46,10 @@ def measure_keyframes(args: argparse.Namespace) -> None:
     names = [name for name in args.methods.split(',') if name]
     settings = replace(detector_settings(values), mode='peak')  # what the measures are about
     methods = load_methods(names, settings, args.threads)
-    for path in (args.json, args.dump):
-        if path is not None:
-            check_free(path, args.overwrite)
+    if args.json is not None:
+        check_free(args.json, args.overwrite)
+    if args.dump is not None:
+        check_folder(args.dump, args.overwrite)
     found = {clip.name: clip for clip in datasets.find(args.directory, args.labels, labelled=True)}
     kept, left_out = with_faces({name: clip.labels for name, clip in found.items()})
     _report_left_out(left_out)
@@ -88,9 +89,10 @@ def measure_imitation(args: argparse.Namespace) -> None:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
-    for path in (args.json, args.video):
-        if path is not None:
-            check_free(path, overwrite=True)  # figures are made again and again
+    if args.json is not None:
+        check_free(args.json, overwrite=True)  # figures are made again and again
+    if args.video is not None and not args.video.is_dir():
+        check_free(args.video)
     thresholds = _thresholds(args.tune_travel)
     if args.rests and args.video is not None:
         raise ConfigError('--rests', ['no video shows the rests, leave --video out'])

@@ -14,8 +14,15 @@ from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.sources import open_source
 from kf_imitation.errors import SourceError
-from kf_imitation.output_files import OutputError, check_free, new_file, new_folder
+from kf_imitation.output_files import (
+    OutputError,
+    check_folder,
+    check_free,
+    new_file,
+    new_folder,
+)
 from kf_imitation.parameters.settings import SourceSettings
+from kf_imitation.paths import user_path
 from kf_imitation.pipeline.run_report import RunFigures
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay.bag_output import RunBag
@@ -30,6 +37,17 @@ from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.ros_graph.nodes import merged_parameters
 from kf_imitation.visualization.video_writer import check_suffix
 
+# What replay_to_files writes.
+RESULTS = (
+    'scores.csv',
+    'expression.csv',
+    'joints.csv',
+    'summary.png',
+    'run.json',
+    'keyframes',
+    'bag',
+    CHANGES,
+)
 _logger = logging.getLogger('kf_imitation')
 
 
@@ -61,11 +79,12 @@ def replay_to_files(
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
-    check_free(out, overwrite)
+    sources = [user_path(spec)]
+    check_folder(out, overwrite, sources, RESULTS)
     if video is not None:
         check_suffix(video)
-        check_free(video, overwrite)
-        if out.absolute() in video.absolute().parents:
+        check_free(video, overwrite, sources)
+        if out.resolve() in video.resolve().parents:
             raise OutputError(f'{video}: must not be inside {out}, which is made at the end')
     values = merged_parameters(parameter_file)
     if mode:
@@ -78,8 +97,8 @@ def replay_to_files(
     with ExitStack() as outputs:
         source = open_file(spec, settings)
         outputs.callback(source.close)
-        folder = outputs.enter_context(new_folder(out, overwrite))
-        new_video = video and outputs.enter_context(new_file(video, overwrite))
+        folder = outputs.enter_context(new_folder(out, overwrite, sources, RESULTS))
+        new_video = video and outputs.enter_context(new_file(video, overwrite, sources))
         bag = RunBag(
             folder / 'bag', stages.face.settings.prominence, values['recorder']['minimum_free_mb']
         )

@@ -53,7 +53,7 @@ def write_report(
         KfImitationError: bad input; nothing is left behind.
     """
     out = out or default_place(run_path)
-    check_free(out, overwrite)
+    check_free(out, overwrite, [run_path])
     robot = load_robot(robot_name)
     data = read_run(run_path, JointMapping(robot).channels, robot.names, labels)
     with new_file(out, overwrite) as partial:

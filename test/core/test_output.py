@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from kf_imitation.errors import BagError
-from kf_imitation.output_files import OutputError, new_file, new_folder
+from kf_imitation.output_files import RECORD, OutputError, new_file, new_folder
 
 
 def test_a_folder_appears_when_it_is_complete(tmp_path):
@@ -13,7 +13,7 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
     with new_folder(out) as partial:
         (partial / 'a.txt').write_text('1')
         assert not out.exists()
-    assert [p.name for p in out.iterdir()] == ['a.txt']
+    assert [p.name for p in out.iterdir() if p.name != RECORD] == ['a.txt']
     assert [p.name for p in out.parent.iterdir()] == ['out']
 
 
@@ -32,14 +32,14 @@ def test_a_folder_that_exists_is_refused_before_any_work(tmp_path):
 
 def test_overwriting_keeps_the_old_folder_until_the_new_one_is_complete(tmp_path):
     out = tmp_path / 'out'
-    out.mkdir()
-    (out / 'old.txt').write_text('old')
+    with new_folder(out) as partial:
+        (partial / 'old.txt').write_text('old')
     with pytest.raises(ValueError), new_folder(out, overwrite=True):
         raise ValueError
     assert (out / 'old.txt').read_text() == 'old'
     with new_folder(out, overwrite=True) as partial:
         (partial / 'new.txt').write_text('new')
-    assert [p.name for p in out.iterdir()] == ['new.txt']
+    assert [p.name for p in out.iterdir() if p.name != RECORD] == ['new.txt']
 
 
 def test_a_full_disk_is_one_line(tmp_path):

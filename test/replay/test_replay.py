@@ -22,6 +22,7 @@ from kf_imitation.data_types import (
 )
 from kf_imitation.errors import SourceError
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.output_files import RECORD
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.face_pipeline import ChosenFrame, FaceReading, FaceStep
 from kf_imitation.pipeline.statistics import Ledger
@@ -179,7 +180,9 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
     assert code == 0
     names = {p.name for p in (tmp_path / 'out').iterdir()}
     tables = {'scores.csv', 'expression.csv', 'joints.csv'}
-    assert names == tables | {'summary.png', 'run.json', 'changes.npz', 'keyframes', 'bag'}
+    assert names == tables | {
+        *('summary.png', 'run.json', 'changes.npz', 'keyframes', 'bag', RECORD)
+    }
     assert {p.name for p in tmp_path.iterdir()} == {'out', 'side.mp4'}
     with (tmp_path / 'out' / 'scores.csv').open() as file:
         rows = list(csv.DictReader(file))
