@@ -1,21 +1,22 @@
-"""Rate and jitter of the bus loop on the simulated bus, and its byte counts.
+"""Rate and jitter of the motor process on the simulated bus, alone and beside vision.
 
-    python benchmark/bus.py [--servos 12 25] [--seconds 30] [--soak-minutes 0]
+    python -m benchmark.bus [--servos 13 25] [--seconds 25] [--alone] [--soak-minutes 0]
 
 The simulated servos run in a process of their own and keep the timing of a real line at
-1 Mbit/s: a reply comes when its last bit would have come. Motion never stops: a new random goal
-every 0.25 s. `--soak-minutes 30` prints memory, file descriptors and threads of both processes
-every minute and ends with exit code 1 if anything grew after the first third.
+1 Mbit/s: a reply comes when its last bit would have come.
+
+Alone, motion never stops: a new random goal every 0.25 s. Beside vision, the whole graph of
+`kf_imitation mimic` runs with its default model on the demo clip, in a loop, and moves the head
+(needs ROS). `--soak-minutes 30` prints memory, file descriptors and threads of motor process and
+simulator every minute and ends with exit code 1 if anything grew after the first third.
 """
 
 import argparse
-import itertools
 import math
 import os
 import resource
 import sys
 import tempfile
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,27 +24,36 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from kf_imitation.head.bus_factory import SimulatorProcessBus
-from kf_imitation.head.controller import ServoController
+from kf_imitation.head.bus_factory import SIMULATED
+from kf_imitation.head.remote_head import RemoteHead
+from kf_imitation.head.reports import BusStatistics, ServoCycle
 from kf_imitation.paths import share_path
 from kf_imitation.robot import RobotConfig, load_robot
+from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
+from kf_imitation.ros_graph.nodes import RunOptions, build_graph
 
 BITS = 10  # per byte
-GOAL_CYCLES = 25
+GOAL_S = 0.25
+START_S = 60.0  # for the graph to score its first frames
+SETTLE_S = 5.0  # from there to the first figure
+TICKS_PER_S = os.sysconf('SC_CLK_TCK')
 WARM_UP_SHARE = 1 / 3  # of a soak: caches and arenas fill
 GROWTH_MB = 2.0  # more than this afterwards is a leak (13 bytes a cycle in 25 minutes)
 
 
 def robot_with(servos: int, folder: Path) -> RobotConfig:
-    """Return the simulated face with more or fewer joints, as a robot file of its own."""
+    """Return the simulated face with fewer joints, or more that no channel moves, as a file."""
     path = share_path('config/robots/sim_face.yaml')
     document = yaml.safe_load(path.read_text(encoding='utf-8'))
-    if servos != len(document['joints']):
-        model = document['joints'][0]
-        document['joints'] = [
-            {**model, 'name': f'joint_{i}', 'id': i, 'channels': {}} for i in range(1, servos + 1)
-        ]
+    joints = document['joints']
+    ids = set(range(1, 253)) - {joint['id'] for joint in joints}
+    more = [
+        {**joints[0], 'name': f'joint_{i}', 'id': i, 'channels': {}}
+        for i in sorted(ids)[: max(0, servos - len(joints))]
+    ]
+    if servos < len(joints):
         document['coupled_limits'] = []
+    document['joints'] = [*joints[:servos], *more]
     document['urdf'] = ''
     file = folder / f'robot_{servos}.yaml'
     file.write_text(yaml.safe_dump(document), encoding='utf-8')
@@ -65,26 +75,27 @@ class Footprint:
     """What the processes of a run hold.
 
     Attributes:
-        host_mb, simulator_mb: resident memory.
-        host_files, simulator_files: open file descriptors.
-        threads: of the host.
+        motor_mb, simulator_mb: resident memory.
+        motor_files, simulator_files: open file descriptors.
+        threads: of the motor process.
     """
 
-    host_mb: float
+    motor_mb: float
     simulator_mb: float
-    host_files: int
+    motor_files: int
     simulator_files: int
     threads: int
 
     @classmethod
-    def of(cls, simulator: int) -> 'Footprint':
-        """Measure this process and the simulator with the given process id."""
-        host_files, simulator_files = (
-            len(os.listdir(f'/proc/{pid}/fd')) for pid in ('self', simulator)
+    def of(cls, motor: int) -> 'Footprint':
+        """Measure a motor process and its simulator."""
+        tasks = Path(f'/proc/{motor}/task')
+        simulator = next(
+            int(pid) for task in tasks.iterdir() for pid in (task / 'children').read_text().split()
         )
-        host_mb, simulator_mb = memory_mb('self'), memory_mb(simulator)
-        threads = threading.active_count()
-        return cls(host_mb, simulator_mb, host_files, simulator_files, threads)
+        files = [len(os.listdir(f'/proc/{pid}/fd')) for pid in (motor, simulator)]
+        threads = len(list(tasks.iterdir()))
+        return cls(memory_mb(motor), memory_mb(simulator), files[0], files[1], threads)
 
     def growth(self, later: 'Footprint') -> list[str]:
         """Return what a later measurement shows to have grown, one phrase each."""
@@ -96,55 +107,47 @@ class Footprint:
         return grown
 
 
-def memory_mb(pid: int | str) -> float:
+def memory_mb(pid: int) -> float:
     """Return the resident memory of a process [MB]."""
     pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
     return pages * resource.getpagesize() / 1e6
 
 
-def measure(servos: int, seconds: float, soak_minutes: float) -> list[str]:
+def processor_s(pid: int) -> float:
+    """Return the processor time of a process so far [s]."""
+    fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def alone(robot: RobotConfig, seconds: float, soak_minutes: float) -> list[str]:
     """Run one head and print its figures; returns what grew during a soak."""
     rng = np.random.default_rng(0)
     seconds = max(seconds, 60.0 * soak_minutes)
     samples: list[Footprint] = []
-    with tempfile.TemporaryDirectory() as folder:
-        robot = robot_with(servos, Path(folder))
-        low, high = np.array([joint.limits_rad for joint in robot.joints]).T
-        bus = SimulatorProcessBus(robot)
-        controller = ServoController(robot, bus, hold_s=60.0, exit_policy='limp')
-        late = Late()
-        stamps = itertools.count(1)
-
-        def on_cycle(_: object) -> None:
-            late.note()
-            stamp = next(stamps)  # goals from the bus thread: nothing else needs the processor
-            if stamp % GOAL_CYCLES == 0:
-                controller.set_goal(rng.uniform(low, high), stamp)
-
-        controller.on_cycle = on_cycle
-        controller.start()
-        assert bus.simulator is not None
-        write, fast, normal = wire_ms(servos, robot.baud)
-        print(
-            f'{servos} servos at {robot.baud} bit/s on the wire: goals {write:.2f} ms + '
-            f'fast read {fast:.2f} ms = {write + fast:.2f} ms a cycle '
-            f'(normal read {normal:.2f} ms)',
-            flush=True,
-        )
-        cpu, begin = time.process_time(), time.monotonic()
-        while (left := begin + seconds - time.monotonic()) > 0.0:
-            time.sleep(min(left, 60.0))
-            if soak_minutes:
-                samples.append(Footprint.of(bus.simulator.pid))
-                report_minute((time.monotonic() - begin) / 60.0, samples[-1], controller)
-        share = (time.process_time() - cpu) / (time.monotonic() - begin)
-        figures = controller.statistics()
-        controller.close()
+    low, high = np.array([joint.limits_rad for joint in robot.joints]).T
+    head = RemoteHead(robot, SIMULATED, hold_s=60.0, exit_policy='limp')
+    late = Late()
+    head.on_cycle = late.note
+    head.open()
+    head.start()
+    begin = minute = time.monotonic()
+    cpu_s = processor_s(head.pid)
+    while (now := time.monotonic()) < begin + seconds:
+        head.set_goal(rng.uniform(low, high), time.time_ns())
+        time.sleep(GOAL_S)
+        if soak_minutes and now - minute >= 60.0:
+            minute += 60.0
+            samples.append(Footprint.of(head.pid))
+            report_minute((now - begin) / 60.0, samples[-1], head.statistics())
+    share = (processor_s(head.pid) - cpu_s) / (time.monotonic() - begin)
+    figures = head.statistics()
+    head.close()
+    assert figures is not None
     print(
-        f'  {figures.rate_hz:.2f} Hz, jitter p99 {figures.jitter_p99_ms:.2f} ms, longest period '
-        f'{figures.longest_ms:.1f} ms, {figures.overruns} overruns and {late.count} periods above '
-        f'15 ms in {figures.cycles} cycles, {figures.errors} failed exchanges, '
-        f'{100 * share:.0f} % of one core, load {os.getloadavg()[0]:.1f}',
+        f'  alone: {figures.rate_hz:.2f} Hz, jitter p99 {figures.jitter_p99_ms:.2f} ms, '
+        f'longest period {figures.longest_ms:.1f} ms, {figures.overruns} overruns and '
+        f'{late.count} periods above 15 ms in {figures.cycles} cycles, {figures.errors} failed '
+        f'exchanges, motor process {100 * share:.0f} % of one core, load {os.getloadavg()[0]:.1f}',
         flush=True,
     )
     if not samples:
@@ -155,41 +158,90 @@ def measure(servos: int, seconds: float, soak_minutes: float) -> list[str]:
     return grown
 
 
+def beside_vision(robot: RobotConfig, seconds: float, folder: Path) -> None:
+    """Run the graph of `mimic` with a head and print the figures of its bus."""
+    with ros_needed():
+        from kf_imitation.nodes.composition import Composition
+    params = folder / 'params.yaml'
+    sections = {'camera': {'loop': True}}
+    document = {node: {'ros__parameters': values} for node, values in sections.items()}
+    params.write_text(yaml.safe_dump(document), encoding='utf-8')
+    graph = build_graph(RunOptions(robot=robot.source, port=SIMULATED, params=str(params)))
+    with Composition(graph) as run:
+        frames = run.ledger('keyframe')
+        deadline = time.monotonic() + START_S
+        while frames.count('frames') < 1 and time.monotonic() < deadline and not run.finished:
+            time.sleep(0.1)
+        time.sleep(SETTLE_S)
+        servo = run.nodes['servo']
+        first, scored, begin = servo.bus_figures(), frames.count('frames'), time.monotonic()
+        time.sleep(seconds)
+        last = servo.bus_figures()
+        rate = (frames.count('frames') - scored) / (time.monotonic() - begin)
+    assert first is not None and last is not None
+    print(
+        f'  beside vision ({rate:.1f} frames/s): {last.rate_hz:.2f} Hz, jitter p99 of the last '
+        f'30 s {last.jitter_p99_ms:.2f} ms, {last.overruns - first.overruns} overruns and '
+        f'{last.errors - first.errors} failed exchanges in {seconds:g} s, load '
+        f'{os.getloadavg()[0]:.1f}',
+        flush=True,
+    )
+
+
 class Late:
     """Counts cycles that came more than half a period late."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._last = math.inf
+        self._last_ns = math.inf
 
-    def note(self) -> None:
-        """Take the end of a cycle."""
-        now = time.monotonic()
-        self.count += now - self._last > 0.015
-        self._last = now
+    def note(self, cycle: ServoCycle) -> None:
+        """Take a cycle."""
+        self.count += cycle.stamp_ns - self._last_ns > 15e6
+        self._last_ns = cycle.stamp_ns
 
 
-def report_minute(minutes: float, held: Footprint, controller: ServoController) -> None:
+def report_minute(minutes: float, held: Footprint, figures: BusStatistics | None) -> None:
     """Print one line of a soak."""
-    figures = controller.statistics()
+    assert figures is not None
     print(
-        f'  {minutes:4.0f} min: host {held.host_mb:.1f} MB, {held.host_files} descriptors, '
-        f'{held.threads} threads; simulator {held.simulator_mb:.1f} MB, '
+        f'  {minutes:4.0f} min: motor process {held.motor_mb:.1f} MB, {held.motor_files} '
+        f'descriptors, {held.threads} threads; simulator {held.simulator_mb:.1f} MB, '
         f'{held.simulator_files} descriptors; {figures.rate_hz:.2f} Hz, jitter p99 '
         f'{figures.jitter_p99_ms:.2f} ms, {figures.overruns} overruns, {figures.errors} errors',
         flush=True,
     )
 
 
+def measure(servos: int, args: argparse.Namespace) -> list[str]:
+    """Measure one size, alone and beside vision; returns what grew during a soak."""
+    with tempfile.TemporaryDirectory() as name:
+        robot = robot_with(servos, Path(name))
+        write, fast, normal = wire_ms(servos, robot.baud)
+        print(
+            f'{servos} servos at {robot.baud} bit/s on the wire: goals {write:.2f} ms + '
+            f'fast read {fast:.2f} ms = {write + fast:.2f} ms a cycle '
+            f'(normal read {normal:.2f} ms)',
+            flush=True,
+        )
+        grown = alone(robot, args.seconds, args.soak_minutes)
+        if not args.alone and not args.soak_minutes:
+            beside_vision(robot, args.seconds, Path(name))
+    return grown
+
+
 def main() -> int:
     """Measure every size asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--servos', type=int, nargs='+', default=[12, 25])
-    parser.add_argument('--seconds', type=float, default=30.0)
+    parser.add_argument('--servos', type=int, nargs='+', default=[13, 25])
+    parser.add_argument('--seconds', type=float, default=25.0)
+    parser.add_argument('--alone', action='store_true', help='without vision')
     parser.add_argument('--soak-minutes', type=float, default=0.0)
     args = parser.parse_args()
     print(f'load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores')
-    grown = [measure(n, args.seconds, args.soak_minutes) for n in args.servos]
+    apply_defaults()
+    quiet_logging()
+    grown = [measure(n, args) for n in args.servos]
     return 1 if any(grown) else 0
 
 

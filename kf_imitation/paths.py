@@ -60,3 +60,10 @@ def user_path(text: str | Path, folder: Path | None = None) -> Path:
 
 
 user_path.__name__ = 'path'  # argparse names it in its messages
+
+
+def child_environment() -> dict[str, str]:
+    """Return the environment for a child process that is to find this package uninstalled too."""
+    path = os.environ.get('PYTHONPATH', '')
+    root = str(_PACKAGE.parent)
+    return {**os.environ, 'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else root}

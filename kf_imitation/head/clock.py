@@ -29,3 +29,20 @@ def stamp_problem(stamp_ns: int, now_ns: int) -> str:
         f'stamped {ahead_s:.0f} s in the future, at most {FUTURE_S:g} s: clock of the sender, or '
         'use_sim_time?'
     )
+
+
+def age_problem(stamp_ns: int, now_ns: int, most_s: float) -> str:
+    """Return why a command is void that says by its stamp that it is old; '' for none.
+
+    Args:
+        stamp_ns: of a command.
+        now_ns: on the clock of the stamps; 0 when nobody knows yet.
+        most_s: how old it may be.
+    """
+    age_s = (now_ns - stamp_ns) * 1e-9
+    if now_ns <= 0 or age_s <= most_s:
+        return ''
+    return (
+        f'stamped {age_s:.1f} s ago, at most {most_s:g} s (command_age_s): vision too slow, or a '
+        'recording without its clock?'
+    )

@@ -69,6 +69,7 @@ class ControlCycle:
         fault: what ended the motion and latched the stop, '' for a stop that was asked for.
         faults: exceptions in a cycle so far.
         exit_policy: limp, hold or neutral_limp.
+        abandoned: nobody is there any more; leave() goes to neutral before the exit policy.
         on_cycle: called after each cycle; must be quick and not raise.
         on_fault: called with the reason when a fault or another program latches the stop.
     """
@@ -106,7 +107,7 @@ class ControlCycle:
         self.on_cycle: Callable[[ServoCycle], None] | None = None
         self.on_fault: Callable[[str], None] | None = None
         self.state = OFF
-        self.latched = False
+        self.latched = self.abandoned = False
         self.fault = ''
         self.alarm = ''  # what another program did to the servos, which stopped the head
         self.faults = 0
@@ -335,7 +336,8 @@ class ControlCycle:
     def leave(self) -> None:
         """Carry out the exit policy; torque ends up off (or held) whatever happens before."""
         try:
-            if self.state == RUNNING and self.exit_policy == 'neutral_limp':
+            to_neutral = self.abandoned or self.exit_policy == 'neutral_limp'
+            if to_neutral and self.state == RUNNING:
                 self._walk_to_neutral()
         finally:
             hold = self.exit_policy == 'hold' and self.state == RUNNING

@@ -110,6 +110,11 @@ class ServoController:
         self.cycle.latched = value
 
     @property
+    def stopped(self) -> bool:
+        """Latched, or about to be."""
+        return self.latched or self._mailbox.stop
+
+    @property
     def on_cycle(self) -> Callable[[ServoCycle], None] | None:
         """Called by the bus thread after each cycle; must be quick and not raise."""
         return self.cycle.on_cycle
@@ -176,6 +181,11 @@ class ServoController:
             self._thread = None
         elif self.state != OFF:
             self.cycle.leave()
+
+    def abandon(self) -> None:
+        """Close for somebody who is gone: brake, go to neutral first, whatever the exit policy."""
+        self.cycle.abandoned = True
+        self.close()
 
     def close(self) -> None:
         """Rest and release the port; may be called twice."""
@@ -260,7 +270,7 @@ class ServoController:
     def _stopped(self) -> str:
         if self._ended:
             return ENDED
-        return 'stopped: reset first' if self.latched or self._mailbox.stop else ''
+        return 'stopped: reset first' if self.stopped else ''
 
     @property
     def _ended(self) -> bool:

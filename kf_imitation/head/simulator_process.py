@@ -19,6 +19,7 @@ from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, Wri
 from kf_imitation.actuators.dynamixel.units import ticks
 from kf_imitation.errors import PortError
 from kf_imitation.head.servo_inspection import settled_registers
+from kf_imitation.paths import child_environment
 from kf_imitation.robot import RobotConfig, load_robot
 
 START_TIMEOUT_S = 20.0
@@ -62,7 +63,7 @@ class SimulatorProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=_environment(),
+            env=child_environment(),
             start_new_session=True,
         )
         assert self._process.stdout is not None
@@ -93,13 +94,6 @@ class SimulatorProcess:
             self._process.kill()
             self._process.wait()
         self._process.stdout.close()
-
-
-def _environment() -> dict[str, str]:
-    """Let the child find this package even when it is not installed."""
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    path = os.environ.get('PYTHONPATH', '')
-    return {**os.environ, 'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else root}
 
 
 class _Lines:

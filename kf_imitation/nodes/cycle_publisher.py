@@ -16,7 +16,7 @@ _KEPT = 50
 
 
 class CyclePublisher:
-    """Takes cycles in the bus thread, publishes them in the node's executor."""
+    """Takes cycles in the thread that hears the motor process, publishes in the executor."""
 
     def __init__(self, node: Node, ledger: Ledger) -> None:
         """Make the publishers.
@@ -40,12 +40,12 @@ class CyclePublisher:
         self._expected = stamp_ns, boottime_ns()
 
     def take(self, cycle: ServoCycle) -> None:
-        """Hand a cycle over; runs in the bus thread, so it is short."""
+        """Hand a cycle over; runs in another thread than the executor, so it is short."""
         expected = self._expected
         if expected is not None and cycle.commanding and cycle.stamp_ns >= expected[1]:
             self._expected = None
-            now_ns = self._clock.now().nanoseconds
-            self._ledger.observe('capture to command', (now_ns - expected[0]) * 1e-9)
+            sent_ns = self._clock.now().nanoseconds - (boottime_ns() - cycle.stamp_ns)
+            self._ledger.observe('capture to command', (sent_ns - expected[0]) * 1e-9)
         self._cycles.append(cycle)
         self._wake.trigger()
 

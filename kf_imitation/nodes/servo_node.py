@@ -10,11 +10,11 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.head.bus_factory import NONE, SIMULATED, make_bus
-from kf_imitation.head.clock import boottime_s
-from kf_imitation.head.controller import ServoController
+from kf_imitation.head.bus_factory import NONE, SIMULATED
+from kf_imitation.head.clock import age_problem, boottime_s
 from kf_imitation.head.interface import Head
 from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
+from kf_imitation.head.remote_head import RemoteHead
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.command_senders import CommandSenders
@@ -157,9 +157,9 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
 
     def bus_figures(self) -> BusFigures | None:
         """Return the bus's figures for the table at the end; None without a bus."""
-        if not isinstance(self._head, ServoController):
+        s = self._head.statistics() if isinstance(self._head, RemoteHead) else None
+        if s is None:
             return None
-        s = self._head.statistics()
         return BusFigures(s.rate_hz, s.jitter_p99_ms, s.overruns, s.errors)
 
     def _fail_transition(self, fault: KfImitationError) -> TransitionCallbackReturn:
@@ -186,11 +186,15 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             return self._log_rejection(self._head.reject(fault))
         expression = from_expression(message)
         clock_ns = self.get_clock().now().nanoseconds
+        most_s = self.setting('command_age_s', float)
+        if old := age_problem(expression.stamp_ns, clock_ns, most_s):
+            self.ledger.add('expressions too old')
+            return self._log_rejection(self._head.reject(old))
         with self.ledger.timed('mapping'):
             goal_rad = self._mapping.goals(expression)
         if reason := self._pacer.show(goal_rad, expression.stamp_ns, boottime_s(), clock_ns):
             return self._log_rejection(reason)
-        if isinstance(self._head, ServoController) and self._cycles is not None:
+        if isinstance(self._head, RemoteHead) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
         else:
             self.ledger.observe('capture to command', (clock_ns - expression.stamp_ns) * 1e-9)
@@ -232,8 +236,8 @@ def make_head(
         cycles: of an earlier call, used again.
 
     Returns:
-        A controller on the robot's bus, or with `port: none` a publisher of goals, which has no
-        cycles: what is not measured is not published.
+        A head with a motor process of its own, or with `port: none` a publisher of goals, which
+        has no cycles: what is not measured is not published.
     """
     options: dict[str, Any] = {
         'rate_hz': node.setting('rate_hz', float),
@@ -245,10 +249,11 @@ def make_head(
     options['stop_record'] = None if port == SIMULATED else StopRecord(robot.name)
     if port == NONE:
         return GoalPublisher(node, robot, **options), cycles
-    controller = ServoController(robot, make_bus(robot, port), **options)
+    head = RemoteHead(robot, port, **options)
     cycles = cycles or CyclePublisher(node, node.ledger)
-    controller.on_cycle = cycles.take
-    return controller, cycles
+    head.on_cycle = cycles.take
+    head.on_change = node.create_guard_condition(node.publish_diagnostics).trigger
+    return head, cycles
 
 
 def main(args: list[str] | None = None) -> int:

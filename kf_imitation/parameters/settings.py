@@ -223,6 +223,15 @@ class ServoSettings:
         3600,
         live=True,
     )
+    command_age_s: float = parameter(
+        1.0,
+        'how old an expression may be by its stamp, which is the time of capture; an older one is '
+        'rejected',
+        's',
+        0.05,
+        3600,
+        live=True,
+    )
     trajectory_most_s: float = parameter(
         600.0,
         'how long a trajectory may last, and wait for its start; a longer one is rejected',

@@ -144,6 +144,8 @@ def build_graph(options: RunOptions) -> Graph:
     # A source that waits is played without losing a frame, whatever the machine's speed.
     lossless = not make_source(str(camera['source']), SourceSettings()).is_live
     camera['lossless'] = values['keyframe']['lossless'] = lossless
+    if lossless and not camera['realtime']:
+        servo['command_age_s'] = 3600.0  # stamps of a file at another pace say nothing about now
     names = ['keyframe', 'landmarks', 'servo']
     if recorder['directory']:
         check_free(user_path(recorder['directory']))

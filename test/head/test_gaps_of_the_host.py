@@ -18,7 +18,7 @@ from virtual_head import PERIOD_S, ROBOT, YAW, VirtualHead
 from benchmark.virtual_head import VirtualHead as JudgedHead
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head import clock
-from kf_imitation.head.clock import boottime_s, stamp_problem
+from kf_imitation.head.clock import age_problem, boottime_s, stamp_problem
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.reports import RUNNING, STOPPED, WARN
 from kf_imitation.head.simulator_process import simulated_servos
@@ -213,3 +213,17 @@ def test_a_process_that_was_stopped_in_mid_motion_does_not_go_on_to_its_old_goal
         host.wait()
         host.stdin.close()
         host.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ('age_s', 'now_ns', 'words'),
+    [
+        (0.9, 10**18, ''),
+        (1.1, 10**18, 'stamped 1.1 s ago, at most 1 s (command_age_s)'),
+        (-5.0, 10**18, ''),
+        (7.2, 0, ''),  # a clock that has not begun
+    ],
+)
+def test_what_is_old_by_its_own_stamp_is_said_to_be(age_s, now_ns, words):
+    assert age_problem(now_ns - round(age_s * 1e9), now_ns, 1.0).startswith(words)
+    assert bool(age_problem(now_ns - round(age_s * 1e9), now_ns, 1.0)) == bool(words)

@@ -124,6 +124,7 @@ def test_trajectories_are_followed_and_faulty_commands_are_refused_with_a_diagno
         ('must be a finite number', trajectory(['jaw'], (1.0, [math.nan])), scripts),
         ('must grow', trajectory(['jaw'], (1.0, [0.1]), (0.5, [0.2])), scripts),
         ('jaw_open = nan', expression(listener, jaw_open=math.nan), faces),
+        ('at most 1 s (command_age_s)', expression(listener, age_s=7.2, jaw_open=1.0), faces),
         ('jaw_opn is not an expression channel', expression(listener, jaw_opn=1.0), faces),
     ):
         publisher.publish(message)
@@ -131,7 +132,7 @@ def test_trajectories_are_followed_and_faulty_commands_are_refused_with_a_diagno
     assert abs(angle(states, 'neck_yaw') - 0.3) < 0.02
     assert abs(angle(states, 'jaw')) < 0.02
     values = {pair.key: pair.value for pair in reports[-1].status[0].values}
-    assert values['rejected commands'] == '5'
+    assert values['rejected commands'] == '6'
 
 
 def test_diagnostics_come_once_a_second_with_heat_voltage_rate_and_errors(

@@ -38,6 +38,15 @@ def test_a_live_source_never_waits(source):
     assert graph.node('camera').parameters['wait_for'] == ''
 
 
+def test_the_stamps_of_a_file_at_another_pace_make_no_command_old():
+    at_its_pace, as_fast_as_can_be = (
+        build_graph(RunOptions(source='test-pattern', realtime=realtime)).node('servo').parameters
+        for realtime in (True, False)
+    )
+    assert at_its_pace['command_age_s'] == 1.0
+    assert as_fast_as_can_be['command_age_s'] > 60.0
+
+
 def test_a_camera_that_is_not_there_is_refused_before_anything_starts():
     with pytest.raises(SourceError, match='camera /dev/video99: does not exist'):
         build_graph(RunOptions(source='/dev/video99'))

@@ -27,6 +27,7 @@ class Rig:
         self.line = SimulatedBus(simulated_servos(robot, self.log))
         self.port = PseudoTerminal(self.line)
         self.controllers = []
+        self.timeout_s = TIMEOUT_S
         self._changed = threading.Condition()
 
     def bus(self, opened=True):
@@ -50,8 +51,9 @@ class Rig:
             controller.cycles.append(cycle)
             self._changed.notify_all()
 
-    def wait(self, condition, what, timeout_s=TIMEOUT_S):
+    def wait(self, condition, what, timeout_s=None):
         """Wait, cycle by cycle, until condition() holds."""
+        timeout_s = timeout_s or self.timeout_s
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while not condition():

@@ -2,6 +2,7 @@
 
 import math
 
+from rclpy.duration import Duration
 from sensor_msgs.msg import JointState
 
 
@@ -10,8 +11,9 @@ def angle(states, joint):
     return states[-1].position[list(states[-1].name).index(joint)] if states else math.nan
 
 
-def expression(listener, **channels):
-    """A message of face/expression, of now."""
+def expression(listener, age_s=0.0, **channels):
+    """A message of face/expression, of now or of a while ago."""
     message = JointState(name=list(channels), position=list(channels.values()))
-    message.header.stamp = listener.node.get_clock().now().to_msg()
+    age = Duration(nanoseconds=round(age_s * 1e9))
+    message.header.stamp = (listener.node.get_clock().now() - age).to_msg()
     return message

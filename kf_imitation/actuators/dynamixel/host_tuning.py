@@ -37,6 +37,8 @@ def latency_remedy(port: str, root: Path = Path('/')) -> str:
 def prefer_realtime() -> bool:
     """Schedule the calling thread SCHED_FIFO if this user may; it must sleep, never spin.
 
+    Threads and processes that it starts are scheduled as usual.
+
     On a robot: `@realtime - rtprio 20` in /etc/security/limits.d, and the user in that group.
 
     Returns:
@@ -46,6 +48,7 @@ def prefer_realtime() -> bool:
         return False
     with contextlib.suppress(OSError):
         parameter = os.sched_param(PRIORITY)
-        os.sched_setscheduler(threading.get_native_id(), os.SCHED_FIFO, parameter)
+        policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+        os.sched_setscheduler(threading.get_native_id(), policy, parameter)
         return True
     return False

@@ -1,0 +1,407 @@
+"""A head whose bus and motion run in a process of their own (motor_process.py).
+
+Vision and ROS share an interpreter lock that would make the bus late. This end starts the motor
+process, hands it commands, hears its reports, and starts it again when it ends or hangs: from the
+measured positions, still stopped if it was.
+"""
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kf_imitation.errors import KfImitationError
+from kf_imitation.head.clock import COMMAND_AGE_S, stamp_problem
+from kf_imitation.head.motor_connection import MotorConnection, Values
+from kf_imitation.head.motor_link import NOTHING, Message, MotorError
+from kf_imitation.head.motor_messages import cycle_from, fingerprint, points_array
+from kf_imitation.head.pending_confirmations import Answer, at_once
+from kf_imitation.head.reports import ERROR, OK, BusStatistics, ServoCycle, ServoStatus
+from kf_imitation.head.stop_record import StopRecord
+from kf_imitation.motion.waypoints import LONGEST_S, TrajectoryPoint, trajectory_problems
+from kf_imitation.robot import RobotConfig
+
+Array = NDArray[np.float64]
+OPEN_S = 60.0  # a whole head is asked for every servo, and set up, in less
+CONFIRM_S = 1.5  # for a stop
+ANSWER_S = 60.0  # for what takes as long as it takes; a motor process that hangs ends it earlier
+RESTART_S = (0.0, 0.5, 1.0, 2.0, 5.0)  # pauses before a start, by the ends of the last minute
+KEEP_ALIVE_S = 0.05  # between two signs that the goal is still meant
+TOLD_S = 5.0  # an end stays in the status for as long
+ASKED_TO_END = 143  # `kill`: somebody wants the servos let go
+
+_log = logging.getLogger('kf_imitation.head')
+
+
+class RemoteHead:
+    """The Head of a robot file's servos, by way of a motor process.
+
+    Attributes:
+        robot: the head.
+        on_cycle: called with each cycle, by a thread of its own; must be quick and not raise.
+        on_change: called, by that thread, when the motor process fell silent, ended or is back.
+        warnings: what start() found noteworthy.
+        restarts: of the motor process so far.
+    """
+
+    def __init__(
+        self,
+        robot: RobotConfig,
+        port: str = '',
+        rate_hz: float = 100.0,
+        hold_s: float = 1.0,
+        exit_policy: str = '',
+        stamp_clock_ns: Callable[[], int] | None = time.time_ns,
+        stop_record: StopRecord | None = None,
+    ) -> None:
+        """Start nothing yet; as ServoController, with the port in place of the bus."""
+        self.robot = robot
+        self.on_cycle: Callable[[ServoCycle], None] | None = None
+        self.on_change: Callable[[], None] | None = None
+        self.warnings: tuple[str, ...] = ()
+        self.restarts = 0
+        self._settings: dict[str, Any] = {
+            'robot': robot.source,
+            'fingerprint': fingerprint(robot),
+            'port': port or robot.port,
+            'rate_hz': rate_hz,
+            'exit_policy': exit_policy,
+            'remembers': stop_record is not None,
+        }
+        self._stamp_clock_ns = stamp_clock_ns
+        self._stop_record = stop_record
+        self._hold_s, self._trajectory_most_s = hold_s, LONGEST_S
+        self._latched = stop_record is not None and bool(stop_record.read())
+        self._stop_asked = False  # and not confirmed: it counts, whatever reports say
+        self._motor: MotorConnection | None = None
+        self._report: Values = {}
+        self._changing = threading.Lock()  # whoever opens, starts, rests or closes
+        self._wanted_open = self._wanted_active = False
+        self._noting = threading.Lock()
+        self._restarting = False
+        self._closing = threading.Event()
+        self._ends_s: list[float] = []  # when a motor process ended by itself
+        self._end = ''  # how the last one did
+        self._trouble = ''  # why it is not back
+        self._kept_alive_s = 0.0
+
+    # --- start and end -------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Start the motor process, let it take the port and ask who is there.
+
+        Raises:
+            KfImitationError: of a kind that ServoController.open() raises, or MotorError.
+        """
+        with self._changing:
+            self._closing.clear()
+            self._bring_up(active=False)
+            self._wanted_open = True
+
+    def start(self) -> None:
+        """Set up the servos, take torque and run.
+
+        Raises:
+            KfImitationError: as open(); torque is off.
+        """
+        with self._changing:
+            self._bring_up(active=True)
+            self._wanted_open = self._wanted_active = True
+
+    def rest(self) -> None:
+        """Leave by the exit policy; start() begins again."""
+        with self._changing:
+            was_active, self._wanted_active = self._wanted_active, False
+            if not was_active or (self._motor is not None and self._asked_to_end(self._motor)):
+                return
+            try:
+                self._live().call('rest', ANSWER_S)
+            except MotorError as error:
+                _log.error('%s; a new one lets go of the servos', error)
+                self._let_go()
+
+    def _let_go(self) -> None:
+        """Torque off through a new motor process, after the one that had it on has ended."""
+        try:
+            self._bring_up(active=True)
+            self._live().call('rest', ANSWER_S)
+        except KfImitationError as error:
+            _log.error('torque off is not confirmed: %s', error)
+
+    def close(self) -> None:
+        """Rest, release the port and end the motor process; may be called twice."""
+        self._closing.set()
+        self.rest()
+        with self._changing:
+            self._wanted_open = False
+            if self._motor is not None:
+                self._motor.close()
+                self._motor = None
+
+    def _bring_up(self, active: bool) -> None:
+        """Start a motor process unless there is one, and the head in it."""
+        motor = self._motor
+        if motor is None or motor.ended.is_set():
+            motor = MotorConnection(self._take_cycle, self._take_report, self._note_change)
+            try:
+                motor.call('open', OPEN_S, **self._settings, latched=self._latched)
+            except BaseException:
+                motor.close()
+                raise
+            self._motor = motor
+            self._tell_times()
+            if self._stop_asked:
+                self._tell('latch', latched=True)
+        if active:
+            self.warnings = tuple(motor.call('start', OPEN_S))
+
+    def _live(self) -> MotorConnection:
+        """Return the motor process.
+
+        Raises:
+            MotorError: it has ended.
+        """
+        motor = self._motor
+        if motor is None:
+            raise MotorError('the head is not open')
+        if motor.ended.is_set():
+            raise MotorError(f'{motor.end} and is being started again')
+        return motor
+
+    @staticmethod
+    def _asked_to_end(motor: MotorConnection) -> bool:
+        return motor.ended.is_set() and motor.code == ASKED_TO_END
+
+    # --- when it ends by itself ----------------------------------------------------------------
+
+    def _note_change(self) -> None:
+        """Look whether the motor process has ended unasked; runs in its listening thread."""
+        motor = self._motor
+        if motor is not None and motor.ended.is_set() and not self._closing.is_set():
+            with self._noting:
+                again = self._wanted_open and not self._restarting
+                again = again and not self._asked_to_end(motor)
+                self._restarting |= again
+            if again:
+                self._note_end(motor)
+                threading.Thread(target=self._restart, name='motor-restart', daemon=True).start()
+        if self.on_change is not None:
+            self.on_change()
+
+    def _note_end(self, motor: MotorConnection) -> None:
+        self._ends_s = [t for t in self._ends_s if time.monotonic() - t < 60.0]
+        self._ends_s.append(time.monotonic())
+        self._end, self._trouble = motor.end, ''
+        _log.error('%s and is started again', motor.end)
+
+    def _restart(self) -> None:
+        """Start it again until it runs or nobody wants it."""
+        for attempt in itertools.count(len(self._ends_s) - 1):
+            if self._closing.wait(RESTART_S[min(attempt, len(RESTART_S) - 1)]):
+                break
+            with self._changing:
+                if not self._wanted_open:
+                    break
+                try:
+                    self._bring_up(self._wanted_active)
+                    self._trouble = ''
+                except KfImitationError as error:
+                    self._trouble = str(error)
+                    _log.error('the motor process does not start: %s', error)
+            with self._noting:
+                if not self._trouble and self._motor and not self._motor.ended.is_set():
+                    self._restarting = False
+                    self.restarts += 1
+                    break
+        with self._noting:
+            self._restarting = False
+        if self.on_change is not None:
+            self.on_change()
+
+    # --- commands ------------------------------------------------------------------------------
+
+    def set_goal(self, position_rad: Array, stamp_ns: int) -> str:
+        """Move to a pose (J,); returns why not, or ''."""
+        clock_ns = self._stamp_clock_ns() if self._stamp_clock_ns is not None else 0
+        if reason := stamp_problem(stamp_ns, clock_ns):
+            return self.reject(reason)
+        goal = np.asarray(position_rad, np.float64)
+        return self._asked('goal', COMMAND_AGE_S, goal, stamp_ns=int(stamp_ns))
+
+    def set_trajectory(
+        self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
+    ) -> str:
+        """Move some joints through poses in time; returns why not, or ''."""
+        most_s = self._trajectory_most_s
+        if problems := trajectory_problems(self.robot, names, points, delay_s, most_s):
+            return self.reject(f'trajectory: {"; ".join(problems)}')
+        array = points_array(points, len(names))
+        return self._asked('trajectory', ANSWER_S, array, names=list(names), delay_s=delay_s)
+
+    def _asked(self, act: str, timeout_s: float, array: Array, **values: Any) -> str:
+        """Hand a command over; what waited for longer than COMMAND_AGE_S is void there."""
+        try:
+            return str(self._live().call(act, timeout_s, array, **values))
+        except KfImitationError as error:
+            return str(error)
+
+    def reject(self, reason: str) -> str:
+        """Count a command that the caller found faulty; returns the reason."""
+        self._tell('reject', reason=reason)
+        return reason
+
+    def forget_order(self) -> None:
+        """Take the next goal whatever its stamp: the clock of the stamps was set back."""
+        self._tell('forget_order')
+
+    def keep_alive(self) -> None:
+        """Say that the last goal is still meant."""
+        now_s = time.monotonic()
+        if now_s - self._kept_alive_s >= KEEP_ALIVE_S:
+            self._kept_alive_s = now_s
+            self._tell('keep_alive')
+
+    def relax(self) -> None:
+        """Move to neutral."""
+        self._tell('relax')
+
+    def stop(self) -> 'Future[Answer]':
+        """Stop and stay stopped, also if the motor process hears of it only after a restart."""
+        return self._stop('stop')
+
+    def torque(self, on: bool) -> 'Future[Answer]':
+        """Let torque go, or bring it back without motion."""
+        return self.reset() if on else self._stop('torque', on=False)
+
+    def _stop(self, act: str, **values: Any) -> 'Future[Answer]':
+        self._stop_asked = self._latched = True
+        if self._stop_record is not None:
+            self._stop_record.write('stopped by a command')
+        answer = self._promised(act, CONFIRM_S, **values)
+        answer.add_done_callback(self._note_stop)
+        return answer
+
+    def _note_stop(self, answer: 'Future[Answer]') -> None:
+        if answer.result().done:
+            self._stop_asked = False  # from now on it is in the reports
+
+    def reset(self) -> 'Future[Answer]':
+        """End a stop."""
+        self._stop_asked = False
+        return self._promised('reset', ANSWER_S)
+
+    def recover(self, careful: bool) -> 'Future[Answer]':
+        """Reboot servos with hardware errors (careful), or all that are out of service."""
+        return self._promised('recover', ANSWER_S, careful=careful)
+
+    def _promised(self, act: str, timeout_s: float, **values: Any) -> 'Future[Answer]':
+        try:
+            asked = self._live().ask(act, timeout_s, NOTHING, **values)
+        except MotorError as error:
+            return at_once(False, str(error))
+        promised: Future[Answer] = Future()
+        asked.add_done_callback(lambda done: promised.set_result(_answer_of(done)))
+        return promised
+
+    def _tell(self, act: str, **values: Any) -> None:
+        motor = self._motor
+        if motor is not None and not motor.ended.is_set():
+            motor.tell(act, **values)
+
+    # --- times and state -----------------------------------------------------------------------
+
+    @property
+    def hold_s(self) -> float:
+        """Time without a goal or keep_alive() after which the head relaxes to neutral."""
+        return self._hold_s
+
+    @hold_s.setter
+    def hold_s(self, value: float) -> None:
+        self._hold_s = value
+        self._tell_times()
+
+    @property
+    def trajectory_most_s(self) -> float:
+        """How long a trajectory may last, or wait for its start."""
+        return self._trajectory_most_s
+
+    @trajectory_most_s.setter
+    def trajectory_most_s(self, value: float) -> None:
+        self._trajectory_most_s = value
+        self._tell_times()
+
+    def _tell_times(self) -> None:
+        self._tell('times', hold_s=self._hold_s, trajectory_most_s=self._trajectory_most_s)
+
+    @property
+    def latched(self) -> bool:
+        """Stopped until reset(); outlives the motor process."""
+        return self._latched
+
+    @latched.setter
+    def latched(self, value: bool) -> None:
+        self._latched = value
+        self._tell('latch', latched=value)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the motor process.
+
+        Raises:
+            MotorError: there is none.
+        """
+        return self._live().pid
+
+    def statistics(self) -> BusStatistics | None:
+        """Return the figures of the last report; None before the first."""
+        figures = self._report.get('figures')
+        return BusStatistics(**figures) if figures else None
+
+    def status(self) -> ServoStatus:
+        """Return the state in a sentence with details, as of the last report."""
+        report, motor = self._report, self._motor
+        values = {**report.get('values', {}), 'motor restarts': str(self.restarts)}
+        if motor is None:
+            return ServoStatus(OK, 'off', values)
+        if problem := self._problem(motor):
+            return ServoStatus(ERROR, problem, values)
+        sentence = str(report.get('sentence', 'starting'))
+        if self._ends_s and time.monotonic() - self._ends_s[-1] < TOLD_S:
+            return ServoStatus(ERROR, f'{self._end} and was started again; {sentence}', values)
+        return ServoStatus(int(report.get('level', OK)), sentence, values)
+
+    def _problem(self, motor: MotorConnection) -> str:
+        """Return what is wrong with the motor process, in a sentence; '' for nothing."""
+        if self._asked_to_end(motor):
+            return 'the motor process was told to end and let go: activate the servo node again'
+        if motor.ended.is_set():
+            why = f': {self._trouble}' if self._trouble else ''
+            return f'{motor.end} and is being started again{why}'
+        if silent_s := motor.silent_s:
+            return f'the motor process has been silent for {silent_s:.1f} s'
+        return ''
+
+    def _take_cycle(self, message: Message) -> None:
+        if self.on_cycle is not None:
+            self.on_cycle(cycle_from(message, self.robot.names))
+
+    def _take_report(self, message: Message) -> None:
+        self._report = message.values
+        self._latched = self._stop_asked or bool(message.values['latched'])
+
+
+def _answer_of(done: 'Future[Values]') -> Answer:
+    if error := done.exception():
+        return Answer(False, str(error))
+    values = done.result()
+    if 'error' in values:
+        return Answer(False, str(values['message']))
+    if 'done' in values:
+        return Answer(bool(values['done']), str(values['sentence']))
+    return Answer(False, str(values.get('result')))
