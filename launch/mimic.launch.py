@@ -39,6 +39,7 @@ ARGUMENTS = (
     ('record_images', 'false', 'record images too, which show people (true or false)'),
     ('namespace', '', 'of all nodes and relative topics'),
     ('realtime', 'true', 'play files at their own pace; false: as fast as the nodes can'),
+    ('every_frame', 'false', 'skip no frame of a file, at the price of being late'),
     ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),
 )
 
@@ -46,7 +47,7 @@ ARGUMENTS = (
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the processes; a faulty argument raises before any of them starts."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    for name in ('rviz', 'avatar', 'record_images', 'realtime'):
+    for name in ('rviz', 'avatar', 'record_images', 'realtime', 'every_frame'):
         given[name] = given[name].lower() in ('true', '1', 'yes')
     rviz = given.pop('rviz')
     graph = build_graph(RunOptions(**given))

@@ -23,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_false',
         help='play a file as fast as the nodes can',
     )
+    parser.add_argument(
+        '--every-frame',
+        action='store_true',
+        help='skip no frame of a file, at the price of being late',
+    )
     add_params(parser)
     parser.add_argument(
         '--avatar',

@@ -58,7 +58,14 @@ def collect(
 ) -> RunFigures:
     """Gather the figures of a run from the nodes' ledgers."""
     counts: dict[str, Mapping[str, int]] = {
-        name: composition.ledger(name).counts() for name in ('camera', 'keyframe', 'landmarks')
+        name: composition.ledger(name).counts()
+        for name in ('camera', 'keyframe', 'landmarks', 'servo')
+    }
+    skipped = {
+        name.removeprefix('skipped at '): count
+        for of_node in counts.values()
+        for name, count in of_node.items()
+        if name.startswith('skipped at ')
     }
     times = {
         stage: value
@@ -75,6 +82,7 @@ def collect(
         times=times,
         realtime=realtime,
         bus=bus,
+        skipped=skipped,
     )
 
 

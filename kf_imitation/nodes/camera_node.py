@@ -28,6 +28,8 @@ from kf_imitation.paths import share_path
 
 # After the last frame of a file is explained: time for the head to reach the last keyframe.
 LINGER_S = 1.0
+# A file that is played like a camera catches up with less; more is a pause of the camera.
+CATCH_UP_S = 0.05
 
 
 class CameraNode(KfNode):
@@ -35,7 +37,8 @@ class CameraNode(KfNode):
 
     A live camera never waits. With lossless set, at most max_in_flight frames are under way:
     the keyframe node answers each with a face/region message of the same stamp. Files are
-    restamped: the first frame is now, the others follow at the file's own distances.
+    restamped: the first frame is now, the others follow at the file's own distances. Where every
+    frame is not wanted, a file that is read too slowly is played more slowly, never late.
     """
 
     def __init__(
@@ -143,7 +146,11 @@ class CameraNode(KfNode):
             if due_ns > now_ns:
                 self._stop.wait((due_ns - now_ns) * 1e-9)
             else:
-                self.ledger.observe('camera late', (now_ns - due_ns) * 1e-9)
+                late_ns = now_ns - due_ns
+                self.ledger.observe('camera late', late_ns * 1e-9)
+                if not self._lossless and late_ns > CATCH_UP_S * 1e9:
+                    self._base_ns += late_ns
+                    self._due_ns = due_ns = now_ns
         return replace(frame, stamp_ns=due_ns)
 
     def _publish(self, frame: Frame) -> None:

@@ -29,6 +29,7 @@ from kf_imitation.pipeline.face_pipeline import (
     detector_settings,
     face_settings,
 )
+from kf_imitation.pipeline.flow_control import LatencyBound
 from kf_imitation.visualization.live_overlay import LiveOverlay
 
 # Without a frame for this long the source has ended or is lost: what is pending is committed.
@@ -63,6 +64,8 @@ class KeyframeNode(KfNode):
         """
         super().__init__('keyframe', overrides, **options)
         self._pipeline = pipeline or build_face_pipeline(self.settings, self.ledger)
+        most_s = 0.0 if self.setting('lossless', bool) else self.setting('most_latency_s', float)
+        self._bound = LatencyBound('scoring', most_s, self.now_ns, self.ledger)
         self._index = 0
         say = self.get_logger().warning
         topic = self.resolve_topic_name('image_raw')
@@ -117,6 +120,8 @@ class KeyframeNode(KfNode):
     def _on_image(self, message: Image) -> None:
         stamp_ns = to_ns(message.header.stamp)
         self._frame_id = message.header.frame_id
+        if self._bound.skips(stamp_ns):
+            return
         try:
             bgr = from_image(message, self._grey)
         except SourceError as fault:

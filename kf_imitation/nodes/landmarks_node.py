@@ -22,6 +22,7 @@ from kf_imitation.pipeline.face_pipeline import (
     build_expression_pipeline,
     expression_settings,
 )
+from kf_imitation.pipeline.flow_control import LatencyBound
 
 # Halves of a keyframe (image, camera_info) kept until the other arrives; far above what is
 # under way at once.
@@ -50,6 +51,8 @@ class LandmarksNode(KfNode):
         """
         super().__init__('landmarks', overrides, **options)
         self._pipeline = pipeline or build_expression_pipeline(self.settings, self.ledger)
+        most_s = self.setting('most_latency_s', float)
+        self._bound = LatencyBound('landmarks', most_s, self.now_ns, self.ledger)
         self._infos: dict[int, CameraInfo] = {}
         self._images: dict[int, Image] = {}
         self._last_ns = -1
@@ -86,6 +89,8 @@ class LandmarksNode(KfNode):
 
     def _read(self, info: CameraInfo, image: Image) -> None:
         roi = info.roi
+        if self._bound.skips(to_ns(image.header.stamp)):
+            return
         try:
             bgr = from_image(image)
         except SourceError as fault:

@@ -84,6 +84,10 @@ class KfNode(Node):  # type: ignore[misc]
         assert isinstance(value, kind), name
         return value
 
+    def now_ns(self) -> int:
+        """Return the time of ROS, by which messages are stamped."""
+        return int(self.get_clock().now().nanoseconds)
+
     def steady_timer(self, period_s: float, callback: Callable[[], None]) -> Timer:
         """Return a timer that ticks by real time, also where ROS time is a bag's and stands."""
         return self.create_timer(period_s, callback, clock=self._steady)

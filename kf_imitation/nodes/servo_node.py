@@ -26,6 +26,7 @@ from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.servo_services import offer_services
 from kf_imitation.nodes.trajectory_messages import from_trajectory, start_delay_s
 from kf_imitation.parameters.definition import Value
+from kf_imitation.pipeline.flow_control import LatencyBound
 from kf_imitation.pipeline.run_report import BusFigures
 from kf_imitation.robot import RobotConfig, load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
@@ -61,6 +62,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._latched = False
         self._listening: list[Any] = []
         self._senders = CommandSenders(self)
+        most_s = self.setting('most_latency_s', float)
+        self._bound = LatencyBound('command', most_s, self.now_ns, self.ledger)
         offer_services(self, lambda: self._head, lambda: self._active, self._take_over)
         if self.setting('autostart', bool):
             self.trigger_configure()
@@ -185,6 +188,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if fault := self._senders.problem(EXPRESSION, info) or expression_faults(message):
             return self._log_rejection(self._head.reject(fault))
         expression = from_expression(message)
+        if self._bound.skips(expression.stamp_ns):
+            return None
         clock_ns = self.get_clock().now().nanoseconds
         most_s = self.setting('command_age_s', float)
         if old := age_problem(expression.stamp_ns, clock_ns, most_s):

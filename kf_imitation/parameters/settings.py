@@ -139,6 +139,14 @@ class KeyframeSettings:
     model: str = parameter('keyframe_default', 'name of the score model in models/manifest.yaml')
     threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
     lossless: bool = parameter(False, 'take every frame (reliable, queued) instead of the newest')
+    most_latency_s: float = parameter(
+        0.15,
+        'oldest frame that is scored, since its capture; in a graph keyframes are bounded '
+        'likewise, detector.commit_delay_s later; 0, or a lossless run: any age',
+        's',
+        0,
+        5,
+    )
     face: FaceSettings = group(FaceSettings)
     detector: DetectorSettings = group(DetectorSettings)
     crop_px: int = parameter(
@@ -200,6 +208,14 @@ class LandmarksSettings:
         'name of the model that predicts eyes and mouth from patches; empty: none',
     )
     threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
+    most_latency_s: float = parameter(
+        0.0,
+        'oldest keyframe that is read, since its capture; 0: any; a graph sets it from the '
+        "keyframe node's",
+        's',
+        0,
+        10,
+    )
     calibration: str = parameter(
         '', 'calibration file of the person; empty calibrates automatically', path='path'
     )
@@ -248,6 +264,14 @@ class ServoSettings:
         0,
         1,
         live=True,
+    )
+    most_latency_s: float = parameter(
+        0.0,
+        'oldest expression that is followed, since its capture; 0: any; a graph sets it from the '
+        "keyframe node's",
+        's',
+        0,
+        10,
     )
     exit: str = parameter(
         '',

@@ -1,11 +1,49 @@
-"""Back-pressure: how many frames are under way, and whether the last ones are through."""
+"""How frames flow: none lost (back-pressure), or none late (a bound of their age)."""
 
 from collections import deque
 from collections.abc import Callable
 from threading import Condition
 
+from kf_imitation.pipeline.statistics import Ledger
+
 # A frame that is not answered by then was lost with the node that had it.
 ANSWER_TIMEOUT_S = 15.0
+
+
+# Older than this, a stamp is of another clock (a bag played by somebody), not late.
+OTHER_CLOCK_S = 10.0
+
+
+class LatencyBound:
+    """Skips what is too old when a stage could take it up; counts it by stage.
+
+    A stage that is too slow for its source then works on the newest that fits, and lateness stays
+    bounded: no more than the bound and the time of one run.
+    """
+
+    def __init__(self, stage: str, most_s: float, now_ns: Callable[[], int], ledger: Ledger):
+        """Start with nothing skipped.
+
+        Args:
+            stage: for the ledger: count `skipped at STAGE`, span `behind at STAGE` (beyond the
+                bound).
+            most_s: oldest age that is taken up; 0: any.
+            now_ns: the clock of the stamps.
+            ledger: what is skipped goes there.
+        """
+        self.most_s = most_s
+        self._stage = stage
+        self._now_ns = now_ns
+        self._ledger = ledger
+
+    def skips(self, stamp_ns: int) -> bool:
+        """Return whether what was captured at a stamp is to be left out."""
+        age_s = (self._now_ns() - stamp_ns) * 1e-9
+        if not 0.0 < self.most_s < age_s < OTHER_CLOCK_S:
+            return False
+        self._ledger.add(f'skipped at {self._stage}')
+        self._ledger.observe(f'behind at {self._stage}', age_s - self.most_s)
+        return True
 
 
 class FlowControl:

@@ -1,7 +1,7 @@
 """The table at the end of a run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.table import Table
 
@@ -53,6 +53,7 @@ class RunFigures:
         bus: None without a bus.
         left_out: frames of the source that could not be used.
         damaged: what is wrong with the source as a whole, or ''.
+        skipped: frames that were too old, by stage.
     """
 
     elapsed_s: float
@@ -66,6 +67,7 @@ class RunFigures:
     bus: BusFigures | None
     left_out: int = 0
     damaged: str = ''
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_table(figures: RunFigures) -> Table:
@@ -78,7 +80,12 @@ def run_table(figures: RunFigures) -> Table:
         table.add_row('left out', str(figures.left_out), figures.damaged or 'cannot be used')
     table.add_row('scored', str(figures.scored), f'{rate:.1f} frames per second')
     table.add_row('without a score', str(figures.received - figures.scored), 'no face, or first')
-    table.add_row('dropped', str(max(0, figures.frames_in - figures.received)), '')
+    arrived = figures.received + figures.skipped.get('scoring', 0)
+    table.add_row('dropped', str(max(0, figures.frames_in - arrived)), 'a newer one was there')
+    for stage, count in figures.skipped.items():
+        behind = figures.times[f'behind at {stage}']
+        spread = f'{behind.p50_ms:.0f} ms behind, {behind.worst_ms:.0f} ms at most'
+        table.add_row(f'skipped at {stage}', f'{count} frames', spread)
     table.add_row('keyframes', str(figures.keyframes), f'{figures.poses} became poses')
     _add_times(table, figures, 'commit delay', 'commit delay')
     table.add_section()

@@ -66,7 +66,8 @@ class RunOptions:
         port: serial device, `simulated` or `none`.
         record: bag folder to make; '' records nothing.
         record_images: images go into the bag too.
-        realtime: play files at their own pace.
+        realtime: play files at their own pace, like a camera: what comes too late is skipped.
+        every_frame: skip nothing, at the price of being late.
         params: file whose values override those of config/kf_imitation.yaml.
         namespace: of all nodes and relative topics.
         avatar: draw the robot's face, as an image topic and on a page.
@@ -78,6 +79,7 @@ class RunOptions:
     record: str = ''
     record_images: bool = False
     realtime: bool = True
+    every_frame: bool = False
     params: str = ''
     namespace: str = ''
     avatar: bool = False
@@ -141,22 +143,34 @@ def build_graph(options: RunOptions) -> Graph:
     servo['port'] = options.port or servo['port']
     recorder['directory'] = options.record or recorder['directory']
     recorder['images'] = options.record_images or recorder['images']
-    # A source that waits is played without losing a frame, whatever the machine's speed.
-    lossless = not make_source(str(camera['source']), SourceSettings()).is_live
+    waits = not make_source(str(camera['source']), SourceSettings()).is_live
+    # Without a pace, or if the user wants it, no frame is lost, whatever the machine's speed.
+    lossless = waits and (options.every_frame or not camera['realtime'])
     camera['lossless'] = values['keyframe']['lossless'] = lossless
-    if lossless and not camera['realtime']:
-        servo['command_age_s'] = 3600.0  # stamps of a file at another pace say nothing about now
+    if lossless:
+        servo['command_age_s'] = 3600.0  # what is late, or at another pace, is wanted too
+    _bound_latency(values, lossless)
     names = ['keyframe', 'landmarks', 'servo']
     if recorder['directory']:
         check_free(user_path(recorder['directory']))
         names.append('recorder')
-    if lossless:
+    if waits:
         camera['wait_for'] = ' '.join(names)
     if options.avatar:
         values['avatar']['robot'] = servo['robot']
         names.append('avatar')
     nodes = tuple(NodeSpec(name, values[name]) for name in (*names, 'camera'))
     return Graph(nodes, options.namespace.strip('/'), lossless, options)
+
+
+def _bound_latency(values: Mapping[str, dict[str, Any]], lossless: bool) -> None:
+    """Let one bound hold from capture to command: keyframes are older by what the choice takes."""
+    keyframe = values['keyframe']
+    if lossless:
+        keyframe['most_latency_s'] = 0.0
+    most_s = keyframe['most_latency_s']
+    of_keyframes_s = most_s + keyframe['detector.commit_delay_s'] if most_s else 0.0
+    values['landmarks']['most_latency_s'] = values['servo']['most_latency_s'] = of_keyframes_s
 
 
 def merged_parameters(params: str = '', namespace: str = '') -> dict[str, dict[str, Any]]:

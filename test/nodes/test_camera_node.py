@@ -133,3 +133,33 @@ def test_a_camera_that_is_away_is_told_in_diagnostics(listener, camera):
     level, sentence, _ = node.status()
     assert sentence == source.state
     assert level != b'\x00'
+
+
+class SetClock:
+    """A clock that stands where it is put."""
+
+    def __init__(self):
+        self.nanoseconds = 10**15
+
+    def now(self):
+        return self
+
+
+@pytest.mark.parametrize('lossless', [False, True])
+def test_a_file_that_is_read_too_slowly_is_late_only_where_every_frame_is_wanted(
+    camera, monkeypatch, lossless
+):
+    node = camera(Source(0, is_live=False), lossless=lossless)
+    clock = SetClock()
+    monkeypatch.setattr(node, 'get_clock', lambda: clock)
+    start_ns, black = clock.nanoseconds, np.zeros((1, 1, 3), np.uint8)
+
+    def stamp_ms(file_ms, read_ms):
+        clock.nanoseconds = start_ns + read_ms * 1_000_000
+        frame = node._restamp(Frame(0, file_ms * 1_000_000, black))
+        return (frame.stamp_ns - start_ns) // 1_000_000
+
+    assert stamp_ms(0, 0) == 0
+    assert stamp_ms(33, 40) == 33  # a hiccup is caught up
+    assert stamp_ms(67, 500) == (67 if lossless else 500)
+    assert stamp_ms(100, 533) == (100 if lossless else 533)

@@ -50,7 +50,8 @@ def cell(table, row):
 
 def test_a_file_is_played_scored_without_loss_and_recorded(start, make_video, tmp_path):
     bag = tmp_path / 'bag'
-    process = start('mimic', '--source', str(make_video(90)), '--record', str(bag))
+    arguments = ['--record', str(bag), '--every-frame']
+    process = start('mimic', '--source', str(make_video(90)), *arguments)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert (cell(out, 'frames in'), cell(out, 'scored'), cell(out, 'dropped')) == ('90', '89', '0')

@@ -38,7 +38,7 @@ def set_parameter(listener, node, parameter):
 
 def test_five_processes_lose_no_frame_and_end_cleanly(start_node, interrupt, make_video, tmp_path):
     bag = tmp_path / 'bag'
-    graph = build_graph(RunOptions(source=str(make_video(90)), record=str(bag)))
+    graph = build_graph(RunOptions(source=str(make_video(90)), record=str(bag), every_frame=True))
     processes = {spec.name: start_node(spec) for spec in graph.nodes}
     camera = processes.pop('camera')
     _, err = camera.communicate(timeout=200)
@@ -59,7 +59,8 @@ def test_five_processes_lose_no_frame_and_end_cleanly(start_node, interrupt, mak
 
 
 def keyframe_node(start_node, **changes):
-    spec = build_graph(RunOptions(source='test-pattern')).node('keyframe')
+    options = RunOptions(source='test-pattern', every_frame=True)
+    spec = build_graph(options).node('keyframe')
     return start_node(spec, **changes)
 
 
@@ -90,6 +91,26 @@ def test_full_size_images_arrive_whole_between_processes(start_node, listener, i
     _, err = interrupt(process)
     assert process.returncode == 0, err
     assert 'frames: ' in err  # one line sums the node up
+
+
+def test_a_frame_that_comes_too_late_is_not_scored(start_node, listener, interrupt):
+    process = keyframe_node(start_node, lossless=False, most_latency_s=0.15)
+    answers = listener.listen(PolygonStamped, 'face/region')
+    images = listener.node.create_publisher(Image, 'image_raw', qos.frame_publisher(False))
+    listener.wait_for(images.get_subscription_count)
+    frame, late = np.full((48, 64, 3), 100, np.uint8), []
+
+    def is_heard():
+        now_ns = listener.node.get_clock().now().nanoseconds
+        late.append(now_ns - 1_000_000_000)
+        images.publish(to_image(frame, late[-1], 'eye'))
+        images.publish(to_image(frame, now_ns, 'eye'))
+        return bool(answers)
+
+    listener.wait_for(is_heard, timeout_s=20)
+    assert not {to_ns(a.header.stamp) for a in answers} & set(late)
+    _, err = interrupt(process)
+    assert process.returncode == 0, err
 
 
 def test_every_frame_is_answered_and_explained_and_pauses_commit_what_is_pending(

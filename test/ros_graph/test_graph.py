@@ -23,11 +23,25 @@ def test_every_node_gets_every_parameter_of_the_schema(tmp_path):
         assert set(node.parameters) == {parameter.name for parameter in SCHEMA[node.name]}
 
 
-def test_a_source_that_waits_is_lossless_on_both_sides():
-    graph = build_graph(RunOptions(source='test-pattern'))
+@pytest.mark.parametrize('options', [{'every_frame': True}, {'realtime': False}])
+def test_a_file_of_which_every_frame_is_wanted_is_lossless_on_both_sides(options):
+    graph = build_graph(RunOptions(source='test-pattern', **options))
     assert graph.lossless
     assert graph.node('camera').parameters['lossless'] is True
     assert graph.node('keyframe').parameters['lossless'] is True
+    for name in ('keyframe', 'landmarks', 'servo'):
+        assert graph.node(name).parameters['most_latency_s'] == 0.0
+
+
+def test_a_file_at_its_own_pace_is_like_a_camera_and_one_bound_holds_for_all_stages():
+    graph = build_graph(RunOptions(source='test-pattern'))
+    assert not graph.lossless
+    assert graph.node('camera').parameters['wait_for'] == 'keyframe landmarks servo'
+    keyframe = graph.node('keyframe').parameters
+    assert keyframe['lossless'] is False and keyframe['most_latency_s'] == 0.15
+    of_keyframes_s = 0.15 + keyframe['detector.commit_delay_s']
+    for name in ('landmarks', 'servo'):
+        assert graph.node(name).parameters['most_latency_s'] == of_keyframes_s
 
 
 @pytest.mark.parametrize('source', ['/dev/null', 'rtsp://camera/stream'])  # a device that exists
