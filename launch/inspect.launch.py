@@ -19,7 +19,7 @@ from kf_imitation.errors import ConfigError
 from kf_imitation.paths import share_path
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.urdf import description
-from kf_imitation.ros_graph.environment import defaults
+from kf_imitation.ros_graph.environment import check_namespace, checked_defaults
 from kf_imitation.ros_graph.nodes import PACKAGE, merged_parameters
 
 CHOICES = ('auto', 'true', 'false')
@@ -97,8 +97,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     robot_name = given['robot'] or str(values['servo']['robot'])
     robot = load_robot(robot_name)
     views, left_out = choose(given)
+    check_namespace(given['namespace'])
     namespace = given['namespace'].strip('/')
-    environment = defaults(os.environ)
+    environment = checked_defaults(os.environ)
     actions = [SetEnvironmentVariable(name, value) for name, value in environment.items()]
     actions += [LogInfo(msg=sentence) for sentence in left_out]
     makers = {

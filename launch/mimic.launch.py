@@ -21,7 +21,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from kf_imitation.paths import share_path
-from kf_imitation.ros_graph.environment import defaults
+from kf_imitation.ros_graph.environment import checked_defaults
 from kf_imitation.ros_graph.nodes import PACKAGE, RunOptions, build_graph
 
 ARGUMENTS = (
@@ -51,7 +51,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         given[name] = given[name].lower() in ('true', '1', 'yes')
     rviz = given.pop('rviz')
     graph = build_graph(RunOptions(**given))
-    environment = defaults(os.environ)
+    environment = checked_defaults(os.environ)
     actions = [SetEnvironmentVariable(name, value) for name, value in environment.items()]
     actions += [
         Node(

@@ -22,7 +22,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from kf_imitation.errors import ConfigError
-from kf_imitation.ros_graph.environment import defaults
+from kf_imitation.ros_graph.environment import checked_defaults
 from kf_imitation.ros_graph.nodes import PACKAGE
 from kf_imitation.ros_graph.replay_graph import PLAYERS, ReplayOptions, build_replay_graph
 
@@ -52,7 +52,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     for name in ('rate', 'start_offset'):
         given[name] = number(name, given[name])
     graph, command = build_replay_graph(ReplayOptions(**given))
-    environment = defaults(os.environ)
+    environment = checked_defaults(os.environ)
     actions = [SetEnvironmentVariable(name, value) for name, value in environment.items()]
     actions += [
         Node(

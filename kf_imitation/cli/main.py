@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
 
+from kf_imitation.cli.terminal import patient_output
 from kf_imitation.errors import KfImitationError
 from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.paths import share_path
@@ -102,6 +103,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130 after Ctrl-C, 143 after SIGTERM, before the command took them over.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with patient_output() as output:
+        code = _run(given)
+    if output is not None and output.fault:
+        print(f'kf_imitation: output is lost: {output.fault}', file=sys.stderr)
+        return code or 2
+    return code
+
+
+def _run(given: list[str]) -> int:
     chosen = next((word for word in given if not word.startswith('-')), None)
     try:
         with missing_packages_named():

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from kf_imitation.paths import user_path
-from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
+from kf_imitation.ros_graph.environment import check_namespace, quiet_logging, ros_needed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from kf_imitation.bags.playback import BagPlay
     from kf_imitation.ros_graph.nodes import merged_parameters
 
+    check_namespace(args.namespace)
     settings: dict[str, Any] = merged_parameters()['player']
     settings.update(
         bag=args.bag,

@@ -9,7 +9,7 @@ from kf_imitation.cli.options import add_namespace, add_params
 from kf_imitation.errors import BagError
 from kf_imitation.output_files import check_free
 from kf_imitation.paths import user_path
-from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
+from kf_imitation.ros_graph.environment import check_namespace, quiet_logging, ros_needed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from kf_imitation.ros_graph.nodes import merged_parameters
 
+    check_namespace(args.namespace)
     settings: dict[str, Any] = merged_parameters(args.params, args.namespace)['recorder']
     out = args.out or user_path(settings['directory'] or f'bag-{datetime.now():%Y%m%d-%H%M%S}')
     settings['directory'] = str(out)

@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 from kf_imitation.doctor.finding import ERROR, OK, WARN, Finding
 from kf_imitation.missing_packages import OPTIONAL_PACKAGES, install_command
-from kf_imitation.ros_graph.environment import defaults
+from kf_imitation.ros_graph.environment import defaults, faults
 
 MESSAGES = (
     'diagnostic_msgs',
@@ -20,7 +22,7 @@ MESSAGES = (
     'trajectory_msgs',
     'visualization_msgs',
 )
-LARGEST_DOMAIN = 101  # above it the ports meet those that Linux hands out (ROS_DOMAIN_ID)
+SAFE_DOMAIN = 101  # above it the ports meet those that Linux hands out (ROS_DOMAIN_ID)
 HOW = 'source the setup file of ROS 2, or pip install ".[ros]"'
 
 
@@ -61,14 +63,29 @@ def check_ros() -> Iterator[Finding]:
     missing = [name for name in MESSAGES if find_spec(name) is None]
     if missing:
         yield Finding(ERROR, 'ROS 2', f'messages are missing: {", ".join(missing)}. {HOW}')
-    domain = os.environ.get('ROS_DOMAIN_ID', '0')
-    if not (domain.isascii() and domain.isdigit()) or int(domain) > LARGEST_DOMAIN:
-        yield Finding(
-            ERROR,
-            'ROS 2',
-            f'ROS_DOMAIN_ID = {domain!r} must be from 0 to {LARGEST_DOMAIN}',
-        )
+    yield from (Finding(ERROR, 'ROS 2', fault) for fault in faults(os.environ))
+    domain = os.environ.get('ROS_DOMAIN_ID', '')
+    if not faults(os.environ) and domain and int(domain) > SAFE_DOMAIN:
+        sentence = f'ROS_DOMAIN_ID = {domain}: above {SAFE_DOMAIN} ports may be taken by Linux'
+        yield Finding(WARN, 'ROS 2', sentence)
+    yield from _others_memory()
     yield _network()
+
+
+def _others_memory(memory: Path = Path('/dev/shm')) -> Iterator[Finding]:
+    """Look for ROS programs of other users: what passes through memory does not reach them."""
+    names = [*memory.glob('fastrtps_*'), *memory.glob('fastdds_*')]
+    owners = set()
+    for name in names:
+        with suppress(OSError):  # ended meanwhile
+            owners.add(name.stat().st_uid)
+    if owners - {os.getuid()}:
+        yield Finding(
+            WARN,
+            'ROS 2',
+            'programs of another user run ROS here (root, for example): topics may be listed and '
+            'yet stay silent; start all as one user',
+        )
 
 
 def _network() -> Finding:

@@ -27,9 +27,16 @@ def start_ros(args: list[str] | None = None, context: Context | None = None) -> 
     Args:
         args: of the command line; None takes those of the process.
         context: None takes the common one.
+
+    Raises:
+        KfImitationError: it does not start: environment, arguments or parameter files.
     """
     apply_defaults()
-    rclpy.init(args=args, context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, context=context, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # of rcl: several lines with places in its source
+        reason = str(error).replace(', at ', '\n').splitlines()[0]
+        raise KfImitationError(f'ROS does not start: {reason}') from error
 
 
 def catch_stop_signals(stop: Event) -> None:
@@ -50,7 +57,11 @@ def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 2 after a fault, which is on stderr in one clear message.
     """
-    start_ros(args)
+    try:
+        start_ros(args)
+    except KfImitationError as error:
+        print(f'kf_imitation: {error}', file=sys.stderr)
+        return 2
     stop = Event()
     node: KfNode | None = None
     fault: KfImitationError | None = None

@@ -1,11 +1,69 @@
-"""Environment of the ROS middleware, set unless the user has set it."""
+"""Environment of the ROS middleware: what a start would fall over, and what is set for it."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.paths import share_path
+from kf_imitation.paths import share_path, user_path
+
+LARGEST_DOMAIN = 232  # ROS_DOMAIN_ID; the ports of larger ones do not exist
+
+
+def faults(environment: Mapping[str, str]) -> list[str]:
+    """Return what rclpy would not start with, one sentence each with what to do.
+
+    Args:
+        environment: variables of the process.
+    """
+    found = []
+    domain = environment.get('ROS_DOMAIN_ID') or '0'
+    if not (domain.isascii() and domain.isdigit()) or int(domain) > LARGEST_DOMAIN:
+        found.append(f'ROS_DOMAIN_ID = {domain!r} must be a number from 0 to {LARGEST_DOMAIN}')
+    place = 'export ROS_LOG_DIR=FOLDER with one that is'
+    if (folder := log_folder(environment)) is None:
+        found.append(f'HOME is not set, so there is no folder for logs; {place} writable')
+    elif not _writable(folder):
+        found.append(f'the folder for logs, {folder}, is not writable; {place}')
+    return found
+
+
+def log_folder(environment: Mapping[str, str]) -> Path | None:
+    """Return where ROS writes logs, as rcl_logging works it out; None when it cannot."""
+    for name, inside in (('ROS_LOG_DIR', ''), ('ROS_HOME', 'log'), ('HOME', '.ros/log')):
+        if environment.get(name):
+            return user_path(environment[name]) / inside
+    return None
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which may have to be made itself."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def namespace_fault(namespace: str) -> str:
+    """Return why a namespace is none, and what to write; or ''."""
+    parts = [part for part in namespace.split('/') if part]
+    if all(re.fullmatch(r'[A-Za-z_][A-Za-z0-9_]*', part) for part in parts):
+        return ''
+    better = '/'.join(re.sub(r'^(?=[0-9])', '_', re.sub(r'[^A-Za-z0-9_]', '_', p)) for p in parts)
+    return (
+        f'namespace {namespace!r} must be of letters, digits and _, not beginning with a digit; '
+        f'for example {better}'
+    )
+
+
+def check_namespace(namespace: str) -> None:
+    """Reject what is no namespace.
+
+    Raises:
+        KfImitationError: with what to write.
+    """
+    if fault := namespace_fault(namespace):
+        raise KfImitationError(fault)
 
 
 def defaults(environment: Mapping[str, str]) -> dict[str, str]:
@@ -27,9 +85,24 @@ def defaults(environment: Mapping[str, str]) -> dict[str, str]:
     return wanted
 
 
+def checked_defaults(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return defaults() of an environment in which rclpy starts.
+
+    Raises:
+        KfImitationError: it would not; with every reason.
+    """
+    if found := faults(environment):
+        raise KfImitationError('; '.join(found))
+    return defaults(environment)
+
+
 def apply_defaults() -> None:
-    """Set them in this process and its children; before rclpy.init."""
-    os.environ.update(defaults(os.environ))
+    """Set them in this process and its children; before rclpy.init.
+
+    Raises:
+        KfImitationError: rclpy would not start.
+    """
+    os.environ.update(checked_defaults(os.environ))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, load_file
 from kf_imitation.parameters.settings import SourceSettings
 from kf_imitation.paths import share_path, user_path
+from kf_imitation.ros_graph.environment import check_namespace
 
 PACKAGE = 'kf_imitation'
 DEMO_CLIP = 'media/demo.mp4'
@@ -135,6 +136,7 @@ def build_graph(options: RunOptions) -> Graph:
         OutputError: the record folder exists or cannot be made.
         SourceError: the source does not exist.
     """
+    check_namespace(options.namespace)
     values = merged_parameters(options.params, options.namespace)
     camera, servo, recorder = values['camera'], values['servo'], values['recorder']
     camera['source'] = options.source or camera['source'] or str(share_path(DEMO_CLIP))

@@ -19,6 +19,7 @@ from kf_imitation.bags.playback import BagPlay
 from kf_imitation.errors import BagError, ConfigError
 from kf_imitation.output_files import check_free
 from kf_imitation.paths import user_path
+from kf_imitation.ros_graph.environment import check_namespace
 from kf_imitation.ros_graph.nodes import RECORDED, Graph, NodeSpec, RunOptions, merged_parameters
 
 CLOCK_HZ = 100.0
@@ -97,6 +98,7 @@ def build_replay_graph(options: ReplayOptions) -> tuple[Graph, list[str]]:
         raise ConfigError(
             'replay', [f'player = {options.player!r} must be one of {", ".join(PLAYERS)}']
         )
+    check_namespace(options.namespace)
     values = merged_parameters(options.params, options.namespace)
     servo, recorder = values['servo'], values['recorder']
     servo['robot'] = options.robot or servo['robot']

@@ -95,7 +95,7 @@ def test_missing_messages_and_a_wrong_domain_are_bad(monkeypatch, installed):
     monkeypatch.setattr(
         environment, 'find_spec', lambda name: None if name == 'trajectory_msgs' else object()
     )
-    monkeypatch.setenv('ROS_DOMAIN_ID', '200')
+    monkeypatch.setenv('ROS_DOMAIN_ID', '300')
     bad = [finding.sentence for finding in environment.check_ros() if finding.level == ERROR]
     assert 'trajectory_msgs' in bad[0]
     assert 'ROS_DOMAIN_ID' in bad[1]

@@ -1,0 +1,93 @@
+"""Output to whatever stdout is: a pipe that closes, a full disk, a terminal without Unicode."""
+
+import codecs
+import io
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+_PLAIN = {
+    '…': '...',
+    '–': '-',
+    '—': '-',
+    '·': '-',
+    '•': '*',
+    '→': '->',
+    '▶': '>',
+    '×': 'x',
+    '±': '+/-',
+    '≤': '<=',
+    '≥': '>=',
+    '’': "'",
+    '“': '"',
+    '”': '"',
+    'µ': 'u',
+    '°': ' deg',
+}
+
+
+class _Descriptor(io.FileIO):
+    """A file descriptor that takes everything, whether it arrives or not.
+
+    Attributes:
+        fault: why it did not, for the user; '' when it did or nobody reads any more.
+    """
+
+    fault = ''
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        """Write, or pass over what cannot be written; the work of the command goes on."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return len(data)
+        except OSError as error:
+            self.fault = error.strerror or str(error)
+            return len(data)
+
+
+@contextmanager
+def patient_output() -> Iterator[_Descriptor | None]:
+    """Print to stdout inside so that nothing it does ends a command.
+
+    Yields:
+        whose `fault` says afterwards that output was lost; None where stdout is no descriptor
+        (tests, notebooks).
+    """
+    outside = sys.stdout
+    if outside is not sys.__stdout__ or outside is None:
+        yield None
+        return
+    with suppress(OSError, ValueError):
+        outside.flush()
+    descriptor = _Descriptor(outside.fileno(), 'w', closefd=False)
+    inside = io.TextIOWrapper(
+        io.BufferedWriter(descriptor),
+        encoding=outside.encoding,
+        errors='plain',
+        line_buffering=os.isatty(outside.fileno()),
+    )
+    sys.stdout = inside
+    try:
+        yield descriptor
+    finally:
+        inside.flush()
+        sys.stdout = outside
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    """Replace what an encoding lacks by what it has: a handler of codecs."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return ''.join(_in_ascii(letter) for letter in letters), error.end
+
+
+def _in_ascii(letter: str) -> str:
+    bare = unicodedata.normalize('NFKD', letter).encode('ascii', 'ignore').decode()
+    return _PLAIN.get(letter) or bare or '?'
+
+
+codecs.register_error('plain', plain)
