@@ -64,7 +64,7 @@ def patient_output() -> Iterator[_Descriptor | None]:
         outside.flush()
     descriptor = _Descriptor(outside.fileno(), 'w', closefd=False)
     inside = io.TextIOWrapper(
-        io.BufferedWriter(descriptor),
+        io.BufferedWriter(descriptor),  # type: ignore[type-var]
         encoding=outside.encoding,
         errors='plain',
         line_buffering=os.isatty(outside.fileno()),
