@@ -36,13 +36,13 @@ def age_problem(stamp_ns: int, now_ns: int, most_s: float) -> str:
 
     Args:
         stamp_ns: of a command.
-        now_ns: on the clock of the stamps; 0 when nobody knows yet.
+        now_ns: on the same clock; 0 when nobody knows yet.
         most_s: how old it may be.
     """
     age_s = (now_ns - stamp_ns) * 1e-9
     if now_ns <= 0 or age_s <= most_s:
         return ''
     return (
-        f'stamped {age_s:.1f} s ago, at most {most_s:g} s (command_age_s): vision too slow, or a '
-        'recording without its clock?'
+        f'stamped {age_s:.1f} s ago, at most {most_s:g} s (command_age_s): too much to do here, '
+        'or a recording without its clock?'
     )

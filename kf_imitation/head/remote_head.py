@@ -369,6 +369,7 @@ class RemoteHead:
         values = {**report.get('values', {}), 'motor restarts': str(self.restarts)}
         if motor is None:
             return ServoStatus(OK, 'off', values)
+        values['motor process'] = str(motor.pid)
         if problem := self._problem(motor):
             return ServoStatus(ERROR, problem, values)
         sentence = str(report.get('sentence', 'starting'))

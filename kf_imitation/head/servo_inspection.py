@@ -7,6 +7,7 @@ the robot file counts on keeps torque off. EEPROM is put right by `servo commiss
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel import control_tables as ct
@@ -68,13 +69,19 @@ def read_registers(bus: ServoBus, joint: JointConfig) -> dict[str, int]:
 def decode(model: ct.ServoModel, first: int, data: bytes) -> dict[str, int]:
     """Return the registers that lie in a block of memory, by name."""
     return {
-        name: units.unpack(
-            data[register.address - first : register.address - first + register.size],
-            register.signed,
-        )
-        for name, register in model.registers.items()
-        if first <= register.address and register.address + register.size <= first + len(data)
+        name: int.from_bytes(data[begin:end], 'little', signed=signed)
+        for name, begin, end, signed in _layout(model.name, first, len(data))
     }
+
+
+@cache
+def _layout(model: str, first: int, length: int) -> tuple[tuple[str, int, int, bool], ...]:
+    """Return name, begin, end and sign of the registers in a block; a cycle has no time for it."""
+    return tuple(
+        (name, register.address - first, register.address - first + register.size, register.signed)
+        for name, register in ct.MODELS[model].registers.items()
+        if first <= register.address and register.address + register.size <= first + length
+    )
 
 
 def is_simulated(values: Mapping[str, int]) -> bool:

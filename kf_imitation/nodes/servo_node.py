@@ -1,6 +1,7 @@
 """Servo node: expressions to smooth motion of the servos, as a lifecycle node."""
 
 import sys
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -212,7 +213,10 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def _on_trajectory(self, message: JointTrajectory, info: dict[str, Any]) -> None:
         if self._head is None or not self._active:
             return None
-        if fault := self._senders.problem(TRAJECTORY, info):
+        most_s = self.setting('command_age_s', float)
+        sent_ns = int(info.get('source_timestamp') or time.time_ns())
+        fault = self._senders.problem(TRAJECTORY, info)
+        if fault := fault or age_problem(sent_ns, time.time_ns(), most_s):
             return self._log_rejection(self._head.reject(fault))
         delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
         if reason := self._head.set_trajectory(*from_trajectory(message), delay_s):

@@ -241,8 +241,8 @@ class ServoSettings:
     )
     command_age_s: float = parameter(
         1.0,
-        'how old an expression may be by its stamp, which is the time of capture; an older one is '
-        'rejected',
+        'how old an expression may be by its stamp, which is the time of capture, and a '
+        'trajectory by the time when it was sent; what is older is rejected',
         's',
         0.05,
         3600,

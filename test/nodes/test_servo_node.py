@@ -1,6 +1,9 @@
 """The servo node as others see it: services, trajectories, states, diagnostics, `port: none`."""
 
 import math
+import os
+import signal
+import time
 
 import pytest
 
@@ -162,6 +165,41 @@ def test_diagnostics_come_once_a_second_with_heat_voltage_rate_and_errors(
     listener.wait_for(lambda: 'neck_yaw: does not reply' in reports[-1].status[0].message)
     assert reports[-1].status[0].level == b'\x02'
     assert values()['neck_yaw'].endswith('does not reply')
+
+
+def test_a_killed_motor_process_is_an_error_in_diagnostics_and_the_head_runs_again(
+    servo_node, listener, port
+):
+    servo_node(port=port.device, hold_s=3600.0)
+    reports = listener.listen(DiagnosticArray, '/diagnostics')
+
+    def values():
+        return {pair.key: pair.value for pair in reports[-1].status[0].values}
+
+    listener.wait_for(lambda: reports and 'motor process' in values())
+    os.kill(int(values()['motor process']), signal.SIGKILL)
+    listener.wait_for(lambda: 'killed by signal 9' in reports[-1].status[0].message)
+    assert reports[-1].status[0].level == b'\x02'
+    listener.wait_for(lambda: values()['motor restarts'] == '1')
+    listener.wait_for(lambda: reports[-1].status[0].message == 'at rest in neutral')
+    assert torques(port) == {True}
+
+
+def test_a_trajectory_that_waited_while_the_node_stood_still_is_rejected(
+    servo_node, listener, port
+):
+    node = servo_node(port=port.device, hold_s=3600.0)
+    states = listener.listen(JointState, 'joint_states')
+    reports = listener.listen(DiagnosticArray, '/diagnostics')
+    scripts = listener.node.create_publisher(JointTrajectory, 'servo/joint_trajectory', 10)
+    listener.wait_for(lambda: scripts.get_subscription_count() and len(states) > 5)
+    node.send_signal(signal.SIGSTOP)
+    stopped_s = time.monotonic()
+    scripts.publish(trajectory(['neck_yaw'], (1.0, [0.5])))
+    listener.wait_for(lambda: time.monotonic() > stopped_s + 1.5)
+    node.send_signal(signal.SIGCONT)
+    listener.wait_for(lambda: any('s ago, at most 1 s' in r.status[0].message for r in reports))
+    assert abs(angle(states, 'neck_yaw')) < 0.02
 
 
 def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, interrupt):
