@@ -3,6 +3,7 @@
 import logging
 import struct
 from collections.abc import Collection, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,10 @@ from kf_imitation.errors import BagError
 
 RAW_IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
+FOXGLOVE_IMAGE = 'foxglove_msgs/msg/CompressedImage'
+# Messages whose data are a whole image file, and all that show something.
+PACKED_IMAGES = (COMPRESSED_IMAGE, FOXGLOVE_IMAGE)
+IMAGES = (RAW_IMAGE, *PACKED_IMAGES)
 _OWN_IMAGES = ('/keyframe/image', '/keyframe/annotated')
 
 
@@ -119,7 +124,8 @@ class OpenBag:
             self.start_ns = int(self.library.start_time) if self.message_count else 0
             self.end_ns = int(self.library.end_time) - 1 if self.message_count else 0
         except _DAMAGE as error:
-            raise BagError(f'bag {path}: cannot be read: {_reason(error)}') from error
+            reason = _foreign(path) or _reason(error)
+            raise BagError(f'bag {path}: cannot be read: {reason}') from error
         self.topics = {
             name: _topic([c for c in self.library.connections if c.topic == name])
             for name in sorted({c.topic for c in self.library.connections})
@@ -225,7 +231,7 @@ def image_topic(bag: OpenBag, wanted: str = '') -> str:
         BagError: there is none, there are several, or not the one wanted; names those there are.
     """
     path = bag.path
-    topics = [n for n, t in bag.topics.items() if t.kind in (RAW_IMAGE, COMPRESSED_IMAGE)]
+    topics = [n for n, t in bag.topics.items() if t.kind in IMAGES]
     if not topics:
         raise BagError(f'bag {path}: holds no image topic (holds {bag.held})')
     if wanted:
@@ -254,7 +260,7 @@ def focal_px(bag: OpenBag, image_topic: str) -> float:
         BagError: it is damaged.
     """
     place = image_topic.rpartition('/')[0]
-    packed = bag.topics[image_topic].kind == COMPRESSED_IMAGE
+    packed = bag.topics[image_topic].kind in PACKED_IMAGES
     for folder in (place.rpartition('/')[0], place) if packed else (place,):
         for message in bag.messages({f'{folder}/camera_info'}):
             info = bag.decode(message)
@@ -276,6 +282,26 @@ def _reason(error: BaseException) -> str:
     """Return what an error of the library says, as one line."""
     text = getattr(error, 'strerror', None) or str(error) or type(error).__name__
     return ' '.join(str(text).split()).rstrip('.')
+
+
+def _foreign(path: Path) -> str:
+    """Return what to do with a recording that rosbags has no way to read, or ''."""
+    files = storage_files(path) if path.is_dir() else [path]
+    with suppress(OSError, IndexError):
+        with files[0].open('rb') as file:
+            start = file.read(1_000_000)
+        if start.startswith(b'#ROSBAG V2'):
+            return 'it was not closed, or is damaged; `rosbag reindex` of ROS 1 mends it'
+        # MCAP: magic, then a record of the head (opcode, length) that begins with the profile.
+        length = int.from_bytes(start[17:21], 'little')
+        profile = start[21 : 21 + length].decode('ascii', 'replace')
+        if start.startswith(b'\x89MCAP') and profile == 'ros1':
+            return 'its messages are of ROS 1; give the .bag that it was made from'
+        if start.startswith(b'\x89MCAP') and profile != 'ros2':
+            found = [n for n in ('protobuf', 'json', 'flatbuffer') if n.encode() in start]
+            what = f'{found[0]}, not of ROS' if found else 'not of ROS 2'
+            return f'its messages are {what}; export a video or a folder of images and give that'
+    return ''
 
 
 def _open_folder(path: Path) -> OpenBag:

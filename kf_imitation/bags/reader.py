@@ -88,8 +88,8 @@ def read_joints(
 
 
 def header_stamp_ns(message: Any) -> int:
-    """Header stamp of a message [ns]."""
-    stamp = message.header.stamp
+    """Header stamp of a message [ns]; Foxglove's messages have a timestamp instead."""
+    stamp = message.header.stamp if hasattr(message, 'header') else message.timestamp
     return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)
 
 

@@ -7,10 +7,10 @@ BAG_SUFFIXES = frozenset({*STORAGE_SUFFIXES, '.bag'})
 
 
 def is_bag(path: Path) -> bool:
-    """Whether a path is a bag file or a bag folder."""
+    """Whether a path is a bag file or a bag folder, closed or not."""
     if path.is_dir():
         return (path / 'metadata.yaml').is_file() or bool(storage_files(path))
-    return path.suffix.lower() in BAG_SUFFIXES
+    return path.suffix.lower() in BAG_SUFFIXES or path.name.endswith('.bag.active')
 
 
 def storage_files(path: Path) -> list[Path]:

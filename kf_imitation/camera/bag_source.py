@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from kf_imitation.bags.opening import (
-    COMPRESSED_IMAGE,
+    PACKED_IMAGES,
     BagMessage,
     OpenBag,
     focal_px,
@@ -135,7 +135,7 @@ class BagSource:
 
     def _decode(self, bag: OpenBag, message: BagMessage) -> tuple[int, Image]:
         content = bag.decode(message)
-        if message.kind == COMPRESSED_IMAGE:
+        if message.kind in PACKED_IMAGES:
             image = compressed_to_bgr(content.data, content.format)
         else:
             image = image_to_bgr(

@@ -3,7 +3,7 @@
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from kf_imitation.bags.opening import COMPRESSED_IMAGE, BagMessage, OpenBag, focal_px
+from kf_imitation.bags.opening import PACKED_IMAGES, BagMessage, OpenBag, focal_px
 from kf_imitation.bags.reader import header_stamp_ns
 from kf_imitation.camera.encodings import compressed_to_bgr
 from kf_imitation.camera.frame_source import camera_model
@@ -46,8 +46,9 @@ class ImagePublisher:
 
     def _publish(self, message: BagMessage) -> None:
         image = self._bag.decode(message)
-        stamp_ns, frame_id = header_stamp_ns(image), str(image.header.frame_id)
-        if message.kind == COMPRESSED_IMAGE:
+        stamp_ns = header_stamp_ns(image)
+        frame_id = str(getattr(image, 'header', image).frame_id)
+        if message.kind in PACKED_IMAGES:
             bgr = compressed_to_bgr(image.data, image.format)
             height, width = bgr.shape[:2]
             out: Image | bytes = to_image(bgr, stamp_ns, frame_id)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kf_imitation.bags.opening import (
-    COMPRESSED_IMAGE,
-    RAW_IMAGE,
+    IMAGES,
+    PACKED_IMAGES,
     OpenBag,
     image_topic,
     open_bag,
@@ -126,13 +126,13 @@ def build_replay_graph(options: ReplayOptions) -> tuple[Graph, list[str]]:
 
 def _plan(options: ReplayOptions, bag: OpenBag) -> _Plan:
     kinds = {name: topic.kind for name, topic in bag.topics.items() if topic.count}
-    if options.topic or any(kind in (RAW_IMAGE, COMPRESSED_IMAGE) for kind in kinds.values()):
+    if options.topic or any(kind in IMAGES for kind in kinds.values()):
         image = image_topic(bag, options.topic)
         names = {image: 'image_raw'}
         info = str(Path(image).parent / 'camera_info')
         if options.player == 'ros2bag' and info in kinds:
             names[info] = 'camera_info'
-        return _Plan(image, kinds.get(image) == COMPRESSED_IMAGE, names)
+        return _Plan(image, kinds.get(image) in PACKED_IMAGES, names)
     expression = [topic for topic in kinds if topic.endswith('/face/expression')]
     if not expression:
         raise BagError(
