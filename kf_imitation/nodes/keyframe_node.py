@@ -77,7 +77,7 @@ class KeyframeNode(KfNode):
         self._state = 'no frame yet'
         self._frame_id = ''
         self._info = CameraInfo()
-        lossless = self.setting('lossless', bool)
+        lossless = self._lossless = self.setting('lossless', bool)
         per_frame, few = qos.per_frame_publisher(), qos.keyframe_topics()
         self._regions = self.create_publisher(PolygonStamped, 'face/region', per_frame)
         self._scores = self.create_publisher(Float32, 'keyframe/score', per_frame)
@@ -123,7 +123,8 @@ class KeyframeNode(KfNode):
         if self._bound.skips(stamp_ns):
             return
         try:
-            bgr = from_image(message, self._grey)
+            with self.ledger.timed('convert'):
+                bgr = from_image(message, self._grey)
         except SourceError as fault:
             self._leave_out(str(fault))
             self._regions.publish(to_region(None, stamp_ns, self._frame_id))
@@ -142,8 +143,9 @@ class KeyframeNode(KfNode):
         self._index += 1
         step = self._pipeline.push(frame)
         self._pending, self._state = True, step.state
-        self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))
-        self._publish(step)
+        with self.ledger.timed('publish results'):
+            self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))
+            self._publish(step)
         if self._annotated.get_subscription_count():
             drawn = self._overlay.draw(frame, step.region, step.state)
             self._annotated.publish(to_image(drawn, stamp_ns, self._frame_id))
@@ -159,8 +161,10 @@ class KeyframeNode(KfNode):
             self._publish(self._pipeline.flush())
 
     def _publish(self, step: FaceStep) -> None:
+        # A file's results stay available to a recorder that comes a moment late.
+        wanted = self._lossless or self._scores.get_subscription_count() > 0
         for score in step.scores:
-            if score.score is not None:
+            if wanted and score.score is not None:
                 self._scores.publish(Float32(data=float(score.score)))
             self._explainer.frame(score, self._frame_id)
         for chosen in step.chosen:

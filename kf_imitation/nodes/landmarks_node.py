@@ -108,9 +108,12 @@ class LandmarksNode(KfNode):
         self.ledger.add('read')
         confidence = float(reading.landmarks.confidence.mean())
         self._state = f'last keyframe read with confidence {confidence:.2f}'
-        self._expressions.publish(to_expression(reading.expression, frame_id))
-        self._landmarks.publish(to_landmarks(reading.landmarks, frame_id))
-        self._poses.publish(to_pose(reading.pose, frame_id))
+        with self.ledger.timed('publish expression'):
+            self._expressions.publish(to_expression(reading.expression, frame_id))
+        if self._landmarks.get_subscription_count():
+            self._landmarks.publish(to_landmarks(reading.landmarks, frame_id))
+        if self._poses.get_subscription_count():
+            self._poses.publish(to_pose(reading.pose, frame_id))
         if self._markers.get_subscription_count():
             self._markers.publish(landmark_markers(reading, camera, frame_id))
 

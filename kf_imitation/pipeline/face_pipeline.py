@@ -49,6 +49,9 @@ from kf_imitation.pipeline.statistics import Ledger
 # A keyframe is committed within commit_delay_s plus the frame that shows it; slower cameras wait
 # longer for that frame, so the crops are kept a little longer than the delay.
 _CROP_MARGIN_S = 0.5
+# Frames up to this size (1280 x 720) wait whole until one of them is chosen; of larger ones the
+# crop is cut at once, because half a second of them would fill the memory.
+_HELD_BYTES = 3_000_000
 
 
 class FrameScorer(Protocol):
@@ -106,6 +109,17 @@ class FaceStep:
     raw: FrameScore | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _KeptFrame:
+    """A frame that may yet become a keyframe, or the face cut out of it."""
+
+    index: int
+    stamp_ns: int
+    face: FaceImage | Frame
+    region: FaceRegion
+    pair: ScoredPair | None
+
+
 class FacePipeline:
     """Face region, score and keyframes of a stream of frames."""
 
@@ -122,7 +136,7 @@ class FacePipeline:
         self._selector = selector
         self._crop_px = crop_px
         self._ledger = ledger
-        self._crops: deque[tuple[int, FaceImage, ScoredPair | None]] = deque()
+        self._kept: deque[_KeptFrame] = deque()
 
     @property
     def settings(self) -> DetectorSettings:
@@ -147,10 +161,10 @@ class FacePipeline:
             region = self._tracker.update(frame)
         with self._ledger.timed('score'):
             raw = self._scorer.score(frame, region)
-        self._keep_crop(frame, region)
+        self._keep(frame, region)
         with self._ledger.timed('detect'):
             step = self._finish(self._selector.push(raw))
-        self._drop_crops(frame.stamp_ns)
+        self._drop_judged(frame.stamp_ns)
         self._ledger.add('frames')
         self._ledger.add('scored' if raw.score is not None else 'unscored')
         return replace(step, region=region, raw=raw)
@@ -158,7 +172,7 @@ class FacePipeline:
     def flush(self) -> FaceStep:
         """Commit what is pending, at the end of a source or in a pause of it."""
         step = self._finish(self._selector.flush())
-        self._crops.clear()
+        self._kept.clear()
         return step
 
     def reset(self) -> None:
@@ -166,7 +180,7 @@ class FacePipeline:
         self._tracker.reset()
         self._scorer.reset()
         self._selector.reset()
-        self._crops.clear()
+        self._kept.clear()
 
     def configure(self, settings: DetectorSettings) -> FaceStep:
         """Change the detector's settings; return what that made final."""
@@ -200,23 +214,39 @@ class FacePipeline:
         self._ledger.add('keyframes', len(selection.keyframes))
         if not selection.keyframes:
             return []  # most frames
-        kept = {index: (face, pair) for index, face, pair in self._crops}
+        kept = {frame.index: frame for frame in self._kept}
         changes = {score.index: score.change for score in selection.scores}
         return [
-            ChosenFrame(keyframe, *kept[keyframe.index], changes.get(keyframe.index))
+            ChosenFrame(
+                keyframe,
+                self._face(kept[keyframe.index]),
+                kept[keyframe.index].pair,
+                changes.get(keyframe.index),
+            )
             for keyframe in selection.keyframes
         ]
 
-    def _keep_crop(self, frame: Frame, region: FaceRegion | None) -> None:
-        if region is not None:
-            face = cut_face(frame, region, self._crop_px)
-            self._crops.append((frame.index, face, self._scorer.pair))
+    def _keep(self, frame: Frame, region: FaceRegion | None) -> None:
+        if region is None:
+            return
+        held = frame.bgr.nbytes <= _HELD_BYTES
+        face: FaceImage | Frame = frame if held else self._cut(frame, region)
+        self._kept.append(_KeptFrame(frame.index, frame.stamp_ns, face, region, self._scorer.pair))
 
-    def _drop_crops(self, newest_ns: int) -> None:
-        """Forget the crops that are judged; only then, as a pause may lie before the newest."""
+    def _face(self, kept: '_KeptFrame') -> FaceImage:
+        if isinstance(kept.face, FaceImage):
+            return kept.face
+        return self._cut(kept.face, kept.region)
+
+    def _cut(self, frame: Frame, region: FaceRegion) -> FaceImage:
+        with self._ledger.timed('crop'):
+            return cut_face(frame, region, self._crop_px)
+
+    def _drop_judged(self, newest_ns: int) -> None:
+        """Forget the frames that are judged; only then, as a pause may lie before the newest."""
         oldest_ns = newest_ns - round((self.settings.commit_delay_s + _CROP_MARGIN_S) * 1e9)
-        while self._crops and self._crops[0][1].stamp_ns < oldest_ns:
-            self._crops.popleft()
+        while self._kept and self._kept[0].stamp_ns < oldest_ns:
+            self._kept.popleft()
 
 
 def cut_face(frame: Frame, region: FaceRegion, crop_px: int) -> FaceImage:

@@ -25,8 +25,8 @@ class LatencyBound:
         """Start with nothing skipped.
 
         Args:
-            stage: for the ledger: count `skipped at STAGE`, span `behind at STAGE` (beyond the
-                bound).
+            stage: for the ledger: span `age at STAGE`, count `skipped at STAGE`, span `behind at
+                STAGE` (beyond the bound).
             most_s: oldest age that is taken up; 0: any.
             now_ns: the clock of the stamps.
             ledger: what is skipped goes there.
@@ -37,9 +37,12 @@ class LatencyBound:
         self._ledger = ledger
 
     def skips(self, stamp_ns: int) -> bool:
-        """Return whether what was captured at a stamp is to be left out."""
+        """Return whether what was captured at a stamp is to be left out; notes its age."""
         age_s = (self._now_ns() - stamp_ns) * 1e-9
-        if not 0.0 < self.most_s < age_s < OTHER_CLOCK_S:
+        if not 0.0 <= age_s < OTHER_CLOCK_S:
+            return False
+        self._ledger.observe(f'age at {self._stage}', age_s)
+        if not 0.0 < self.most_s < age_s:
             return False
         self._ledger.add(f'skipped at {self._stage}')
         self._ledger.observe(f'behind at {self._stage}', age_s - self.most_s)

@@ -11,11 +11,18 @@ from kf_imitation.pipeline.statistics import Times
 STAGES = {
     'camera read': 'read a frame',
     'camera publish': 'publish a frame',
+    'age at scoring': 'capture to scoring',
+    'convert': 'read the message',
     'face': 'face region',
     'score': 'score',
     'detect': 'smooth and detect',
+    'crop': 'cut the crop (keyframes)',
+    'publish results': 'publish results',
+    'age at landmarks': 'capture to landmarks (keyframes)',
     'landmarks': 'landmarks (keyframes)',
     'expression': 'head pose and channels (keyframes)',
+    'publish expression': 'publish channels (keyframes)',
+    'age at command': 'capture to servo node (keyframes)',
     'mapping': 'channels to joints (keyframes)',
 }
 

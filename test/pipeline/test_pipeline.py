@@ -5,6 +5,7 @@ from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings
+from kf_imitation.pipeline import face_pipeline
 from kf_imitation.pipeline.face_pipeline import FacePipeline, cut_face, face_square
 from kf_imitation.pipeline.statistics import Ledger
 
@@ -94,6 +95,19 @@ def test_every_frame_gets_one_score_and_a_keyframe_brings_the_crop_of_its_own_fr
     assert [c.keyframe.index for c in chosen] == [0, 5, 10]
     assert [c.face.x for c in chosen] == [0, 5, 10]
     assert [c.face.stamp_ns for c in chosen] == [c.keyframe.stamp_ns for c in chosen]
+
+
+@pytest.mark.parametrize(('held_bytes', 'crops'), [(60_000, 3), (59_999, 12)])
+def test_crops_are_cut_of_keyframes_only_unless_frames_are_too_large_to_keep(
+    monkeypatch, held_bytes, crops
+):
+    monkeypatch.setattr(face_pipeline, '_HELD_BYTES', held_bytes)
+    ledger = Ledger()
+    pipeline = FacePipeline(StillTracker(), Scorer(), LateSelector(), 64, ledger)
+    steps = [pipeline.push(Frame(i, i * 33_000_000, picture())) for i in range(12)]
+    chosen = [c for step in [*steps, pipeline.flush()] for c in step.chosen]
+    assert [c.face.x for c in chosen] == [0, 5, 10]
+    assert ledger.times()['crop'].count == crops
 
 
 class UnrestScorer:
