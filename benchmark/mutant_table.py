@@ -297,7 +297,7 @@ MUTANTS = (
     ),
     Mutant(
         'exit does not go to neutral',
-        (Edit("self.state == RUNNING and self.exit_policy == 'neutral_limp'", 'False'),),
+        (Edit("self.abandoned or self.exit_policy == 'neutral_limp'", 'False'),),
         (LEAVING,),
     ),
     Mutant(
