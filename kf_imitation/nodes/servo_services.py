@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
 from rclpy.task import Future as RosFuture
 from std_srvs.srv import SetBool, Trigger
@@ -46,6 +47,8 @@ def offer_services(
         active: whether the node is.
         take_over: called before a service acts, to end what still moves the head.
     """
+    # An answer that waits for the servos holds up no other callback, least of all a stop.
+    group = ReentrantCallbackGroup()
 
     def offer(name: str, kind: Any, act: Act, needs_active: bool) -> None:
         async def answer(request: Any, response: Any) -> Any:
@@ -56,20 +59,26 @@ def offer_services(
                 response.success, response.message = False, 'the servo node is not active'
             else:
                 take_over()
-                result = await _for_ros(act(current, request))
+                result = await _for_ros(node, act(current, request))
                 response.success, response.message = result.done, f'{name}: {result.sentence}'
                 if not result.done:
                     node.get_logger().warning(response.message)
             return response
 
-        node.create_service(kind, f'~/{name}', answer)
+        node.create_service(kind, f'~/{name}', answer, callback_group=group)
 
     for name, (kind, act, needs_active) in SERVICES.items():
         offer(name, kind, act, needs_active)
 
 
-def _for_ros(later: 'Future[Answer]') -> Any:
+def _for_ros(node: Node, later: 'Future[Answer]') -> Any:
     """Return an awaitable of rclpy's executor; the bus thread completes it."""
     awaited = RosFuture()
-    later.add_done_callback(lambda done: awaited.set_result(done.result()))
+
+    def complete(done: 'Future[Answer]') -> None:
+        awaited.set_result(done.result())
+        if (executor := node.executor) is not None:
+            executor.wake()  # it may wait for messages without end
+
+    later.add_done_callback(complete)
     return awaited
