@@ -76,6 +76,7 @@ setup(
         'matplotlib>=3.7',
         'plotly>=5.20',
         'rich>=13',
+        'aiohttp>=3.9',
     ],
     extras_require={
         'ros': [

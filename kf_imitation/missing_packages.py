@@ -14,6 +14,7 @@ OPTIONAL_PACKAGES = {
     'rosbags': 'bags need it: replay, record, play, report',
     'ruckig': 'it plans motion; without it a planner of our own does',
     'plotly': 'the page that report writes needs it',
+    'aiohttp': 'the cockpit needs it; without it use mimic --no-cockpit',
 }
 
 

@@ -1,4 +1,4 @@
-"""Paths: what a user means by one, and where the package's own files are.
+"""Paths: what a user means by one, where the package's own files are, what it remembers.
 
 Those are in the source tree, an ament prefix, or a pip environment.
 """
@@ -60,6 +60,12 @@ def user_path(text: str | Path, folder: Path | None = None) -> Path:
 
 
 user_path.__name__ = 'path'  # argparse names it in its messages
+
+
+def state_directory() -> Path:
+    """Return the folder for what the package remembers of this user; it need not exist."""
+    home = os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state'
+    return Path(home) / 'kf_imitation'
 
 
 def child_environment() -> dict[str, str]:

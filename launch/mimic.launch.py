@@ -22,7 +22,7 @@ from launch_ros.actions import Node
 
 from kf_imitation.paths import share_path
 from kf_imitation.ros_graph.environment import checked_defaults
-from kf_imitation.ros_graph.nodes import PACKAGE, RunOptions, build_graph
+from kf_imitation.ros_graph.nodes import OWN_PROCESS, PACKAGE, RunOptions, build_graph
 
 ARGUMENTS = (
     (
@@ -35,6 +35,7 @@ ARGUMENTS = (
     ('port', '', 'serial device, simulated, or none; empty takes the robot file'),
     ('rviz', 'false', 'also start RViz with config/mimic.rviz (true or false)'),
     ('avatar', 'false', "draw the robot's face on avatar/image and on a page (true or false)"),
+    ('cockpit', 'false', 'serve the page to see, tune and stop the head (true or false)'),
     ('record', '', 'bag folder to create; empty records nothing'),
     ('record_images', 'false', 'record images too, which show people (true or false)'),
     ('namespace', '', 'of all nodes and relative topics'),
@@ -47,7 +48,7 @@ ARGUMENTS = (
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the processes; a faulty argument raises before any of them starts."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    for name in ('rviz', 'avatar', 'record_images', 'realtime', 'every_frame'):
+    for name in ('rviz', 'avatar', 'cockpit', 'record_images', 'realtime', 'every_frame'):
         given[name] = given[name].lower() in ('true', '1', 'yes')
     rviz = given.pop('rviz')
     graph = build_graph(RunOptions(**given))
@@ -64,7 +65,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             output='screen',
             # The head may need 3 s for its way to neutral before torque goes off.
             sigterm_timeout='10',
-            on_exit=Shutdown(reason=f'{node.name} has ended'),
+            # A page that ends is no reason to stop the head.
+            on_exit=None if node.name in OWN_PROCESS else Shutdown(f'{node.name} has ended'),
         )
         for node in graph.nodes
     ]

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-pytest_plugins = ['servo_rig']
+pytest_plugins = ['servo_rig', 'browser_rig']
 
 if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # torch: the workers share the cores

@@ -18,6 +18,7 @@ from kf_imitation.paths import share_path
 # Command -> module with add_arguments(parser) and run(args) -> exit code, and what it does.
 COMMANDS = {
     'mimic': ('kf_imitation.cli.mimic', 'let the head mimic the face in a video or camera'),
+    'cockpit': ('kf_imitation.cli.cockpit', 'serve the page to see, tune and stop a running head'),
     'replay': (
         'kf_imitation.cli.replay',
         'run a video or bag through all stages, write tables and plots',

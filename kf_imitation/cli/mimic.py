@@ -2,10 +2,16 @@
 
 import argparse
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from threading import Event
+from typing import TYPE_CHECKING
 
 from kf_imitation.cli.options import add_namespace, add_params, add_port, add_robot, add_source
 from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
+
+if TYPE_CHECKING:
+    from kf_imitation.cockpit.process import CockpitProcess
+    from kf_imitation.ros_graph.nodes import Graph
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +39,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--avatar',
         action='store_true',
         help="draw the robot's face; the address of the page that shows it is printed",
+    )
+    parser.add_argument(
+        '--no-cockpit',
+        dest='cockpit',
+        action='store_false',
+        help='serve no page; otherwise its address is printed, and nothing is opened',
     )
     add_namespace(parser)
 
@@ -62,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
 
     stop = Event()
     catch_stop_signals(stop)
-    with Composition(graph) as composition:
-        elapsed_s = watch(composition, stop)
+    with cockpit_of(graph) as cockpit, Composition(graph) as composition:
+        elapsed_s = watch(composition, stop, cockpit)
         bus = bus_figures(composition)
     figures = collect(composition, elapsed_s, options.realtime, bus)
     Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
@@ -72,3 +84,13 @@ def run(args: argparse.Namespace) -> int:
     if composition.fault is not None:
         raise composition.fault
     return 1 if composition.crashed else 0
+
+
+def cockpit_of(graph: 'Graph') -> AbstractContextManager['CockpitProcess | None']:
+    """Start the cockpit that a graph asks for, in a process of its own; None without one."""
+    if not graph.options.cockpit:
+        return nullcontext()
+    from kf_imitation.cockpit.process import CockpitProcess
+
+    robot = str(graph.node('cockpit').parameters['robot'])
+    return CockpitProcess(robot, graph.namespace, graph.options.params)

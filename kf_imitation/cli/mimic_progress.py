@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from kf_imitation.cockpit.process import CockpitProcess
 from kf_imitation.nodes.composition import Composition
 from kf_imitation.pipeline.run_report import BusFigures, RunFigures
 from kf_imitation.ros_graph.service_manager import tell_service_manager
@@ -17,8 +18,8 @@ from kf_imitation.ros_graph.service_manager import tell_service_manager
 _LOG_INTERVAL_S = 5.0
 
 
-def watch(composition: Composition, stop: Event) -> float:
-    """Show progress until the run ends or is told to stop.
+def watch(composition: Composition, stop: Event, cockpit: CockpitProcess | None = None) -> float:
+    """Show progress until the run ends or is told to stop; print the cockpit's address once.
 
     Returns:
         Time from the first frame to the last [s].
@@ -26,6 +27,7 @@ def watch(composition: Composition, stop: Event) -> float:
     console = Console(stderr=True)
     first_s = last_s = told_s = monotonic()
     frames = 0
+    announced = cockpit is None
     with Live(console=console, refresh_per_second=5, transient=True) as live:
         while not stop.wait(0.1) and not composition.finished:
             tell_service_manager('READY=1\nWATCHDOG=1')
@@ -33,6 +35,9 @@ def watch(composition: Composition, stop: Event) -> float:
             if count != frames:
                 first_s, last_s = first_s if frames else now_s, now_s
                 frames = count
+            if cockpit is not None and cockpit.announcement and not announced:
+                announced = True
+                console.print(cockpit.announcement, soft_wrap=True, highlight=False, markup=False)
             if console.is_terminal:
                 live.update(Text(progress_line(composition)))
             elif now_s - told_s > _LOG_INTERVAL_S:

@@ -18,6 +18,7 @@ ONE_RUN = {
     'camera': ('source', 'realtime', 'lossless', 'wait_for'),
     'keyframe': ('lossless',),
     'avatar': ('robot',),
+    'cockpit': ('robot', 'address', 'port', 'controls'),
     'recorder': ('directory', 'topics', 'images'),
 }
 # Nodes that belong to one playing of one bag.

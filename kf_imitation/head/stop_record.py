@@ -6,18 +6,12 @@ name. A simulated head has none: it starts fresh with every process.
 """
 
 import logging
-import os
 import re
 import threading
-from pathlib import Path
+
+from kf_imitation.paths import state_directory
 
 _log = logging.getLogger('kf_imitation.head')
-
-
-def state_directory() -> Path:
-    """Return the folder for what the head remembers; it need not exist."""
-    home = os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state'
-    return Path(home) / 'kf_imitation'
 
 
 class StopRecord:

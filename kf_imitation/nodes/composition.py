@@ -12,7 +12,7 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S, start_ros
 from kf_imitation.pipeline.statistics import Ledger
-from kf_imitation.ros_graph.nodes import Graph
+from kf_imitation.ros_graph.nodes import OWN_PROCESS, Graph
 
 # Python hands its lock over after at most this long; the default of 5 ms is half a bus cycle.
 _SWITCH_INTERVAL_S = 0.001
@@ -22,6 +22,8 @@ _CLOSING_ORDER = ('camera', 'keyframe', 'landmarks', 'servo', 'avatar', 'recorde
 
 class Composition:
     """The nodes of a graph, built in order; also a context manager that closes them.
+
+    Those that have a process of their own (OWN_PROCESS) are left to the caller.
 
     Attributes:
         nodes: by name.
@@ -47,6 +49,8 @@ class Composition:
         self._executors: list[SingleThreadedExecutor] = []
         try:
             for spec in graph.nodes:
+                if spec.name in OWN_PROCESS:
+                    continue
                 self.nodes[spec.name] = spec.node_class()(
                     overrides=spec.parameters,
                     namespace=graph.namespace or None,

@@ -1,6 +1,7 @@
 """Between trajectory_msgs/JointTrajectory and the plain trajectories of the servo stage."""
 
 from array import array
+from collections.abc import Sequence
 
 from builtin_interfaces.msg import Duration
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -35,14 +36,27 @@ def to_trajectory(planned: PlannedTrajectory) -> JointTrajectory:
     for time_s, position, velocity in zip(
         planned.times_s, planned.position_rad, planned.velocity_rad_s, strict=True
     ):
-        nanoseconds = round(float(time_s) * 1e9)
         message.points.append(
             JointTrajectoryPoint(
                 positions=array('d', position),
                 velocities=array('d', velocity),
-                time_from_start=Duration(
-                    sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000
-                ),
+                time_from_start=_duration(time_s),
             )
         )
     return message
+
+
+def jog_message(joint: str, position_rad: float, times_s: Sequence[float]) -> JointTrajectory:
+    """One joint to one position, reached at the first of the times and held until the last."""
+    return JointTrajectory(
+        joint_names=[joint],
+        points=[
+            JointTrajectoryPoint(positions=[position_rad], time_from_start=_duration(time_s))
+            for time_s in times_s
+        ],
+    )
+
+
+def _duration(time_s: float) -> Duration:
+    nanoseconds = round(float(time_s) * 1e9)
+    return Duration(sec=nanoseconds // 1_000_000_000, nanosec=nanoseconds % 1_000_000_000)

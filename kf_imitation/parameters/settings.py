@@ -319,6 +319,32 @@ class AvatarSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CockpitSettings:
+    """The cockpit node."""
+
+    robot: str = parameter('sim_face', 'name in config/robots, or a file')
+    address: str = parameter(
+        '127.0.0.1',
+        'IP address to listen on; 127.0.0.1: this machine only. Any other opens the cockpit to a '
+        'network: whoever knows the printed address can then see the camera and move the head',
+    )
+    port: int = parameter(
+        8043, 'port of the page, or the next free one; 0: any free one', '', 0, 65535
+    )
+    tls_certificate: str = parameter('', 'PEM file of a certificate for https; empty: http')
+    tls_key: str = parameter('', 'PEM file of its key; empty: in the file of the certificate')
+    controls: bool = parameter(
+        True, 'the page may change something; false: it may only look on, and stop', live=True
+    )
+    rate_hz: float = parameter(
+        30.0, 'most states and pictures per second for each watcher', 'Hz', 1, 60
+    )
+    picture_px: int = parameter(
+        640, 'longest edge of the camera pictures', 'px', 64, 1920, live=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class RecorderSettings:
     """The recorder node."""
 
@@ -340,5 +366,6 @@ NODES: dict[str, type] = {
     'servo': ServoSettings,
     'player': PlayerSettings,
     'avatar': AvatarSettings,
+    'cockpit': CockpitSettings,
     'recorder': RecorderSettings,
 }

@@ -53,6 +53,8 @@ VIEWED = {
 }
 # Every topic of the graph that a view may show, by message type.
 TOPICS = {**RECORDED, **RECORDED_IMAGES, **VIEWED}
+# Started as processes also where the other nodes share one: their work must not delay the head.
+OWN_PROCESS = ('cockpit',)
 # Results of every frame: kept by their publisher for a recorder that matches a moment late.
 PER_FRAME = ('face/region', 'keyframe/score', 'keyframe/explanation')
 
@@ -72,6 +74,7 @@ class RunOptions:
         params: file whose values override those of config/kf_imitation.yaml.
         namespace: of all nodes and relative topics.
         avatar: draw the robot's face, as an image topic and on a page.
+        cockpit: serve the page to see, tune and stop the head.
     """
 
     source: str = ''
@@ -84,6 +87,7 @@ class RunOptions:
     params: str = ''
     namespace: str = ''
     avatar: bool = False
+    cockpit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,9 @@ def build_graph(options: RunOptions) -> Graph:
     if options.avatar:
         values['avatar']['robot'] = servo['robot']
         names.append('avatar')
+    if options.cockpit:
+        values['cockpit']['robot'] = servo['robot']
+        names.append('cockpit')
     nodes = tuple(NodeSpec(name, values[name]) for name in (*names, 'camera'))
     return Graph(nodes, options.namespace.strip('/'), lossless, options)
 

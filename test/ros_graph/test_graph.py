@@ -16,7 +16,8 @@ def test_the_camera_starts_last_and_waits_for_all_others():
 
 
 def test_every_node_gets_every_parameter_of_the_schema(tmp_path):
-    options = RunOptions(source='test-pattern', record=str(tmp_path / 'bag'), avatar=True)
+    bag = str(tmp_path / 'bag')
+    options = RunOptions(source='test-pattern', record=bag, avatar=True, cockpit=True)
     graph = build_graph(options)
     assert {node.name for node in graph.nodes} == set(SCHEMA) - {'player'}
     for node in graph.nodes:
@@ -104,13 +105,19 @@ def test_without_a_source_the_demo_clip_plays(monkeypatch, tmp_path):
 
 
 def test_the_camera_can_wait_for_every_other_node():
-    assert set(INPUTS) == set(SCHEMA) - {'camera', 'player', 'avatar'}
+    assert set(INPUTS) == set(SCHEMA) - {'camera', 'player', 'avatar', 'cockpit'}
 
 
 def test_the_avatar_draws_the_robot_of_the_run_and_nobody_waits_for_it():
     graph = build_graph(RunOptions(source='test-pattern', robot='face22', avatar=True))
     assert graph.node('avatar').parameters['robot'] == 'face22'
     assert 'avatar' not in graph.node('camera').parameters['wait_for'].split()
+
+
+def test_the_cockpit_shows_the_robot_of_the_run_and_nobody_waits_for_it():
+    graph = build_graph(RunOptions(source='test-pattern', robot='face22', cockpit=True))
+    assert graph.node('cockpit').parameters['robot'] == 'face22'
+    assert 'cockpit' not in graph.node('camera').parameters['wait_for'].split()
 
 
 def test_results_per_frame_are_recorded():

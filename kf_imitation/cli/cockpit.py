@@ -1,0 +1,64 @@
+"""`kf_imitation cockpit`: the page to see, tune and stop a head that runs elsewhere."""
+
+import argparse
+import os
+import signal
+import sys
+from threading import Thread
+from typing import Any
+
+from kf_imitation.cli.options import add_namespace, add_params, add_robot
+from kf_imitation.ros_graph.environment import check_namespace, quiet_logging, ros_needed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    add_robot(parser)
+    parser.add_argument('--port', type=int, help='of the page; default: 8043 or the next free one')
+    parser.add_argument(
+        '--address',
+        default='',
+        metavar='IP',
+        help='to listen on; any but 127.0.0.1 opens the page to a network, where whoever knows '
+        'the printed address can see the camera and move the head',
+    )
+    parser.add_argument(
+        '--look-only', action='store_true', help='the page may change nothing; it can still stop'
+    )
+    add_namespace(parser)
+    add_params(parser)
+    parser.add_argument('--until-input-ends', action='store_true', help=argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        KfImitationError: the robot file is faulty, or the address cannot be used.
+    """
+    from kf_imitation.ros_graph.nodes import merged_parameters
+
+    check_namespace(args.namespace)
+    values = merged_parameters(args.params, args.namespace)
+    settings: dict[str, Any] = values['cockpit']
+    settings['robot'] = args.robot or values['servo']['robot']
+    settings['address'] = args.address or settings['address']
+    settings['controls'] = settings['controls'] and not args.look_only
+    if args.port is not None:
+        settings['port'] = args.port
+    quiet_logging()
+    with ros_needed():
+        from kf_imitation.nodes.cockpit_node import CockpitNode
+        from kf_imitation.nodes.node_main import run_node
+    if args.until_input_ends:
+        Thread(target=_end_with_input, name='input', daemon=True).start()
+    return run_node(lambda: CockpitNode(settings, namespace=args.namespace.strip('/') or None), [])
+
+
+def _end_with_input() -> None:
+    """End this process when whoever started it has gone."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)

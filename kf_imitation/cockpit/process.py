@@ -1,0 +1,67 @@
+"""The cockpit as a process of its own: whatever its watchers do costs the head no time."""
+
+import subprocess
+import sys
+from threading import Thread
+
+from kf_imitation.paths import child_environment
+
+END_S = 3.0
+
+
+class CockpitProcess:
+    """`kf_imitation cockpit` as a child, which ends with this process.
+
+    Attributes:
+        announcement: the line with its address, once it is known; '' before.
+    """
+
+    def __init__(self, robot: str, namespace: str, params: str) -> None:
+        """Start it; it is up some seconds later.
+
+        Args:
+            robot: name in config/robots, or a file.
+            namespace: of the nodes.
+            params: parameter file, or ''.
+        """
+        options = {'--robot': robot, '--namespace': namespace, '--params': params}
+        given = ['--until-input-ends']
+        given += [word for pair in options.items() if pair[1] for word in pair]
+        # A session of its own: at Ctrl-C the page stays until the head rests.
+        self._process = subprocess.Popen(
+            [sys.executable, '-m', 'kf_imitation.cli.main', 'cockpit', *given],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=child_environment(),
+            start_new_session=True,
+        )
+        self.announcement = ''
+        self._reader = Thread(target=self._read, name='cockpit output', daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> 'CockpitProcess':
+        """Return itself; it runs already."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self.close()
+
+    def close(self) -> None:
+        """End it; may be called twice."""
+        self._process.terminate()
+        try:
+            self._process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join(END_S)
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.announcement = self.announcement or line.strip()

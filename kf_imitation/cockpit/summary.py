@@ -1,0 +1,157 @@
+"""What the nodes say of themselves, in the few words and figures that the page shows."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from kf_imitation.cockpit.actions import tunable
+from kf_imitation.data_types import CHANNELS
+from kf_imitation.parameters.definition import Parameter
+from kf_imitation.robot import RobotConfig
+from kf_imitation.robot.joint_mapping import JointMapping
+
+OK, WARN, ERROR = 0, 1, 2
+# Diagnostics come once a second; a node that has said nothing for this long has gone.
+SILENT_S = 3.5
+_TIMES = ' p50 / p99 [ms]'
+# What a sentence holds -> what to do about it; the first that fits.
+_ADVICE = (
+    ('waiting for reset', 'Press Reset when everybody is clear of the head.'),
+    ('not confirmed', 'Cut the power of the servos if the head still moves.'),
+    ('bus lost', 'Check power and cable of the servos; the head goes on by itself.'),
+    ('is stuck', 'Free the joint, then press Clear error.'),
+    ('pushed without moving', 'Look whether something is in the way of the joint.'),
+    ('is warm', 'Let the head rest, or lower its gains.'),
+    ('no frames arrive', 'Check the camera: kf_imitation doctor --source 0.'),
+    ('waiting for', 'Connect the camera; it is opened by itself.'),
+    ('no face', 'Look into the camera from 0.5 to 1 m, with light from the front.'),
+    ('not configured', 'Start it: ros2 lifecycle set /servo configure, then activate.'),
+)
+_PARTS = (('servo', 'head'), ('keyframe', 'face'), ('camera', 'camera'))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """The newest diagnostics of a node.
+
+    Attributes:
+        level: OK, WARN or ERROR.
+        sentence: its state.
+        values: details by name.
+        heard_s: when it came, of any steady clock.
+    """
+
+    level: int
+    sentence: str
+    values: Mapping[str, str]
+    heard_s: float
+
+
+def health(statuses: Mapping[str, NodeStatus], now_s: float) -> dict[str, Any]:
+    """Return the state of a run for the page.
+
+    Args:
+        statuses: by node.
+        now_s: of the same clock as heard_s.
+
+    Returns:
+        level, sentence and advice; nodes [name, level, sentence]; stages [name, p50, p99 in ms];
+        details of the servo node by name, its joints among them.
+    """
+    alive = {name: s for name, s in statuses.items() if now_s - s.heard_s < SILENT_S}
+    if 'servo' in alive:
+        said = [f'{label}: {alive[node].sentence}' for node, label in _PARTS if node in alive]
+        sentence = '; '.join(said)
+        level = max(alive[node].level for node, _ in _PARTS if node in alive)
+        advice = next((do for text, do in _ADVICE if level and text in sentence), '')
+    else:
+        gone = 'has ended' if 'servo' in statuses else 'is not running'
+        sentence, level = f'the servo node {gone}: nothing moves the head', ERROR
+        advice = 'Start it: kf_imitation mimic, or ros2 launch kf_imitation mimic.launch.py.'
+    return {
+        'level': level,
+        'sentence': sentence[:1].upper() + sentence[1:],
+        'advice': advice,
+        'nodes': [[name, s.level, s.sentence] for name, s in sorted(alive.items())],
+        'stages': [row for _, s in sorted(alive.items()) for row in stage_times(s.values)],
+        'servo': dict(alive['servo'].values) if 'servo' in alive else {},
+        'rates': {
+            f'{name} {key}': value
+            for name, s in sorted(alive.items())
+            for key, value in s.values.items()
+            if key.endswith('[Hz]')
+        },
+    }
+
+
+def stage_times(values: Mapping[str, str]) -> list[tuple[str, float, float]]:
+    """Return name, median and 99th percentile [ms] of what a node times."""
+    rows = []
+    for key, value in values.items():
+        if key.endswith(_TIMES):
+            p50, _, p99 = value.partition(' / ')
+            rows.append((key.removesuffix(_TIMES), float(p50), float(p99)))
+    return rows
+
+
+def reason(values: Mapping[str, float]) -> str:
+    """Return in words why a frame became a keyframe.
+
+    Args:
+        values: of its keyframe/explanation; NaN is unknown.
+    """
+    known = {name: value for name, value in values.items() if isfinite(value)}
+    parts = [f'score {known["score"]:.2f}'] if 'score' in known else []
+    if known.get('prominence', 0) > 0:
+        parts.append(f'{known["prominence"]:.2f} above its surroundings')
+    if 'since_keyframe_s' in known:
+        parts.append(f'{known["since_keyframe_s"]:.1f} s after the last one')
+    if 'head_share' in known:
+        parts.append(f'{known["head_share"]:.0%} of the change is the head turning')
+    if 'flow_share' in known:
+        parts.append(f'seen {known["flow_share"]:.0%} by motion')
+    return ', '.join(parts)
+
+
+def finite(values: Iterable[float], digits: int = 4) -> list[float | None]:
+    """Return numbers for JSON; None in place of NaN and infinity."""
+    return [round(float(v), digits) if isfinite(v) else None for v in values]
+
+
+def about_robot(robot: RobotConfig, mapping: JointMapping) -> dict[str, Any]:
+    """Return what the page has to know of a robot."""
+    return {
+        'name': robot.name,
+        'joints': [
+            {
+                'name': joint.name,
+                'low': joint.limits_rad[0],
+                'high': joint.limits_rad[1],
+                'neutral': joint.neutral_rad,
+                'most_a': joint.max_current_a,
+            }
+            for joint in robot.joints
+        ],
+        'channels': list(CHANNELS),
+        'shown': [bool(used) for used in mapping.used],
+    }
+
+
+def about_tuning() -> dict[str, list[dict[str, Any]]]:
+    """Return the parameters that the page may set, by node."""
+    return {
+        node: [_about_parameter(p) for p in table.values()] for node, table in tunable().items()
+    }
+
+
+def _about_parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        'name': parameter.name,
+        'default': parameter.default,
+        'about': parameter.description,
+        'unit': parameter.unit,
+        'low': parameter.minimum,
+        'high': parameter.maximum,
+        'one_of': list(parameter.one_of),
+    }

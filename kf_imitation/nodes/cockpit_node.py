@@ -1,0 +1,411 @@
+"""Cockpit node: what the graph publishes, to a page; what the page asks, to services."""
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from time import monotonic
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PolygonStamped
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.client import Client
+from rclpy.parameter import Parameter as RosParameter
+from rclpy.parameter import parameter_value_to_python
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import SetBool, Trigger
+
+from kf_imitation.cockpit import actions
+from kf_imitation.cockpit.access import load_token, token_file
+from kf_imitation.cockpit.actions import Action, Outcome
+from kf_imitation.cockpit.board import Board, Picture
+from kf_imitation.cockpit.model import head_model
+from kf_imitation.cockpit.pictures import jpeg
+from kf_imitation.cockpit.server import CockpitServer, Place, read_files
+from kf_imitation.cockpit.summary import (
+    NodeStatus,
+    about_robot,
+    about_tuning,
+    finite,
+    health,
+    reason,
+)
+from kf_imitation.errors import SourceError
+from kf_imitation.nodes import qos
+from kf_imitation.nodes.conversions import from_image, from_scalars, to_ns
+from kf_imitation.nodes.face_messages import from_expression, from_landmarks, from_region
+from kf_imitation.nodes.jogger import Jogger
+from kf_imitation.nodes.node_base import OK, WARN, KfNode
+from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.trajectory_messages import jog_message
+from kf_imitation.parameters.definition import Value
+from kf_imitation.paths import share_path
+from kf_imitation.robot import load_robot
+from kf_imitation.robot.joint_mapping import JointMapping
+from kf_imitation.visualization.avatar import draw_face
+
+LOOK_S = 0.1
+# A drawn face costs 20 ms; one that hardly moves is not drawn again.
+FACE_HZ = 10.0
+FACE_PX = 160
+FACE_MOVES = 0.01
+# An answer may be lost (service_question.py); a stop is asked for again, a reading of parameters
+# comes again anyway.
+STOP_AGAIN_S = 0.25
+PARAMETERS_S = 1.0
+STOP_FOR_S = 5.0
+KEYFRAMES_KEPT = 24
+_ALWAYS = ('robot', 'tuning')
+
+
+class CockpitNode(KfNode):
+    """Serves the cockpit.
+
+    It listens to topics while somebody watches, to images while somebody sees them.
+
+    Attributes:
+        url: of the page, with its secret.
+    """
+
+    def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
+        """Read the robot file, open the page and print its address.
+
+        Args:
+            overrides: parameter values that override parameter files.
+            options: for rclpy.node.Node.
+
+        Raises:
+            ConfigError: a parameter, the robot file or the secret is faulty, or no port is free.
+        """
+        super().__init__('cockpit', overrides, **options)
+        robot = load_robot(self.setting('robot', str))
+        self._robot, self._mapping = robot, JointMapping(robot)
+        self._board = Board()
+        self._board.put('robot', about_robot(robot, self._mapping))
+        self._board.put('tuning', about_tuning())
+        self._position_rad = self._mapping.neutral_rad.copy()
+        self._joints: JointState | None = None
+        self._drawn = self._mapping.channels(self._position_rad)
+        self._face_is_shown = False
+        self._human: list[float | None] | None = None
+        self._statuses: dict[str, NodeStatus] = {}
+        self._tuned: dict[str, dict[str, Value]] = {}
+        self._due_s = dict.fromkeys(('camera', 'face', 'parameters', 'health'), 0.0)
+        self._listening: list[Any] = []
+        self._camera: Any = None
+        self._stops: list[tuple[Future[Outcome], float]] = []
+        self._stop_again_s = 0.0
+        self._make_clients()
+        self._jogger = Jogger(self)
+        self._server = self._open()
+        self.url = self._server.url
+        print(f'cockpit of {robot.name}: {self.url}', flush=True)
+        if self._server.is_open:
+            self.get_logger().warning(
+                'the cockpit is open to the network (address): whoever knows its printed address '
+                'can see the camera and move the head'
+            )
+        self.steady_timer(LOOK_S, self._look)
+        self.steady_timer(1 / self.setting('rate_hz', float), self._show)
+
+    def status(self) -> tuple[bytes, str, dict[str, object]]:
+        """Return how many look on."""
+        count = self._server.watchers
+        level = WARN if self._server.is_open else OK
+        where = ', open to the network' if self._server.is_open else ''
+        return level, f'{count or "nobody"} watching{where}', {'watchers': count}
+
+    def close(self) -> None:
+        """Send all watchers away."""
+        self._server.close()
+
+    def _open(self) -> CockpitServer:
+        model = head_model(self._robot)
+        for mesh in model.missing:
+            self.get_logger().warning(
+                f'the page draws the head without {mesh}, which is not there'
+            )
+        files = read_files(
+            share_path('media/cockpit'),
+            {
+                'model/head.urdf': model.urdf.encode(),
+                **{f'model/{name}': path.read_bytes() for name, path in model.meshes.items()},
+            },
+        )
+        place = Place(
+            self.setting('address', str),
+            self.setting('port', int),
+            self.setting('tls_certificate', str),
+            self.setting('tls_key', str),
+            self.setting('rate_hz', float),
+        )
+        token = load_token(token_file())
+        return CockpitServer(
+            place, token, self._robot, files, self._board, self._act, self._refused
+        )
+
+    def _refused(self) -> str:
+        if self.settings['controls']:
+            return ''
+        return 'this page may only look on, and stop (parameter controls of the cockpit)'
+
+    # What is shown.
+
+    def _look(self) -> None:
+        """Listen while somebody watches; ask again for what has not been answered."""
+        self._ask_to_stop()
+        self._jogger.tick(monotonic())
+        if not self._server.watchers:
+            self._stop_listening()
+            return
+        if not self._listening:
+            self._start_listening()
+        if self._server.wants('camera') and self._camera is None:
+            self._camera = self.create_subscription(
+                Image, 'image_raw', self._on_image, qos.newest()
+            )
+        elif not self._server.wants('camera') and self._camera is not None:
+            self.destroy_subscription(self._camera)
+            self._camera = None
+        if self._is_due('parameters', PARAMETERS_S):
+            self._read_parameters()
+        if self._is_due('health', 0.5):
+            self._board.put('health', health(self._statuses, monotonic()))
+
+    def _start_listening(self) -> None:
+        listen, newest, few = self.create_subscription, qos.newest(), qos.keyframe_topics()
+        self._listening = [
+            listen(JointState, 'joint_states', self._on_joints, newest),
+            listen(JointState, 'keyframe/explanation', self._on_explanation, 50),
+            listen(Image, 'keyframe/image', self._on_keyframe, few),
+            listen(PolygonStamped, 'face/region', self._on_region, newest),
+            listen(PolygonStamped, 'face/landmarks', self._on_landmarks, newest),
+            listen(JointState, 'face/expression', self._on_expression, newest),
+            listen(DiagnosticArray, '/diagnostics', self._on_diagnostics, 50),
+        ]
+
+    def _stop_listening(self) -> None:
+        if not self._listening:
+            return
+        for subscription in (*self._listening, self._camera):
+            if subscription is not None:
+                self.destroy_subscription(subscription)
+        self._listening, self._camera, self._joints = [], None, None
+        self._face_is_shown = False
+        self._board.keep_only(_ALWAYS)
+
+    def _is_due(self, name: str, period_s: float) -> bool:
+        now_s = monotonic()
+        if now_s < self._due_s[name]:
+            return False
+        self._due_s[name] = max(self._due_s[name] + period_s, now_s + period_s / 2)
+        return True
+
+    def _show(self) -> None:
+        """Put the newest joints up, at the rate of the page rather than that of the bus."""
+        message, self._joints = self._joints, None
+        if message is None:
+            return
+        angles = from_scalars(message)
+        currents = dict(zip(message.name, message.effort, strict=False))
+        for place, name in enumerate(self._robot.names):
+            if math.isfinite(angles.get(name, math.nan)):
+                self._position_rad[place] = angles[name]
+        names = self._robot.names
+        shown = {
+            'position': finite([angles.get(name, math.nan) for name in names]),
+            'current': finite([currents.get(name, math.nan) for name in names]),
+        }
+        self._board.put('joints', shown)
+        if self._is_due('face', 1 / FACE_HZ):
+            values = self._mapping.channels(self._position_rad)
+            self._board.put('expression', {'human': self._human, 'robot': finite(values)})
+            moved = max(map(abs, values - self._drawn)) > FACE_MOVES
+            if self._server.wants('face') and (moved or not self._face_is_shown):
+                self._drawn, self._face_is_shown = values, True
+                with self.ledger.timed('draw face'):
+                    picture = Picture({}, jpeg(draw_face(values, FACE_PX), FACE_PX))
+                self._board.put('face', picture)
+
+    def _on_joints(self, message: JointState) -> None:
+        self._joints = message
+
+    def _on_image(self, message: Image) -> None:
+        if not self._is_due('camera', 1 / self.setting('rate_hz', float)):
+            return
+        try:
+            with self.ledger.timed('picture'):
+                data = jpeg(from_image(message), self.setting('picture_px', int))
+        except SourceError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            return
+        about = {'width': message.width, 'height': message.height}
+        self._board.put('camera', Picture(about, data))
+
+    def _on_keyframe(self, message: Image) -> None:
+        try:
+            data = jpeg(from_image(message), 112)
+        except SourceError:
+            return  # the landmarks node says so
+        picture = Picture({'id': str(to_ns(message.header.stamp))}, data)
+        self._board.append('keyframe_pictures', picture, KEYFRAMES_KEPT)
+
+    def _on_explanation(self, message: JointState) -> None:
+        values = from_scalars(message)
+        stamp_ns = to_ns(message.header.stamp)
+        if values.get('is_keyframe') == 1.0:
+            about = {
+                'id': str(stamp_ns),
+                'time_s': stamp_ns * 1e-9,
+                'score': finite([values['score']])[0],
+                'reason': reason(values),
+            }
+            self._board.append('keyframes', about, KEYFRAMES_KEPT)
+        else:
+            row = finite([values.get('score', math.nan), values.get('threshold', math.nan)])
+            self._board.append('scores', [stamp_ns * 1e-9, *row])
+
+    def _on_region(self, message: PolygonStamped) -> None:
+        region = from_region(message)
+        box = None if region is None else [region.x, region.y, region.size]
+        self._board.put('region', box)
+
+    def _on_landmarks(self, message: PolygonStamped) -> None:
+        points = from_landmarks(message).points_px
+        self._board.put('landmarks', [finite(point, 1) for point in points])
+
+    def _on_expression(self, message: JointState) -> None:
+        self._human = finite(from_expression(message).values)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        prefix = f'{self.get_namespace().rstrip("/")}/'
+        for status in message.status:
+            space, _, name = status.hardware_id.rpartition('/')
+            if f'{space}/' == prefix and status.name.startswith('kf_imitation: '):
+                values = {pair.key: pair.value for pair in status.values}
+                self._statuses[name] = NodeStatus(
+                    int.from_bytes(status.level, 'big'), status.message, values, monotonic()
+                )
+
+    # What is asked.
+
+    def _make_clients(self) -> None:
+        client = self.create_client
+        self._triggers = {name: client(Trigger, f'servo/{name}') for name in actions.TRIGGERS}
+        self._torque = client(SetBool, 'servo/torque')
+        nodes = actions.TUNED_NODES
+        self._getters = {node: client(GetParameters, f'{node}/get_parameters') for node in nodes}
+        self._setters = {node: client(SetParameters, f'{node}/set_parameters') for node in nodes}
+
+    def _act(self, action: Action) -> 'Future[Outcome]':
+        """Begin an action in the thread of the executor; called by the server's."""
+        outcome: Future[Outcome] = Future()
+        outcome.set_running_or_notify_cancel()  # a server that waits no longer cannot cancel it
+        if self.executor is None:
+            outcome.set_result(Outcome(False, 'the cockpit is just starting'))
+        else:
+            self.executor.create_task(self._begin, action, outcome)
+        return outcome
+
+    def _begin(self, action: Action, outcome: 'Future[Outcome]') -> None:
+        if action == actions.Trigger('stop'):
+            self._stops.append((outcome, monotonic() + STOP_FOR_S))
+            self._stop_again_s = 0.0
+            self._ask_to_stop()
+        elif isinstance(action, actions.Trigger):
+            self._call(self._triggers[action.service], Trigger.Request(), outcome, _said)
+        elif isinstance(action, actions.Torque):
+            self._call(self._torque, SetBool.Request(data=action.on), outcome, _said)
+        elif isinstance(action, actions.SetParameter):
+            changed = RosParameter(action.name, value=action.value).to_parameter_msg()
+            request = SetParameters.Request(parameters=[changed])
+
+            def read(answer: Any) -> Outcome:
+                self._due_s['parameters'] = 0.0
+                result = answer.results[0]
+                done = f'{action.node}.{action.name} = {action.value}'
+                return Outcome(result.successful, done if result.successful else result.reason)
+
+            self._call(self._setters[action.node], request, outcome, read)
+        else:
+            self._jog(action, outcome)
+
+    def _ask_to_stop(self) -> None:
+        """Ask for a stop until it is confirmed."""
+        now_s = monotonic()
+        self._stops = [(o, until_s) for o, until_s in self._stops if not o.done()]
+        for outcome, until_s in self._stops:
+            if now_s > until_s and not outcome.done():
+                outcome.set_result(Outcome(False, 'the servo node does not confirm the stop'))
+        if not self._stops or now_s < self._stop_again_s:
+            return
+        self._stop_again_s = now_s + STOP_AGAIN_S
+        client = self._triggers['stop']
+        if client.service_is_ready():
+            client.call_async(Trigger.Request()).add_done_callback(self._on_stopped)
+
+    def _on_stopped(self, answered: Any) -> None:
+        for outcome, _ in self._stops:
+            if not outcome.done():
+                outcome.set_result(_said(answered.result()))
+
+    def _call(
+        self,
+        client: Client,
+        request: Any,
+        outcome: 'Future[Outcome]',
+        read: Callable[[Any], Outcome],
+    ) -> None:
+        if not client.service_is_ready():
+            node = client.service_name.rpartition('/')[0]
+            outcome.set_result(Outcome(False, f'{node} does not answer: is it running?'))
+            return
+        asked = client.call_async(request)
+        asked.add_done_callback(lambda answered: _settle(outcome, read(answered.result())))
+
+    def _jog(self, action: actions.Jog, outcome: 'Future[Outcome]') -> None:
+        servo = self._statuses.get('servo')
+        if servo is None:
+            outcome.set_result(Outcome(False, 'no servo node is heard: nothing was moved'))
+        elif servo.values.get('state', 'running') != 'running':
+            sentence = f'the head does not move now: {servo.sentence}'
+            outcome.set_result(Outcome(False, sentence))
+        else:
+            start_rad = float(self._position_rad[self._robot.names.index(action.joint)])
+            times_s = actions.jog_times_s(start_rad, action.position_rad)
+            message = jog_message(action.joint, action.position_rad, times_s)
+            self._jogger.send(message, action, outcome)
+
+    def _read_parameters(self) -> None:
+        for node, client in self._getters.items():
+            if not client.service_is_ready():
+                continue
+            names = list(actions.tunable()[node])
+
+            def read(answered: Any, node: str = node, names: list[str] = names) -> None:
+                values = map(parameter_value_to_python, answered.result().values)
+                found = {n: v for n, v in zip(names, values, strict=False) if v is not None}
+                if found != self._tuned.get(node):
+                    self._tuned = {**self._tuned, node: found}
+                    self._board.put('parameters', self._tuned)
+
+            client.call_async(GetParameters.Request(names=names)).add_done_callback(read)
+
+
+def _said(answer: Any) -> Outcome:
+    return Outcome(bool(answer.success), str(answer.message))
+
+
+def _settle(outcome: 'Future[Outcome]', found: Outcome) -> None:
+    if not outcome.done():
+        outcome.set_result(found)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node as a process of its own."""
+    return run_node(CockpitNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

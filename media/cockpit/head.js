@@ -1,0 +1,121 @@
+// The head in three dimensions, from its URDF, moving as its joints do.
+
+import * as THREE from 'three';
+import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
+import URDFLoader from 'urdf-loader';
+
+const TURN_RAD = 0.12;
+const ZOOM = 1.15;
+
+/** Where the processor has to draw, it draws plainly and seldom: the head needs it more. */
+function makeRenderer(canvas) {
+  try {
+    const options = { antialias: true, alpha: true, failIfMajorPerformanceCaveat: true };
+    return { renderer: new THREE.WebGLRenderer({ canvas, ...options }), periodMs: 0 };
+  } catch {
+    return { renderer: new THREE.WebGLRenderer({ canvas, alpha: true }), periodMs: 90 };
+  }
+}
+
+export class Head {
+  /** Load a model; rejects where there is no WebGL, or the URDF cannot be read. */
+  static async load(canvas, address) {
+    const { renderer, periodMs } = makeRenderer(canvas);
+    const manager = new THREE.LoadingManager();
+    const loader = new URDFLoader(manager);
+    const loaded = new Promise((resolve) => {
+      manager.onLoad = resolve;
+    });
+    const robot = await loader.loadAsync(address.href);
+    await loaded;
+    return new Head(canvas, renderer, robot, periodMs);
+  }
+
+  constructor(canvas, renderer, robot, periodMs) {
+    this.periodMs = periodMs;
+    this.drawnMs = 0;
+    this.canvas = canvas;
+    this.renderer = renderer;
+    this.robot = robot;
+    this.isOld = true;
+    this.scene = new THREE.Scene();
+    const stand = new THREE.Group(); // ROS: z up; three: y up
+    stand.rotation.x = -Math.PI / 2;
+    stand.add(robot);
+    this.scene.add(stand);
+    const key = new THREE.DirectionalLight(0xffffff, 2.2);
+    key.position.set(1.2, 1.6, 0.8);
+    this.scene.add(new THREE.HemisphereLight(0xffffff, 0x566073, 1.6), key);
+    this.camera = new THREE.PerspectiveCamera(32, 1, 0.01, 50);
+    this.scene.updateMatrixWorld(true);
+    const box = new THREE.Box3().setFromObject(robot);
+    this.centre = box.getCenter(new THREE.Vector3());
+    this.radius = box.getBoundingSphere(new THREE.Sphere()).radius;
+    this.controls = new OrbitControls(this.camera, canvas);
+    this.controls.enablePan = false;
+    this.controls.minDistance = this.radius * 1.2;
+    this.controls.maxDistance = this.radius * 12;
+    this.controls.addEventListener('change', () => (this.isOld = true));
+    this.face();
+    canvas.addEventListener('keydown', (event) => this.key(event));
+  }
+
+  /** Look from the front, a little from above and aside. */
+  face() {
+    const away = new THREE.Vector3(3.1, 0.45, 0.9).normalize().multiplyScalar(this.radius * 3.3);
+    this.camera.position.copy(this.centre).add(away);
+    this.controls.target.copy(this.centre);
+    this.controls.update();
+    this.isOld = true;
+  }
+
+  key(event) {
+    const turns = {
+      ArrowLeft: [-TURN_RAD, 0],
+      ArrowRight: [TURN_RAD, 0],
+      ArrowUp: [0, -TURN_RAD],
+      ArrowDown: [0, TURN_RAD],
+    };
+    const zooms = { '+': 1 / ZOOM, '=': 1 / ZOOM, '-': ZOOM };
+    const place = new THREE.Spherical().setFromVector3(
+      this.camera.position.clone().sub(this.controls.target),
+    );
+    if (event.key in turns) {
+      place.theta += turns[event.key][0];
+      place.phi += turns[event.key][1];
+    } else if (event.key in zooms) place.radius *= zooms[event.key];
+    else if (event.key === '0') return this.face();
+    else return undefined;
+    event.preventDefault();
+    place.makeSafe();
+    this.camera.position.setFromSpherical(place).add(this.controls.target);
+    this.controls.update();
+    return undefined;
+  }
+
+  move(names, positions) {
+    names.forEach((name, place) => {
+      if (positions[place] !== null && this.robot.setJointValue(name, positions[place])) {
+        this.isOld = true;
+      }
+    });
+  }
+
+  draw(nowMs) {
+    if (nowMs - this.drawnMs < this.periodMs) return;
+    const ratio = this.periodMs ? 1 : Math.min(devicePixelRatio || 1, 2);
+    const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
+    const isResized = this.width !== width || this.height !== height;
+    if (isResized) {
+      [this.width, this.height] = [width, height];
+      this.renderer.setPixelRatio(ratio);
+      this.renderer.setSize(width, height, false);
+      this.camera.aspect = width / Math.max(1, height);
+      this.camera.updateProjectionMatrix();
+    }
+    if (!isResized && !this.isOld) return;
+    this.isOld = false;
+    this.drawnMs = nowMs;
+    this.renderer.render(this.scene, this.camera);
+  }
+}

@@ -1,0 +1,154 @@
+// The cockpit: takes states, gives them to the panels, sends what the person asks.
+
+import { act, connect, stop } from './connection.js';
+import { Channels, fill, Joints, Parameters } from './panels.js';
+import { Camera, Curve, Keyframes } from './person.js';
+
+const by = (id) => document.getElementById(id);
+const camera = new Camera(by('camera'));
+const curve = new Curve(by('curve'));
+const keyframes = new Keyframes(by('keyframes'));
+const channels = new Channels(by('channels'));
+const joints = new Joints(by('jog'), say);
+const parameters = new Parameters(
+  { main: by('main-parameters'), gains: by('gains'), more: by('more-parameters') },
+  say,
+);
+let head = null;
+let details = {};
+
+function say(text, isBad) {
+  by('answer').textContent = text;
+  by('answer').dataset.bad = isBad;
+}
+
+const show = {
+  robot(robot) {
+    by('robot').textContent = robot.name;
+    document.title = `Cockpit of ${robot.name}`;
+    channels.build(robot);
+    joints.build(robot);
+    names = robot.joints.map(({ name }) => name);
+  },
+  tuning: (tuning) => parameters.build(tuning),
+  parameters: (values) => parameters.show(values),
+  expression: (values) => channels.show(values),
+  region(box) {
+    camera.region = box;
+    camera.isOld = true;
+  },
+  landmarks(points) {
+    camera.points = points;
+    camera.isOld = true;
+  },
+  scores: (rows) => curve.add(rows, []),
+  keyframes(found) {
+    curve.add([], found);
+    found.forEach((keyframe) => keyframes.explain(keyframe));
+  },
+  joints(values) {
+    joints.show(values, details);
+    head?.move(names, values.position);
+  },
+  health(health) {
+    details = health.servo;
+    by('state').dataset.level = health.level;
+    if (by('sentence').textContent !== health.sentence) by('sentence').textContent = health.sentence;
+    by('advice').textContent = health.advice;
+    fill(by('stages'), health.stages.map(([name, p50, p99]) => [name, p50.toFixed(1), p99.toFixed(1)]));
+    const bus = ['state', 'rate', 'jitter p99', 'overruns', 'failed exchanges'].filter((key) => key in details);
+    fill(by('rates'), [...bus.map((key) => [`bus: ${key}`, details[key]]), ...Object.entries(health.rates)]);
+  },
+};
+let names = [];
+
+const pictures = {
+  camera: (about, blob) => {
+    frames += 1;
+    camera.show(about, blob);
+  },
+  face(about, blob) {
+    const image = by('face');
+    URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(blob);
+    image.hidden = false;
+  },
+  keyframe_pictures: (about, blob) => keyframes.picture(about, blob),
+};
+
+let frames = 0;
+setInterval(() => {
+  by('fps').textContent = `${Math.round(frames / 2)} pictures per second`;
+  frames = 0;
+}, 2000);
+
+connect({
+  values(changed) {
+    for (const [name, value] of Object.entries(changed)) show[name]?.(value);
+  },
+  picture: (about, blob) => pictures[about.picture]?.(about, blob),
+  link(text, isLost) {
+    if (by('link').textContent === text) return;
+    by('link').textContent = text;
+    by('link').dataset.lost = isLost;
+  },
+});
+
+async function stopNow() {
+  by('stop').dataset.busy = true;
+  await stop(say);
+  by('stop').dataset.busy = false;
+}
+
+by('stop').addEventListener('click', stopNow);
+// Before any control sees the key: Space never presses the button that was used last.
+addEventListener(
+  'keydown',
+  (event) => {
+    if (event.key !== 'Escape' && event.key !== ' ') return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (!event.repeat) stopNow();
+  },
+  { capture: true },
+);
+addEventListener('keyup', (event) => event.key === ' ' && event.preventDefault(), { capture: true });
+
+for (const button of document.querySelectorAll('[data-action], [data-torque]')) {
+  button.addEventListener('click', async () => {
+    const { action, torque } = button.dataset;
+    const { done, sentence } = await act(action ? { action } : { action: 'torque', on: torque === 'on' });
+    say(sentence, !done);
+  });
+}
+
+by('save').addEventListener('click', () => {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([parameters.file()], { type: 'application/yaml' }));
+  link.download = 'params.yaml';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+});
+
+const FRAME_MS = 30; // 30 a second and a little more; a display may ask for 144
+let drawnMs = 0;
+function draw(nowMs) {
+  requestAnimationFrame(draw);
+  if (nowMs - drawnMs < FRAME_MS) return;
+  drawnMs = nowMs;
+  camera.draw();
+  curve.draw();
+  head?.draw(nowMs);
+}
+requestAnimationFrame(draw);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => (curve.isOld = true));
+
+import('./head.js')
+  .then(async ({ Head }) => {
+    head = await Head.load(by('head'), new URL('model/head.urdf', location.href));
+    window.cockpitHead = head;
+  })
+  .catch((error) => {
+    by('no-head').hidden = false;
+    by('no-head').textContent = `No 3-D view here: ${error.message}`;
+  });
