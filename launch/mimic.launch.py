@@ -29,7 +29,7 @@ ARGUMENTS = (
         'source',
         '',
         'video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, '
-        'URL, bag or test-pattern; empty plays the demo clip',
+        'URL, bag, test-pattern or topic:NAME (another camera node); empty plays the demo clip',
     ),
     ('robot', '', 'name in config/robots, or a file; empty takes the parameter file'),
     ('port', '', 'serial device, simulated, or none; empty takes the robot file'),

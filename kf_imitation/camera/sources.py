@@ -49,6 +49,10 @@ def make_source(spec: str, settings: SourceSettings) -> FrameSource:
         raise SourceError(
             'source is empty: name a video, camera, folder, URL, bag or test-pattern'
         )
+    if spec.startswith('topic:'):
+        raise SourceError(
+            f'{spec}: only mimic and its launch file take a topic; record a bag of it'
+        )
     if spec == TEST_PATTERN or spec.startswith(f'{TEST_PATTERN}:'):
         return TestPattern(settings, _pattern_length_s(spec))
     if spec.startswith('file://'):

@@ -46,15 +46,21 @@ def watch(composition: Composition, stop: Event, cockpit: CockpitProcess | None 
     return last_s - first_s
 
 
+def _source_of(composition: Composition) -> str:
+    """Name the node that counts the frames: without a camera of ours, who receives them."""
+    return 'camera' if 'camera' in composition.nodes else 'keyframe'
+
+
 def progress_line(composition: Composition) -> str:
     """Return frames, keyframes and the states of camera, face and servos in one line."""
     keyframe = composition.ledger('keyframe')
     parts = [
-        f'{composition.ledger("camera").count("frames")} frames',
+        f'{composition.ledger(_source_of(composition)).count("frames")} frames',
         f'{keyframe.count("scored")} scored',
         f'{keyframe.count("keyframes")} keyframes',
     ]
-    parts += [composition.nodes[name].status()[1] for name in ('camera', 'keyframe', 'servo')]
+    nodes = composition.nodes
+    parts += [nodes[name].status()[1] for name in ('camera', 'keyframe', 'servo') if name in nodes]
     return ' · '.join(parts)
 
 
@@ -79,7 +85,7 @@ def collect(
     }
     return RunFigures(
         elapsed_s=elapsed_s,
-        frames_in=counts['camera'].get('frames', 0),
+        frames_in=counts[_source_of(composition)].get('frames', 0),
         received=counts['keyframe'].get('frames', 0),
         scored=counts['keyframe'].get('scored', 0),
         keyframes=counts['keyframe'].get('keyframes', 0),

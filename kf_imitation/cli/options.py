@@ -10,7 +10,7 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
         default='',
         metavar='SOURCE',
         help='video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, '
-        f'or test-pattern[:SECONDS]; default: {default}',
+        f'test-pattern[:SECONDS], or topic:NAME of another camera node; default: {default}',
     )
 
 

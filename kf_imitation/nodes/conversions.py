@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import ArrayLike
-from sensor_msgs.msg import CameraInfo, JointState
+from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
 from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
-from kf_imitation.camera.encodings import GreySamples, image_to_bgr
+from kf_imitation.camera.encodings import GreySamples, compressed_to_bgr, image_to_bgr
 from kf_imitation.camera.frame_source import camera_model
 from kf_imitation.data_types import CameraModel, Image
 
@@ -65,6 +65,23 @@ def from_image(message: ImageMessage, grey: GreySamples | None = None) -> Image:
         return flat.reshape(height, width, 3)
     is_big = bool(message.is_bigendian)
     return image_to_bgr(flat, message.encoding, height, width, step, is_big, grey)
+
+
+def from_compressed(message: CompressedImage) -> Image:
+    """Message to (H, W, 3) uint8 BGR.
+
+    Raises:
+        SourceError: no image that can be decoded.
+    """
+    return compressed_to_bgr(np.frombuffer(message.data, np.uint8), message.format)
+
+
+def usable_info(info: CameraInfo, image: Image) -> CameraInfo:
+    """Return the info of an image; a typical view's where it is of another size or all zero."""
+    height, width = image.shape[:2]
+    if (info.width, info.height) == (width, height) and info.k[0] > 0:
+        return info
+    return to_camera_info(camera_model(width, height, 0.0), 0, '')
 
 
 def to_camera_info(camera: CameraModel, stamp_ns: int, frame_id: str) -> CameraInfo:

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from geometry_msgs.msg import PolygonStamped
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float32
 
 from kf_imitation.camera.encodings import GreySamples
@@ -15,9 +15,17 @@ from kf_imitation.camera.stamps import FrameTimes
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import SourceError
 from kf_imitation.nodes import qos
-from kf_imitation.nodes.conversions import from_image, header, to_image, to_ns
+from kf_imitation.nodes.conversions import (
+    from_compressed,
+    from_image,
+    header,
+    to_image,
+    to_ns,
+    usable_info,
+)
 from kf_imitation.nodes.explainer import Explainer
 from kf_imitation.nodes.face_messages import to_region
+from kf_imitation.nodes.foreign_images import ForeignImages
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value
@@ -37,7 +45,7 @@ FLUSH_S = 0.5
 
 
 class KeyframeNode(KfNode):
-    """Runs FacePipeline on image_raw.
+    """Runs FacePipeline on image_raw, or on the topic of another camera.
 
     Every frame is answered at once by face/region with the frame's stamp (no points: no face),
     and later, when its score is final, by one keyframe/explanation with is_keyframe 0. A keyframe
@@ -68,7 +76,8 @@ class KeyframeNode(KfNode):
         self._bound = LatencyBound('scoring', most_s, self.now_ns, self.ledger)
         self._index = 0
         say = self.get_logger().warning
-        topic = self.resolve_topic_name('image_raw')
+        named = self.setting('topic', str)
+        topic = self.resolve_topic_name(named or 'image_raw')
         self._times = FrameTimes(topic, say, live=True)
         self._left_out = LeftOut(topic, say)
         self._grey = GreySamples(topic)
@@ -87,6 +96,10 @@ class KeyframeNode(KfNode):
         self._crops = self.create_publisher(Image, 'keyframe/image', few)
         self._annotated = self.create_publisher(Image, 'keyframe/annotated', 2)
         self.steady_timer(0.1, self._flush_if_idle)
+        self._foreign: ForeignImages | None = None
+        if named:
+            self._foreign = ForeignImages(self, named, self._on_image, self._on_info)
+            return
         profile = qos.frame_subscription(lossless)
         self.create_subscription(CameraInfo, 'camera_info', self._on_info, profile)
         self.create_subscription(Image, 'image_raw', self._on_image, profile)
@@ -97,6 +110,8 @@ class KeyframeNode(KfNode):
         if self._left_out.run:
             words = f'{self._left_out.run} images in a row cannot be used: {self._left_out.reason}'
             return WARN, words, {}
+        if self._foreign is not None and self._foreign.state:
+            return WARN, self._foreign.state, {}
         sentence = f'no frames arrive; {self._state}' if idle else self._state
         return WARN if idle else OK, sentence, {'scored [Hz]': round(self.rate_hz('frames'), 1)}
 
@@ -117,14 +132,15 @@ class KeyframeNode(KfNode):
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
-    def _on_image(self, message: Image) -> None:
+    def _on_image(self, message: Image | CompressedImage) -> None:
         stamp_ns = to_ns(message.header.stamp)
         self._frame_id = message.header.frame_id
         if self._bound.skips(stamp_ns):
             return
         try:
+            packed = isinstance(message, CompressedImage)
             with self.ledger.timed('convert'):
-                bgr = from_image(message, self._grey)
+                bgr = from_compressed(message) if packed else from_image(message, self._grey)
         except SourceError as fault:
             self._leave_out(str(fault))
             self._regions.publish(to_region(None, stamp_ns, self._frame_id))
@@ -138,6 +154,7 @@ class KeyframeNode(KfNode):
             self._pipeline.reset()
             self._overlay.reset()
             self._explainer.reset()
+        self._info = usable_info(self._info, bgr)
         stamp_ns = time_ns
         frame = Frame(self._index, stamp_ns, bgr)
         self._index += 1

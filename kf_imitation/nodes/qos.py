@@ -38,6 +38,16 @@ def frame_subscription(lossless: bool) -> QoSProfile:
     return _profile(1, ReliabilityPolicy.BEST_EFFORT)
 
 
+def foreign_frames(reliable: bool) -> QoSProfile:
+    """Images of another package's camera: the newest; two, since the scoring of one may last.
+
+    Args:
+        reliable: every publisher offers it.
+    """
+    asked = ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT
+    return _profile(2, asked)
+
+
 def per_frame_publisher() -> QoSProfile:
     """Small results of every frame: score, explanation, face region."""
     return _profile(_LOSSLESS_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)

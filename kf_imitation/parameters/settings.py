@@ -53,7 +53,8 @@ class CameraSettings:
     source: str = parameter(
         '',
         'video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, or '
-        'test-pattern; empty plays the demo clip',
+        'test-pattern; topic:NAME takes the images of another camera node instead of starting '
+        'ours; empty plays the demo clip',
         path='name',
     )
     realtime: bool = parameter(
@@ -139,6 +140,9 @@ class KeyframeSettings:
     model: str = parameter('keyframe_default', 'name of the score model in models/manifest.yaml')
     threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
     lossless: bool = parameter(False, 'take every frame (reliable, queued) instead of the newest')
+    topic: str = parameter(
+        '', "image topic of another package's camera, raw or compressed; empty: image_raw"
+    )
     most_latency_s: float = parameter(
         0.15,
         'oldest frame that is scored, since its capture; in a graph keyframes are bounded '

@@ -3,12 +3,14 @@
 Pure Python: no ROS is needed to build or check a graph.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from kf_imitation.camera.sources import make_source
+from kf_imitation.errors import SourceError
 from kf_imitation.output_files import check_free
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, load_file
@@ -18,6 +20,7 @@ from kf_imitation.ros_graph.environment import check_namespace
 
 PACKAGE = 'kf_imitation'
 DEMO_CLIP = 'media/demo.mp4'
+TOPIC = 'topic:'  # a source: images of another package's camera node
 
 # The topic that a node listens to once it is ready for work; the camera node can wait for it.
 INPUTS = {
@@ -64,7 +67,7 @@ class RunOptions:
     """What a user asks of a run; '' leaves the choice to the parameter files.
 
     Attributes:
-        source: video, camera, folder, URL, bag or test-pattern; '' is the demo clip.
+        source: video, camera, folder, URL, bag, test-pattern or topic:NAME; '' is the demo clip.
         robot: name in config/robots, or a file.
         port: serial device, `simulated` or `none`.
         record: bag folder to make; '' records nothing.
@@ -149,7 +152,9 @@ def build_graph(options: RunOptions) -> Graph:
     servo['port'] = options.port or servo['port']
     recorder['directory'] = options.record or recorder['directory']
     recorder['images'] = options.record_images or recorder['images']
-    waits = not make_source(str(camera['source']), SourceSettings()).is_live
+    topic = foreign_topic(str(camera['source']))
+    values['keyframe']['topic'] = topic or values['keyframe']['topic']
+    waits = not topic and not make_source(str(camera['source']), SourceSettings()).is_live
     # Without a pace, or if the user wants it, no frame is lost, whatever the machine's speed.
     lossless = waits and (options.every_frame or not camera['realtime'])
     camera['lossless'] = values['keyframe']['lossless'] = lossless
@@ -168,8 +173,24 @@ def build_graph(options: RunOptions) -> Graph:
     if options.cockpit:
         values['cockpit']['robot'] = servo['robot']
         names.append('cockpit')
-    nodes = tuple(NodeSpec(name, values[name]) for name in (*names, 'camera'))
+    if not topic:
+        names.append('camera')
+    nodes = tuple(NodeSpec(name, values[name]) for name in names)
     return Graph(nodes, options.namespace.strip('/'), lossless, options)
+
+
+def foreign_topic(source: str) -> str:
+    """Return the image topic that a source `topic:NAME` means; '' for all other sources.
+
+    Raises:
+        SourceError: the name is none.
+    """
+    if not source.startswith(TOPIC):
+        return ''
+    name = source.removeprefix(TOPIC)
+    if not re.fullmatch(r'/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*', name):
+        raise SourceError(f'{source}: must name a topic, for example {TOPIC}/camera/image_raw')
+    return name
 
 
 def _bound_latency(values: Mapping[str, dict[str, Any]], lossless: bool) -> None:

@@ -1,0 +1,101 @@
+"""How many frames of another package's camera are scored: 30 fps, 640 x 480, own process.
+
+    python -m benchmark.foreign_camera [--packed] [--best-effort] [--seconds S] [--model NAME]
+
+The camera is a plain rclpy program with the middleware's own settings, like usb_cam. `mimic` takes
+its topic. Prints frames sent, received and scored; run it on an idle machine.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+TOPIC = '/camera/image_raw'
+CAMERA = """
+import sys, time
+import cv2, numpy as np, rclpy
+from array import array
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+topic, packed, reliable, seconds, clip = sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]
+rclpy.init()
+node = rclpy.create_node('usb_cam')
+profile = QoSProfile(depth=5, reliability=ReliabilityPolicy(1 if reliable else 2))
+publisher = node.create_publisher(CompressedImage if packed else Image, topic, profile)
+capture, frames = cv2.VideoCapture(clip), []
+while (read := capture.read())[0]:
+    image = cv2.resize(read[1], (640, 480))
+    frames.append(cv2.imencode('.jpg', image)[1].tobytes() if packed else image.tobytes())
+while not publisher.get_subscription_count():
+    time.sleep(0.1)
+time.sleep(1.0)
+start, sent = time.monotonic(), 0
+while sent < 30 * seconds:
+    time.sleep(max(0.0, start + sent / 30 - time.monotonic()))
+    data = array('B', frames[sent % len(frames)])
+    if packed:
+        message = CompressedImage(format='jpeg', data=data)
+    else:
+        message = Image(height=480, width=640, encoding='bgr8', step=1920, data=data)
+    message.header.stamp = node.get_clock().now().to_msg()
+    publisher.publish(message)
+    sent += 1
+print(sent, flush=True)
+time.sleep(1.0)
+"""
+
+
+def main() -> None:
+    """Run camera and head, print one line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--packed', action='store_true', help='JPEG instead of raw')
+    parser.add_argument('--best-effort', action='store_true', help='as sensor data')
+    parser.add_argument('--seconds', type=int, default=12)
+    parser.add_argument('--model', default='keyframe_lite', help='score model')
+    args = parser.parse_args()
+    topic = f'{TOPIC}/compressed' if args.packed else TOPIC
+    clip = Path(__file__).resolve().parents[1] / 'media/demo.mp4'
+    environment = {**os.environ, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    with tempfile.TemporaryDirectory() as folder:
+        params = Path(folder, 'params.yaml')
+        params.write_text(f'/**/keyframe: {{ros__parameters: {{model: {args.model}}}}}\n')
+        head = subprocess.Popen(
+            [
+                *(sys.executable, '-m', 'kf_imitation.cli.main', 'mimic'),
+                *('--source', f'topic:{topic}', '--port', 'simulated', '--params', str(params)),
+            ],
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        words = [topic, int(args.packed), int(not args.best_effort), args.seconds]
+        camera = subprocess.run(
+            [
+                sys.executable,
+                '-c',
+                CAMERA,
+                *(str(w if w == topic else int(w)) for w in words),
+                clip,
+            ],
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        time.sleep(1.0)
+        head.send_signal(signal.SIGINT)
+        table, _ = head.communicate(timeout=60)
+    if camera.returncode or head.returncode:
+        sys.exit(camera.stderr + table)
+    sent = int(camera.stdout)
+    received, scored = (int(n) for n in re.findall(r'(?:frames in|scored)\W+(\d+)', table)[:2])
+    print(f'{sent} sent, {received} received, {scored} scored: {scored / sent:.1%}')
+
+
+if __name__ == '__main__':
+    main()
