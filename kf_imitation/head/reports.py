@@ -218,9 +218,10 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
     if monitor.errors:
         return WARN, '; '.join(monitor.sentences())
     if now.gap_s:
+        what = 'the computer stood still for' if now.gap_s > 0 else 'the clock went back by'
         return WARN, (
-            f'the computer stood still for {now.gap_s:.2f} s: earlier goals are void, motion '
-            'begins again where the joints are'
+            f'{what} {abs(now.gap_s):.2f} s: earlier goals are void, motion begins again where '
+            'the joints are'
         )
     if monitor.notes:
         return WARN, '; '.join(monitor.notes)

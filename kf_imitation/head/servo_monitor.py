@@ -339,9 +339,8 @@ class ServoMonitor:
     def _check_supply(self, index: int) -> None:
         volts, celsius = self._servos.read_supply(index)
         self.voltage_v[index], self.temperature_c[index] = volts, celsius
-        servo = self._servos.robot.joints[index].servo
-        if volts > servo.supply_v[1] + 1e-9:
-            low, high = servo.supply_v
+        low, high = self._servos.robot.joints[index].servo.supply_v
+        if not low - 1e-9 <= volts <= high + 1e-9:
             self._note(index, f'gets {volts:.1f} V, must be from {low:g} to {high:g} V')
 
     def _check_torque(self, index: int) -> None:

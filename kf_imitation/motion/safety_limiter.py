@@ -219,7 +219,7 @@ class SafetyLimiter:
         if beyond.any():
             index = int(np.argmax(beyond))
             return (
-                f'{self._names[index]} = {position_rad[index]:.3f} rad is outside '
+                f'{self._names[index]} = {position_rad[index]:.4g} rad is outside '
                 f'[{self._low[index]:g}, {self._high[index]:g}]'
             )
         if self._last_stamp_ns is not None and stamp_ns <= self._last_stamp_ns:

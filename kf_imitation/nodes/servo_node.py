@@ -25,6 +25,7 @@ from kf_imitation.nodes.goal_publisher import GoalPublisher
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.servo_services import offer_services
+from kf_imitation.nodes.stop_input import StopInput
 from kf_imitation.nodes.trajectory_messages import from_trajectory, start_delay_s
 from kf_imitation.parameters.definition import Value
 from kf_imitation.pipeline.flow_control import LatencyBound
@@ -65,7 +66,14 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._senders = CommandSenders(self)
         most_s = self.setting('most_latency_s', float)
         self._bound = LatencyBound('command', most_s, self.now_ns, self.ledger)
-        offer_services(self, lambda: self._head, lambda: self._active, self._take_over)
+        self._stop_input = StopInput(self, self.setting('emergency_stop_s', float), self._stop)
+        offer_services(
+            self,
+            lambda: self._head,
+            lambda: self._active,
+            self._take_over,
+            lambda: self._stop_input.problem,
+        )
         if self.setting('autostart', bool):
             self.trigger_configure()
             if self.fault is None:
@@ -92,6 +100,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take torque and listen; FAILURE leaves everything off."""
         assert self._head is not None
+        self._head.latched |= bool(self._stop_input.problem)
         try:
             self._head.start()
         except KfImitationError as fault:
@@ -145,7 +154,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if self._active:
             count = self._pacer.count()
             values |= {'poses on time': count.on_time, 'poses merged': count.merged}
-            values |= self._senders.values()
+            values |= self._senders.values() | self._stop_input.values()
         return bytes([status.level]), status.sentence, values
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
@@ -222,6 +231,13 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if reason := self._head.set_trajectory(*from_trajectory(message), delay_s):
             return self._log_rejection(reason)
         return self._take_over()
+
+    def _stop(self, reason: str) -> None:
+        """Stop for the emergency stop, if the head is not stopped yet."""
+        if self._head is not None and self._active and not self._head.latched:
+            self.get_logger().error(f'stopped: {reason}')
+            self._head.reject(reason)
+            self._head.stop()
 
     def _take_over(self) -> None:
         """Keep later parts of a pose from moving the head against a newer command."""

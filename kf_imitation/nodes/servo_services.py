@@ -38,6 +38,7 @@ def offer_services(
     head: Callable[[], Head | None],
     active: Callable[[], bool],
     take_over: Callable[[], None],
+    forbidden: Callable[[], str],
 ) -> None:
     """Make ~/torque (SetBool) and ~/stop, reset, neutral, clear_error, reboot (Trigger).
 
@@ -46,6 +47,7 @@ def offer_services(
         head: returns the one in use; None while the node is not configured.
         active: whether the node is.
         take_over: called before a service acts, to end what still moves the head.
+        forbidden: why no torque may come back now; '' for no reason.
     """
     # An answer that waits for the servos holds up no other callback, least of all a stop.
     group = ReentrantCallbackGroup()
@@ -57,6 +59,8 @@ def offer_services(
                 response.success, response.message = False, 'the servo node is not configured'
             elif needs_active and not active():
                 response.success, response.message = False, 'the servo node is not active'
+            elif (name == 'reset' or (name == 'torque' and request.data)) and (why := forbidden()):
+                response.success, response.message = False, f'{name}: {why}'
             else:
                 take_over()
                 result = await _for_ros(node, act(current, request))

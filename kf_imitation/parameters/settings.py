@@ -252,6 +252,13 @@ class ServoSettings:
         3600,
         live=True,
     )
+    emergency_stop_s: float = parameter(
+        0.0,
+        'longest silence of servo/emergency_stop after which the head stops; 0 does not listen',
+        's',
+        0,
+        10,
+    )
     trajectory_most_s: float = parameter(
         600.0,
         'how long a trajectory may last, and wait for its start; a longer one is rejected',

@@ -147,6 +147,18 @@ def test_d9_a_force_limit_raised_live_is_set_back():
     assert abs(head.cycles[-1].current_a[head.index(JOINT)]) <= limit + 0.01
 
 
+@pytest.mark.parametrize(
+    ('volts', 'words'),
+    [(9.5, 'input voltage out of range'), (9.8, 'gets 9.8 V, must be from 10 to 14.8 V')],
+)
+def test_k10_a_supply_that_is_too_low_is_told_and_the_joint_gets_there(volts, words):
+    head = moving()
+    head.servo(JOINT).physics.surroundings.supply_v = volts
+    head.run(3.0)
+    assert head.present[-1, head.index(JOINT)] == pytest.approx(0.8, abs=0.01)
+    assert words in head.sentence
+
+
 def test_k11_a_supply_that_is_too_high_is_told():
     head = moving(goal=0.3)
     head.servo(JOINT).physics.surroundings.supply_v = 16.0
@@ -159,6 +171,18 @@ def test_k12_a_temperature_limit_set_by_another_tool_is_told():
     change(head, temperature_limit=100)
     head.run(0.5)
     assert 'temperature_limit was changed from 80 to 100' in head.sentence
+    assert head.servo(JOINT).torque
+
+
+def test_k12_a_joint_at_79_degrees_does_not_move_whatever_limit_the_servo_has():
+    head = HeadInProcess(joints=(JOINT,)).start()
+    change(head, temperature_limit=100)
+    physics = head.servo(JOINT).physics
+    physics.cooling_s, physics.temperature_c = 1e9, 79.0
+    head.run(0.3)
+    head.go(**{JOINT: 0.8})
+    head.run(2.0)
+    assert abs(head.commanded[-1, 0]) < 1e-6
     assert head.servo(JOINT).torque
 
 
@@ -203,6 +227,7 @@ def test_k21_an_encoder_that_jumps_is_found():
     head.servo(JOINT).registers.measure = lambda name, value: measure(
         name, value + 300 if name == 'present_position' else value
     )
+    change(head, led=1)  # a servo at rest is not measured anew for nothing
     assert head.run(1.0, said(head, JOINT, 'the encoder jumped')) <= 0.05
     assert not head.servo(JOINT).torque
 

@@ -159,7 +159,7 @@ def test_commands_are_refused_with_the_joint_and_the_rule():
     bad[3] = np.nan
     assert 'eyelid_left' in limiter.problem_of(bad, 1)
     bad[3] = 0.5
-    assert limiter.problem_of(bad, 1) == 'eyelid_left = 0.500 rad is outside [-0.65, 0.25]'
+    assert limiter.problem_of(bad, 1) == 'eyelid_left = 0.5 rad is outside [-0.65, 0.25]'
     assert limiter.problem_of(neutral, 5) == ''
     assert 'out of order' in limiter.problem_of(neutral, 5)
     assert limiter.problem_of(neutral, 6) == ''

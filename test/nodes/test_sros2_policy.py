@@ -13,7 +13,11 @@ ENCLAVES = ET.parse(share_path('config/sros2_policy.xml')).getroot().find('encla
 KINDS = ('publish', 'subscribe', 'reply', 'request')
 # What nodes have at times only: with a bag's time, with `port: none`, with images, while watched.
 AT_TIMES = {
-    'servo': {'/joint_trajectory_controller/joint_trajectory', '/joint_states'},
+    'servo': {
+        '/joint_trajectory_controller/joint_trajectory',
+        '/joint_states',
+        '/servo/emergency_stop',
+    },
     'recorder': {'/image_raw', '/keyframe/image'},
     'avatar': {'/joint_states'},
 }
@@ -65,7 +69,12 @@ def test_it_allows_what_the_nodes_of_a_running_graph_have_and_nothing_else(
 def test_an_operator_may_stop_and_look_on_but_not_send_faces():
     (operator,) = allowed('/kf_imitation/operator').values()
     assert {'/servo/stop', '/servo/reset', '/servo/torque'} <= operator['request']
-    assert operator['publish'] == {'/servo/joint_trajectory', '/rosout', '/parameter_events'}
+    assert operator['publish'] == {
+        '/servo/joint_trajectory',
+        '/servo/emergency_stop',
+        '/rosout',
+        '/parameter_events',
+    }
 
 
 def test_the_servo_hears_no_more_than_the_file_names():
