@@ -11,7 +11,8 @@ from kf_imitation.paths import share_path
 
 ENCLAVES = ET.parse(share_path('config/sros2_policy.xml')).getroot().find('enclaves')
 KINDS = ('publish', 'subscribe', 'reply', 'request')
-# What nodes have at times only: with a bag's time, with `port: none`, with images, while watched.
+# What nodes have at times only: with a bag's time, with `port: none`, with images, while watched, where
+# no frame may be lost.
 AT_TIMES = {
     'servo': {
         '/joint_trajectory_controller/joint_trajectory',
@@ -20,6 +21,18 @@ AT_TIMES = {
     },
     'recorder': {'/image_raw', '/keyframe/image'},
     'avatar': {'/joint_states'},
+    'camera': {'/face/region', '/keyframe/explanation'},
+    'cockpit': {
+        '/diagnostics',
+        '/face/expression',
+        '/face/landmarks',
+        '/face/region',
+        '/image_raw',
+        '/joint_states',
+        '/keyframe/explanation',
+        '/keyframe/image',
+        '/servo/joint_trajectory',
+    },
 }
 
 
@@ -81,4 +94,4 @@ def test_the_servo_hears_no_more_than_the_file_names():
     heads = {'/face/expression', '/face/region', '/servo/joint_trajectory'}
     assert heads < allowed('/kf_imitation')['servo']['subscribe']
     senders = [n for n, kinds in allowed('/kf_imitation').items() if kinds['publish'] & heads]
-    assert sorted(senders) == ['keyframe', 'landmarks', 'player']
+    assert sorted(senders) == ['cockpit', 'keyframe', 'landmarks', 'player']
