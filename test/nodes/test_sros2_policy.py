@@ -11,8 +11,8 @@ from kf_imitation.paths import share_path
 
 ENCLAVES = ET.parse(share_path('config/sros2_policy.xml')).getroot().find('enclaves')
 KINDS = ('publish', 'subscribe', 'reply', 'request')
-# What nodes have at times only: with a bag's time, with `port: none`, with images, while watched, where
-# no frame may be lost.
+# What nodes have at times only: with a bag's time, with `port: none`, with images, while watched,
+# where no frame may be lost.
 AT_TIMES = {
     'servo': {
         '/joint_trajectory_controller/joint_trajectory',
