@@ -35,6 +35,16 @@ UNIT_CHANNELS = (
 ANGLE_CHANNELS = ('gaze_yaw', 'gaze_pitch', 'head_yaw', 'head_pitch', 'head_roll')
 HEAD_CHANNELS = ('head_yaw', 'head_pitch', 'head_roll')
 CHANNELS = UNIT_CHANNELS + ANGLE_CHANNELS
+# What cannot wait for a keyframe: read in every frame (expression/estimator.py).
+REFLEX_CHANNELS = (
+    'jaw_open',
+    'eye_close_left',
+    'eye_close_right',
+    'eye_wide_left',
+    'eye_wide_right',
+    'gaze_yaw',
+    'gaze_pitch',
+)
 
 WFLW_POINTS = 98
 
@@ -85,6 +95,8 @@ class FrameScore:
         note: why there is no score ('' when there is one).
         change: (K,) float32 signed change per 1/30 s (51 blendshapes, then 3 head angles [rad]),
             or None where the scorer has no such vector.
+        reading: (51,) float32 blendshapes of eyes and mouth, 0..1, as this frame alone shows
+            them; None without a face or where the scorer reads none.
     """
 
     index: int
@@ -95,6 +107,7 @@ class FrameScore:
     dt_s: float = 0.0
     note: str = ''
     change: FloatArray | None = None
+    reading: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)

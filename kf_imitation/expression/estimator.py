@@ -1,12 +1,27 @@
-"""Channels of one face after the other: geometry, calibration, and what to do when unsure."""
+"""Channels of one face after the other: geometry, calibration, and what to do when unsure.
+
+ExpressionEstimator is for keyframes, from landmarks. ReflexEstimator is for every frame, from what
+the keyframe model reads of eyes and mouth to compare the frame with the one before: that reading
+is there anyway. It is less sure, but a blink, a glance and the jaw of speech are over before a
+keyframe is chosen.
+"""
 
 from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
-from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, HeadPose, Landmarks
+from kf_imitation.data_types import (
+    CHANNELS,
+    REFLEX_CHANNELS,
+    UNIT_CHANNELS,
+    Expression,
+    FrameScore,
+    HeadPose,
+    Landmarks,
+)
 from kf_imitation.expression.channels import (
     IS_ANGLE,
     channel_confidence,
@@ -17,6 +32,8 @@ from kf_imitation.expression.channels import (
     true_size,
 )
 from kf_imitation.expression.one_euro import OneEuroFilter
+from kf_imitation.face_geometry.arkit import channels_of_blendshapes
+from kf_imitation.model_files import load_table
 from kf_imitation.parameters.settings import ExpressionSettings
 
 IS_UNIT = slice(0, len(UNIT_CHANNELS))
@@ -25,6 +42,14 @@ Levels = NDArray[np.float64]
 REST = rest_levels()
 FULL = full_levels()
 _AT_REST = true_size(np.where(IS_ANGLE, 0.0, REST))
+# The reflex lane. Readings closer to 0 or 1 say no more, and on a face that keeps still they
+# flicker by about as much [value, rad].
+_LEAST = 1e-3
+_FLICKER = 0.03
+_REFLEX_SIZE = load_table('reflex_size')
+_REFLEXES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+_REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
+_REFLEX_CONFIDENCE[_REFLEXES] = 1.0
 
 
 @dataclass(frozen=True)
@@ -197,3 +222,52 @@ class ExpressionEstimator:
         self._good_ns = None
         if self._filter:
             self._filter.reset()
+
+
+class ReflexEstimator:
+    """Turns the readings of frames into values of REFLEX_CHANNELS."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frames so far."""
+        self._values: Levels | None = None
+
+    def update(self, score: FrameScore) -> Expression | None:
+        """Read the next frame.
+
+        Args:
+            score: of the frame, with its reading.
+
+        Returns:
+            Confidence 1 for REFLEX_CHANNELS, 0 for all others; None without a face or a reading.
+        """
+        if score.reading is None:
+            self.reset()
+            return None
+        seen = reflex_values(raw_reflexes(score.reading))
+        # Play, as in a gear: what goes to and fro by less than the flicker does not come through.
+        before = seen if self._values is None else self._values
+        self._values = np.clip(before, seen - _FLICKER, seen + _FLICKER)
+        values = np.zeros(len(CHANNELS), np.float32)
+        values[_REFLEXES] = self._values
+        return Expression(score.stamp_ns, values, _REFLEX_CONFIDENCE)
+
+
+def raw_reflexes(reading: NDArray[np.floating]) -> Levels:
+    """Return the channels of readings (..., 51), (..., 7): logits, and gaze [rad]."""
+    raw = channels_of_blendshapes(reading)[..., _REFLEXES]
+    return np.where(IS_ANGLE[_REFLEXES], raw, logit(np.clip(raw, _LEAST, 1 - _LEAST)))
+
+
+def reflex_values(raw: Levels) -> Levels:
+    """Return what raw reflexes (..., 7) are worth: 0..1, gaze in rad."""
+    values = np.empty_like(raw)
+    for k, name in enumerate(REFLEX_CHANNELS):
+        size = _REFLEX_SIZE[name.removesuffix('_left').removesuffix('_right')]
+        if 'gain' in size:
+            values[..., k] = size['gain'] * (raw[..., k] - size['rest'])
+        else:
+            values[..., k] = np.interp(raw[..., k], size['raw'], size['value'])
+    return values

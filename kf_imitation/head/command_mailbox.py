@@ -3,6 +3,7 @@
 import copy
 import math
 import threading
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,23 @@ from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.waypoints import TimedTrajectory, Waypoint
 
 Array = NDArray[np.float64]
+
+
+REFLEX_S = 0.25  # how long a reflex counts: some frames
+
+
+class Reflex(NamedTuple):
+    """Where some joints are to be at once, whatever the goal says.
+
+    Attributes:
+        joints: (K,) places of the joints.
+        position_rad: (K,).
+        given_s: controller time.
+    """
+
+    joints: NDArray[np.intp]
+    position_rad: Array
+    given_s: float
 
 
 class CommandMailbox:
@@ -29,6 +47,7 @@ class CommandMailbox:
         rejection, rejected_s: why and when the last one was.
         voided: commands that were never finished because time had gone on without them.
         running, waiting: the trajectory that moves its joints, and one that starts later.
+        reflex: what some joints do without waiting for a goal; None before the first.
     """
 
     def __init__(self, neutral_rad: Array, hold_s: float) -> None:
@@ -49,6 +68,7 @@ class CommandMailbox:
         self.voided = 0
         self.running: TimedTrajectory | None = None
         self.waiting: TimedTrajectory | None = None
+        self.reflex: Reflex | None = None
 
     @property
     def hold_s(self) -> float:
@@ -79,7 +99,7 @@ class CommandMailbox:
             fresh = since_s < self.given_s <= now_s and not self.relaxed
             self.voided += not self.relaxed and not fresh
             self.voided += self.running is not None
-            self.running = None
+            self.running = self.reflex = None
             if self.waiting is not None and not since_s < self.waiting.given_s <= now_s:
                 self.voided += 1
                 self.waiting = None
@@ -96,7 +116,7 @@ class CommandMailbox:
     def relax(self) -> None:
         """Ask for the neutral pose, trajectories end; the caller holds the lock."""
         self._go_neutral()
-        self.running = self.waiting = None
+        self.running = self.waiting = self.reflex = None
 
     def _go_neutral(self) -> None:
         self.wanted_rad = self._neutral.copy()
@@ -126,6 +146,14 @@ class CommandMailbox:
                 self.running = None
                 return self.wanted_rad.copy(), None
             return self.wanted_rad.copy(), waypoint
+
+    def reflexes(self, now_s: float, wanted_rad: Array) -> NDArray[np.intp]:
+        """Put the reflex, while it counts, into a pose (J,); return its joints."""
+        reflex = self.reflex
+        if reflex is None or not 0.0 <= now_s - reflex.given_s <= REFLEX_S:
+            return np.arange(0)
+        wanted_rad[reflex.joints] = reflex.position_rad
+        return reflex.joints
 
     def take(self, now_s: float) -> tuple[bool, bool, list[int]]:
         """Return and clear stop, reset and reboots; relax if nobody spoke for hold_s."""

@@ -524,7 +524,12 @@ class ControlCycle:
             return
         motion = self.motion
         wanted, waypoint = self._mailbox.pose(self._now_s, motion.limiter.state)
-        motion.advance(self._now_s, wanted, self.present, self.monitor.temperature_c, waypoint)
+        reflex = self._mailbox.reflexes(self._now_s, wanted)
+        if waypoint is not None:  # a trajectory has its joints for itself
+            wanted[waypoint.joints] = waypoint.position_rad
+        motion.advance(
+            self._now_s, wanted, self.present, self.monitor.temperature_c, waypoint, reflex
+        )
 
     def _probe(self) -> None:
         """After a silence: ask every servo alone, give up the silent ones or the bus."""

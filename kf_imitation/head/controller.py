@@ -15,7 +15,7 @@ from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
 from kf_imitation.errors import KfImitationError
 from kf_imitation.head.clock import boottime_s, stamp_problem
-from kf_imitation.head.command_mailbox import CommandMailbox
+from kf_imitation.head.command_mailbox import CommandMailbox, Reflex
 from kf_imitation.head.control_cycle import ControlCycle
 from kf_imitation.head.cycle_faults import CYCLE_FAULTS, cause
 from kf_imitation.head.pending_confirmations import Answer, PendingConfirmations, at_once
@@ -229,6 +229,30 @@ class ServoController:
         for name, value in goals.items():
             full[self.robot.names.index(name)] = value
         return self.set_goal(full, stamp_ns)
+
+    def set_reflex(self, joints: NDArray[np.intp], position_rad: Array, stamp_ns: int) -> str:
+        """Move some joints at once, each for itself; goals and time soon take over again.
+
+        Args:
+            joints: (K,) places of the joints.
+            position_rad: (K,) inside the limits.
+            stamp_ns: of the frame in which the person looked so.
+
+        Returns:
+            '' or why it was rejected; a rejected one changes nothing.
+        """
+        if stopped := self._stopped():
+            return self.reject(stopped)
+        reason = ''
+        if self._stamp_clock_ns is not None:
+            reason = stamp_problem(stamp_ns, self._stamp_clock_ns())
+        with self._mailbox.lock:
+            pose = self._mailbox.wanted_rad.copy()
+            pose[joints] = position_rad
+            reason = reason or self.cycle.motion.limiter.position_problem(pose)
+            if not reason:
+                self._mailbox.reflex = Reflex(joints, pose[joints], self._clock())
+        return self.reject(f'reflex: {reason}') if reason else ''
 
     def set_trajectory(
         self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0

@@ -169,6 +169,12 @@ class GatewayHead:
         """Take the next goal whatever its stamp; as ServoController.forget_order()."""
         self._motion.limiter.forget_order()
 
+    def set_reflex(
+        self, joints: NDArray[np.intp], position_rad: NDArray[np.float64], stamp_ns: int
+    ) -> str:
+        """Leave these joints to the goals: what is published ahead cannot follow at once."""
+        return ''
+
     def set_trajectory(
         self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
     ) -> str:

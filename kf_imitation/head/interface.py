@@ -45,6 +45,11 @@ class Head(Protocol):
     def set_goal(self, position_rad: NDArray[np.float64], stamp_ns: int) -> str:
         """Move to a pose (J,); returns why not, or ''."""
 
+    def set_reflex(
+        self, joints: NDArray[np.intp], position_rad: NDArray[np.float64], stamp_ns: int
+    ) -> str:
+        """Move some joints (K,) at once, each for itself; returns why not, or ''."""
+
     def set_trajectory(
         self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
     ) -> str:

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
+
 # Trajectories need it; an import in mid-motion would stop the bus for half a second.
 import scipy.interpolate  # noqa: F401
 
@@ -44,7 +46,7 @@ REPORT_S = 0.2
 SWITCH_INTERVAL_S = 0.0002  # how long the bus thread waits for the main thread at most
 ASKED_TO_END = 128 + signal.SIGTERM  # exit code after `kill`: not to be started again
 # What waited for longer than COMMAND_AGE_S is void; a stop never is.
-PERISHABLE = ('goal', 'trajectory', 'keep_alive', 'relax', 'reset', 'torque', 'recover')
+PERISHABLE = ('goal', 'reflex', 'trajectory', 'keep_alive', 'relax', 'reset', 'torque', 'recover')
 
 Act = Callable[[Message], object]
 
@@ -63,6 +65,7 @@ class MotorProcess:
         self._acts: dict[str, Act] = {
             'alive': lambda _: None,
             'goal': self._goal,
+            'reflex': self._reflex,
             'reject': lambda m: self._head.reject(str(m.values['reason'])),
             'forget_order': lambda _: self._head.forget_order(),
             'keep_alive': lambda _: self._head.keep_alive(),
@@ -223,6 +226,11 @@ class MotorProcess:
 
     def _goal(self, message: Message) -> str:
         return self._head.set_goal(message.array.copy(), int(message.values['stamp_ns']))
+
+    def _reflex(self, message: Message) -> str:
+        joints = np.array(message.values['joints'], np.intp)
+        stamp_ns = int(message.values['stamp_ns'])
+        return self._head.set_reflex(joints, message.array.copy(), stamp_ns)
 
     def _trajectory(self, message: Message) -> str:
         names = [str(name) for name in message.values['names']]

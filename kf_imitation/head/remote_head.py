@@ -234,6 +234,16 @@ class RemoteHead:
         goal = np.asarray(position_rad, np.float64)
         return self._asked('goal', COMMAND_AGE_S, goal, stamp_ns=int(stamp_ns))
 
+    def set_reflex(self, joints: NDArray[np.intp], position_rad: Array, stamp_ns: int) -> str:
+        """Move some joints (K,) at once, each for itself; returns why not, or ''."""
+        clock_ns = self._stamp_clock_ns() if self._stamp_clock_ns is not None else 0
+        if reason := stamp_problem(stamp_ns, clock_ns):
+            return self.reject(reason)
+        goal = np.asarray(position_rad, np.float64)
+        return self._asked(
+            'reflex', COMMAND_AGE_S, goal, stamp_ns=int(stamp_ns), joints=joints.tolist()
+        )
+
     def set_trajectory(
         self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
     ) -> str:

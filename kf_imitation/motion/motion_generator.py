@@ -151,6 +151,7 @@ class MotionGenerator:
         limiter: holds the commanded state.
         planner: of the joints that go to rest in a goal; its counters are of interest.
         passages: plans the joints that follow a trajectory.
+        reflexes: plans the joints of the reflex lane, each as fast as it can.
         missed: waypoints that were not reached in time.
         stalls: joints that rest.
         goal_rad: (J,) where the joints are going, after all guards.
@@ -163,13 +164,16 @@ class MotionGenerator:
         self.limiter = SafetyLimiter(robot, period_s)
         self.planner = MotionPlanner(robot, period_s)
         self.passages = MotionPlanner(robot, period_s)
+        self.reflexes = MotionPlanner(robot, period_s)
         self.missed = 0
         self.stalls = StallGuard(robot)
         self.goal_rad: Array = self._neutral.copy()
         self._asked: Array | None = None  # what goal_rad was made of
         self._all = np.arange(len(robot.joints))
+        self._none = self._all[:0]
         self._planned: Plan | None = None
         self._passage: Plan | None = None
+        self._reflex: Plan | None = None
         self._waypoint: Waypoint | None = None
         self._speed_scale = 1.0
         self._scaled_s = 0.0  # since the speed scale changed
@@ -195,7 +199,7 @@ class MotionGenerator:
 
     def forget_plan(self) -> None:
         """Plan again in the next cycle."""
-        self._planned = self._passage = self._escape_pose = None
+        self._planned = self._passage = self._reflex = self._escape_pose = None
         self._speed_scale = 1.0
 
     def advance(
@@ -205,6 +209,7 @@ class MotionGenerator:
         present: JointMeasurement,
         temperature_c: Array,
         waypoint: Waypoint | None = None,
+        reflex: NDArray[np.intp] | None = None,
     ) -> None:
         """Advance the command by one period towards a pose.
 
@@ -214,8 +219,10 @@ class MotionGenerator:
             present: last measurement.
             temperature_c: (J,), NaN where unknown.
             waypoint: of a trajectory, its positions in wanted_rad too: when to pass them.
+            reflex: joints that wait for no other; None: all arrive together.
         """
         limiter = self.limiter
+        reflex = self._none if reflex is None else reflex
         self.stalls.update(
             now_s,
             self._period_s,
@@ -230,16 +237,19 @@ class MotionGenerator:
         if outside:  # first the shortest way in, which brings every joint closer
             goal = limiter.state.position
         if self._asked is None or not (goal == self._asked).all():
+            # A reflex wants something else all the time: no reason to try full speed again.
+            others = np.delete(self._all, reflex)
+            again = self._asked is None or not (goal == self._asked)[others].all()
             self._asked, self.goal_rad = goal, limiter.allowed_goal(goal)
-            if not outside:
+            if not outside and again:
                 self._speed_scale, self._escape_pose = 1.0, None
         speed = np.maximum(0.05, scale) * limiter.speed_scale
         self._count_missed(now_s, waypoint)
-        if limiter.step(self._proposal(now_s, speed, waypoint)):
+        if limiter.step(self._proposal(now_s, speed, waypoint, reflex)):
             self._speed_up()
             return
         # Rejected: the joints brake now; plan again from there, slower each time.
-        self._planned = self._passage = None
+        self._planned = self._passage = self._reflex = None
         least = SLOWEST_FROM_REST if limiter.at_rest else min(self._speed_scale, SLOWEST_MOVING)
         self._speed_scale, self._scaled_s = max(least, 0.7 * self._speed_scale), 0.0
 
@@ -257,14 +267,21 @@ class MotionGenerator:
         self.forget_plan()
 
     def _proposal(
-        self, now_s: float, speed: Array, waypoint: Waypoint | None
+        self, now_s: float, speed: Array, waypoint: Waypoint | None, reflex: NDArray[np.intp]
     ) -> JointTrajectoryState | None:
-        """Plan where something changed; joints with a waypoint and the others apart."""
+        """Plan where something changed; joints with a waypoint, reflexes and the others apart."""
         state, goal = self.limiter.state, self._target()
         scaled_speed = speed * self._speed_scale
-        free = self._all if waypoint is None else np.setdiff1d(self._all, waypoint.joints)
-        some = slice(None) if waypoint is None else free
-        if not _same(self._planned, plan := (free, goal[some], speed[some])):
+        at = self._none if waypoint is None else waypoint.joints
+        # A slow plan is straight, for all joints: what was rejected may be how they part.
+        quick = reflex if self._speed_scale == 1.0 else self._none
+        quick = quick[~np.isin(quick, at)] if at.size and quick.size else quick
+        free = self._all
+        if at.size or quick.size:
+            left = np.ones(len(free), np.bool_)
+            left[at] = left[quick] = False
+            free = np.flatnonzero(left)
+        if not _same(self._planned, plan := (free, goal[free], speed[free])):
             self._planned = plan
             if free.size and self._speed_scale < 1.0:
                 self.planner.plan_straight(state, goal, scaled_speed, free, self._speed_scale)
@@ -272,12 +289,18 @@ class MotionGenerator:
                 self.planner.plan(state, goal, scaled_speed, free)
         if waypoint is None:
             self._passage = None
-            return self.planner.next()
-        at = waypoint.joints
-        if not _same(self._passage, way := (at, goal[at], speed[at], np.array([waypoint.at_s]))):
+        elif not _same(self._passage, way := (at, goal[at], speed[at], np.array([waypoint.at_s]))):
             self._passage = way
             self.passages.plan_passage(state, waypoint, goal, scaled_speed, now_s)
-        parts = [(at, self.passages.next())]
+        if not quick.size:
+            self._reflex = None
+        elif not _same(self._reflex, dart := (quick, goal[quick], speed[quick])):
+            self._reflex = dart
+            self.reflexes.plan(state, goal, scaled_speed, quick, together=False)
+        if free.size == len(self._all):
+            return self.planner.next()
+        parts = [(at, self.passages.next())] if at.size else []
+        parts += [(quick, self.reflexes.next())] if quick.size else []
         parts += [(free, self.planner.next())] if free.size else []
         position, velocity, acceleration = np.empty((3, len(self._all)))
         for joints, part in parts:

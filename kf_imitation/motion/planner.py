@@ -64,6 +64,7 @@ class MotionPlanner:
         goal_rad: Array,
         speed: Array | float = 1.0,
         joints: NDArray[np.intp] | None = None,
+        together: bool = True,
     ) -> bool:
         """Plan a motion; the next proposal is one period after `start`.
 
@@ -72,11 +73,16 @@ class MotionPlanner:
             goal_rad: (J,) where to come to rest.
             speed: fraction of the velocity limits to use, one number or (J,), above 0.
             joints: (K,) which joints move; None means all.
+            together: all arrive at the same time; false: each as soon as it can.
 
         Returns:
             Whether there is a plan; without one next() gives None.
         """
         request = self._request(start, goal_rad, speed, self._all if joints is None else joints)
+        if not together:
+            self._trajectory = self._calculate(request, ruckig.Synchronization.No)
+            self.failures += self._trajectory is None
+            return self._trajectory is not None
         # Phase: straight in joint space from rest, else all joints arrive at the same time.
         self._trajectory = self._calculate(request, ruckig.Synchronization.Phase)
         return self._or_unsynchronised(request)

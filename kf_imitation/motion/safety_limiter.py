@@ -198,7 +198,10 @@ class SafetyLimiter:
         Returns:
             Why it is rejected, in one sentence; '' when it is good.
         """
-        reason = self._problem_of(position_rad, stamp_ns)
+        reason = self.position_problem(position_rad)
+        if not reason and self._last_stamp_ns is not None and stamp_ns <= self._last_stamp_ns:
+            late = (self._last_stamp_ns - stamp_ns) * 1e-9
+            reason = f'out of order: {late:.3f} s older than the command before it'
         if reason:
             self.rejected_commands += 1
         else:
@@ -209,7 +212,8 @@ class SafetyLimiter:
         """Take the next command whatever its stamp."""
         self._last_stamp_ns = None
 
-    def _problem_of(self, position_rad: Array, stamp_ns: int) -> str:
+    def position_problem(self, position_rad: Array) -> str:
+        """Return why a goal (J,) is rejected whenever it comes; '' when it is good."""
         if position_rad.shape != self._low.shape:
             return f'{position_rad.size} positions for {len(self._low)} joints'
         bad = [n for n, v in zip(self._names, position_rad, strict=True) if not np.isfinite(v)]
@@ -222,9 +226,6 @@ class SafetyLimiter:
                 f'{self._names[index]} = {position_rad[index]:.4g} rad is outside '
                 f'[{self._low[index]:g}, {self._high[index]:g}]'
             )
-        if self._last_stamp_ns is not None and stamp_ns <= self._last_stamp_ns:
-            late = (self._last_stamp_ns - stamp_ns) * 1e-9
-            return f'out of order: {late:.3f} s older than the command before it'
         return ''
 
     def allowed_goal(self, position_rad: Array) -> Array:

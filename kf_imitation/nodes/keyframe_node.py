@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 from geometry_msgs.msg import PolygonStamped
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float32
 
 from kf_imitation.camera.encodings import GreySamples
@@ -14,6 +14,7 @@ from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.stamps import FrameTimes
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import SourceError
+from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import (
     from_compressed,
@@ -24,7 +25,7 @@ from kf_imitation.nodes.conversions import (
     usable_info,
 )
 from kf_imitation.nodes.explainer import Explainer
-from kf_imitation.nodes.face_messages import to_region
+from kf_imitation.nodes.face_messages import to_expression, to_region
 from kf_imitation.nodes.foreign_images import ForeignImages
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
@@ -74,6 +75,7 @@ class KeyframeNode(KfNode):
         self._pipeline = pipeline or build_face_pipeline(self.settings, self.ledger)
         most_s = 0.0 if self.setting('lossless', bool) else self.setting('most_latency_s', float)
         self._bound = LatencyBound('scoring', most_s, self.now_ns, self.ledger)
+        self._estimator = ReflexEstimator()
         self._index = 0
         say = self.get_logger().warning
         named = self.setting('topic', str)
@@ -89,6 +91,7 @@ class KeyframeNode(KfNode):
         lossless = self._lossless = self.setting('lossless', bool)
         per_frame, few = qos.per_frame_publisher(), qos.keyframe_topics()
         self._regions = self.create_publisher(PolygonStamped, 'face/region', per_frame)
+        self._reflexes = self.create_publisher(JointState, 'face/reflex', per_frame)
         self._scores = self.create_publisher(Float32, 'keyframe/score', per_frame)
         self._overlay = LiveOverlay()
         self._explainer = Explainer(self, self._pipeline, lossless, self._overlay.explain)
@@ -152,6 +155,7 @@ class KeyframeNode(KfNode):
         self._left_out.good()
         if self._times.restarted:  # a bag that starts again, or a clock that was set
             self._pipeline.reset()
+            self._estimator.reset()
             self._overlay.reset()
             self._explainer.reset()
         self._info = usable_info(self._info, bgr)
@@ -162,6 +166,7 @@ class KeyframeNode(KfNode):
         self._pending, self._state = True, step.state
         with self.ledger.timed('publish results'):
             self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))
+            self._publish_reflex(step)
             self._publish(step)
         if self._annotated.get_subscription_count():
             drawn = self._overlay.draw(frame, step.region, step.state)
@@ -171,6 +176,13 @@ class KeyframeNode(KfNode):
     def _leave_out(self, reason: str) -> None:
         self._left_out.add('an image', reason)
         self.ledger.add('left out')
+
+    def _publish_reflex(self, step: FaceStep) -> None:
+        assert step.raw is not None  # of a frame
+        with self.ledger.timed('reflex'):
+            reflex = self._estimator.update(step.raw)
+        if reflex is not None:
+            self._reflexes.publish(to_expression(reflex, self._frame_id))
 
     def _flush_if_idle(self) -> None:
         if self._pending and monotonic() - self._last_done_s > FLUSH_S:

@@ -34,7 +34,8 @@ from kf_imitation.robot import RobotConfig, load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 
 PACER_PERIOD_S = 0.02
-EXPRESSION, TRAJECTORY = 'face/expression', 'servo/joint_trajectory'
+EXPRESSION, REFLEX = 'face/expression', 'face/reflex'
+TRAJECTORY = 'servo/joint_trajectory'
 DONE, FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -44,6 +45,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     configure opens the port and asks for every servo; activate sets them up, takes torque and
     listens; deactivate follows the exit policy; cleanup releases the port. autostart does the
     first two. `port: none` publishes goals for another driver (goal_publisher.py).
+
+    Lids, eyes and jaw (robot file: reflex) follow face/reflex, which comes with every frame.
 
     The head relaxes to neutral when for hold_s there was neither an expression nor a face
     (face/region with points): a person who holds still gives no keyframes, but is still there.
@@ -116,6 +119,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._listening = [
             listen(JointState, EXPRESSION, self._on_expression, few),
             listen(PolygonStamped, 'face/region', self._on_region, 1),
+            listen(JointState, REFLEX, self._on_reflex, qos.newest()),
             listen(JointTrajectory, TRAJECTORY, self._on_trajectory, few),
         ]
         for warning in self._head.warnings:
@@ -213,6 +217,24 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             self._cycles.expect(expression.stamp_ns)
         else:
             self.ledger.observe('capture to command', (clock_ns - expression.stamp_ns) * 1e-9)
+        return None
+
+    def _on_reflex(self, message: JointState, info: dict[str, Any]) -> None:
+        if self._head is None or not self._active or not self.setting('reflex', bool):
+            return None
+        joints = self._robot.reflex_joints
+        if fault := self._senders.problem(REFLEX, info) or expression_faults(message):
+            return self._log_rejection(self._head.reject(fault))
+        expression = from_expression(message)
+        clock_ns = self.get_clock().now().nanoseconds
+        most_s = self.setting('command_age_s', float)
+        if self._bound.skips(expression.stamp_ns) or age_problem(
+            expression.stamp_ns, clock_ns, most_s
+        ):
+            return None  # the next one is under way
+        goal_rad = self._mapping.goals(expression)
+        if reason := self._head.set_reflex(joints, goal_rad[joints], expression.stamp_ns):
+            self._log_rejection(reason)
         return None
 
     def _on_region(self, message: PolygonStamped) -> None:

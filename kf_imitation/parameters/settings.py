@@ -284,6 +284,11 @@ class ServoSettings:
         0,
         10,
     )
+    reflex: bool = parameter(
+        True,
+        'lids, eyes and jaw (robot file: reflex) follow every frame instead of keyframes',
+        live=True,
+    )
     exit: str = parameter(
         '',
         'torque at the end; empty: as in the robot file',

@@ -15,6 +15,7 @@ STAGES = {
     'convert': 'read the message',
     'face': 'face region',
     'score': 'score',
+    'reflex': 'reflexes',
     'detect': 'smooth and detect',
     'crop': 'cut the crop (keyframes)',
     'publish results': 'publish results',

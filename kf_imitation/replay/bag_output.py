@@ -6,7 +6,7 @@ from types import TracebackType
 
 from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.writer import BagWriter
-from kf_imitation.data_types import CameraModel, Frame, FrameScore
+from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.keyframe.explanation import Explanation
 from kf_imitation.keyframe.explanation_values import frame_values, keyframe_values
@@ -73,6 +73,10 @@ class RunBag:
         self._topics.landmarks(posed.landmarks, known_ns)
         self._topics.head_pose(posed.pose, known_ns)
         self._topics.expression(posed.expression, known_ns)
+
+    def on_reflex(self, reflex: Expression) -> None:
+        """Write what a frame said to the reflex lane."""
+        self._topics.expression(reflex, topic='face/reflex')
 
     def on_cycle(self, cycle: ServoCycle) -> None:
         """Write what was sent to the servos and what they answered."""

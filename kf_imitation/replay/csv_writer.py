@@ -4,7 +4,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kf_imitation.data_types import CHANNELS, FrameScore, Keyframe
+from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS, Expression, FrameScore, Keyframe
 from kf_imitation.replay.record import JointTrace, PosedKeyframe
 
 SCORE_COLUMNS = ('frame', 'stamp_s', 'score', 'keyframe', 'committed_s')
@@ -68,6 +68,13 @@ def write_expressions(path: Path, posed: Iterable[PosedKeyframe]) -> None:
         for p in posed
     )
     _write(path, columns, rows)
+
+
+def write_reflexes(path: Path, reflexes: Iterable[Expression]) -> None:
+    """Write reflex.csv: one row for every frame that moved the reflex joints."""
+    places = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+    rows = ((seconds(r.stamp_ns), *(fixed(v) for v in r.values[places])) for r in reflexes)
+    _write(path, ('stamp_s', *REFLEX_CHANNELS), rows)
 
 
 def write_joints(path: Path, joints: JointTrace) -> None:

@@ -85,6 +85,7 @@ class RunRecord:
         posed: keyframes in the order of their commitment.
         joints: of the simulated servos.
         raw: scores of every frame as the model gave them, before smoothing.
+        reflexes: what the reflex lane was given, of every frame with a face; empty when off.
     """
 
     source_name: str
@@ -94,6 +95,7 @@ class RunRecord:
     posed: Sequence[PosedKeyframe]
     joints: JointTrace
     raw: Sequence[FrameScore] = ()
+    reflexes: Sequence[Expression] = ()
 
     @property
     def start_ns(self) -> int:

@@ -27,7 +27,12 @@ from kf_imitation.pipeline.run_report import RunFigures
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay.bag_output import RunBag
 from kf_imitation.replay.comparison_video import VideoRun, write_video
-from kf_imitation.replay.csv_writer import write_expressions, write_joints, write_scores
+from kf_imitation.replay.csv_writer import (
+    write_expressions,
+    write_joints,
+    write_reflexes,
+    write_scores,
+)
 from kf_imitation.replay.record import RunRecord, write_crops, write_facts
 from kf_imitation.replay.score_trace import CHANGES, write_changes
 from kf_imitation.replay.simulation import build_stages, replay
@@ -109,6 +114,7 @@ def replay_to_files(
             stages.ledger.observe('commit delay', keyframe.commit_delay_s)
         write_scores(folder / 'scores.csv', record.scores, keyframes)
         write_expressions(folder / 'expression.csv', record.posed)
+        write_reflexes(folder / 'reflex.csv', record.reflexes)
         write_joints(folder / 'joints.csv', record.joints)
         threshold = float(values['keyframe']['detector.threshold'])
         write_summary(folder / 'summary.png', record, channels_of, threshold)

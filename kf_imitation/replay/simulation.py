@@ -18,6 +18,7 @@ from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.stamps import GAP_S
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
+from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.reports import ServoCycle
@@ -81,6 +82,7 @@ class VirtualHead:
             pause=lambda _: None,
             stamp_clock_ns=None,
         )
+        self._reflex_joints = robot.reflex_joints
         self._pacer = None if budget is None else PosePacer(self._controller, budget)
         self._start_ns: int | None = None
         self._hold_s = hold_s
@@ -111,6 +113,16 @@ class VirtualHead:
         else:
             reason = self._pacer.show(goal_rad, expression_ns, self._now_s, stamp_ns)
         if reason:
+            self.rejected.append(reason)
+
+    def set_reflex(self, goal_rad: RadArray, stamp_ns: int) -> None:
+        """Give the reflex joints of a goal (J,) at once."""
+        self.advance(stamp_ns)
+        self._set_clock(stamp_ns)
+        joints = self._reflex_joints
+        if joints.size and (
+            reason := self._controller.set_reflex(joints, goal_rad[joints], stamp_ns)
+        ):
             self.rejected.append(reason)
 
     def see_face(self, stamp_ns: int) -> None:
@@ -170,6 +182,7 @@ class Stages:
         goals: channels to joint goals.
         head: simulated servos on virtual time.
         ledger: measures the stages.
+        reflexes: frames to the channels of the reflex lane; None without it.
     """
 
     face: FacePipeline
@@ -177,6 +190,7 @@ class Stages:
     goals: Callable[[Expression], RadArray]
     head: VirtualHead
     ledger: Ledger
+    reflexes: ReflexEstimator | None = None
 
 
 class Listener(Protocol):
@@ -189,6 +203,9 @@ class Listener(Protocol):
         self, posed: PosedKeyframe, camera: CameraModel, explanation: Explanation | None
     ) -> None:
         """Take a keyframe with its expression and why it was chosen, at its commitment."""
+
+    def on_reflex(self, reflex: Expression) -> None:
+        """Take what a frame said to the reflex lane."""
 
     def on_cycle(self, cycle: ServoCycle) -> None:
         """Take one cycle of the servo controller."""
@@ -220,6 +237,7 @@ def replay(
     scores: list[FrameScore] = []
     raw: list[FrameScore] = []
     posed: list[PosedKeyframe] = []
+    reflexes: list[Expression] = []
     frame: Frame | None = None
     last: Frame | None = None
 
@@ -254,13 +272,21 @@ def replay(
         if step.region is not None:
             head.see_face(frame.stamp_ns)
         take(step, frame)
+        if stages.reflexes is not None and step.raw is not None:
+            with stages.ledger.timed('reflex'):
+                reflex = stages.reflexes.update(step.raw)
+            if reflex is not None:
+                reflexes.append(reflex)
+                head.set_reflex(stages.goals(reflex), frame.stamp_ns)
+                if listener:
+                    listener.on_reflex(reflex)
         last = frame
         on_frame()
     if last is None:
         raise SourceError(f'{source.name}: holds no frame')
     take(stages.face.flush(), last)
     head.advance(last.stamp_ns + round(TAIL_S * 1e9))
-    return RunRecord(source.name, source.fps, mode, scores, posed, head.trace(), raw)
+    return RunRecord(source.name, source.fps, mode, scores, posed, head.trace(), raw, reflexes)
 
 
 def build_stages(values: dict[str, dict[str, Any]], robot_name: str) -> Stages:
@@ -285,6 +311,7 @@ def build_stages(values: dict[str, dict[str, Any]], robot_name: str) -> Stages:
             PoseBudget(robot, servo['pose_patience_s']),
         ),
         ledger,
+        ReflexEstimator() if servo['reflex'] else None,
     )
 
 

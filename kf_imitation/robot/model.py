@@ -113,6 +113,7 @@ class RobotConfig:
             else is the record's path.
         joints: in the order of all position arrays.
         coupled_limits: linear limits between joints.
+        reflex: names of the joints that follow every frame, whatever keyframes say.
         source: file it was read from.
     """
 
@@ -127,6 +128,7 @@ class RobotConfig:
     thermal: ThermalLimits
     joints: tuple[JointConfig, ...]
     coupled_limits: tuple[CoupledLimit, ...] = ()
+    reflex: tuple[str, ...] = ()
     commissioned: str = ''
     source: str = ''
 
@@ -139,6 +141,11 @@ class RobotConfig:
     def ids(self) -> tuple[int, ...]:
         """Servo ids in array order."""
         return tuple(joint.id for joint in self.joints)
+
+    @property
+    def reflex_joints(self) -> NDArray[np.intp]:
+        """Places of the reflex joints, (K,)."""
+        return np.array([k for k, name in enumerate(self.names) if name in self.reflex], np.intp)
 
     @property
     def neutral_rad(self) -> NDArray[np.float64]:

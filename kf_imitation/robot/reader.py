@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS, table_name
-from kf_imitation.data_types import CHANNELS
+from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS
 from kf_imitation.robot.channel_gains import read_alphas
 from kf_imitation.robot.model import (
     EXIT_POLICIES,
@@ -58,9 +58,24 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
         thermal=limits,
         joints=tuple(joints),
         coupled_limits=tuple(coupled),
+        reflex=_read_reflex(top, joints),
         commissioned=top.text('commissioned', ''),
     )
     return robot, sound
+
+
+def _read_reflex(top: Section, joints: list[JointConfig]) -> tuple[str, ...]:
+    """Return the joints of the reflex lane; by default all that it can move."""
+    able = [j.name for j in joints if j.channels and set(j.channels) <= set(REFLEX_CHANNELS)]
+    chosen = top.raw('reflex', able)
+    if not isinstance(chosen, list):
+        top.fault('reflex', chosen, 'must be a list of joints')
+        return ()
+    for name in chosen:
+        if name not in able:
+            rule = f'must be a joint that {", ".join(REFLEX_CHANNELS)} move alone'
+            top.fault('reflex', name, f'{rule}: {", ".join(able) or "there is none"}')
+    return tuple(str(name) for name in chosen)
 
 
 def _joint_prefix(index: int, values: Mapping[Any, Any]) -> str:

@@ -34,6 +34,7 @@ INPUTS = {
 RECORDED = {
     'camera_info': 'sensor_msgs/msg/CameraInfo',
     'face/region': 'geometry_msgs/msg/PolygonStamped',
+    'face/reflex': 'sensor_msgs/msg/JointState',
     'keyframe/score': 'std_msgs/msg/Float32',
     'keyframe/explanation': 'sensor_msgs/msg/JointState',
     'keyframe/camera_info': 'sensor_msgs/msg/CameraInfo',
@@ -59,7 +60,7 @@ TOPICS = {**RECORDED, **RECORDED_IMAGES, **VIEWED}
 # Started as processes also where the other nodes share one: their work must not delay the head.
 OWN_PROCESS = ('cockpit',)
 # Results of every frame: kept by their publisher for a recorder that matches a moment late.
-PER_FRAME = ('face/region', 'keyframe/score', 'keyframe/explanation')
+PER_FRAME = ('face/region', 'face/reflex', 'keyframe/score', 'keyframe/explanation')
 
 
 @dataclass(frozen=True, slots=True)

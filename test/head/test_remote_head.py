@@ -141,6 +141,18 @@ def test_goals_go_through_the_motor_process_and_cycles_come_back(rig, head):
     rig.wait(is_level(head, OK, 'at rest in neutral'), 'neutral')
 
 
+def test_reflexes_go_through_the_motor_process_and_what_is_wrong_comes_back(rig, head):
+    cycles, jaw = [], np.array([0])
+    head.on_cycle = cycles.append
+
+    def opened():
+        assert head.set_reflex(jaw, np.array([0.3]), time.time_ns()) == ''
+        return cycles and abs(cycles[-1].present_rad[0] - 0.3) < 0.02
+
+    rig.wait(opened, 'reflex')
+    assert 'jaw = 2.000 rad is outside' in head.set_reflex(jaw, np.array([2.0]), time.time_ns())
+
+
 def test_what_is_wrong_with_a_command_comes_back_and_is_counted(rig, head):
     assert 'outside' in head.set_goal(np.array([9.0, 0.0]), time.time_ns())
     assert 'in the future' in head.set_goal(TARGET, 2 * time.time_ns())

@@ -200,3 +200,29 @@ def test_a_model_of_one_channel_sees_the_mean_of_three():
     assert list(whole) == ['crop'] and np.array_equal(whole['crop'], crop[None])
     model = MeanModel(shapes)
     assert ChangeNetwork(model).crop_px == 8
+
+
+class ReadingModel(MeanModel):
+    """Also reads eyes and mouth: as much of everything as the crop is bright."""
+
+    def __init__(self):
+        super().__init__({'crop': (1, 8, 8, 3), 'state_mean': (1, 1), 'state_readings': (1, 54)})
+
+    def run(self, feeds):
+        bright = feeds['crop'].astype(np.float32).mean() / 255
+        return super().run(feeds) | {'next_state_readings': np.full((1, 54), bright, np.float32)}
+
+
+def test_every_frame_with_a_face_is_read_even_one_without_a_score():
+    scorer = PairScorer(ChangeNetwork(ReadingModel()))
+    first = scorer.score(frame(0, 51), REGION)
+    moved = scorer.score(frame(1, 102), FaceRegion(14, 5, 40, 1))
+    assert first.score is None and first.reading == pytest.approx(np.full(51, 0.2))
+    assert moved.reading == pytest.approx(np.full(51, 0.4))
+    assert scorer.score(frame(2, 102), None).reading is None
+
+
+def test_a_model_without_eyes_and_mouth_reads_nothing():
+    scorer = PairScorer(ChangeNetwork(MeanModel()))
+    assert scorer.score(frame(0), REGION).reading is None
+    assert scorer.score(frame(1), REGION).reading is None

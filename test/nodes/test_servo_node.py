@@ -202,6 +202,22 @@ def test_a_trajectory_that_waited_while_the_node_stood_still_is_rejected(
     assert abs(angle(states, 'neck_yaw')) < 0.02
 
 
+def test_a_reflex_closes_the_lids_and_goals_open_them_again(servo_node, listener):
+    servo_node(hold_s=3600.0)
+    states = listener.listen(JointState, 'joint_states')
+    reflexes = listener.node.create_publisher(JointState, 'face/reflex', 10)
+    listener.wait_for(lambda: reflexes.get_subscription_count() and states)
+    both = {'eye_close_left': 1.0, 'eye_close_right': 1.0}
+
+    def shut():
+        reflexes.publish(expression(listener, **both))
+        return angle(states, 'eyelid_left') < -0.5 and angle(states, 'jaw') < 0.02
+
+    listener.wait_for(shut)
+    # The goal is still neutral: when no more reflexes come, the lids open again.
+    listener.wait_for(lambda: angle(states, 'eyelid_left') > -0.05)
+
+
 def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, interrupt):
     process = servo_node(port='none', hold_s=3600.0)
     goals = listener.listen(JointTrajectory, 'joint_trajectory_controller/joint_trajectory')

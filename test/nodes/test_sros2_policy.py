@@ -91,7 +91,7 @@ def test_an_operator_may_stop_and_look_on_but_not_send_faces():
 
 
 def test_the_servo_hears_no_more_than_the_file_names():
-    heads = {'/face/expression', '/face/region', '/servo/joint_trajectory'}
+    heads = {'/face/expression', '/face/reflex', '/face/region', '/servo/joint_trajectory'}
     assert heads < allowed('/kf_imitation')['servo']['subscribe']
     senders = [n for n, kinds in allowed('/kf_imitation').items() if kinds['publish'] & heads]
     assert sorted(senders) == ['cockpit', 'keyframe', 'landmarks', 'player']

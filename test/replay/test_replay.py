@@ -179,7 +179,7 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
     code = command.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', video))
     assert code == 0
     names = {p.name for p in (tmp_path / 'out').iterdir()}
-    tables = {'scores.csv', 'expression.csv', 'joints.csv'}
+    tables = {'scores.csv', 'expression.csv', 'reflex.csv', 'joints.csv'}
     assert names == tables | {
         *('summary.png', 'run.json', 'changes.npz', 'keyframes', 'bag', RECORD)
     }

@@ -163,3 +163,19 @@ def test_a_direction_that_is_none_is_a_fault():
         document['joints'][0]['channels'] = {'jaw_open': 'left'}
 
     assert any('must be a number, up or down' in fault for fault in faults_of(change))
+
+
+def test_lids_eyes_and_jaw_are_the_reflex_joints_unless_the_file_names_others():
+    lane = ('jaw', 'eyelid_left', 'eyelid_right', 'gaze_yaw', 'gaze_pitch')
+    assert load_robot('sim_face').reflex == lane
+    fewer = parse_robot({**GOOD, 'reflex': ['jaw']}, 'test.yaml')
+    assert fewer.reflex == ('jaw',) and fewer.reflex_joints.tolist() == [0]
+    assert parse_robot({**GOOD, 'reflex': []}, 'test.yaml').reflex_joints.tolist() == []
+
+
+@pytest.mark.parametrize('chosen', [['brow_left'], ['jam'], 'jaw', [3]])
+def test_a_reflex_joint_that_the_lane_cannot_move_is_a_fault(chosen):
+    def change(document):
+        document['reflex'] = chosen
+
+    assert any(fault.startswith('reflex = ') for fault in faults_of(change))

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import FrameScore, HeadPose, Landmarks
+from kf_imitation.data_types import Expression, FrameScore, HeadPose, Landmarks
 from kf_imitation.errors import SourceError
 from kf_imitation.evaluation.channel_labels import label_channels, mouth_aperture
 from kf_imitation.evaluation.labels import load_labels
+from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import FrameDifference
@@ -39,6 +40,7 @@ class Clip:
         scores: raw, of the keyframe model.
         differences: raw, of the frame difference.
         smoothing: of the model's scores.
+        reflexes: of each frame, None without a face.
         aperture: (N,) of the mouth, 0..1, from the labels; None where they have no points.
     """
 
@@ -51,6 +53,7 @@ class Clip:
     differences: Sequence[FrameScore]
     smoothing: Smoothing = field(default_factory=Smoothing)
     aperture: Rows | None = None
+    reflexes: Sequence[Expression | None] = ()
 
     @property
     def duration_s(self) -> float:
@@ -86,16 +89,18 @@ class ClipReader:
         tracker = FaceTracker(face_settings(self._values['keyframe']))
         scorer = PairScorer(ChangeNetwork(self._model))
         difference = PairScorer(FrameDifference())
+        reader = ReflexEstimator()
         self._pipeline.reset()
         source = open_file(str(path), source_settings(dict(self._values['camera'])))
         stamps: list[int] = []
-        readings, scores, differences = [], [], []
+        readings, scores, differences, reflexes = [], [], [], []
         try:
             most = most_s * labels.fps
             while len(stamps) < most and (frame := source.read()) is not None:
                 region = tracker.update(frame)
                 stamps.append(frame.stamp_ns)
                 scores.append(scorer.score(frame, region))
+                reflexes.append(reader.update(scores[-1]))
                 differences.append(difference.score(frame, region))
                 reading = None
                 if region is not None:
@@ -118,4 +123,5 @@ class ClipReader:
             differences[:count],
             Smoothing.of_model(self._model.entry),
             mouth_aperture(labels.landmarks_px, labels.head_pose)[:count],
+            reflexes[:count],
         )

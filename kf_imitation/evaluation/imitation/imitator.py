@@ -15,7 +15,7 @@ from kf_imitation.data_types import CHANNELS, Expression, FloatArray
 from kf_imitation.evaluation.imitation.clip import Clip, Rows
 from kf_imitation.evaluation.imitation.figures import ImitationMetrics, measure, measure_sizes
 from kf_imitation.evaluation.imitation.formulas import LONGEST_DELAY_S
-from kf_imitation.evaluation.imitation.methods import Pose, method_names, poses_of
+from kf_imitation.evaluation.imitation.methods import EVERY_FRAME, Pose, method_names, poses_of
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
 from kf_imitation.expression.calibration import load_calibration
 from kf_imitation.expression.estimator import Calibration, ExpressionEstimator
@@ -107,10 +107,13 @@ class Imitator:
         sent = []
         head.start(int(clip.stamps_ns[0]))
         waiting = self.poses(clip, method)
+        lane = servo['reflex'] and method != EVERY_FRAME
         for frame, stamp in enumerate(clip.stamps_ns.tolist()):
             head.advance(stamp)
             if clip.readings[frame] is not None:
                 head.see_face(stamp)
+            if lane and (reflex := _reflex(clip, frame, channels)) is not None:
+                head.set_reflex(self._mapping.goals(reflex), stamp)
             while waiting and waiting[0].sent_ns <= stamp:
                 pose = waiting.pop(0)
                 expression = _expression(clip, pose.frame, channels, estimator)
@@ -135,14 +138,23 @@ class Imitator:
         )
 
 
+def _reflex(clip: Clip, frame: int, channels: str) -> Expression | None:
+    """Return what the reflex lane is given in a frame."""
+    return _of_labels(clip, frame) if channels == LABELS else clip.reflexes[frame]
+
+
+def _of_labels(clip: Clip, frame: int) -> Expression | None:
+    if not clip.valid[frame]:
+        return None
+    values: FloatArray = clip.human[frame].astype(np.float32)
+    stamp_ns = int(clip.stamps_ns[frame])
+    return Expression(stamp_ns, values, np.ones(len(CHANNELS), np.float32))
+
+
 def _expression(
     clip: Clip, frame: int, channels: str, estimator: ExpressionEstimator
 ) -> Expression | None:
     if channels == LABELS:
-        if not clip.valid[frame]:
-            return None
-        values: FloatArray = clip.human[frame].astype(np.float32)
-        stamp_ns = int(clip.stamps_ns[frame])
-        return Expression(stamp_ns, values, np.ones(len(CHANNELS), np.float32))
+        return _of_labels(clip, frame)
     reading = clip.readings[frame]
     return None if reading is None else estimator.update(*reading)

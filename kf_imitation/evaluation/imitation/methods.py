@@ -22,6 +22,8 @@ from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings
 
+EVERY_FRAME = 'every_frame'  # the only one without the reflex lane, which it would repeat
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
@@ -47,7 +49,7 @@ def method_names(default_mode: str, chosen: Sequence[str] = ()) -> list[str]:
         ConfigError: unknown names, all of them.
     """
     others = [f'uniform_{mode}' for mode in MODES if mode != default_mode]
-    known = [*MODES, 'every_frame', 'uniform', *others, 'frame_difference']
+    known = [*MODES, EVERY_FRAME, 'uniform', *others, 'frame_difference']
     problems = [f'{m!r} must be one of {", ".join(known)}' for m in chosen if m not in known]
     if problems:
         raise ConfigError('--imitation-methods', problems)
@@ -67,7 +69,7 @@ def poses_of(clip: Clip, method: str, settings: DetectorSettings) -> list[Pose]:
     if method == 'frame_difference':
         tuned = load_methods([method], replace(settings, mode='peak'), 1)[0]  # evaluate.yaml
         return selected(clip.differences, tuned.settings, tuned.smoothing)
-    if method == 'every_frame':
+    if method == EVERY_FRAME:
         return [Pose(i, int(stamp)) for i, stamp in enumerate(clip.stamps_ns)]
     mode = method.removeprefix('uniform').strip('_') or settings.mode
     return uniform_poses(clip.stamps_ns, len(poses_of(clip, mode, settings)))

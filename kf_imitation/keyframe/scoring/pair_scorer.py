@@ -20,6 +20,7 @@ from kf_imitation.inference import channel_mean, crop
 Array = np.ndarray[Any, np.dtype[Any]]
 
 PICTURES = ('crop', 'colour')
+READINGS = 'state_readings'  # of eyes and mouth in one frame
 # score = 1 - exp(-raw / SOFTNESS), with raw the change per REFERENCE_S.
 SOFTNESS = 0.2
 REFERENCE_S = 1 / 30
@@ -129,6 +130,11 @@ class Comparison(Protocol):
         """Edge of the crops [px]."""
         ...
 
+    @property
+    def reading(self) -> FloatArray | None:
+        """What the newest crop alone shows, as FrameScore.reading."""
+        ...
+
     def begin(self, image: Image) -> None:
         """Take a crop as the previous one without comparing it; everything before is forgotten."""
         ...
@@ -192,11 +198,15 @@ class PairScorer:
             region=region,
             dt_s=dt_s,
             change=None if found.change is None else found.change * (REFERENCE_S / dt_s),
+            reading=self._comparison.reading,
         )
 
     def _first(self, image: Image, frame: Frame, region: FaceRegion, note: str) -> FrameScore:
         self._comparison.begin(image)
-        return FrameScore(frame.index, frame.stamp_ns, None, region=region, note=note)
+        reading = self._comparison.reading
+        return FrameScore(
+            frame.index, frame.stamp_ns, None, region=region, note=note, reading=reading
+        )
 
 
 class ChangeNetwork:
@@ -244,6 +254,12 @@ class ChangeNetwork:
             self._empty[name] = np.zeros(state_shape, np.float32)
         self._state = self._empty
         self._still: Array | float = 0.0
+
+    @property
+    def reading(self) -> FloatArray | None:
+        """What the newest crop alone shows; None for models without eyes and mouth."""
+        seen = self._state.get(READINGS)
+        return None if seen is None else seen.reshape(-1)[:BLENDSHAPES]
 
     def begin(self, image: Image) -> None:
         """Take a crop as the previous one, and measure the change that it has from itself."""

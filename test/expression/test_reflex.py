@@ -1,0 +1,62 @@
+"""Reflexes: what the keyframe model reads in every frame, as channels."""
+
+import numpy as np
+import pytest
+
+from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS, FrameScore
+from kf_imitation.expression.estimator import ReflexEstimator
+from kf_imitation.face_geometry.arkit import BLENDSHAPES
+
+PLACES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+
+
+def frame(index, **shapes):
+    reading = np.full(len(BLENDSHAPES), 0.02, np.float32)
+    for name, value in shapes.items():
+        reading[BLENDSHAPES.index(name)] = value
+    return FrameScore(index, index * 40_000_000, None, reading=reading)
+
+
+def values(reader, **shapes):
+    found = reader.update(frame(1, **shapes))
+    return dict(zip(CHANNELS, found.values.tolist(), strict=True))
+
+
+def test_a_blink_closes_both_eyes_and_a_wink_one():
+    blink = values(ReflexEstimator(), eyeBlinkLeft=0.95, eyeBlinkRight=0.95)
+    assert blink['eye_close_left'] > 0.9 and blink['eye_close_right'] > 0.9
+    wink = values(ReflexEstimator(), eyeBlinkLeft=0.95, eyeBlinkRight=0.05)
+    assert wink['eye_close_left'] > 0.9 and wink['eye_close_right'] < 0.15
+
+
+def test_a_glance_turns_the_eyes():
+    left = values(ReflexEstimator(), eyeLookOutLeft=0.5, eyeLookInRight=0.5)
+    right = values(ReflexEstimator(), eyeLookInLeft=0.5, eyeLookOutRight=0.5)
+    assert left['gaze_yaw'] > 0.15
+    assert right['gaze_yaw'] == pytest.approx(-left['gaze_yaw'], abs=0.02)
+
+
+def test_only_reflex_channels_have_confidence():
+    found = ReflexEstimator().update(frame(0))
+    assert np.flatnonzero(found.confidence).tolist() == sorted(PLACES)
+
+
+def test_a_photograph_does_not_move_anything():
+    reader, rng = ReflexEstimator(), np.random.default_rng(0)
+    rows = []
+    for index in range(100):
+        noise = rng.uniform(-0.004, 0.004, 4)
+        shapes = zip(
+            ('eyeBlinkLeft', 'eyeBlinkRight', 'jawOpen', 'eyeLookUpLeft'), noise, strict=True
+        )
+        found = reader.update(frame(index, **{name: 0.1 + value for name, value in shapes}))
+        rows.append(found.values)
+    assert np.ptp(np.array(rows)[20:], axis=0).max() < 0.005
+
+
+def test_without_a_face_there_is_no_reflex_and_the_past_is_forgotten():
+    reader = ReflexEstimator()
+    reader.update(frame(0, jawOpen=0.9))
+    assert reader.update(FrameScore(1, 40_000_000, None, note='no face')) is None
+    fresh = ReflexEstimator().update(frame(2, jawOpen=0.3)).values
+    assert np.array_equal(reader.update(frame(2, jawOpen=0.3)).values, fresh)

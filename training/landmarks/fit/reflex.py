@@ -1,0 +1,147 @@
+"""Fit what the readings of the reflex lane are worth, on people that the networks have not seen.
+
+    .venv/bin/python -m training.landmarks.fit.reflex [--write]
+
+The keyframe model reads eyes and mouth in every frame (kf_imitation/expression/estimator.py). As
+with raw channels (size.py) a monotone map by quantiles, people counting alike, gives back the size
+that the regression has lost. The table that is printed has, on people left out by folds, gain,
+concordance, apex, correlation and rest before and after. Readings are kept in --cache.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy.special import expit
+
+from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS
+from kf_imitation.evaluation.channel_labels import label_channels
+from kf_imitation.evaluation.labels import load_labels
+from kf_imitation.expression.estimator import raw_reflexes
+from kf_imitation.face.tracker import FaceTracker
+from kf_imitation.inference import OnnxModel, crop
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork
+from kf_imitation.parameters.settings import FaceSettings
+from kf_imitation.replay.run import open_file, source_settings
+from kf_imitation.ros_graph.nodes import merged_parameters
+from training.landmarks.fit.size import (
+    UNSEEN,
+    Channel,
+    Signal,
+    angle_fit,
+    angle_map,
+    held_out,
+    measured,
+    quantile_map,
+    rest_level,
+    unit_fit,
+)
+from training.landmarks.fit.tables import rounded, table_text, write_table
+
+MODEL = 'keyframe_default'
+FRAMES, EVERY = 250, 4  # of each clip, and of them every n-th
+UNIT = {
+    'jaw_open': Channel(),
+    'eye_close': Channel(closed=True),
+    'eye_wide': Channel(stretch=1.25),
+}
+ANGLES = {'gaze_yaw': True, 'gaze_pitch': False}
+ABOUT = """
+What the readings of the reflex lane are worth, by python -m training.landmarks.fit.reflex: points
+of a monotone map from logits to 0..1; of gaze, the factor of what it differs from rest.
+"""
+
+
+def read_clip(folder: Path, stem: str, model: OnnxModel) -> tuple[NDArray[np.float64], ...]:
+    """Return raw reflexes (n, 7), the labels' channels (n, 19) and the frame rate (1,)."""
+    labels = load_labels(folder / f'{stem}.npz')
+    human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
+    tracker, network = FaceTracker(FaceSettings()), ChangeNetwork(model)
+    camera = merged_parameters('')['camera']
+    source = open_file(str(folder / f'{stem}.mp4'), source_settings(camera))
+    raw, kept = [], []
+    try:
+        for index in range(min(FRAMES, len(human))):
+            frame = source.read()
+            if frame is None:
+                break
+            region = tracker.update(frame) if index % EVERY == 0 else None
+            if region is None or not labels.valid[index]:
+                continue
+            network.compare(crop(frame.bgr, region, network.crop_px))
+            assert network.reading is not None
+            raw.append(raw_reflexes(network.reading))
+            kept.append(index)
+    finally:
+        source.close()
+    return np.array(raw), human[kept].astype(np.float64), np.array([labels.fps / EVERY])
+
+
+def signals_of(folder: Path, cache: Path) -> dict[str, list[Signal]]:
+    """Return the signals of every reflex channel, without its side, of people not seen before."""
+    with (folder / 'clips.csv').open(encoding='utf-8') as file:
+        rows = [row for row in csv.DictReader(file) if row['split'] == 'train']
+    model = OnnxModel.load(MODEL, 1)
+    cache.mkdir(parents=True, exist_ok=True)
+    found: dict[str, list[Signal]] = {}
+    for row in rows:
+        if not row['stem'].startswith(UNSEEN):
+            continue
+        kept = cache / f'{row["stem"]}.npz'
+        if not kept.exists():
+            np.savez(kept, *read_clip(folder / 'train', row['stem'], model))
+        with np.load(kept) as file:
+            raw, human, fps = file['arr_0'], file['arr_1'], file['arr_2']
+        for k, name in enumerate(REFLEX_CHANNELS):
+            base = name.removesuffix('_left').removesuffix('_right')
+            label = human[:, CHANNELS.index(name)]
+            found.setdefault(base, []).append(
+                Signal(row['person'], raw[:, k], label, float(fps[0]))
+            )
+    return found
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--shared', type=Path, default=Path('../shared/data'))
+    parser.add_argument('--cache', type=Path, default=Path('data/reflex'))
+    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    arguments = parser.parse_args()
+    signals = signals_of(arguments.shared / 'clips', arguments.cache)
+    table = Table(title='before / after, people held out', title_justify='left')
+    for heading in ('channel', 'signals', 'gain', 'ccc', 'apex', 'r', 'rest'):
+        table.add_column(heading, justify='left' if heading == 'channel' else 'right')
+
+    def report(name: str, old: dict[str, float], new: dict[str, float]) -> None:
+        cells = [f'{old[k]:.2f} / {new[k]:.2f}' for k in ('gain', 'ccc', 'apex', 'r', 'rest')]
+        table.add_row(name, f'{old["signals"]:.0f}', *cells)
+
+    document: dict[str, dict[str, object]] = {}
+    for name, channel in UNIT.items():
+        report(name, measured(signals[name], expit), held_out(signals[name], unit_fit(channel)))
+        raw, value = quantile_map(signals[name], channel)
+        document[name] = {
+            'rest': round(rest_level(signals[name]), 3),
+            'raw': rounded(raw, 3),
+            'value': rounded(value, 3),
+        }
+    for name, symmetric in ANGLES.items():
+        new = held_out(signals[name], angle_fit(symmetric))
+        report(name, measured(signals[name], np.asarray), new)
+        rest, gain = angle_map(signals[name], symmetric)
+        document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
+    Console(width=110).print(table)
+    text = table_text(ABOUT, document)
+    if arguments.write:
+        write_table('reflex_size', text)
+    else:
+        print(text)
+
+
+if __name__ == '__main__':
+    main()
