@@ -41,9 +41,8 @@ docs: $(VENV)/.tested ## draw anew what pages take from the code
 	$(BIN)/python -m benchmark.architecture
 	$(BIN)/python -m kf_imitation.parameters
 
-bench: $(VENV)/.tested ## time per frame, rate and jitter of the bus loop
-	$(BIN)/python -m benchmark.keyframe media/demo.mp4
-	$(BIN)/python -m benchmark.bus
+bench: $(VENV)/.tested ## how fast the head is on this machine, in 6 minutes [ARGS=]
+	$(BIN)/python -m benchmark.speed $(ARGS)
 
 faults: $(VENV)/.tested ## inject every fault and write the table of docs/safety.md [ARGS=]
 	$(BIN)/python -m benchmark.faults --markdown docs/safety.md $(ARGS)

@@ -1,0 +1,215 @@
+"""How fast the head is on this machine: every row of docs/performance.md, in under six minutes.
+
+    python -m benchmark.speed [--json FILE] [--rounds 3] [--landmarker face_landmarker.task]
+
+Nothing else should run. Rows are measured in rounds, one after the other, so that a slow minute of
+the machine falls on all of them; the first start of everything is not counted. `--landmarker` adds
+MediaPipe's face landmarker with blendshapes, on the same frames. Two JSON files are compared by
+`python -m benchmark.compare`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from benchmark.idle_simulator import measure as simulator_share
+from benchmark.keyframe import PEER, make_subject, read_frames
+from benchmark.keyframe import measure as run_subjects
+from benchmark.landmarks import times_ms
+from kf_imitation.data_types import FaceRegion
+from kf_imitation.parameters.schema import SCHEMA
+from kf_imitation.paths import share_path
+from kf_imitation.pipeline.face_pipeline import build_landmark_model
+
+FRAMES = 78
+MODELS = {'default': 'keyframe_default', 'lite': 'keyframe_lite'}
+COMMAND = (sys.executable, '-m', 'kf_imitation.cli.main')
+
+
+@dataclass
+class Row:
+    """One figure.
+
+    Attributes:
+        unit: of the samples.
+        aim: where we want it, or None.
+        more_is_better: of rates.
+        samples: one or more of each round.
+    """
+
+    unit: str
+    aim: float | None = None
+    more_is_better: bool = False
+    samples: list[float] = field(default_factory=list)
+
+
+def timed(*words: str) -> tuple[float, float, str]:
+    """Run a command; returns wall time [s], processor time [s] and what it printed."""
+    before, started = os.times(), perf_counter()
+    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=False)
+    wall_s, after = perf_counter() - started, os.times()
+    used_s = after.children_user + after.children_system
+    return wall_s, used_s - before.children_user - before.children_system, done.stdout
+
+
+def start() -> Iterator[tuple[str, Row, float]]:
+    """Starting: help, usage errors."""
+    yield '--help', Row('s', 0.3), timed('--help')[0]
+    yield 'usage error', Row('s', 0.3), timed('replay', '--nonsense')[0]
+
+
+def short_clip(folder: Path) -> Path:
+    """Write the beginning of the demo clip."""
+    path = folder / 'short.mp4'
+    frames = read_frames(str(share_path('media/demo.mp4')), FRAMES)
+    height, width = frames[0].bgr.shape[:2]
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), 30.0, (width, height))
+    for frame in frames:
+        writer.write(frame.bgr)
+    writer.release()
+    return path
+
+
+def replay(clip: Path) -> Iterator[tuple[str, Row, float]]:
+    """The whole command on a short clip."""
+    with tempfile.TemporaryDirectory() as folder:
+        wall_s, used_s, _ = timed('replay', str(clip), '--out', f'{folder}/run')
+    yield f'replay of {FRAMES} frames', Row('s', 2.5), wall_s
+    yield f'replay of {FRAMES} frames, processor', Row('s'), used_s
+
+
+def stages(landmarker: Path | None) -> Iterator[tuple[str, Row, float]]:
+    """The keyframe stage with each model, beside a peer where there is one."""
+    frames = read_frames(str(share_path('media/demo.mp4')), FRAMES)
+    names = [*MODELS.values(), 'face tracking alone', *([PEER] if landmarker else [])]
+    subjects = {name: make_subject(name, 2, landmarker or Path(), None) for name in names}
+    run_subjects(list(subjects.values()), frames)
+    for name, subject in subjects.items():
+        yield f'{name}, a frame', Row('ms'), subject.percentile_ms(50)
+        yield f'{name}, a frame, processor', Row('ms'), subject.busy_ms
+    if landmarker:
+        peer = subjects[PEER]
+        for model, aim in (('default', 1.0), ('lite', 0.33)):
+            ours = subjects[MODELS[model]]
+            wall, busy = (
+                ours.percentile_ms(50) / peer.percentile_ms(50),
+                ours.busy_ms / peer.busy_ms,
+            )
+            yield f'{model} to MediaPipe', Row('ratio', aim), wall
+            yield f'{model} to MediaPipe, processor', Row('ratio', aim), busy
+    for subject in subjects.values():
+        subject.close()
+
+
+def landmarks() -> Iterator[tuple[str, Row, float]]:
+    """Landmarks of a keyframe with all models."""
+    values = {parameter.name: parameter.default for parameter in SCHEMA['landmarks']}
+    model = build_landmark_model(values)
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    face, region = cv2.GaussianBlur(noise, (0, 0), 3), FaceRegion(0.0, 0.0, 256.0)
+    _, middle_ms = times_ms(lambda: model.predict(face, region, 0), 100)
+    yield 'landmarks of a keyframe', Row('ms', 4.0), middle_ms
+
+
+def simulator() -> Iterator[tuple[str, Row, float]]:
+    """Simulated servos at rest."""
+    yield 'simulated servos at rest', Row('% of a core', 5.0), 100 * simulator_share('sim_face', 5)
+
+
+def mimic(model: str, aims: Mapping[str, float]) -> Iterator[tuple[str, Row, float]]:
+    """The running head on the demo clip, at its own pace."""
+    with tempfile.TemporaryDirectory() as folder:
+        params = Path(folder, 'params.yaml')
+        params.write_text(f'/**/keyframe: {{ros__parameters: {{model: {MODELS[model]}}}}}\n')
+        _, used_s, table = timed('mimic', '--port', 'simulated', '--params', str(params))
+    for name, (unit, value) in figures_of(table).items():
+        yield f'mimic with {model}, {name}', Row(unit, aims.get(name), unit == 'fps'), value
+    yield f'mimic with {model}, processor', Row('s'), used_s
+
+
+def figures_of(table: str) -> dict[str, tuple[str, float]]:
+    """Return unit and value of what the table of `mimic` says, by name; missing ones left out."""
+    patterns = {
+        'rate': ('fps', r'([\d.]+) frames per second'),
+        'capture to command p50': ('ms', r'capture to servo command\W+p50 ([\d.]+) ms'),
+        'capture to command p99': ('ms', r'capture to servo command\W+p50 .*?p99 ([\d.]+) ms'),
+    }
+    found = {name: (unit, re.search(text, table)) for name, (unit, text) in patterns.items()}
+    return {name: (unit, float(m[1])) for name, (unit, m) in found.items() if m is not None}
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures belong to."""
+    model = re.search(r'model name\s*: (.*)', Path('/proc/cpuinfo').read_text(encoding='utf-8'))
+    return {
+        'name': platform.node(),
+        'processor': model[1] if model else platform.processor(),
+        'cores': str(len(os.sched_getaffinity(0))),
+        'python': platform.python_version(),
+        'onnxruntime': onnxruntime.__version__,
+        'load': f'{os.getloadavg()[0]:.1f}',
+    }
+
+
+def measure(rounds: int, landmarker: Path | None, say: Callable[[str], None]) -> dict[str, Row]:
+    """Measure every row in rounds."""
+    rows: dict[str, Row] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        clip = short_clip(Path(folder))
+        parts: list[Callable[[], Iterator[tuple[str, Row, float]]]] = [
+            start,
+            lambda: replay(clip),
+            lambda: stages(landmarker),
+            landmarks,
+            simulator,
+        ]
+        lists = [*([parts] * rounds), [
+            lambda: mimic('default', {'rate': 30.0, 'capture to command p99': 150.0}),
+            lambda: mimic('lite', {'rate': 30.0}),
+        ]]  # fmt: skip
+        for warm_up in (start, lambda: replay(clip)):
+            list(warm_up())
+        for number, part in ((n, part) for n, chosen in enumerate(lists) for part in chosen):
+            for name, row, value in part():
+                rows.setdefault(name, row).samples.append(value)
+                say(f'{number + 1}: {name} {value:.2f} {row.unit}')
+    return rows
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--json', type=Path, default=Path('speed.json'))
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--landmarker', type=Path, metavar='FILE', help='face_landmarker.task')
+    args = parser.parse_args()
+    about = machine()
+    rows = measure(args.rounds, args.landmarker, lambda line: print(line, file=sys.stderr))
+    print(' · '.join(f'{key} {value}' for key, value in about.items()))
+    print(f'{"":44s}{"median":>9s}{"spread":>16s}  {"aim":>6s} {"of aim":>7s}')
+    for name, row in rows.items():
+        middle = median(row.samples)
+        spread = f'{min(row.samples):.2f} … {max(row.samples):.2f}'
+        aim = '' if row.aim is None else f'{row.aim:6g} {middle / row.aim:7.2f}'
+        print(f'{name:44s}{middle:9.2f}{spread:>16s}  {aim:14s} {row.unit}')
+    document = {'machine': about, 'rows': {name: asdict(row) for name, row in rows.items()}}
+    args.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + '\n')
+    print(f'written to {args.json}')
+
+
+if __name__ == '__main__':
+    main()
