@@ -15,8 +15,6 @@ from kf_imitation.errors import SourceError
 from kf_imitation.parameters.settings import SourceSettings
 from kf_imitation.visualization.video_writer import VideoWriter
 
-av = pytest.importorskip('av', reason='PyAV makes these videos')
-
 DT = 33_333_333
 FRAMES = 60
 
@@ -28,6 +26,7 @@ def picture(index, size=(96, 64)):
 
 
 def film(path, codec='libx264', audio_s=0.0, start_s=0.0, **options):
+    av = pytest.importorskip('av', reason='PyAV makes these videos')
     with av.open(str(path), 'w', options=options) as container:
         video = container.add_stream(codec, rate=30)
         video.width, video.height = 96, 64

@@ -174,6 +174,20 @@ def small(monkeypatch):
     monkeypatch.setattr(module, 'open_file', lambda spec, settings: Frames(23))
 
 
+@pytest.mark.parametrize(('options', 'code'), [((), 0), (('--strict',), 2)])
+def test_frames_left_out_are_told_and_with_strict_they_are_exit_code_2(
+    tmp_path, small, monkeypatch, capsys, caplog, options, code
+):
+    source = Frames(23)
+    source.left_out.add('frame 3', 'is empty')
+    monkeypatch.setattr(module, 'open_file', lambda spec, settings: source)
+    out = tmp_path / 'out'
+    assert command.run(arguments('x.mp4', '--out', out, *options)) == code
+    assert (out / 'scores.csv').is_file()  # the results stay
+    assert '1 of 24 frames are left out; first frame 3: is empty' in caplog.text
+    assert 'left out' in capsys.readouterr().out
+
+
 def test_a_run_writes_all_results(tmp_path, small, capsys):
     video = tmp_path / 'side.mp4'
     code = command.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', video))
