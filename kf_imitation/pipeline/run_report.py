@@ -93,7 +93,7 @@ def run_table(figures: RunFigures) -> Table:
     for stage, count in figures.skipped.items():
         behind = figures.times[f'behind at {stage}']
         spread = f'{behind.p50_ms:.0f} ms behind, {behind.worst_ms:.0f} ms at most'
-        table.add_row(f'skipped at {stage}', f'{count} frames', spread)
+        table.add_row(f'skipped at {stage}', f'{count} frame{"s" if count > 1 else ""}', spread)
     table.add_row('keyframes', str(figures.keyframes), f'{figures.poses} became poses')
     _add_times(table, figures, 'commit delay', 'commit delay')
     table.add_section()

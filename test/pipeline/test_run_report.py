@@ -1,0 +1,19 @@
+"""The table at the end of a run."""
+
+import io
+
+from rich.console import Console
+
+from kf_imitation.pipeline.run_report import RunFigures, run_table
+from kf_imitation.pipeline.statistics import Times
+
+
+def test_the_table_tells_what_was_skipped_at_which_stage():
+    times = {'behind at scoring': Times(12, 41.0, 60.0, 70.0, 75.0)}
+    figures = RunFigures(14.0, 421, 400, 399, 47, 47, times, True, None, skipped={'scoring': 12})
+    text = io.StringIO()
+    Console(file=text, width=100).print(run_table(figures))
+    (line,) = [line for line in text.getvalue().splitlines() if 'skipped at scoring' in line]
+    assert '12 frames' in line and '41 ms behind, 75 ms at most' in line
+    (dropped,) = [line for line in text.getvalue().splitlines() if 'dropped' in line]
+    assert ' 9 ' in dropped
