@@ -40,6 +40,11 @@ class CockpitProcess:
         self._reader = Thread(target=self._read, name='cockpit output', daemon=True)
         self._reader.start()
 
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._process.pid
+
     def __enter__(self) -> 'CockpitProcess':
         """Return itself; it runs already."""
         return self

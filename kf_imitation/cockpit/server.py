@@ -33,7 +33,7 @@ WATCHERS_MOST = 16
 CONNECTIONS_MOST = 128  # that have shown the secret
 # Connections that have not shown the secret yet; one more takes the place of the oldest.
 STRANGERS_MOST = 32
-STRANGER_S = 5.0
+STRANGER_S = 10.0  # browsers connect before they ask
 MESSAGE_BYTES = 4096
 ACTION_BYTES = 4096
 ACTION_TIMEOUT_S = 5.0

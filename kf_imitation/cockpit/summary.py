@@ -108,9 +108,9 @@ def reason(values: Mapping[str, float]) -> str:
     if 'since_keyframe_s' in known:
         parts.append(f'{known["since_keyframe_s"]:.1f} s after the last one')
     if 'head_share' in known:
-        parts.append(f'{known["head_share"]:.0%} of the change is the head turning')
+        parts.append(f'{round(100 * known["head_share"])}% of the change is the head turning')
     if 'flow_share' in known:
-        parts.append(f'seen {known["flow_share"]:.0%} by motion')
+        parts.append(f'seen {round(100 * known["flow_share"])}% by motion')
     return ', '.join(parts)
 
 

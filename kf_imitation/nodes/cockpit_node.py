@@ -107,7 +107,8 @@ class CockpitNode(KfNode):
                 'can see the camera and move the head'
             )
         self.steady_timer(LOOK_S, self._look)
-        self.steady_timer(1 / self.setting('rate_hz', float), self._show)
+        self._timer = self.steady_timer(1 / self.setting('rate_hz', float), self._show)
+        self._timer.cancel()  # until somebody watches
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return how many look on."""
@@ -174,6 +175,7 @@ class CockpitNode(KfNode):
             self._board.put('health', health(self._statuses, monotonic()))
 
     def _start_listening(self) -> None:
+        self._timer.reset()
         listen, newest, few = self.create_subscription, qos.newest(), qos.keyframe_topics()
         self._listening = [
             listen(JointState, 'joint_states', self._on_joints, newest),
@@ -188,11 +190,13 @@ class CockpitNode(KfNode):
     def _stop_listening(self) -> None:
         if not self._listening:
             return
+        self._timer.cancel()
         for subscription in (*self._listening, self._camera):
             if subscription is not None:
                 self.destroy_subscription(subscription)
         self._listening, self._camera, self._joints = [], None, None
         self._face_is_shown = False
+        self._tuned = {}  # the next watcher is told them all
         self._board.keep_only(_ALWAYS)
 
     def _is_due(self, name: str, period_s: float) -> bool:

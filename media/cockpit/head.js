@@ -4,6 +4,7 @@ import * as THREE from 'three';
 import { OrbitControls } from 'three/examples/jsm/controls/OrbitControls.js';
 import URDFLoader from 'urdf-loader';
 
+THREE.Cache.enabled = true; // many parts are one mesh
 const TURN_RAD = 0.12;
 const ZOOM = 1.15;
 

@@ -39,6 +39,7 @@ const show = {
   },
   landmarks(points) {
     camera.points = points;
+    camera.pointsMs = performance.now();
     camera.isOld = true;
   },
   scores: (rows) => curve.add(rows, []),

@@ -1,6 +1,7 @@
 // The camera with what was found in it, and the score curve.
 
 const SPAN_S = 10;
+const POINTS_MS = 600; // of a keyframe, which the next frames leave behind
 
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -10,6 +11,7 @@ export class Camera {
     this.canvas = canvas;
     this.region = null;
     this.points = [];
+    this.pointsMs = 0;
     this.size = [640, 480];
     this.image = null;
     this.waiting = null;
@@ -53,7 +55,8 @@ export class Camera {
       context.strokeRect(x, y, edge, edge);
     }
     context.fillStyle = '#ffd54a';
-    for (const [x, y] of this.region ? this.points : []) {
+    const isFresh = this.region && performance.now() - this.pointsMs < POINTS_MS;
+    for (const [x, y] of isFresh ? this.points : []) {
       context.beginPath();
       context.arc(x * scale, y * scale, line * 0.7, 0, 7);
       context.fill();

@@ -72,7 +72,7 @@ def wait_for(page, listener, condition, what):
     """Let page and listener both go on until a condition holds."""
     end_s = monotonic() + 45
     while not condition():
-        assert monotonic() < end_s, f'waited in vain for {what}; {page.inner_text("#state")}'
+        assert monotonic() < end_s, f'waited in vain for {what}; {page.inner_text("body")[:600]}'
         listener.executor.spin_once(timeout_sec=0.02)
         page.wait_for_timeout(20)
 
@@ -139,6 +139,13 @@ def test_what_is_turned_on_the_page_is_seen_by_a_ros_client(
     shows(page, "document.querySelector('#answer').dataset.bad === 'true'")
     assert 'from 0.1 to 3600 s' in page.inner_text('#answer')
     assert value_of(listener, 'servo', 'hold_s').double_value == 77.0
+
+    diagnostics = listener.listen(DiagnosticArray, '/diagnostics')
+    page.goto('about:blank')
+    told = lambda: [m.status[0].message for m in diagnostics]  # noqa: E731
+    wait_for(page, listener, lambda: 'nobody watching' in told(), 'the page to be gone')
+    page.goto(url)  # a later watcher is told the values too
+    shows(page, "document.getElementById('servo-hold_s')?.value === '77'")
 
     joint = next(j for j in ROBOT.joints if j.name == 'jaw')
     shows(page, "document.querySelector('#sentence').textContent.startsWith('Head')")

@@ -1,0 +1,136 @@
+"""What watchers of the cockpit cost a run: frames, latency, jitter of the bus, processor time.
+
+    python -m benchmark.cockpit [--watchers 0 1 4] [--source media/demo.mp4] [--json FILE]
+
+Plays the source at its own pace once per number of watchers, with the real models and simulated
+servos, as `kf_imitation mimic` does. Watchers take everything that the page asks for, in a
+process of their own; they draw nothing, so a browser comes on top. Needs an idle machine, except
+for the processor time of the cockpit, which the system counts.
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Event
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from benchmark.idle_simulator import processor_s
+from kf_imitation.cli.mimic_progress import bus_figures, collect, watch
+from kf_imitation.cockpit.process import CockpitProcess
+from kf_imitation.nodes.composition import Composition
+from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging
+from kf_imitation.ros_graph.nodes import RunOptions, build_graph
+
+START_TIMEOUT_S = 60.0
+COMMAND = 'capture to command'
+ROWS = (
+    ('frames in', 'frames_in'),
+    ('received', 'received'),
+    ('scored', 'scored'),
+    ('keyframes', 'keyframes'),
+    ('capture to command p50 [ms]', 'command_p50_ms'),
+    ('capture to command p99 [ms]', 'command_p99_ms'),
+    ('bus jitter p99 [ms]', 'jitter_p99_ms'),
+    ('cockpit [% of a core]', 'cockpit_percent'),
+    ('messages per watcher and second', 'messages_hz'),
+    ('MB per watcher and second', 'megabytes_s'),
+)
+
+
+def run(source: str, watchers: int) -> dict[str, Any]:
+    """Play the source once and return its figures by the names in ROWS."""
+    graph = build_graph(RunOptions(source=source, cockpit=True))
+    robot = str(graph.node('cockpit').parameters['robot'])
+    with CockpitProcess(robot, '', '') as cockpit:
+        url = _address(cockpit)
+        command = [sys.executable, '-m', 'benchmark.cockpit', '--watch', url, str(watchers)]
+        watching = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        with Composition(graph) as composition:
+            before_s, begun_s = processor_s(cockpit.pid), time.monotonic()
+            elapsed_s = watch(composition, Event())
+            spent_s = processor_s(cockpit.pid) - before_s
+            lasted_s = time.monotonic() - begun_s
+            bus = bus_figures(composition)
+        taken = json.loads(watching.communicate('end\n')[0])
+    figures = collect(composition, elapsed_s, realtime=True, bus=bus)
+    command_times = figures.times.get(COMMAND)
+    count = max(watchers, 1)
+    return {
+        'watchers': watchers,
+        'frames_in': figures.frames_in,
+        'received': figures.received,
+        'scored': figures.scored,
+        'keyframes': figures.keyframes,
+        'command_p50_ms': command_times.p50_ms if command_times else None,
+        'command_p99_ms': command_times.p99_ms if command_times else None,
+        'jitter_p99_ms': bus.jitter_p99_ms if bus else None,
+        'cockpit_percent': 100 * spent_s / lasted_s,
+        'messages_hz': taken['messages'] / count / lasted_s,
+        'megabytes_s': taken['bytes'] / count / lasted_s / 1e6,
+    }
+
+
+def _address(cockpit: CockpitProcess) -> str:
+    end_s = time.monotonic() + START_TIMEOUT_S
+    while not cockpit.announcement:
+        if time.monotonic() > end_s:
+            raise SystemExit('the cockpit did not start')
+        time.sleep(0.05)
+    return cockpit.announcement.rpartition(' ')[2]
+
+
+async def _watch(url: str, count: int) -> dict[str, int]:
+    """Watch until a line comes in; return how much came."""
+    taken = {'messages': 0, 'bytes': 0}
+    place = urlsplit(url)
+    headers = {'Origin': f'{place.scheme}://{place.netloc}'}
+
+    async def take(session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect(f'{url}states', headers=headers, max_msg_size=0) as socket:
+            async for message in socket:
+                taken['messages'] += 1
+                taken['bytes'] += len(message.data)
+
+    async with aiohttp.ClientSession() as session:
+        tasks = [asyncio.ensure_future(take(session)) for _ in range(count)]
+        await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return taken
+
+
+def main() -> None:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--watchers', type=int, nargs='+', default=[0, 1, 4])
+    parser.add_argument('--source', default='')
+    parser.add_argument('--json', type=Path)
+    parser.add_argument('--watch', nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.watch:
+        print(json.dumps(asyncio.run(_watch(args.watch[0], int(args.watch[1])))))
+        return
+    quiet_logging()
+    apply_defaults()
+    found = [run(args.source, count) for count in args.watchers]
+    print('| watchers | ' + ' | '.join(str(row['watchers']) for row in found) + ' |')
+    print('|---' * (len(found) + 1) + '|')
+    for title, name in ROWS:
+        cells = ['–' if row[name] is None else f'{row[name]:.4g}' for row in found]
+        print(f'| {title} | ' + ' | '.join(cells) + ' |')
+    if args.json:
+        args.json.write_text(json.dumps(found, indent=1), encoding='utf-8')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,64 @@
+"""What the page says of a run, from what the nodes say of themselves."""
+
+from math import nan
+
+import pytest
+
+from kf_imitation.cockpit.summary import NodeStatus, finite, health, reason, stage_times
+
+
+def status(level, sentence, **values):
+    return NodeStatus(level, sentence, values, heard_s=10.0)
+
+
+def test_the_sentence_says_what_the_head_does_and_whom_it_follows():
+    found = health(
+        {
+            'servo': status(0, 'following', state='running'),
+            'keyframe': status(0, 'following a face of 210 px'),
+            'camera': status(0, 'sending camera 0'),
+        },
+        10.5,
+    )
+    assert found['sentence'] == (
+        'Head: following; face: following a face of 210 px; camera: sending camera 0'
+    )
+    assert (found['level'], found['advice']) == (0, '')
+
+
+@pytest.mark.parametrize(
+    ('sentence', 'advice'),
+    [
+        ('stopped; waiting for reset', 'Press Reset'),
+        ('bus lost, trying again: no reply', 'power and cable'),
+        ('jaw is stuck: it pushed 3 times', 'Clear error'),
+    ],
+)
+def test_what_is_wrong_comes_with_what_to_do(sentence, advice):
+    found = health({'servo': status(2, sentence)}, 10.5)
+    assert found['level'] == 2 and advice in found['advice']
+
+
+def test_without_a_servo_node_the_page_says_so():
+    never = health({}, 10.0)
+    assert 'is not running' in never['sentence'] and 'kf_imitation mimic' in never['advice']
+    gone = health({'servo': status(0, 'following')}, 20.0)
+    assert 'has ended' in gone['sentence'] and gone['servo'] == {}
+
+
+def test_times_are_read_from_the_words_of_the_diagnostics():
+    values = {'score p50 / p99 [ms]': '20.10 / 31.50', 'frames': '7'}
+    assert stage_times(values) == [('score', 20.1, 31.5)]
+
+
+def test_a_keyframe_is_explained_by_what_is_known():
+    known = {'score': 0.62, 'prominence': 0.3, 'since_keyframe_s': 1.23, 'head_share': 0.1}
+    assert reason({**known, 'flow_share': nan}) == (
+        'score 0.62, 0.30 above its surroundings, 1.2 s after the last one, '
+        '10% of the change is the head turning'
+    )
+    assert reason({'score': nan}) == ''
+
+
+def test_json_gets_no_nan():
+    assert finite([0.123456, nan, float('inf')]) == [0.1235, None, None]
