@@ -22,6 +22,7 @@ from kf_imitation.robot import JointConfig, RobotConfig
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 DEAD_S = 0.02  # from a goal on the wire to a measurement that shows it
+LEAST_OF_SPEED = 0.9  # of its speed, where the robot file asks for as much
 SLOWEST = 0.6  # of the no-load speed: sagging supply, load, heat
 TOLERANCE_RAD = 0.05  # backlash, friction, rounding
 COMPLIANCE = 1.3  # how much of the error that a load explains is believed
@@ -43,26 +44,33 @@ class ServoMotion:
         delay_s: from a goal to the first movement.
         lag_s: time constant of its position loop, speed by error.
         speed_rad_s: without load.
-        full_error_rad: distance at which the position loop drives at full power.
+        slow_rad_s: what it does at least where it is asked for as much.
+        yield_rad_a: how far it stays back per A that it pushes with.
         stall_current_a: at standstill and full power.
     """
 
     delay_s: float
     lag_s: float
     speed_rad_s: float
-    full_error_rad: float
+    slow_rad_s: float
+    yield_rad_a: float
     stall_current_a: float
 
     @classmethod
     def of(cls, joint: JointConfig) -> 'ServoMotion':
         """Return what the control table says, and `servo selftest` where it measured."""
-        servo = joint.servo
-        full = full_error_rad(servo)
-        lag = full / servo.no_load_speed_rad_s
-        delay = joint.measured.delay_s
-        if delay is not None and delay > DEAD_S + lag:
-            lag = delay - DEAD_S
-        return cls(DEAD_S, lag, servo.no_load_speed_rad_s, full, servo.stall_current_a)
+        servo, measured = joint.servo, joint.measured
+        full, top = full_error_rad(servo), servo.no_load_speed_rad_s
+        lag = full / top
+        if measured.delay_s is not None and measured.delay_s > DEAD_S + lag:
+            lag = measured.delay_s - DEAD_S
+        slow = max(SLOWEST * top, min(joint.max_velocity_rad_s, LEAST_OF_SPEED * top))
+        if measured.speed_rad_s is not None:
+            slow = min(slow, LEAST_OF_SPEED * measured.speed_rad_s)
+        yields = full / servo.stall_current_a
+        if measured.yield_rad_a is not None:
+            yields = max(yields, measured.yield_rad_a)
+        return cls(DEAD_S, lag, top, slow, yields, servo.stall_current_a)
 
 
 def full_error_rad(servo: ServoModel) -> float:
@@ -107,15 +115,10 @@ class FollowingMonitor:
     def __init__(self, robot: RobotConfig) -> None:
         motions = [ServoMotion.of(joint) for joint in robot.joints]
         self._lag_s = np.array([m.lag_s for m in motions])
-        self._full_rad = np.array([m.full_error_rad for m in motions])
+        self._yield_rad_a = np.array([m.yield_rad_a for m in motions])
         self._stall_a = np.array([m.stall_current_a for m in motions])
         self._top_rad_s = np.array([m.speed_rad_s for m in motions])
-        self._slow_rad_s = np.array(
-            [
-                max(SLOWEST * m.speed_rad_s, min(j.max_velocity_rad_s, 0.9 * m.speed_rad_s))
-                for m, j in zip(motions, robot.joints, strict=True)
-            ]
-        )
+        self._slow_rad_s = np.array([m.slow_rad_s for m in motions])
         self._told_rad_s = np.array([j.max_velocity_rad_s for j in robot.joints])
         self._limited = np.array(['goal_current' in j.servo.registers for j in robot.joints])
         self._delay_s = max(m.delay_s for m in motions)
@@ -212,7 +215,7 @@ class FollowingMonitor:
         for _, told in self._told:  # a joint that begins anew has no past
             told[fresh] = commanded_rad[fresh]
         past = np.array([told for _, told in self._told])
-        load_rad = COMPLIANCE * self._full_rad * present.current_a / self._stall_a
+        load_rad = COMPLIANCE * self._yield_rad_a * present.current_a
         low = np.minimum(past.min(axis=0), self._slow) - np.maximum(load_rad, 0.0)
         high = np.maximum(past.max(axis=0), self._slow) - np.minimum(load_rad, 0.0)
         return low - TOLERANCE_RAD, high + TOLERANCE_RAD

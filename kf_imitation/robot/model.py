@@ -21,12 +21,14 @@ class Measured:
         delay_s: from goal to first movement.
         backlash_rad: play between the two directions.
         range_rad: travel reached, low and high.
+        yield_rad_a: how far it stays back per A that it holds a load with; None: no load.
     """
 
     speed_rad_s: float | None = None
     delay_s: float | None = None
     backlash_rad: float | None = None
     range_rad: tuple[float, float] | None = None
+    yield_rad_a: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

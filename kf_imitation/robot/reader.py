@@ -139,6 +139,7 @@ def _read_measured(section: Section) -> Measured:
         optional('delay_s'),
         optional('backlash_rad'),
         section.pair('range_rad') if 'range_rad' in section.values else None,
+        optional('yield_rad_a'),
     )
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ import yaml
 from kf_imitation.actuators.dynamixel import port_owner
 from kf_imitation.cli.servo import ACTIONS, add_arguments, run
 from kf_imitation.cli.servo_tools.recording import read_recording
-from kf_imitation.cli.servo_tools.selftest import with_measured, write_measured
+from kf_imitation.cli.servo_tools.selftest import with_measured, write_measured, yielding
 from kf_imitation.errors import BusError, ConfigError, PortError, ServoSetupError
 from kf_imitation.head.simulator_process import SimulatorProcess
 from kf_imitation.paths import share_path
@@ -268,6 +269,23 @@ def test_the_selftest_of_one_joint_gives_speed_and_delay(tool, capsys):
     assert tool('selftest', '--joint', 'jaw', '--yes') == 0
     out = capsys.readouterr().out
     assert '1/1 jaw: ' in out and 'rad/s, delay 0.0' in out
+
+
+def test_the_selftest_of_a_loaded_joint_tells_how_far_it_yields(tool, rig, small_file, capsys):
+    rig.fault('load 10 0.15')
+    assert tool('selftest', '--joint', 'neck_yaw', '--yes', '--write') == 0
+    assert 'yields 0.' in capsys.readouterr().out
+    neck = load_robot(str(small_file)).joints[1]
+    assert neck.measured.yield_rad_a == pytest.approx(0.0, abs=0.01)  # a simulated one is stiff
+
+
+@pytest.mark.parametrize(('held_a', 'yields'), [((0.5, -0.25), 0.2), ((0.02, -0.01), None)])
+def test_yielding_is_how_far_a_joint_stays_back_for_the_current_it_holds(held_a, yields):
+    cycles = [
+        SimpleNamespace(current_a=[a], commanded_rad=[0.3], present_rad=[0.3 - 0.2 * a])
+        for a in held_a
+    ]
+    assert yielding(cycles, 0) == (yields and pytest.approx(yields))
 
 
 def test_a_selftest_that_finds_a_stuck_joint_writes_nothing(tool, rig, small_file):

@@ -1,6 +1,7 @@
-"""`servo selftest`: measure speed, delay, backlash and range of each joint at low current.
+"""`servo selftest`: measure how each joint moves and yields, at low current.
 
-With --write the figures go into the robot file, for the keyframe budget.
+With --write the figures go into the robot file, for the pose budget (head/pose_pacer.py) and for
+the supervision (motion/following.py).
 """
 
 import argparse
@@ -19,6 +20,7 @@ Array = NDArray[np.float64]
 CURRENT_SHARE = 0.6
 LONGEST_DELAY_S = 0.3
 ARRIVED_RAD = 0.1  # further away at rest is no backlash: something is in the way
+LEAST_LOAD_A = 0.03  # below it friction decides how far a joint stays back
 SHARE_OF_RANGE = 0.8  # of the way from neutral to each limit
 
 
@@ -71,26 +73,42 @@ def measure(head: Head, name: str) -> Measured:
         for limit in joint.limits_rad
     )
 
+    at_rest: list[ServoCycle] = []
+
     def go(goal: float) -> float:
         arrived = head.go({name: goal})
         present = _present(head, index)
         if not arrived or abs(present - goal) > ARRIVED_RAD:
             why = head.controller.status().sentence
             raise BusError(f'{name} is at {present:+.3f} rad instead of {goal:+.3f}: {why}')
+        at_rest.extend(head.cycles[-5:])
         return present
 
     at_low = go(low)
     begin = len(head.cycles)
-    from_below = go(joint.neutral_rad)
     at_high = go(high)
     from_above = go(joint.neutral_rad)
+    go(low)
+    from_below = go(joint.neutral_rad)
     moved = [cycle for cycle in head.cycles[begin:] if cycle.fresh]
     return Measured(
         speed_rad_s=round(top_speed(moved, index), 3),
         delay_s=round(tracking_delay(moved, index), 3),
         backlash_rad=round(abs(from_above - from_below), 4),
         range_rad=(round(at_low, 3), round(at_high, 3)),
+        yield_rad_a=yielding(at_rest, index),
     )
+
+
+def yielding(cycles: list[ServoCycle], index: int) -> float | None:
+    """Return how far a joint at rest stays back per A that it holds [rad/A]; None without load."""
+    held = np.array([cycle.current_a[index] for cycle in cycles])
+    back = np.array([cycle.commanded_rad[index] - cycle.present_rad[index] for cycle in cycles])
+    loaded = np.abs(held) >= LEAST_LOAD_A
+    if not loaded.any():
+        return None
+    fitted = float(held[loaded] @ back[loaded] / (held[loaded] @ held[loaded]))
+    return round(max(0.0, fitted), 3)
 
 
 def top_speed(cycles: list[ServoCycle], index: int) -> float:
@@ -115,9 +133,10 @@ def tracking_delay(cycles: list[ServoCycle], index: int) -> float:
 def sentence(measured: Measured) -> str:
     """Return the figures for people."""
     low, high = measured.range_rad or (float('nan'), float('nan'))
+    load = '' if measured.yield_rad_a is None else f', yields {measured.yield_rad_a:.3f} rad/A'
     return (
         f'{measured.speed_rad_s:.2f} rad/s, delay {measured.delay_s:.3f} s, '
-        f'backlash {measured.backlash_rad:.4f} rad, range [{low:+.3f}, {high:+.3f}] rad'
+        f'backlash {measured.backlash_rad:.4f} rad, range [{low:+.3f}, {high:+.3f}] rad{load}'
     )
 
 
@@ -143,11 +162,12 @@ def with_measured(text: str, results: dict[str, Measured]) -> str:
             else:
                 end += 1
         low, high = measured.range_rad or (0.0, 0.0)
+        load = measured.yield_rad_a
         lines.insert(
             end,
             f'{indent}measured: {{speed_rad_s: {measured.speed_rad_s}, '
             f'delay_s: {measured.delay_s}, backlash_rad: {measured.backlash_rad}, '
-            f'range_rad: [{low}, {high}]}}',
+            f'range_rad: [{low}, {high}]{"" if load is None else f", yield_rad_a: {load}"}}}',
         )
     return '\n'.join(lines) + '\n'
 
