@@ -43,6 +43,8 @@ from kf_imitation.visualization.live_overlay import LiveOverlay
 
 # Without a frame for this long the source has ended or is lost: what is pending is committed.
 FLUSH_S = 0.5
+# So many images in a row that come too late are said.
+SKIPPED_RUN = 30
 
 
 class KeyframeNode(KfNode):
@@ -77,6 +79,7 @@ class KeyframeNode(KfNode):
         self._bound = LatencyBound('scoring', most_s, self.now_ns, self.ledger)
         self._estimator = ReflexEstimator()
         self._index = 0
+        self._skipped_run = 0  # images in a row that came too late
         say = self.get_logger().warning
         named = self.setting('topic', str)
         topic = self.resolve_topic_name(named or 'image_raw')
@@ -113,6 +116,8 @@ class KeyframeNode(KfNode):
         if self._left_out.run:
             words = f'{self._left_out.run} images in a row cannot be used: {self._left_out.reason}'
             return WARN, words, {}
+        if self._skipped_run >= SKIPPED_RUN:
+            return WARN, self._too_old(), {}
         if self._foreign is not None and self._foreign.state:
             return WARN, self._foreign.state, {}
         sentence = f'no frames arrive; {self._state}' if idle else self._state
@@ -139,7 +144,11 @@ class KeyframeNode(KfNode):
         stamp_ns = to_ns(message.header.stamp)
         self._frame_id = message.header.frame_id
         if self._bound.skips(stamp_ns):
+            self._skipped_run += 1
+            if self._skipped_run == SKIPPED_RUN:
+                self.get_logger().warning(self._too_old())
             return
+        self._skipped_run = 0
         try:
             packed = isinstance(message, CompressedImage)
             with self.ledger.timed('convert'):
@@ -172,6 +181,14 @@ class KeyframeNode(KfNode):
             drawn = self._overlay.draw(frame, step.region, step.state)
             self._annotated.publish(to_image(drawn, stamp_ns, self._frame_id))
         self._last_done_s = monotonic()
+
+    def _too_old(self) -> str:
+        most_s = self.setting('most_latency_s', float)
+        return (
+            f'{self._skipped_run} images in a row were stamped more than most_latency_s = '
+            f'{most_s:g} s ago: the computer is too slow, or the clock of the camera is not ours; '
+            f'0 takes images of any age'
+        )
 
     def _leave_out(self, reason: str) -> None:
         self._left_out.add('an image', reason)

@@ -7,6 +7,7 @@ import pytest
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS')
 
+from kf_imitation.data_types import FrameScore  # noqa: E402
 from kf_imitation.nodes.conversions import to_image, to_time  # noqa: E402
 from kf_imitation.nodes.keyframe_node import KeyframeNode  # noqa: E402
 from kf_imitation.nodes.node_base import WARN  # noqa: E402
@@ -24,7 +25,8 @@ class Pipeline:
 
     def push(self, frame):
         self.stamps.append(frame.stamp_ns)
-        return FaceStep(None, 'no face', (), ())
+        raw = FrameScore(frame.index, frame.stamp_ns, None)
+        return FaceStep(None, 'no face', (), (), raw)
 
     def flush(self):
         return FaceStep(None, 'no face', (), ())
@@ -109,3 +111,14 @@ def test_a_bag_that_starts_again_is_another_source(node):
         for index in range(60):
             node._on_image(image(T0 + index * DT))
     assert len(pipeline.stamps) == 120 and pipeline.resets == 1
+
+
+def test_a_camera_whose_clock_is_behind_is_said_instead_of_no_frames(node):
+    node, pipeline, _ = node
+    for _ in range(30):
+        node._on_image(image(node.get_clock().now().nanoseconds - 10**9))
+    level, words, _ = node.status()
+    assert not pipeline.stamps and level == WARN
+    assert words.startswith('30 images in a row were stamped more than most_latency_s = 0.15 s')
+    node._on_image(image(node.get_clock().now().nanoseconds))
+    assert len(pipeline.stamps) == 1 and 'most_latency_s' not in node.status()[1]

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
-from kf_imitation.data_types import CameraModel  # noqa: E402
+from kf_imitation.data_types import CameraModel, FrameScore  # noqa: E402
 from kf_imitation.nodes.conversions import to_camera_info, to_image, to_time  # noqa: E402
 from kf_imitation.nodes.keyframe_node import KeyframeNode  # noqa: E402
 from kf_imitation.nodes.node_base import WARN  # noqa: E402
@@ -32,7 +33,7 @@ class Pipeline:
 
     def push(self, frame):
         self.frames.append(frame)
-        return NOTHING
+        return replace(NOTHING, raw=FrameScore(frame.index, frame.stamp_ns, None))
 
     def flush(self):
         return NOTHING
