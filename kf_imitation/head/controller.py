@@ -14,13 +14,22 @@ from numpy.typing import NDArray
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
 from kf_imitation.errors import KfImitationError
+from kf_imitation.head.authority import owners
 from kf_imitation.head.clock import boottime_s, stamp_problem
 from kf_imitation.head.command_mailbox import CommandMailbox, Reflex
 from kf_imitation.head.control_cycle import ControlCycle
 from kf_imitation.head.cycle_faults import CYCLE_FAULTS, cause
 from kf_imitation.head.pending_confirmations import Answer, PendingConfirmations, at_once
 from kf_imitation.head.recovery import Recovery
-from kf_imitation.head.reports import ERROR, OFF, BusStatistics, ServoCycle, ServoStatus, describe
+from kf_imitation.head.reports import (
+    ERROR,
+    OFF,
+    RUNNING,
+    BusStatistics,
+    ServoCycle,
+    ServoStatus,
+    describe,
+)
 from kf_imitation.head.servo_monitor import REVIVE_S
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.motion.waypoints import (
@@ -404,6 +413,12 @@ class ServoController:
         sentence = f'stopped before{before} and not reset yet: torque stays off'
         stopped = (sentence,) if self.latched else ()
         return (*self.cycle.servos.warnings, *stopped)
+
+    def owners(self) -> tuple[str, ...]:
+        """Return who may move each joint now."""
+        runs = self.state == RUNNING and not self._ended
+        down = self.cycle.monitor.reasons
+        return owners(len(self.robot.joints), self.stopped, runs, self._mailbox, down)
 
     def statistics(self) -> BusStatistics:
         """Return the figures since start."""

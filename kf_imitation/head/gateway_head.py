@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.head.authority import owners
 from kf_imitation.head.clock import boottime_s, stamp_problem
 from kf_imitation.head.command_mailbox import CommandMailbox
 from kf_imitation.head.cycle_faults import CYCLE_FAULTS, cause
@@ -245,6 +246,11 @@ class GatewayHead:
         stale = self._mailbox.relaxed and not was_relaxed
         if not self.latched and (stale or (self._renew_s is not None and now >= self._renew_s)):
             self._hand_out()
+
+    def owners(self) -> tuple[str, ...]:
+        """Return who may move each joint now."""
+        runs = self._active and not self._listening
+        return owners(len(self.robot.joints), self.latched, runs, self._mailbox, ())
 
     def status(self) -> ServoStatus:
         """Return the state in a sentence."""

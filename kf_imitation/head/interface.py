@@ -79,5 +79,8 @@ class Head(Protocol):
     def recover(self, careful: bool) -> 'Future[Answer]':
         """Reboot servos with hardware errors (careful), or all that are out of service."""
 
+    def owners(self) -> tuple[str, ...]:
+        """Return who may move each joint now (authority.py)."""
+
     def status(self) -> ServoStatus:
         """Return the state in a sentence with details."""

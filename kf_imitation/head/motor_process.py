@@ -182,6 +182,7 @@ class MotorProcess:
                 'sentence': status.sentence,
                 'values': values,
                 'latched': head.stopped,
+                'owners': head.owners(),
                 'figures': dataclasses.asdict(head.statistics()),
             },
         )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.errors import KfImitationError
+from kf_imitation.head.authority import NOBODY, STOP
 from kf_imitation.head.clock import COMMAND_AGE_S, stamp_problem
 from kf_imitation.head.motor_connection import MotorConnection, Values
 from kf_imitation.head.motor_link import NOTHING, Message, MotorError
@@ -372,6 +373,15 @@ class RemoteHead:
         """Return the figures of the last report; None before the first."""
         figures = self._report.get('figures')
         return BusStatistics(**figures) if figures else None
+
+    def owners(self) -> tuple[str, ...]:
+        """Return who may move each joint now, as of the last report."""
+        told, motor = self._report.get('owners', ()), self._motor
+        if self._latched:
+            return (STOP,) * len(self.robot.joints)
+        if not told or motor is None or self._problem(motor):
+            return (NOBODY,) * len(self.robot.joints)
+        return tuple(map(str, told))
 
     def status(self) -> ServoStatus:
         """Return the state in a sentence with details, as of the last report."""

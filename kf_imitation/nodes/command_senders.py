@@ -23,6 +23,7 @@ class CommandSenders:
         """Listen to the reports of other servo nodes; `node` is this one."""
         self._node = node
         self._owners: dict[str, bytes] = {}
+        self._names: dict[str, str] = {}
         self._process = f'{socket.gethostname()}:{os.getpid()}'
         self._since_s, self._began_s = time.time(), time.monotonic()
         self._elder = ''
@@ -32,11 +33,16 @@ class CommandSenders:
     def begin(self) -> None:
         """Start anew, as the head is activated."""
         self._owners.clear()
+        self._names.clear()
         self._since_s, self._began_s = time.time(), time.monotonic()
 
     def values(self) -> dict[str, object]:
         """Return what other servo nodes have to know, for /diagnostics."""
         return {'process': self._process, 'active since': f'{self._since_s:.3f}'}
+
+    def owner(self, topic: str) -> str:
+        """Return the name of whose commands count on a topic; '' if nobody's do yet."""
+        return self._names.get(topic, '')
 
     def problem(self, topic: str, info: dict[str, Any]) -> str:
         """Return why a command does not count; '' if it does.
@@ -66,6 +72,7 @@ class CommandSenders:
                 'ends'
             )
         self._owners[topic] = sender
+        self._names[topic] = senders.get(sender, '')
         return ''
 
     def _senders(self, topic: str) -> dict[bytes | None, str]:

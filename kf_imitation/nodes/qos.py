@@ -68,6 +68,11 @@ def joint_topics() -> QoSProfile:
     return _profile(50)
 
 
+def latched() -> QoSProfile:
+    """What holds until the next message, also for whoever comes later."""
+    return _profile(1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
 def newest() -> QoSProfile:
     """A topic whose last message alone matters to whoever looks on."""
     return _profile(1, ReliabilityPolicy.BEST_EFFORT)

@@ -11,6 +11,7 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.errors import KfImitationError
+from kf_imitation.head.authority import FACE
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.clock import age_problem, boottime_s
 from kf_imitation.head.interface import Head
@@ -18,6 +19,7 @@ from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.remote_head import RemoteHead
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.nodes import qos
+from kf_imitation.nodes.authority_publisher import AuthorityPublisher
 from kf_imitation.nodes.command_senders import CommandSenders
 from kf_imitation.nodes.cycle_publisher import CyclePublisher
 from kf_imitation.nodes.face_messages import expression_faults, from_expression
@@ -77,6 +79,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             self._take_over,
             lambda: self._stop_input.problem,
         )
+        AuthorityPublisher(self, self._joint_owners, self._sender_of)
         if self.setting('autostart', bool):
             self.trigger_configure()
             if self.fault is None:
@@ -160,6 +163,14 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             values |= {'poses on time': count.on_time, 'poses merged': count.merged}
             values |= self._senders.values() | self._stop_input.values()
         return bytes([status.level]), status.sentence, values
+
+    def _joint_owners(self) -> dict[str, str]:
+        if self._head is None:
+            return {}
+        return dict(zip(self._robot.names, self._head.owners(), strict=True))
+
+    def _sender_of(self, kind: str) -> str:
+        return self._senders.owner(EXPRESSION if kind == FACE else TRAJECTORY)
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """Apply new times."""

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from builtin_interfaces.msg import Duration
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import JointState
@@ -19,6 +19,7 @@ from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
+from kf_imitation.nodes import qos
 from kf_imitation.robot import load_robot
 
 ROBOT = load_robot('sim_face')
@@ -216,6 +217,23 @@ def test_a_reflex_closes_the_lids_and_goals_open_them_again(servo_node, listener
     listener.wait_for(shut)
     # The goal is still neutral: when no more reflexes come, the lids open again.
     listener.wait_for(lambda: angle(states, 'eyelid_left') > -0.05)
+
+
+def test_the_authority_over_each_joint_is_told_at_every_change(servo_node, listener, port):
+    servo_node(port=port.device, hold_s=3600.0)
+    told = listener.listen(DiagnosticStatus, 'servo/authority', qos.latched())
+    scripts = listener.node.create_publisher(JointTrajectory, 'servo/joint_trajectory', 10)
+    faces = listener.node.create_publisher(JointState, 'face/expression', 10)
+    listener.wait_for(lambda: told and told[-1].message == 'neutral')
+    assert {pair.key for pair in told[-1].values} == set(ROBOT.names)
+    listener.wait_for(lambda: faces.get_subscription_count() and scripts.get_subscription_count())
+    faces.publish(expression(listener, jaw_open=0.5))
+    listener.wait_for(lambda: told[-1].message.startswith('face'))
+    scripts.publish(trajectory(['neck_yaw'], (2.0, [0.5]), (4.0, [0.0])))
+    listener.wait_for(lambda: told[-1].message.startswith('trajectory'))
+    assert 'neck_yaw; face' in told[-1].message and told[-1].message.endswith(': all others')
+    assert trigger(listener, 'stop').success
+    listener.wait_for(lambda: told[-1].message == 'stop')
 
 
 def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, interrupt):
