@@ -30,6 +30,10 @@ class Reflex(NamedTuple):
     position_rad: Array
     given_s: float
 
+    def counts(self, now_s: float) -> bool:
+        """Whether it still does."""
+        return 0.0 <= now_s - self.given_s <= REFLEX_S
+
 
 class CommandMailbox:
     """Mailbox of the controller.
@@ -150,7 +154,7 @@ class CommandMailbox:
     def reflexes(self, now_s: float, wanted_rad: Array) -> NDArray[np.intp]:
         """Put the reflex, while it counts, into a pose (J,); return its joints."""
         reflex = self.reflex
-        if reflex is None or not 0.0 <= now_s - reflex.given_s <= REFLEX_S:
+        if reflex is None or not reflex.counts(now_s):
             return np.arange(0)
         wanted_rad[reflex.joints] = reflex.position_rad
         return reflex.joints

@@ -417,8 +417,8 @@ class ServoController:
     def owners(self) -> tuple[str, ...]:
         """Return who may move each joint now."""
         runs = self.state == RUNNING and not self._ended
-        down = self.cycle.monitor.reasons
-        return owners(len(self.robot.joints), self.stopped, runs, self._mailbox, down)
+        count, down = len(self.robot.joints), list(self.cycle.monitor.reasons)
+        return owners(count, self.stopped, runs, self._mailbox, self._clock(), down)
 
     def statistics(self) -> BusStatistics:
         """Return the figures since start."""

@@ -250,7 +250,7 @@ class GatewayHead:
     def owners(self) -> tuple[str, ...]:
         """Return who may move each joint now."""
         runs = self._active and not self._listening
-        return owners(len(self.robot.joints), self.latched, runs, self._mailbox, ())
+        return owners(len(self.robot.joints), self.latched, runs, self._mailbox, self._clock())
 
     def status(self) -> ServoStatus:
         """Return the state in a sentence."""

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from kf_imitation.head.authority import FACE, TRAJECTORY
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.node_base import OK, KfNode
 
@@ -25,7 +24,7 @@ class AuthorityPublisher:
         Args:
             node: that has the head.
             owners: returns the owner of each joint (head/authority.py); empty without a head.
-            sender: returns the name of the node whose commands of a kind (face, trajectory) count.
+            sender: returns the name of the node whose commands of a kind count; '' for none.
         """
         self._node = node
         self._owners, self._sender = owners, sender
@@ -50,7 +49,7 @@ class AuthorityPublisher:
         )
 
     def _named(self, kind: str) -> str:
-        name = self._sender(kind) if kind in (FACE, TRAJECTORY) else ''
+        name = self._sender(kind)
         return f'{kind} {name}' if name else kind
 
 

@@ -11,7 +11,7 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.head.authority import FACE
+from kf_imitation.head import authority
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.clock import age_problem, boottime_s
 from kf_imitation.head.interface import Head
@@ -38,6 +38,11 @@ from kf_imitation.robot.joint_mapping import JointMapping
 PACER_PERIOD_S = 0.02
 EXPRESSION, REFLEX = 'face/expression', 'face/reflex'
 TRAJECTORY = 'servo/joint_trajectory'
+TOPICS = {
+    authority.FACE: EXPRESSION,
+    authority.REFLEX: REFLEX,
+    authority.TRAJECTORY: TRAJECTORY,
+}
 DONE, FAILED = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
@@ -170,7 +175,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         return dict(zip(self._robot.names, self._head.owners(), strict=True))
 
     def _sender_of(self, kind: str) -> str:
-        return self._senders.owner(EXPRESSION if kind == FACE else TRAJECTORY)
+        return self._senders.owner(TOPICS.get(kind, ''))
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """Apply new times."""

@@ -3,7 +3,7 @@
 import numpy as np
 from virtual_head import JAW, ROBOT, YAW, VirtualHead
 
-from kf_imitation.head.authority import FACE, NEUTRAL, NOBODY, STOP, TRAJECTORY
+from kf_imitation.head.authority import FACE, NEUTRAL, NOBODY, REFLEX, STOP, TRAJECTORY
 from kf_imitation.head.gateway_head import GatewayHead
 from kf_imitation.motion.waypoints import TrajectoryPoint
 
@@ -32,6 +32,20 @@ def test_a_trajectory_has_its_joints_before_a_face_and_gives_them_back():
     assert head.controller.owners()[YAW] == TRAJECTORY
     head.run(1.0)
     assert set(head.controller.owners()) == {FACE}
+
+
+def test_a_reflex_has_its_joints_for_a_moment_unless_a_trajectory_has_them():
+    head = VirtualHead()
+    joints = ROBOT.reflex_joints
+    assert JAW in joints and YAW not in joints
+    assert head.controller.set_trajectory(['jaw'], TURN) == ''
+    head.run(0.1)
+    assert head.controller.set_reflex(joints, ROBOT.neutral_rad[joints], 1) == ''
+    owners = head.controller.owners()
+    assert owners[JAW] == TRAJECTORY and owners[YAW] == NEUTRAL
+    assert {owners[i] for i in joints.tolist() if i != JAW} == {REFLEX}
+    head.run(0.5)
+    assert REFLEX not in head.controller.owners()
 
 
 def test_a_stop_has_all_joints_until_a_reset():
