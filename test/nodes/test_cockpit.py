@@ -170,6 +170,9 @@ def test_what_is_turned_on_the_page_is_seen_by_a_ros_client(
     wait_for(page, listener, has_arrived, 'the jog')
     wait_for(page, listener, lambda: page.locator('#head').screenshot() != before, 'the 3-D head')
     assert max(angle([s], 'jaw') for s in states) <= joint.limits_rad[1] + 0.02
+    senders = lambda: listener.node.count_publishers('/servo/joint_trajectory')  # noqa: E731
+    assert senders() == 1
+    wait_for(page, listener, lambda: senders() == 0, 'the topic to be free for others again')
     beyond = page.evaluate(
         """() => import('./connection.js').then(({ act }) =>
             act({ action: 'jog', joint: 'jaw', position_rad: 3 }))"""
