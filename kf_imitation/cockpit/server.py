@@ -76,6 +76,7 @@ class Place:
 @dataclass(eq=False, slots=True)
 class _Watcher:
     socket: web.WebSocketResponse
+    transport: asyncio.Transport | None
     wanted: frozenset[str] = PICTURES
     limit: RateLimit = field(default_factory=lambda: RateLimit(MESSAGES_HZ, MESSAGES_BURST))
 
@@ -292,7 +293,7 @@ class CockpitServer:
         answer = web.WebSocketResponse(max_msg_size=MESSAGE_BYTES, heartbeat=5.0, timeout=1.0)
         if not answer.can_prepare(request).ok:
             return web.Response(status=426, text='this is a WebSocket')
-        watcher = _Watcher(answer)
+        watcher = _Watcher(answer, request.transport)
         self._watchers.add(watcher)  # counted from here on, however long the handshake takes
         try:
             await answer.prepare(request)
@@ -330,9 +331,8 @@ class CockpitServer:
                 due_s = max(due_s + self._period_s, self._loop.time())
                 await asyncio.sleep(due_s - self._loop.time())
         except (asyncio.TimeoutError, ConnectionError):
-            transport = watcher.socket.get_extra_info('transport')
-            if transport is not None:
-                transport.abort()
+            if watcher.transport is not None:
+                watcher.transport.abort()
 
 
 def _abort(connection: Any) -> None:
