@@ -8,6 +8,7 @@ keyframe is chosen.
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,21 @@ _REFLEX_SIZE = load_table('reflex_size')
 _REFLEXES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
 _REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
 _REFLEX_CONFIDENCE[_REFLEXES] = 1.0
+
+
+def _reflex_levels(level: str) -> Levels:
+    """A level of the reflex sizes, for example `typical`: (7,), 0 where there is none."""
+    return np.array([_reflex_size(name).get(level, 0.0) for name in REFLEX_CHANNELS])
+
+
+def _reflex_size(channel: str) -> Any:
+    return _REFLEX_SIZE[channel.removesuffix('_left').removesuffix('_right')]
+
+
+_REFLEX_TYPICAL, _REFLEX_TRUST = _reflex_levels('typical'), _reflex_levels('trust')
+_REFLEX_FARTHEST = 2 * _reflex_levels('spread')
+_REFLEX_KEPT = 600  # frames of a person, 20 s at 30 Hz
+_REFLEX_HALF = 60.0  # frames after which half of what is seen of a person's own is believed
 
 
 @dataclass(frozen=True)
@@ -225,7 +241,10 @@ class ExpressionEstimator:
 
 
 class ReflexEstimator:
-    """Turns the readings of frames into values of REFLEX_CHANNELS."""
+    """Turns the readings of frames into values of REFLEX_CHANNELS.
+
+    What a person's jaw reads at rest is learned while they are in view, as in AutoCalibration.
+    """
 
     def __init__(self) -> None:
         self.reset()
@@ -233,6 +252,7 @@ class ReflexEstimator:
     def reset(self) -> None:
         """Forget the frames so far."""
         self._values: Levels | None = None
+        self._seen: deque[Levels] = deque(maxlen=_REFLEX_KEPT)
 
     def update(self, score: FrameScore) -> Expression | None:
         """Read the next frame.
@@ -246,13 +266,21 @@ class ReflexEstimator:
         if score.reading is None:
             self.reset()
             return None
-        seen = reflex_values(raw_reflexes(score.reading))
+        seen = reflex_values(self._as_of_most(raw_reflexes(score.reading)))
         # Play, as in a gear: what goes to and fro by less than the flicker does not come through.
         before = seen if self._values is None else self._values
         self._values = np.clip(before, seen - _FLICKER, seen + _FLICKER)
         values = np.zeros(len(CHANNELS), np.float32)
         values[_REFLEXES] = self._values
         return Expression(score.stamp_ns, values, _REFLEX_CONFIDENCE)
+
+    def _as_of_most(self, raw: Levels) -> Levels:
+        """Take off what this person's readings are off those of most people."""
+        self._seen.append(raw)
+        count = len(self._seen)
+        off = np.median(np.array(self._seen), axis=0) - _REFLEX_TYPICAL
+        off = _REFLEX_TRUST * (count / (count + _REFLEX_HALF)) * off
+        return np.asarray(raw - np.clip(off, -_REFLEX_FARTHEST, _REFLEX_FARTHEST))
 
 
 def raw_reflexes(reading: NDArray[np.floating]) -> Levels:
@@ -265,7 +293,7 @@ def reflex_values(raw: Levels) -> Levels:
     """Return what raw reflexes (..., 7) are worth: 0..1, gaze in rad."""
     values = np.empty_like(raw)
     for k, name in enumerate(REFLEX_CHANNELS):
-        size = _REFLEX_SIZE[name.removesuffix('_left').removesuffix('_right')]
+        size = _reflex_size(name)
         if 'gain' in size:
             values[..., k] = size['gain'] * (raw[..., k] - size['rest'])
         else:

@@ -60,3 +60,19 @@ def test_without_a_face_there_is_no_reflex_and_the_past_is_forgotten():
     assert reader.update(FrameScore(1, 40_000_000, None, note='no face')) is None
     fresh = ReflexEstimator().update(frame(2, jawOpen=0.3)).values
     assert np.array_equal(reader.update(frame(2, jawOpen=0.3)).values, fresh)
+
+
+def test_a_jaw_that_reads_open_at_rest_closes_over_some_seconds():
+    reader, place = ReflexEstimator(), CHANNELS.index('jaw_open')
+    jaw = [reader.update(frame(i, jawOpen=0.2)).values[place] for i in range(600)]
+    assert jaw[0] > 0.1
+    assert jaw[-1] < 0.7 * jaw[0]
+    assert reader.update(frame(600, jawOpen=0.6)).values[place] > 0.5
+
+
+def test_lids_are_not_taken_for_rest_however_long_they_are_shut():
+    reader = ReflexEstimator()
+    shut = {'eyeBlinkLeft': 0.9, 'eyeBlinkRight': 0.9}
+    for index in range(600):
+        found = reader.update(frame(index, **shut)).values[CHANNELS.index('eye_close_left')]
+    assert found > 0.85

@@ -36,8 +36,9 @@ from training.landmarks.fit.size import (
     angle_map,
     held_out,
     measured,
+    medians_of,
     quantile_map,
-    rest_level,
+    shifted,
     unit_fit,
 )
 from training.landmarks.fit.tables import rounded, table_text, write_table
@@ -45,14 +46,16 @@ from training.landmarks.fit.tables import rounded, table_text, write_table
 MODEL = 'keyframe_default'
 FRAMES, EVERY = 250, 4  # of each clip, and of them every n-th
 UNIT = {
-    'jaw_open': Channel(),
+    'jaw_open': Channel(trust=0.5),
     'eye_close': Channel(closed=True),
     'eye_wide': Channel(stretch=1.25),
 }
 ANGLES = {'gaze_yaw': True, 'gaze_pitch': False}
 ABOUT = """
 What the readings of the reflex lane are worth, by python -m training.landmarks.fit.reflex: points
-of a monotone map from logits to 0..1; of gaze, the factor of what it differs from rest.
+of a monotone map from logits to 0..1; of gaze, the factor of what it differs from rest. typical is
+the median over a clip of most people, spread how much people differ in it and trust how much of
+that is theirs and not what they just do.
 """
 
 
@@ -123,10 +126,14 @@ def main() -> None:
 
     document: dict[str, dict[str, object]] = {}
     for name, channel in UNIT.items():
-        report(name, measured(signals[name], expit), held_out(signals[name], unit_fit(channel)))
-        raw, value = quantile_map(signals[name], channel)
+        seen = shifted(signals[name], channel.trust)
+        report(name, measured(signals[name], expit), held_out(seen, unit_fit(channel)))
+        raw, value = quantile_map(seen, channel)
+        medians = medians_of(signals[name])
         document[name] = {
-            'rest': round(rest_level(signals[name]), 3),
+            'trust': channel.trust,
+            'typical': round(float(np.median(medians)), 3),
+            'spread': round(float(medians.std()), 3),
             'raw': rounded(raw, 3),
             'value': rounded(value, 3),
         }
