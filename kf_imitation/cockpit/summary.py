@@ -95,6 +95,25 @@ def stage_times(values: Mapping[str, str]) -> list[tuple[str, float, float]]:
     return rows
 
 
+def jog_refusal(owners: Mapping[str, str], joint: str, own_name: str) -> str:
+    """Return why a joint cannot be jogged now; '' if it can, or if nobody told who moves it.
+
+    Args:
+        owners: of each joint, as servo/authority says.
+        joint: to be moved.
+        own_name: of the node that would send the jog.
+    """
+    owner = owners.get(joint, '')
+    if owner == 'stop':
+        return 'the head is stopped: press Reset first'
+    if owner == 'nobody':
+        return f'{joint} takes no commands now'
+    for moved, by in owners.items():
+        if by.startswith('trajectory') and own_name not in by.split():
+            return f'{moved} is moved by the {by}: wait for its end, or press Neutral'
+    return ''
+
+
 def reason(values: Mapping[str, float]) -> str:
     """Return in words why a frame became a keyframe.
 

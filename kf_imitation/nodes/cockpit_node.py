@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from time import monotonic
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PolygonStamped
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.client import Client
@@ -29,6 +29,7 @@ from kf_imitation.cockpit.summary import (
     about_tuning,
     finite,
     health,
+    jog_refusal,
     reason,
 )
 from kf_imitation.errors import SourceError
@@ -90,6 +91,7 @@ class CockpitNode(KfNode):
         self._face_is_shown = False
         self._human: list[float | None] | None = None
         self._statuses: dict[str, NodeStatus] = {}
+        self._owners: dict[str, str] = {}
         self._tuned: dict[str, dict[str, Value]] = {}
         self._due_s = dict.fromkeys(('camera', 'face', 'parameters', 'health'), 0.0)
         self._listening: list[Any] = []
@@ -185,6 +187,7 @@ class CockpitNode(KfNode):
             listen(PolygonStamped, 'face/landmarks', self._on_landmarks, newest),
             listen(JointState, 'face/expression', self._on_expression, newest),
             listen(DiagnosticArray, '/diagnostics', self._on_diagnostics, 50),
+            listen(DiagnosticStatus, 'servo/authority', self._on_authority, qos.latched()),
         ]
 
     def _stop_listening(self) -> None:
@@ -282,6 +285,10 @@ class CockpitNode(KfNode):
     def _on_expression(self, message: JointState) -> None:
         self._human = finite(from_expression(message).values)
 
+    def _on_authority(self, message: DiagnosticStatus) -> None:
+        self._owners = {pair.key: pair.value for pair in message.values}
+        self._board.put('authority', message.message)
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         prefix = f'{self.get_namespace().rstrip("/")}/'
         for status in message.status:
@@ -372,9 +379,8 @@ class CockpitNode(KfNode):
         servo = self._statuses.get('servo')
         if servo is None:
             outcome.set_result(Outcome(False, 'no servo node is heard: nothing was moved'))
-        elif servo.values.get('state', 'running') != 'running':
-            sentence = f'the head does not move now: {servo.sentence}'
-            outcome.set_result(Outcome(False, sentence))
+        elif refusal := jog_refusal(self._owners, action.joint, self.get_fully_qualified_name()):
+            outcome.set_result(Outcome(False, refusal))
         else:
             start_rad = float(self._position_rad[self._robot.names.index(action.joint)])
             times_s = actions.jog_times_s(start_rad, action.position_rad)

@@ -51,6 +51,9 @@ const show = {
     joints.show(values, details);
     head?.move(names, values.position);
   },
+  authority(sentence) {
+    by('authority').textContent = `Moved by: ${sentence}`;
+  },
   health(health) {
     details = health.servo;
     by('state').dataset.level = health.level;

@@ -4,7 +4,14 @@ from math import nan
 
 import pytest
 
-from kf_imitation.cockpit.summary import NodeStatus, finite, health, reason, stage_times
+from kf_imitation.cockpit.summary import (
+    NodeStatus,
+    finite,
+    health,
+    jog_refusal,
+    reason,
+    stage_times,
+)
 
 
 def status(level, sentence, **values):
@@ -62,3 +69,20 @@ def test_a_keyframe_is_explained_by_what_is_known():
 
 def test_json_gets_no_nan():
     assert finite([0.123456, nan, float('inf')]) == [0.1235, None, None]
+
+
+@pytest.mark.parametrize(
+    ('owners', 'words'),
+    [
+        ({}, ''),  # nobody told
+        ({'jaw': 'face /landmarks'}, ''),
+        ({'jaw': 'trajectory /cockpit', 'lips': 'neutral'}, ''),
+        ({'jaw': 'stop'}, 'press Reset first'),
+        ({'jaw': 'nobody', 'lips': 'face'}, 'jaw takes no commands'),
+        ({'jaw': 'trajectory /script'}, 'jaw is moved by the trajectory /script'),
+        ({'jaw': 'face', 'lips': 'trajectory /script'}, 'lips is moved by'),  # its topic is taken
+    ],
+)
+def test_without_authority_a_jog_is_refused_with_the_reason(owners, words):
+    refusal = jog_refusal(owners, 'jaw', '/cockpit')
+    assert words in refusal and bool(words) == bool(refusal)

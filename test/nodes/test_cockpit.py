@@ -108,6 +108,7 @@ def test_mimic_prints_an_address_whose_page_shows_the_run_and_stops_it(start, li
     wait_for(page, listener, lambda: len(diagnostics) > count + 8, 'more diagnostics')
     assert state(diagnostics) == 'stopped'
     shows(page, "document.querySelector('#advice').textContent.startsWith('Press Reset')")
+    shows(page, "document.querySelector('#authority').textContent === 'Moved by: stop'")
     page.click('[data-action=reset]')
     wait_for(page, listener, lambda: state(diagnostics) == 'running', 'the reset')
     page.keyboard.press('Escape')

@@ -31,6 +31,7 @@ AT_TIMES = {
         '/joint_states',
         '/keyframe/explanation',
         '/keyframe/image',
+        '/servo/authority',
         '/servo/joint_trajectory',
     },
 }
