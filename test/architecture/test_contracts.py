@@ -15,6 +15,11 @@ def test_every_import_contract_is_kept():
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_at_most_eight_modules_stand_outside_the_rooms():
+    alone = sorted(path.name for path in (ROOT / 'kf_imitation').glob('*.py'))
+    assert len(alone) <= 8, alone
+
+
 @cache
 def imports(folder: str) -> dict[str, set[str]]:
     """Return the libraries that each file below a folder imports, wherever in the file."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import WFLW_POINTS, FaceRegion, Image
 from kf_imitation.errors import ModelError
+from kf_imitation.inference.optimised_models import LOAD_ERRORS, open_session
 from kf_imitation.model_files import find_model_file
-from kf_imitation.optimised_models import LOAD_ERRORS, open_session
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

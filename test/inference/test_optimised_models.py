@@ -7,8 +7,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from kf_imitation import model_files, optimised_models
-from kf_imitation.optimised_models import cache_folder, open_session
+from kf_imitation import model_files
+from kf_imitation.inference import optimised_models
+from kf_imitation.inference.optimised_models import cache_folder, open_session
 
 
 @pytest.fixture
