@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 ONE_RUN = {
     'camera': ('source', 'realtime', 'lossless', 'wait_for'),
     'keyframe': ('lossless',),
+    'landmarks': ('most_latency_s',),
+    'servo': ('most_latency_s',),
     'avatar': ('robot',),
     'cockpit': ('robot', 'address', 'port', 'controls'),
     'recorder': ('directory', 'topics', 'images'),

@@ -1,4 +1,7 @@
-"""Run ONNX models with bounded threads; cut the crops that they see, map their results back."""
+"""Run ONNX models with bounded threads; cut the crops that they see, map their results back.
+
+Start with __init__.py and optimised_models.py.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -53,7 +53,7 @@ def page_file(tmp_path_factory):
         'clip.mp4',
         {
             'fps': FPS,
-            'settings': asdict(DetectorSettings()),
+            'settings': asdict(DetectorSettings(mode='peak')),
             'run': final_run(stamps, score),
             'keyframes': keyframes,
             'truth_s': None,
@@ -295,7 +295,7 @@ def test_a_run_without_keyframes_and_scores_still_opens(browser, tmp_path):
         'empty',
         {
             'fps': 30.0,
-            'settings': asdict(DetectorSettings()),
+            'settings': asdict(DetectorSettings(mode='peak')),
             'run': final_run(np.arange(3, dtype=np.int64) * 33_333_333, np.full(3, np.nan)),
             'keyframes': [],
             'truth_s': None,

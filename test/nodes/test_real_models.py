@@ -136,9 +136,12 @@ def test_a_recording_gives_offline_what_the_live_graph_published(environment, li
             tuple(float(row[f'{joint.name}_goal_rad']) for joint in robot.joints)
             for row in csv.DictReader(file)
         ]
+    # Lids, eyes and jaw follow the reflexes of every frame.
+    posed = [i for i in range(len(robot.joints)) if i not in robot.reflex_joints]
+    rows = [tuple(row[i] for i in posed) for row in rows]
     changes = [row for before, row in itertools.pairwise(rows) if row != before]
     mapping = JointMapping(robot)
-    wanted = [mapping.goals(expression) for expression in published]
+    wanted = [mapping.goals(expression)[posed] for expression in published]
     given = [row for row in changes if any(np.allclose(row, goal, atol=1e-5) for goal in wanted)]
     assert len(given) >= len(wanted) - 1  # the first may be where the head is already
     command(environment, 'report', live, '--out', tmp_path / 'report.html')

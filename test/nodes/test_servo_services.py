@@ -39,7 +39,7 @@ def head(listener):
 
     head = SlowHead()
     node = rclpy.create_node('servo', context=listener.context)
-    offer_services(node, lambda: head, lambda: True, lambda: None)
+    offer_services(node, lambda: head, lambda: True, lambda: None, lambda: '')
     executor = SingleThreadedExecutor(context=listener.context)
     executor.add_node(node)
     thread = Thread(target=executor.spin)
