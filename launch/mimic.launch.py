@@ -66,7 +66,9 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             # The head may need 3 s for its way to neutral before torque goes off.
             sigterm_timeout='10',
             # A page that ends is no reason to stop the head.
-            on_exit=None if node.name in OWN_PROCESS else Shutdown(f'{node.name} has ended'),
+            on_exit=None
+            if node.name in OWN_PROCESS
+            else Shutdown(reason=f'{node.name} has ended'),
         )
         for node in graph.nodes
     ]
