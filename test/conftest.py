@@ -1,5 +1,7 @@
 """What tests of several folders share."""
 
+import atexit
+import gc
 import itertools
 import logging
 import os
@@ -88,6 +90,17 @@ def start_process():
             *filter(None, said),
             sep='\n',
         )
+
+
+def pytest_unconfigure():
+    """Leave little to the five collections of garbage with which pytest ends.
+
+    Over millions of objects they take more than the 5 s after which xdist interrupts a worker, and
+    an interrupted one leaves objects of libraries behind, which nanobind then lists as leaks.
+    """
+    gc.collect()
+    gc.freeze()
+    atexit.register(gc.unfreeze)
 
 
 def pytest_terminal_summary(terminalreporter, config):
