@@ -43,8 +43,11 @@ def page(browser):
     page.on('console', lambda line: line.type == 'error' and problems.append(line.text))
     yield page
     context.close()
-    # A server that ends, and actions that are refused.
-    known = ('WebSocket connection', 'ERR_CONNECTION', 'status of 400', 'status of 403')
+    # A server that ends, also while meshes are fetched, and actions that are refused.
+    known = (
+        *('WebSocket connection', 'ERR_CONNECTION', 'Failed to fetch'),
+        *('status of 400', 'status of 403'),
+    )
     assert [p for p in problems if not any(word in p for word in known)] == []
 
 
