@@ -95,10 +95,11 @@ def start_process():
 def pytest_unconfigure():
     """Leave little to the five collections of garbage with which pytest ends.
 
-    Over millions of objects they take more than the 5 s after which xdist interrupts a worker, and
-    an interrupted one leaves objects of libraries behind, which nanobind then lists as leaks.
+    Over millions of objects they take more than the 5 s after which xdist interrupts a worker.
+    What a first collection finds may free more: frozen, it would be listed as a leak by nanobind.
     """
-    gc.collect()
+    for _ in range(3):
+        gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)
 
