@@ -1,7 +1,5 @@
 """What tests of several folders share."""
 
-import atexit
-import gc
 import itertools
 import logging
 import os
@@ -90,18 +88,6 @@ def start_process():
             *filter(None, said),
             sep='\n',
         )
-
-
-def pytest_unconfigure():
-    """Leave little to the five collections of garbage with which pytest ends.
-
-    Over millions of objects they take more than the 5 s after which xdist interrupts a worker.
-    What a first collection finds may free more: frozen, it would be listed as a leak by nanobind.
-    """
-    for _ in range(3):
-        gc.collect()
-    gc.freeze()
-    atexit.register(gc.unfreeze)
 
 
 def pytest_terminal_summary(terminalreporter, config):
