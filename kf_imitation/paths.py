@@ -66,10 +66,3 @@ def state_directory() -> Path:
     """Return the folder for what the package remembers of this user; it need not exist."""
     home = os.environ.get('XDG_STATE_HOME') or Path.home() / '.local' / 'state'
     return Path(home) / 'kf_imitation'
-
-
-def child_environment() -> dict[str, str]:
-    """Return the environment for a child process that is to find this package uninstalled too."""
-    path = os.environ.get('PYTHONPATH', '')
-    root = str(_PACKAGE.parent)
-    return {**os.environ, 'PYTHONPATH': f'{root}{os.pathsep}{path}' if path else root}

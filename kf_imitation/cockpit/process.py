@@ -1,10 +1,9 @@
 """The cockpit as a process of its own: whatever its watchers do costs the head no time."""
 
 import subprocess
-import sys
 from threading import Thread
 
-from kf_imitation.paths import child_environment
+from kf_imitation.child_process import end_child, start_child
 
 END_S = 3.0
 
@@ -27,14 +26,12 @@ class CockpitProcess:
         options = {'--robot': robot, '--namespace': namespace, '--params': params}
         given = ['--until-input-ends']
         given += [word for pair in options.items() if pair[1] for word in pair]
-        # A session of its own: at Ctrl-C the page stays until the head rests.
-        self._process = subprocess.Popen(
-            [sys.executable, '-m', 'kf_imitation.cli.main', 'cockpit', *given],
+        # At Ctrl-C the page stays until the head rests.
+        self._process = start_child(
+            'kf_imitation.cli.main',
+            ['cockpit', *given],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            env=child_environment(),
-            start_new_session=True,
         )
         self.announcement = ''
         self._reader = Thread(target=self._read, name='cockpit output', daemon=True)
@@ -56,11 +53,7 @@ class CockpitProcess:
     def close(self) -> None:
         """End it; may be called twice."""
         self._process.terminate()
-        try:
-            self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_child(self._process, END_S)
         self._reader.join(END_S)
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:

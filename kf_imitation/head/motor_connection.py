@@ -2,7 +2,6 @@
 
 import logging
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
 from typing import Any
 
+from kf_imitation.child_process import end_child, start_child
 from kf_imitation.head.motor_link import (
     NOTHING,
     PULSE_S,
@@ -21,7 +21,6 @@ from kf_imitation.head.motor_link import (
     socket_pair,
 )
 from kf_imitation.head.motor_messages import error_from
-from kf_imitation.paths import child_environment
 
 PROGRAM = 'kf_imitation.head.motor_process'
 SILENT_S = 0.8  # reports come five times a second
@@ -62,12 +61,12 @@ class MotorConnection:
         self._on_cycle, self._on_report, self._on_change = on_cycle, on_report, on_change
         own, other = socket_pair()
         with other:
-            self._process = subprocess.Popen(
-                [sys.executable, '-m', PROGRAM, '--fd', str(other.fileno())],
+            self._process = start_child(
+                PROGRAM,
+                ['--fd', str(other.fileno())],
+                _ONE_THREAD,
                 stdin=subprocess.DEVNULL,
                 pass_fds=(other.fileno(),),
-                env={**child_environment(), **_ONE_THREAD},
-                start_new_session=True,  # Ctrl-C is for the one who started it
             )
         self.pid = self._process.pid
         self.code = 0
@@ -136,9 +135,8 @@ class MotorConnection:
             self._link.wait(PULSE_S)
             now_s = time.monotonic()
             if now_s - looked_s > SILENT_S:
-                self._heard_s = max(
-                    now_s, self._heard_s
-                )  # this process stood still, which says nothing about that
+                # This process stood still, which says nothing about that one.
+                self._heard_s = max(now_s, self._heard_s)
             looked_s = now_s
             try:
                 for message in self._link.receive():
@@ -183,11 +181,7 @@ class MotorConnection:
             waiting[0].set_exception(MotorError(why))
 
     def _note_end(self) -> None:
-        try:
-            self.code = self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self.code = self._process.wait()
+        self.code = end_child(self._process, END_S)
         self._link.close()
         by = f'was killed by signal {-self.code}' if self.code < 0 else f'ended ({self.code})'
         self.end = f'the motor process {by}'

@@ -229,21 +229,11 @@ class RemoteHead:
 
     def set_goal(self, position_rad: Array, stamp_ns: int) -> str:
         """Move to a pose (J,); returns why not, or ''."""
-        clock_ns = self._stamp_clock_ns() if self._stamp_clock_ns is not None else 0
-        if reason := stamp_problem(stamp_ns, clock_ns):
-            return self.reject(reason)
-        goal = np.asarray(position_rad, np.float64)
-        return self._asked('goal', COMMAND_AGE_S, goal, stamp_ns=int(stamp_ns))
+        return self._asked_by_stamp('goal', position_rad, stamp_ns)
 
     def set_reflex(self, joints: NDArray[np.intp], position_rad: Array, stamp_ns: int) -> str:
         """Move some joints (K,) at once, each for itself; returns why not, or ''."""
-        clock_ns = self._stamp_clock_ns() if self._stamp_clock_ns is not None else 0
-        if reason := stamp_problem(stamp_ns, clock_ns):
-            return self.reject(reason)
-        goal = np.asarray(position_rad, np.float64)
-        return self._asked(
-            'reflex', COMMAND_AGE_S, goal, stamp_ns=int(stamp_ns), joints=joints.tolist()
-        )
+        return self._asked_by_stamp('reflex', position_rad, stamp_ns, joints=joints.tolist())
 
     def set_trajectory(
         self, names: Sequence[str], points: Sequence[TrajectoryPoint], delay_s: float = 0.0
@@ -254,6 +244,14 @@ class RemoteHead:
             return self.reject(f'trajectory: {"; ".join(problems)}')
         array = points_array(points, len(names))
         return self._asked('trajectory', ANSWER_S, array, names=list(names), delay_s=delay_s)
+
+    def _asked_by_stamp(self, act: str, position_rad: Array, stamp_ns: int, **values: Any) -> str:
+        """Hand positions over unless their stamp lies in the future."""
+        clock_ns = self._stamp_clock_ns() if self._stamp_clock_ns is not None else 0
+        if reason := stamp_problem(stamp_ns, clock_ns):
+            return self.reject(reason)
+        goal = np.asarray(position_rad, np.float64)
+        return self._asked(act, COMMAND_AGE_S, goal, stamp_ns=int(stamp_ns), **values)
 
     def _asked(self, act: str, timeout_s: float, array: Array, **values: Any) -> str:
         """Hand a command over; what waited for longer than COMMAND_AGE_S is void there."""

@@ -17,12 +17,13 @@ from kf_imitation.actuators.dynamixel.simulator.faults import FaultCommandError,
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
 from kf_imitation.actuators.dynamixel.units import ticks
+from kf_imitation.child_process import end_child, start_child
 from kf_imitation.errors import PortError
 from kf_imitation.head.servo_inspection import settled_registers
-from kf_imitation.paths import child_environment
 from kf_imitation.robot import RobotConfig, load_robot
 
 START_TIMEOUT_S = 20.0
+END_S = 2.0
 
 
 def simulated_servos(
@@ -56,15 +57,12 @@ class SimulatorProcess:
         Raises:
             PortError: the process did not come up.
         """
-        command = [sys.executable, '-m', 'kf_imitation.head.simulator_process', '--robot', robot]
-        # A session of its own: Ctrl-C must not end the bus before torque is off.
-        self._process = subprocess.Popen(
-            command,
+        # Ctrl-C must not end the bus before torque is off.
+        self._process = start_child(
+            'kf_imitation.head.simulator_process',
+            ['--robot', robot],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
-            env=child_environment(),
-            start_new_session=True,
         )
         assert self._process.stdout is not None
         self.device = self._process.stdout.readline().strip()
@@ -88,11 +86,7 @@ class SimulatorProcess:
         assert self._process.stdin is not None and self._process.stdout is not None
         if not self._process.stdin.closed:
             self._process.stdin.close()
-        try:
-            self._process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_child(self._process, END_S)
         self._process.stdout.close()
 
 

@@ -10,6 +10,7 @@ from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallba
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from kf_imitation.data_types import Expression
 from kf_imitation.errors import KfImitationError
 from kf_imitation.head import authority
 from kf_imitation.head.bus_factory import NONE, SIMULATED
@@ -215,10 +216,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def _on_expression(self, message: JointState, info: dict[str, Any]) -> None:
         if self._head is None or not self._active:
             return None
-        if fault := self._senders.problem(EXPRESSION, info) or expression_faults(message):
-            return self._log_rejection(self._head.reject(fault))
-        expression = from_expression(message)
-        if self._bound.skips(expression.stamp_ns):
+        expression = self._in_time(EXPRESSION, message, info)
+        if expression is None:
             return None
         clock_ns = self.get_clock().now().nanoseconds
         most_s = self.setting('command_age_s', float)
@@ -238,20 +237,25 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def _on_reflex(self, message: JointState, info: dict[str, Any]) -> None:
         if self._head is None or not self._active or not self.setting('reflex', bool):
             return None
-        joints = self._robot.reflex_joints
-        if fault := self._senders.problem(REFLEX, info) or expression_faults(message):
-            return self._log_rejection(self._head.reject(fault))
-        expression = from_expression(message)
+        expression = self._in_time(REFLEX, message, info)
         clock_ns = self.get_clock().now().nanoseconds
         most_s = self.setting('command_age_s', float)
-        if self._bound.skips(expression.stamp_ns) or age_problem(
-            expression.stamp_ns, clock_ns, most_s
-        ):
+        if expression is None or age_problem(expression.stamp_ns, clock_ns, most_s):
             return None  # the next one is under way
+        joints = self._robot.reflex_joints
         goal_rad = self._mapping.goals(expression)
         if reason := self._head.set_reflex(joints, goal_rad[joints], expression.stamp_ns):
             self._log_rejection(reason)
         return None
+
+    def _in_time(self, topic: str, message: JointState, info: dict[str, Any]) -> Expression | None:
+        """Return an expression that counts; None for one that is rejected, or skipped as late."""
+        assert self._head is not None
+        if fault := self._senders.problem(topic, info) or expression_faults(message):
+            self._log_rejection(self._head.reject(fault))
+            return None
+        expression = from_expression(message)
+        return None if self._bound.skips(expression.stamp_ns) else expression
 
     def _on_region(self, message: PolygonStamped) -> None:
         if message.polygon.points and self._head is not None:

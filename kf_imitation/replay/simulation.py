@@ -106,8 +106,7 @@ class VirtualHead:
             stamp_ns: now.
             expression_ns: when the person looked so; must grow.
         """
-        self.advance(stamp_ns)
-        self._set_clock(stamp_ns)
+        self._let_pass(stamp_ns)
         if self._pacer is None:
             reason = self._controller.set_goal(goal_rad, expression_ns)
         else:
@@ -117,8 +116,7 @@ class VirtualHead:
 
     def set_reflex(self, goal_rad: RadArray, stamp_ns: int) -> None:
         """Give the reflex joints of a goal (J,) at once."""
-        self.advance(stamp_ns)
-        self._set_clock(stamp_ns)
+        self._let_pass(stamp_ns)
         joints = self._reflex_joints
         if joints.size and (
             reason := self._controller.set_reflex(joints, goal_rad[joints], stamp_ns)
@@ -127,8 +125,7 @@ class VirtualHead:
 
     def see_face(self, stamp_ns: int) -> None:
         """Keep the pose alive: the person is there, even while no keyframe comes."""
-        self.advance(stamp_ns)
-        self._set_clock(stamp_ns)
+        self._let_pass(stamp_ns)
         self._controller.keep_alive()
 
     def advance(self, until_ns: int) -> None:
@@ -149,6 +146,11 @@ class VirtualHead:
             self._cycles.append(cycle)
             if self.on_cycle is not None:
                 self.on_cycle(cycle)
+
+    def _let_pass(self, stamp_ns: int) -> None:
+        """Run the cycles up to a stamp; it is now."""
+        self.advance(stamp_ns)
+        self._set_clock(stamp_ns)
 
     def trace(self) -> JointTrace:
         """Return all cycles so far."""

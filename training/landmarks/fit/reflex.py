@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
 from scipy.special import expit
 
 from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS
@@ -34,6 +33,7 @@ from training.landmarks.fit.size import (
     Signal,
     angle_fit,
     angle_map,
+    comparison,
     held_out,
     measured,
     medians_of,
@@ -116,14 +116,7 @@ def main() -> None:
     parser.add_argument('--write', action='store_true', help='write the table into the package')
     arguments = parser.parse_args()
     signals = signals_of(arguments.shared / 'clips', arguments.cache)
-    table = Table(title='before / after, people held out', title_justify='left')
-    for heading in ('channel', 'signals', 'gain', 'ccc', 'apex', 'r', 'rest'):
-        table.add_column(heading, justify='left' if heading == 'channel' else 'right')
-
-    def report(name: str, old: dict[str, float], new: dict[str, float]) -> None:
-        cells = [f'{old[k]:.2f} / {new[k]:.2f}' for k in ('gain', 'ccc', 'apex', 'r', 'rest')]
-        table.add_row(name, f'{old["signals"]:.0f}', *cells)
-
+    table, report = comparison('before / after, people held out')
     document: dict[str, dict[str, object]] = {}
     for name, channel in UNIT.items():
         seen = shifted(signals[name], channel.trust)

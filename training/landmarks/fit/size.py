@@ -37,6 +37,7 @@ from training.landmarks.fit.tables import rounded, table_text, write_table
 from training.landmarks.measure.run import Clip, cache_folder, open_clips
 
 Array = NDArray[np.float64]
+Measures = dict[str, float]
 Map = tuple[Array, Array]  # raw, rising, and the value of each, never falling
 
 MODELS = {'model': 'landmarks_pfld', 'eyes': 'landmarks_eyes', 'parts': 'landmarks_parts'}
@@ -53,6 +54,7 @@ STEP = 0.05  # raw units between two points of a map, at least
 # Lids and the like never rest at 0 in the labels; below this a value is rest.
 NOTHING = 0.02
 AT_REST = 0.1
+MEASURES = ('gain', 'ccc', 'apex', 'r', 'rest')
 
 
 class Channel(NamedTuple):
@@ -245,6 +247,21 @@ def angle_fit(symmetric: bool) -> Fit:
     return fit
 
 
+def comparison(
+    title: str,
+) -> tuple[Table, Callable[[str, Measures, Measures], None]]:
+    """Return a table of measures before and after, and what adds a channel's row to it."""
+    table = Table(title=title, title_justify='left')
+    for heading in ('channel', 'signals', *MEASURES):
+        table.add_column(heading, justify='left' if heading == 'channel' else 'right')
+
+    def report(name: str, old: Measures, new: Measures) -> None:
+        cells = [f'{old[k]:.2f} / {new[k]:.2f}' for k in MEASURES]
+        table.add_row(name, f'{old["signals"]:.0f}', *cells)
+
+    return table, report
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -270,14 +287,7 @@ def main() -> None:
         clip.predict(model, arguments.jitter, cache)
     every = signals_of(clips, persons)
     unseen = signals_of([clip for clip in clips if clip.stem.startswith(UNSEEN)], persons)
-    table = Table(title=f'before / after, people held out in {FOLDS} folds', title_justify='left')
-    for heading in ('channel', 'signals', 'gain', 'ccc', 'apex', 'r', 'rest'):
-        table.add_column(heading, justify='left' if heading == 'channel' else 'right')
-
-    def report(name: str, old: dict[str, float], new: dict[str, float]) -> None:
-        cells = [f'{old[k]:.2f} / {new[k]:.2f}' for k in ('gain', 'ccc', 'apex', 'r', 'rest')]
-        table.add_row(name, f'{old["signals"]:.0f}', *cells)
-
+    table, report = comparison(f'before / after, people held out in {FOLDS} folds')
     document: dict[str, dict[str, object]] = {}
     for name, channel in UNIT.items():
         seen = (every if channel.everyone else unseen)[name]
