@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.expression_grid import FROWN, RAISED, SMILE, WIDE, grid
 from benchmark.run_pictures import run_pictures
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CHANNELS, Expression, Image
@@ -31,16 +32,13 @@ from kf_imitation.visualization.avatar import Avatar
 from kf_imitation.visualization.drawing import label
 from kf_imitation.visualization.live_overlay import LiveOverlay
 
-SMILE = {'mouth_smile_left': 1.0, 'mouth_smile_right': 1.0}
-FROWN = {'mouth_frown_left': 0.5, 'mouth_frown_right': 0.5}
-RAISED = {'brow_raise_left': 1.0, 'brow_raise_right': 1.0}
 FACES: dict[str, dict[str, float]] = {
     'neutral': {},
     'laugh': {**SMILE, 'jaw_open': 0.7, 'eye_close_left': 0.3, 'eye_close_right': 0.3},
-    'surprise': {**RAISED, 'jaw_open': 0.8, 'eye_wide_left': 1.0, 'eye_wide_right': 1.0},
-    'anger': {'brow_lower': 1.0, 'lip_press': 1.0, **FROWN},
-    'blink': {'eye_close_left': 1.0, 'eye_close_right': 1.0},
-    'look away': {'head_yaw': 0.5, 'gaze_yaw': 0.3, **SMILE},
+    'surprise': {**RAISED, **WIDE, 'jaw_open': 0.8},
+    'anger': {'brow_lower': 1.0, 'lip_press': 0.6, **FROWN},
+    'wink': {'eye_close_left': 1.0, **SMILE},
+    'look away': {'head_yaw': 0.4, 'gaze_yaw': 0.3, 'brow_raise_left': 0.6, **SMILE},
 }
 _BACKGROUND = (40, 34, 30)
 # Light from the upper left in front, in picture axes (x right, y down, z away).
@@ -63,6 +61,7 @@ def main() -> None:
     avatar = Avatar(mapping.channels, 240)
     poses = {name: mapping.goals(expression(values)) for name, values in FACES.items()}
     pictures = {
+        'expressions.png': grid(),
         'avatar.png': sheet({name: avatar.draw(pose) for name, pose in poses.items()}),
         'head.png': sheet(
             {

@@ -1,8 +1,8 @@
 """A drawn robot face that moves like one: channel values in, picture out.
 
 The head is an ellipsoid that turns with the head channels; brows, lids, eyes and mouth are
-curves on its surface, so a turned head looks turned. The robot faces the viewer: its left is on
-the right of the picture, as with a person in front of a camera.
+curves on its surface (`face_shape.py`), so a turned head looks turned. The robot faces the
+viewer: its left is on the right of the picture, as with a person in front of a camera.
 
 Any robot file can be drawn: its joint positions become channels through the inverse of its
 joint mapping. What a robot cannot move stays neutral in the picture.
@@ -14,41 +14,38 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS, FloatArray, Image
-from kf_imitation.visualization.canvas import Canvas, Colour, Points, ellipse, inset, smooth
+from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, UNIT_CHANNELS, FloatArray, Image
+from kf_imitation.visualization import face_shape
+from kf_imitation.visualization.canvas import Canvas, Colour, Points, ellipse, lowered
+from kf_imitation.visualization.face_shape import SIDES, EyeShape, MouthShape
 
 # BGR.
-_SHELL: Colour = (226, 230, 234)
-_SHELL_DARK: Colour = (158, 164, 172)
-_JAW: Colour = (208, 213, 219)
-_SEAM: Colour = (128, 134, 142)
-_METAL: Colour = (104, 98, 92)
-_METAL_DARK: Colour = (70, 64, 59)
-_LID: Colour = (196, 200, 206)
-_SOCKET: Colour = (120, 124, 132)
-_EYEBALL: Colour = (250, 251, 252)
-_IRIS: Colour = (168, 122, 38)
-_IRIS_RIM: Colour = (110, 74, 18)
-_PUPIL: Colour = (30, 24, 20)
-_BROW: Colour = (66, 58, 54)
-_LIP: Colour = (124, 116, 196)
-_LIP_DARK: Colour = (92, 84, 156)
-_MOUTH: Colour = (44, 32, 52)
-_TEETH: Colour = (238, 242, 244)
-_TONGUE: Colour = (112, 104, 184)
-_ACCENT: Colour = (196, 168, 72)
+_SHELL: Colour = (250, 250, 252)
+_CREASE: Colour = (176, 168, 166)
+_SHADOW: Colour = (128, 112, 108)
+_DARK: Colour = (74, 62, 56)
+_DARKER: Colour = (54, 44, 40)
+_LID: Colour = (232, 224, 218)
+_EYEBALL: Colour = (253, 253, 253)
+_EYEBALL_SHADE: Colour = (226, 218, 212)
+_IRIS: Colour = (196, 142, 30)
+_IRIS_RIM: Colour = (120, 78, 14)
+_IRIS_LIGHT: Colour = (226, 190, 84)
+_PUPIL: Colour = (34, 24, 18)
+_BROW: Colour = (72, 56, 50)
+_LIP: Colour = (112, 100, 222)
+_LIP_LIGHT: Colour = (140, 130, 236)
+_MOUTH: Colour = (52, 28, 70)
+_TEETH: Colour = (250, 252, 252)
+_TONGUE: Colour = (128, 112, 232)
+_BLUSH: Colour = (158, 150, 250)
+_ACCENT: Colour = (214, 186, 60)
+_CAP: Colour = (206, 184, 92)
 
 # Radii of the head's ellipsoid and its place in the picture; the picture is 2 high.
-_RADII = np.array([0.62, 0.70, 0.62])
+_RADII = np.array([0.64, 0.72, 0.64])
 _CENTRE = np.array([0.0, -0.06])
-_EYE_X = 0.25
-_EYE_Y = -0.09
-_EYE_RADIUS = 0.122
-_MOUTH_Y = 0.34
-# At jaw_open 1.
-_JAW_DROP = 0.20
-# Lips part sooner than the chin sinks: talking opens the jaw by a fifth and shows an open mouth.
-_LIPS_PART = 0.7
+_SCALE = 1.09
 
 
 def draw_face(values: FloatArray, size_px: int = 480) -> Image:
@@ -87,199 +84,162 @@ class _Face(Canvas):
     """One picture in the making; coordinates are in half picture heights, y down."""
 
     def __init__(self, values: FloatArray, size_px: int) -> None:
-        given = dict(zip(CHANNELS, (float(v) for v in values), strict=True))
-        self._unit = {name: min(max(value, 0.0), 1.0) for name, value in given.items()}
-        self._angle = {name: min(max(value, -1.0), 1.0) for name, value in given.items()}
         super().__init__(size_px)
-        self._rotation = _rotation(
-            self._angle['head_yaw'], self._angle['head_pitch'], self._angle['head_roll']
-        )
+        self._values = {
+            name: min(max(float(value), 0.0 if name in UNIT_CHANNELS else -1.0), 1.0)
+            for name, value in zip(CHANNELS, values, strict=True)
+        }
+        self._rotation = _rotation(*(self._values[name] for name in HEAD_CHANNELS))
+        self._mouth = face_shape.mouth(self._values)
 
     def draw(self) -> Image:
+        eyes = {side: face_shape.eye(self._values, side) for side in SIDES}
         self._neck()
-        self._ears()
+        # An ear that turns towards the viewer is in front of the shell.
+        front = [sign for sign in SIDES.values() if sign * self._values['head_yaw'] < -0.15]
+        for sign in SIDES.values():
+            if sign not in front:
+                self._ear(sign)
         self._shell()
-        for side, sign in (('left', 1.0), ('right', -1.0)):
-            self._eye(side, sign)
-            self._brow(side, sign)
+        for sign in front:
+            self._ear(sign)
+        self._cheeks()
         self._nose()
-        self._mouth()
-        return self.image
+        for side, shape in eyes.items():
+            self._eye(shape)
+            self.fill(self._surface(face_shape.brow(self._values, side), 1.03), _BROW)
+        self._lips(self._mouth)
+        return self.picture()
 
     def _neck(self) -> None:
         lean = self._rotation @ np.array([0.0, 0.5, 0.0])
         top = _CENTRE + lean[:2]
-        shoulders = np.array([[-0.72, 1.2], [-0.60, 0.92], [-0.2, 0.83]])
-        shoulders = np.vstack([shoulders, (shoulders * [-1, 1])[::-1]])
-        self.fill(smooth(shoulders, closed=False), _METAL_DARK)
-        for ratio in np.linspace(1.0, 0.0, 6):
-            middle = top * (1 - ratio) + np.array([0.0, 0.86]) * ratio
-            width = 0.20 + 0.04 * ratio
-            ring = ellipse(middle, (width, 0.075), 60)
-            self.fill(ring, _METAL if round(ratio * 5) % 2 else _METAL_DARK)
+        span = np.linspace(-1, 1, 40)
+        shoulders = np.stack([0.80 * span, 0.86 + 0.26 * np.abs(span) ** 2.4], axis=1)
+        self.fill(np.vstack([shoulders, [[0.8, 1.4], [-0.8, 1.4]]]), _DARK)
+        for ratio in np.linspace(1.0, 0.0, 7):
+            middle = top * (1 - ratio) + np.array([0.0, 0.90]) * ratio
+            ring = ellipse(middle, (0.20 + 0.03 * ratio, 0.070))
+            self.fill(ring, _DARK if round(ratio * 6) % 2 else _DARKER)
 
-    def _ears(self) -> None:
+    def _ear(self, sign: float) -> None:
         angle = np.linspace(0, 2 * np.pi, 40)
-        for sign in (1.0, -1.0):
-            for radius, colour, depth in (
-                (0.19, _METAL_DARK, 1.20),
-                (0.15, _METAL, 1.26),
-                (0.07, _ACCENT, 1.30),
-            ):
-                circle = np.stack([0.02 + radius * np.sin(angle), radius * np.cos(angle)], axis=1)
-                ends = [
-                    np.column_stack([np.full(40, sign * _RADII[0] * ratio), circle])
-                    for ratio in (0.8, depth)
-                ]
-                both = self._project(np.vstack(ends)).astype(np.float32)
-                self.fill(cv2.convexHull(both)[:, 0].astype(np.float64), colour)
+        for radius, colour, depth in (
+            (0.190, _DARK, 1.30),
+            (0.150, _ACCENT, 1.345),
+            (0.110, _DARK, 1.37),
+        ):
+            circle = np.stack([radius * np.sin(angle) + 0.02, radius * np.cos(angle)], axis=1)
+            ends = [
+                np.column_stack([np.full(40, sign * _RADII[0] * ratio), circle])
+                for ratio in (0.85, depth)
+            ]
+            both = self._project(np.vstack(ends)).astype(np.float32)
+            self.fill(cv2.convexHull(both)[:, 0].astype(np.float64), colour)
 
     def _shell(self) -> None:
-        drop = _JAW_DROP * self._unit['jaw_open']
-        angle = np.linspace(0, 2 * np.pi, 120)
-        # A superellipse reads as a moulded shell rather than an egg.
+        angle = np.linspace(0, 2 * np.pi, 160)
         cosine, sine = np.cos(angle), np.sin(angle)
-        outline = np.stack(
-            [
-                np.sign(cosine) * np.abs(cosine) ** 0.86 * _RADII[0],
-                np.sign(sine) * np.abs(sine) ** 0.92 * _RADII[1],
-            ],
-            axis=1,
-        )
-        # The chin is narrower than the skull.
-        outline[:, 0] *= 1 - 0.16 * np.clip(outline[:, 1] / _RADII[1], 0, 1) ** 1.5
-        outline[:, 0] *= 1 + 0.03 * np.clip(-outline[:, 1] / _RADII[1], 0, 1)
-        jaw = outline[outline[:, 1] > 0.20] * [0.94 - 0.6 * drop, 1.0] + [0.0, drop]
-        self.fill(self._flat(jaw), _SHELL_DARK)
-        self.shade(self._flat(inset(jaw, 0.985)), _JAW, 0.90, _CENTRE, _RADII)
-        skull = outline.copy()
-        cut = outline[:, 1] > 0.30
-        skull[cut, 1] = 0.30 + (outline[cut, 1] - 0.30) * 0.80
-        self.fill(self._flat(skull), _SHELL_DARK)
-        self.shade(self._flat(inset(skull, 0.985)), _SHELL, 0.86, _CENTRE, _RADII)
-        # Face plate: the seam around eyes and mouth, drawn on the curved surface.
-        plate = np.stack(
-            [
-                np.sign(cosine) * np.abs(cosine) ** 0.75 * 0.45,
-                np.sign(sine) * np.abs(sine) ** 0.80 * 0.50 + 0.06,
-            ],
-            axis=1,
-        )
-        plate[:, 0] *= 1 - 0.12 * np.clip(plate[:, 1] / 0.5, 0, 1)
-        low = plate[:, 1] > 0.3
-        plate[low, 1] += drop * (plate[low, 1] - 0.3) / 0.26
-        self.line(self._surface(plate), _LID, 0.010, closed=True)
-        mark = ellipse(np.array([0.0, -0.55]), (0.05, 0.018), 24)
-        self.fill(self._surface(mark), _ACCENT)
+        # A superellipse reads as a moulded shell rather than an egg.
+        outline = np.sign([cosine, sine]) * np.abs([cosine, sine]) ** 0.80
+        outline = outline.T * _RADII[:2]
+        low = np.clip(outline[:, 1] / _RADII[1], 0, 1)
+        outline[:, 0] *= 1 - 0.12 * low**1.6  # the chin is narrower than the skull
+        outline[:, 1] += self._mouth.drop * low**1.2
+        shell = self._flat(outline)
+        self.lit(shell, _SHELL, _CENTRE, _RADII[:2] * 1.15)
+        self.inside(shell, self._cap)
+        self.line(shell, _CREASE, 0.008, closed=True)
 
-    def _eye(self, side: str, sign: float) -> None:
-        centre = np.array([sign * _EYE_X, _EYE_Y])
-        closing, wide = self._unit[f'eye_close_{side}'], self._unit[f'eye_wide_{side}']
-        smile = self._unit[f'mouth_smile_{side}']
-        self.fill(
-            self._surface(ellipse(centre, (_EYE_RADIUS * 1.38, _EYE_RADIUS * 1.28), 48)), _SOCKET
-        )
-        self.fill(
-            self._surface(ellipse(centre, (_EYE_RADIUS * 1.28, _EYE_RADIUS * 1.18), 48)), _LID
-        )
-        # A smile lifts the lower lid; closing brings the upper lid down to it.
-        lower = 0.72 - 0.30 * smile - 0.12 * closing
-        open_upper = -0.80 - 0.26 * wide
-        upper = open_upper + (lower - open_upper) * closing
-        span = np.linspace(-1, 1, 30)
-        arch = 1 - np.abs(span) ** 2.2
-        width = _EYE_RADIUS * 1.22
-        top = np.stack([span * width, upper * arch * _EYE_RADIUS], axis=1) + centre
-        bottom = np.stack([span * width, lower * arch * _EYE_RADIUS], axis=1) + centre
-        opening = self._surface(np.vstack([top, bottom[::-1]]))
-        self.inside(opening, lambda: self._eyeball(centre))
-        self.line(self._surface(top), _METAL_DARK, 0.020)
-        self.line(self._surface(bottom), _SOCKET, 0.008)
+    def _cap(self) -> None:
+        span = np.linspace(-1, 1, 60)
+        edge = np.stack([0.66 * span, -0.585 + 0.38 * span**2], axis=1)
+        seam = self._surface(edge, 1.0)
+        self.lit(np.vstack([seam, [[1, -1], [-1, -1]]]), _CAP, _CENTRE, _RADII[:2] * 1.15)
+        self.line(seam, _CREASE, 0.010)
 
-    def _eyeball(self, centre: Points) -> None:
-        self.fill(
-            self._surface(ellipse(centre, (_EYE_RADIUS * 1.5, _EYE_RADIUS * 1.5), 40)), _EYEBALL
-        )
-        gaze = np.array([np.sin(self._angle['gaze_yaw']), -np.sin(self._angle['gaze_pitch'])])
-        iris = centre + gaze * _EYE_RADIUS * 1.15
-        for radius, colour in ((0.60, _IRIS_RIM), (0.52, _IRIS), (0.26, _PUPIL)):
-            self.fill(
-                self._surface(ellipse(iris, (radius * _EYE_RADIUS, radius * _EYE_RADIUS), 36)),
-                colour,
-            )
-        glint = iris + np.array([0.20, -0.22]) * _EYE_RADIUS
-        self.fill(
-            self._surface(ellipse(glint, (0.13 * _EYE_RADIUS, 0.13 * _EYE_RADIUS), 20)), _EYEBALL
-        )
-
-    def _brow(self, side: str, sign: float) -> None:
-        up = self._unit[f'brow_raise_{side}']
-        down = self._unit['brow_lower']
-        span = np.linspace(0, 1, 24)  # from the inner to the outer end
-        x = _EYE_X - 0.115 + 0.26 * span - 0.035 * down * (1 - span)
-        y = _EYE_Y - 0.205 - 0.045 * np.sin(np.pi * (0.15 + 0.7 * span))
-        y += 0.02 * span
-        y -= up * (0.105 + 0.02 * np.sin(np.pi * span))
-        y += down * (0.085 * (1 - span) + 0.030)
-        thickness = 0.030 * (1 - 0.45 * span) + 0.008
-        upper = np.stack([sign * x, y - thickness], axis=1)
-        lower = np.stack([sign * x, y + thickness], axis=1)
-        self.fill(self._surface(np.vstack([upper, lower[::-1]])), _BROW)
+    def _cheeks(self) -> None:
+        for side, sign in SIDES.items():
+            smile = self._values[f'mouth_smile_{side}']
+            middle = np.array([sign * 0.385, 0.175 - 0.035 * smile])
+            cheek = self._surface(ellipse(middle, (0.095, 0.060)))
+            self.soft(cheek, _BLUSH, 0.22 + 0.50 * smile, 0.045)
 
     def _nose(self) -> None:
-        bridge = np.array([[0.0, -0.06], [0.022, 0.08], [0.055, 0.165], [0.0, 0.195]])
-        outline = np.vstack([bridge, (bridge * [-1, 1])[::-1]])
-        points = self._surface(smooth(outline, closed=True), lift=1.10)
-        self.fill(points, _LID)
-        ridge = np.array([[0.0, -0.04], [0.0, 0.14]])
-        self.line(self._surface(ridge, lift=1.12), _SHELL, 0.022)
+        self.soft(
+            self._surface(ellipse(np.array([0.0, 0.150]), (0.055, 0.022)), 1.10),
+            _SHADOW,
+            0.35,
+            0.018,
+        )
+        self.soft(
+            self._surface(ellipse(np.array([-0.008, 0.100]), (0.028, 0.034)), 1.13),
+            (255, 255, 255),
+            0.8,
+            0.016,
+        )
 
-    def _mouth(self) -> None:
-        value = self._unit
-        pucker, press, opening = value['mouth_pucker'], value['lip_press'], value['jaw_open']
-        drop = _JAW_DROP * opening**_LIPS_PART
-        span = np.linspace(-1, 1, 41)
-        side = {
-            sign: (value[f'mouth_smile_{name}'], value[f'mouth_frown_{name}'])
-            for name, sign in (('left', 1), ('right', -1))
-        }
-        # The sides pass into each other, so that a mouth with two unlike corners has no step.
-        left = np.clip(0.5 + span, 0, 1)
-        smile = side[1][0] * left + side[-1][0] * (1 - left)
-        frown = side[1][1] * left + side[-1][1] * (1 - left)
-        reach = (0.205 + 0.065 * smile + 0.01 * frown) * (1 - 0.52 * pucker) * (1 - 0.10 * opening)
-        x = span * reach
-        corner = np.abs(span) ** 1.8
-        middle = _MOUTH_Y + 0.25 * drop
-        y = middle - corner * (0.105 * smile - 0.085 * frown) + 0.015 * (smile - frown)
-        arch = np.clip(1 - np.abs(span) ** 2.4, 0, 1)
-        gap_up = arch * (0.10 * drop + 0.028 * pucker * opening)
-        gap_down = arch * (0.95 * drop)
-        fullness = 0.030 * (1 - 0.75 * press) * (1 + 0.9 * pucker) * (1 - 0.25 * smile) + 0.004
-        bow = 1 - 0.28 * np.exp(-((span / 0.16) ** 2))
-        lip_top = np.stack([x, y - gap_up - fullness * arch * bow], axis=1)
-        inner_top = np.stack([x, y - gap_up], axis=1)
-        inner_low = np.stack([x, y + gap_down], axis=1)
-        lip_low = np.stack([x, y + gap_down + 1.25 * fullness * arch], axis=1)
-        lift = 1.0 + 0.06 * pucker
-        self.fill(self._surface(np.vstack([lip_top, inner_top[::-1]]), lift), _LIP_DARK)
-        self.fill(self._surface(np.vstack([inner_low, lip_low[::-1]]), lift), _LIP)
-        inside = self._surface(np.vstack([inner_top, inner_low[::-1]]), lift)
-        if drop > 0.004:
-            self.inside(inside, lambda: self._mouth_inside(middle, drop, float(reach.mean())))
-        self.line(self._surface(inner_top, lift), _LIP_DARK, 0.007)
-        for sign in (1, -1):
-            end = self._surface(np.array([[x[-1 if sign > 0 else 0], y[-1 if sign > 0 else 0]]]))
-            self.fill(ellipse(end[0], (0.014, 0.014), 16), _LIP_DARK)
+    def _eye(self, shape: EyeShape) -> None:
+        socket = self._surface(shape.socket)
+        self.soft(socket, _SHADOW, 0.30, 0.030)
+        self.fill(socket, _LID)
+        self.line(socket, _CREASE, 0.010, closed=True)
+        upper, lower = self._surface(shape.upper), self._surface(shape.lower)
+        if shape.opening > 0.004:
+            opening = np.vstack([upper, lower[::-1]])
+            self.inside(opening, lambda: self._eyeball(shape))
+            self.line(lower, _CREASE, 0.012)
+        self.line(upper, _DARKER, 0.030)
 
-    def _mouth_inside(self, middle: float, drop: float, reach: float) -> None:
-        whole = ellipse(np.array([0.0, middle]), (0.4, 0.5), 30)
+    def _eyeball(self, shape: EyeShape) -> None:
+        self.fill(self._surface(shape.socket), _EYEBALL_SHADE)
+        lit = np.vstack([lowered(shape.upper, 0.034), lowered(shape.upper[[-1, 0]], 0.5)])
+        self.fill(self._surface(lit), _EYEBALL)
+        radius = face_shape.IRIS_RADIUS
+        for share, colour, shift in (
+            (1.00, _IRIS_RIM, 0.0),
+            (0.88, _IRIS, 0.0),
+            (0.60, _IRIS_LIGHT, 0.22),
+            (0.48, _PUPIL, 0.0),
+        ):
+            middle = lowered(shape.iris, shift * radius)
+            self.fill(self._surface(ellipse(middle, (share * radius, share * radius))), colour)
+        for place, share in (([-0.30, -0.34], 0.24), ([0.30, 0.34], 0.11)):
+            glint = shape.iris + np.array(place) * radius
+            self.fill(self._surface(ellipse(glint, (share * radius, share * radius))), _EYEBALL)
+
+    def _lips(self, shape: MouthShape) -> None:
+        lift = 1.0 + 0.06 * self._values['mouth_pucker']
+        upper, lower = (self._surface(edge, lift) for edge in (shape.upper, shape.lower))
+        shadow = self._surface(lowered(shape.lower, 0.050 + shape.thickness), lift)
+        self.soft(np.vstack([shadow, lowered(shadow[::-1], 0.02)]), _SHADOW, 0.55, 0.020)
+        opening = np.vstack([upper, lower[::-1]])
+        if shape.opening > 0.004:
+            self.inside(opening, lambda: self._mouth_inside(shape))
+        width = 2 * shape.thickness
+        self.line(opening, _LIP, width, closed=True)
+        shine = self._surface(lowered(shape.lower[12:-12], 0.25 * shape.thickness), lift)
+        self.line(shine, _LIP_LIGHT, 0.5 * shape.thickness)
+
+    def _mouth_inside(self, shape: MouthShape) -> None:
+        left, right = shape.upper[0, 0], shape.upper[-1, 0]
+        middle, bottom = shape.upper[:, 1].min(), shape.lower[:, 1].max()
+        whole = np.array(
+            [
+                [left, middle - 0.2],
+                [right, middle - 0.2],
+                [right, bottom + 0.2],
+                [left, bottom + 0.2],
+            ]
+        )
         self.fill(self._surface(whole), _MOUTH)
-        teeth = np.array([[-reach, -0.09], [reach, -0.09], [reach, 0.012], [-reach, 0.012]])
-        teeth = teeth * [0.86, 1.0] + [0.0, middle]
-        self.fill(self._surface(teeth), _TEETH)
-        tongue = ellipse(np.array([0.0, middle + drop * 1.05]), (reach * 0.62, drop * 0.42), 30)
+        half = (right - left) / 2
+        tongue = ellipse(np.array([0.0, bottom + 0.01]), (0.72 * half, 0.42 * shape.opening))
         self.fill(self._surface(tongue), _TONGUE)
+        depth = 0.024 + 0.055 * np.clip(shape.opening / 0.2, 0, 1)
+        row = shape.upper[3:-3]
+        bow = np.stack([row[:, 0] * 0.94, row[:, 1] + depth], axis=1)
+        self.fill(self._surface(np.vstack([row - [0, 0.05], bow[::-1]])), _TEETH)
 
     # Geometry: flat coordinates to the head's surface to the picture.
 
@@ -293,16 +253,15 @@ class _Face(Canvas):
         turned = points @ self._rotation.T
         # A little perspective: 4 head heights away.
         nearer = 4.0 / (4.0 + turned[:, 2:3] + _RADII[2])
-        projected: Points = turned[:, :2] * nearer + _CENTRE
+        projected: Points = turned[:, :2] * nearer * _SCALE + _CENTRE
         return projected
 
     def _flat(self, points: Points) -> Points:
         """Silhouettes do not turn with yaw and pitch, they lean with roll and shift a little."""
-        roll = self._angle['head_roll']
+        roll = self._values['head_roll']
         turn = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-        shift = np.array([0.05 * np.sin(self._angle['head_yaw']), 0.0])
-        shift[1] = 0.05 * np.sin(self._angle['head_pitch'])
-        moved: Points = points @ turn.T + _CENTRE + shift
+        shift = np.array([np.sin(self._values['head_yaw']), np.sin(self._values['head_pitch'])])
+        moved: Points = points @ turn.T * _SCALE + _CENTRE + 0.05 * shift
         return moved
 
 

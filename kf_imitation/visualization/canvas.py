@@ -13,128 +13,138 @@ Points = NDArray[np.float64]
 Colour = tuple[int, int, int]
 
 # BGR.
-_BACKGROUND_TOP: Colour = (58, 48, 40)
-_BACKGROUND_BOTTOM: Colour = (34, 27, 22)
+_BACKGROUND_TOP: Colour = (74, 60, 48)
+_BACKGROUND_BOTTOM: Colour = (36, 28, 22)
 _SHIFT_BITS = 4
+_FINER = 2  # painted so much larger, for smooth edges
+_COARSER = 4  # what is blurred is painted so much smaller
 
 
 class Canvas:
-    """A square picture; coordinates are in half picture heights, x right, y down, (0, 0) amidst.
-
-    Attributes:
-        image: (size_px, size_px, 3) uint8, BGR.
-    """
+    """A square picture; coordinates in half picture heights, x right, y down, (0, 0) amidst."""
 
     def __init__(self, size_px: int) -> None:
-        self._size = size_px
-        self.image: Image = _background(size_px).copy()
+        self._size_px = size_px
+        self._size = size_px * _FINER
+        self._image = _background(self._size).copy()
+
+    def picture(self) -> Image:
+        """Return what was painted, (size_px, size_px, 3) uint8, BGR."""
+        size = self._size_px, self._size_px
+        small: Image = cv2.resize(self._image, size, interpolation=cv2.INTER_AREA)
+        return small
+
+    def fill(self, points: Points, colour: Colour) -> None:
+        """Fill an outline, (n, 2)."""
+        cv2.fillPoly(self._image, [self._pixels(points)], colour, cv2.LINE_AA, _SHIFT_BITS)
+
+    def line(self, points: Points, colour: Colour, width: float, closed: bool = False) -> None:
+        """Draw a line with round ends through points, (n, 2)."""
+        pixels, thick = [self._pixels(points)], max(1, round(width * self._size / 2))
+        cv2.polylines(self._image, pixels, closed, colour, thick, cv2.LINE_AA, _SHIFT_BITS)
+
+    def inside(self, outline: Points, paint: Callable[[], None]) -> None:
+        """Paint inside an outline only."""
+        before = self._image
+        self._image = before.copy()
+        paint()
+        self._image = cv2.copyTo(self._image, self._mask(outline), before)
+
+    def lit(self, outline: Points, colour: Colour, middle: Points, radii: Points) -> None:
+        """Fill as light from above falls on an ellipsoid of (2,) radii about its (2,) middle."""
+        tone = _lit(self._size, colour, tuple(middle), tuple(radii))
+        cv2.copyTo(tone, self._mask(outline), self._image)
+
+    def soft(self, outline: Points, colour: Colour, strength: float, blur: float) -> None:
+        """Tint the blurred inside of an outline.
+
+        Args:
+            outline: (n, 2).
+            colour: to mix in.
+            strength: its share where it is strongest, 0..1.
+            blur: standard deviation of the edge.
+        """
+        if strength <= 0:
+            return
+        scale = self._size / 2
+        margin = 2.5 * blur
+        low = (outline.min(axis=0) - margin + 1) * scale
+        high = (outline.max(axis=0) + margin + 1) * scale
+        left, top = np.clip(low, 0, self._size).astype(int)
+        right, bottom = np.clip(high, 0, self._size).astype(int)
+        if left >= right or top >= bottom:
+            return
+        part = self._image[top:bottom, left:right]
+        small = (bottom - top) // _COARSER + 1, (right - left) // _COARSER + 1
+        mask = np.zeros(small, np.float32)
+        place = ((outline + 1) * scale - (left, top)) / _COARSER * (1 << _SHIFT_BITS)
+        cv2.fillPoly(mask, [np.round(place).astype(np.int32)], 1.0, cv2.LINE_AA, _SHIFT_BITS)
+        mask = cv2.GaussianBlur(mask, (0, 0), max(0.3, blur * scale / _COARSER))
+        share = cv2.resize(mask, (right - left, bottom - top))[:, :, None] * strength
+        part[:] = np.round(part + (np.array(colour, np.float32) - part) * share).astype(np.uint8)
 
     def _pixels(self, points: Points) -> NDArray[np.int32]:
         scaled = (points + 1.0) * (self._size / 2) * (1 << _SHIFT_BITS)
         return np.round(scaled).astype(np.int32)
 
-    def fill(self, points: Points, colour: Colour) -> None:
-        """Fill an outline, (n, 2)."""
-        cv2.fillPoly(
-            self.image, [self._pixels(points)], colour, lineType=cv2.LINE_AA, shift=_SHIFT_BITS
-        )
-
-    def line(self, points: Points, colour: Colour, width: float, closed: bool = False) -> None:
-        """Draw a line through points, (n, 2)."""
-        thickness = max(1, round(width * self._size / 2))
-        cv2.polylines(
-            self.image,
-            [self._pixels(points)],
-            closed,
-            colour,
-            thickness,
-            lineType=cv2.LINE_AA,
-            shift=_SHIFT_BITS,
-        )
-
-    def inside(self, outline: Points, paint: Callable[[], None]) -> None:
-        """Paint inside an outline only."""
-        x, y, width, height = self._box(outline)
-        if not width or not height:
-            return
-        before = self.image[y : y + height, x : x + width].copy()
-        paint()
-        mask = np.zeros((height, width), np.uint8)
-        pixels = self._pixels(outline) - np.array([x, y], np.int32) * (1 << _SHIFT_BITS)
-        cv2.fillPoly(mask, [pixels], 255, lineType=cv2.LINE_AA, shift=_SHIFT_BITS)
-        weight = mask[:, :, None].astype(np.float32) / 255
-        part = self.image[y : y + height, x : x + width]
-        part[:] = np.round(part * weight + before * (1 - weight)).astype(np.uint8)
-
-    def _box(self, points: Points) -> tuple[int, int, int, int]:
-        """The painted neighbourhood of an outline; wide enough for what `inside` paints."""
-        pixels = self._pixels(points) >> _SHIFT_BITS
-        margin = int(0.3 * self._size)
-        low = np.clip(pixels.min(axis=0) - margin, 0, self._size)
-        high = np.clip(pixels.max(axis=0) + margin, 0, self._size)
-        return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
-
-    def shade(
-        self, points: Points, colour: Colour, darkest: float, middle: Points, radii: Points
-    ) -> None:
-        """Fill as light from above falls on an ellipsoid.
-
-        Args:
-            points: outline.
-            colour: where it is brightest.
-            darkest: fraction of the colour at the lower end.
-            middle: (2,) of the ellipsoid.
-            radii: of the ellipsoid.
-        """
-        x, y, width, height = self._box(points)
-        part = self.image[y : y + height, x : x + width]
-        pixels = self._pixels(points)
-        mask = np.zeros((height, width), np.uint8)
-        moved = pixels - np.array([x, y], np.int32) * (1 << _SHIFT_BITS)
-        cv2.fillPoly(mask, [moved], 255, lineType=cv2.LINE_AA, shift=_SHIFT_BITS)
-        rows = (np.arange(y, y + height) / self._size * 2 - 1 - middle[1]) / radii[1]
-        columns = (np.arange(x, x + width) / self._size * 2 - 1 - middle[0]) / radii[0]
-        light = 1 - (1 - darkest) * np.clip((rows[:, None] + 0.7) / 1.7, 0, 1)
-        light = light * (1 - 0.16 * np.clip(np.abs(columns[None, :]), 0, 1.1) ** 3)
-        weight = mask.astype(np.float32) / 255
-        tone = np.array(colour, np.float32) * light[:, :, None].astype(np.float32)
-        part[:] = np.round(part * (1 - weight[:, :, None]) + tone * weight[:, :, None]).astype(
-            np.uint8
-        )
+    def _mask(self, outline: Points) -> Image:
+        mask = np.zeros((self._size, self._size), np.uint8)
+        cv2.fillPoly(mask, [self._pixels(outline)], 255, cv2.LINE_8, _SHIFT_BITS)
+        return mask
 
 
 @lru_cache(maxsize=4)
-def _background(size_px: int) -> Image:
-    weight = np.linspace(0, 1, size_px, dtype=np.float32)[:, None, None]
+def _background(size: int) -> Image:
+    weight = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
     top, bottom = np.array(_BACKGROUND_TOP), np.array(_BACKGROUND_BOTTOM)
     column = top * (1 - weight) + bottom * weight
-    picture: Image = np.repeat(np.round(column).astype(np.uint8), size_px, axis=1)
+    picture: Image = np.repeat(np.round(column).astype(np.uint8), size, axis=1)
     return picture
 
 
-def ellipse(centre: Points, radii: tuple[float, float], count: int) -> Points:
+@lru_cache(maxsize=16)
+def _lit(
+    size: int, colour: Colour, middle: tuple[float, float], radii: tuple[float, float]
+) -> Image:
+    """A whole picture in the tones of an ellipsoid."""
+    place = np.linspace(-1, 1, size, dtype=np.float32)
+    x = np.clip((place[None, :] - middle[0]) / radii[0], -1, 1)
+    y = np.clip((place[:, None] - middle[1]) / radii[1], -1, 1)
+    z = np.sqrt(np.clip(1 - (x**2 + y**2) * 0.92, 0.0, 1))
+    facing = np.clip(-0.25 * x - 0.50 * y + 0.83 * z, 0, 1)
+    light = 0.70 + 0.30 * facing**0.8
+    tone: Image = np.round(np.array(colour, np.float32) * light[:, :, None]).astype(np.uint8)
+    return tone
+
+
+def ellipse(centre: Points, radii: tuple[float, float], count: int = 48) -> Points:
     """Return an ellipse of so many points, (count, 2)."""
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    points: Points = np.stack(
-        [centre[0] + radii[0] * np.cos(angle), centre[1] + radii[1] * np.sin(angle)], axis=1
-    )
-    return points
+    return centre + np.stack([radii[0] * np.cos(angle), radii[1] * np.sin(angle)], axis=1)
 
 
-def inset(points: Points, scale: float) -> Points:
-    """Return an outline shrunk by a scale about its mean."""
-    middle = points.mean(axis=0)
-    shrunk: Points = (points - middle) * scale + middle
-    return shrunk
+def lowered(points: Points, by: float) -> Points:
+    """Return points, (n, 2) or (2,), further down."""
+    moved: Points = points + np.array([0.0, by])
+    return moved
 
 
-def smooth(points: Points, closed: bool, rounds: int = 3) -> Points:
-    """Chaikin's corner cutting."""
-    for _ in range(rounds):
-        following = np.roll(points, -1, axis=0)
-        cut = np.stack([0.75 * points + 0.25 * following, 0.25 * points + 0.75 * following], 1)
-        if closed:
-            points = cut.reshape(-1, 2)
-        else:
-            points = np.vstack([points[:1], cut[:-1].reshape(-1, 2), points[-1:]])
-    return points
+def capsule(middle: Points, half: Points) -> Points:
+    """Return the outline of a bar with round ends.
+
+    Args:
+        middle: (n, 2) line through it.
+        half: (n,) half its thickness there.
+    """
+    along = np.gradient(middle, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    across = along[:, ::-1] * [-1, 1]
+    angle = np.linspace(0, np.pi, 9)[1:-1, None]
+
+    def cap(end: int, sign: float) -> Points:
+        turn = np.cos(angle) * across[end] * sign + np.sin(angle) * along[end] * sign
+        points: Points = middle[end] + turn * half[end]
+        return points
+
+    sides = across * half[:, None]
+    return np.vstack([middle + sides, cap(-1, 1.0), (middle - sides)[::-1], cap(0, -1.0)])

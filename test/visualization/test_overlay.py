@@ -7,12 +7,19 @@ import cv2
 import numpy as np
 import pytest
 
-from kf_imitation.data_types import CHANNELS, FaceImage, FaceRegion, FrameScore, Landmarks
+from kf_imitation.data_types import (
+    CHANNELS,
+    UNIT_CHANNELS,
+    FaceImage,
+    FaceRegion,
+    FrameScore,
+    Landmarks,
+)
 from kf_imitation.output_files import OutputError, new_file
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.visualization import video_writer
-from kf_imitation.visualization.avatar import _BROW, Avatar, draw_face
+from kf_imitation.visualization.avatar import _BROW, _LIP, _MOUTH, Avatar, draw_face
 from kf_imitation.visualization.drawing import draw_points, draw_region, face_thumbnail
 from kf_imitation.visualization.side_by_side import Mark, SideBySide
 from kf_imitation.visualization.video_writer import VideoWriter, check_suffix
@@ -31,7 +38,7 @@ def changed(picture):
     return columns / 240, rows / 240
 
 
-@pytest.mark.parametrize('name', [c for c in CHANNELS if c != 'lip_press'])
+@pytest.mark.parametrize('name', CHANNELS)
 def test_every_channel_shows(name):
     columns, _ = changed(face(**{name: 0.4}))
     assert len(columns) > 40
@@ -43,15 +50,20 @@ def test_left_is_the_robots_own_left_which_the_viewer_sees_on_the_right():
     assert changed(face(mouth_smile_left=1))[0].mean() > 0.5
 
 
+def of_colour(picture, colour, within=40):
+    """Rows and columns of the pixels of a colour, from picture left to right."""
+    return np.nonzero(np.abs(picture - np.array(colour)).max(axis=2) < within)
+
+
 def brows(picture):
-    """Rows and columns of the brows, from picture left to right."""
-    middle = picture[45:110, 60:180]  # without the ears
-    return np.nonzero(np.abs(middle - np.array(_BROW)).max(axis=2) < 5)
+    rows, columns = of_colour(picture[45:105, 55:185], _BROW, 12)  # without the background
+    upper = rows < rows.min() + 40  # without the lids
+    return rows[upper], columns[upper]
 
 
 def test_the_head_turns_nods_and_tilts_the_way_the_angles_say():
     rows, columns = brows(face())
-    assert brows(face(head_yaw=0.3))[1].mean() > columns.mean() + 5  # to its left: picture right
+    assert brows(face(head_yaw=0.3))[1].mean() > columns.mean() + 3  # to its left: picture right
     assert brows(face(head_pitch=0.2))[0].mean() > rows.mean() + 3  # down
     rows, columns = brows(face(head_roll=0.25))  # to its right: the picture's left brow sinks
     assert rows[columns < columns.mean()].mean() > rows[columns > columns.mean()].mean() + 5
@@ -62,7 +74,56 @@ def test_a_mouth_with_unlike_corners_has_no_step():
     lips = face(mouth_smile_left=1, mouth_frown_right=1)[120:210, 110:130]
     red = lips[..., 2] - lips[..., 1] > 30
     heights = np.arange(len(lips)) @ red / red.sum(axis=0)
-    assert np.abs(np.diff(heights)).max() < 0.75
+    assert np.abs(np.diff(heights)).max() < 1.5
+
+
+def iris(picture):
+    """How much blue is between the brows and the cheeks."""
+    eyes = picture[90:125, 55:185]
+    return int((eyes[..., 0] - eyes[..., 2] > 60).sum())
+
+
+@pytest.mark.parametrize('smile', [0.0, 0.5, 1.0])
+@pytest.mark.parametrize('gaze', [-0.4, 0.4])
+def test_closed_lids_leave_nothing_of_an_eye(smile, gaze):
+    """What a lid left open looked like a face that never quite blinks."""
+    about = {'mouth_smile_left': smile, 'gaze_yaw': gaze, 'gaze_pitch': gaze}
+    seen = [iris(face(**about, eye_close_left=c, eye_close_right=c)) for c in (0, 0.5, 1)]
+    assert seen[0] > 1.5 * seen[1] > 100 and seen[2] == 0
+
+
+def test_a_mouth_opens_further_the_further_the_jaw_sinks():
+    inside = []
+    for jaw in np.linspace(0, 1, 6):
+        rows, _ = of_colour(face(jaw_open=jaw)[130:195, 100:140], _MOUTH)
+        inside.append(np.ptp(rows) if len(rows) else 0)
+    assert inside[0] == 0 < inside[1]
+    assert (np.diff(inside) >= 0).all() and inside[-1] > 12
+
+
+@pytest.mark.parametrize('strengths', [(0.0, 0.3), (0.3, 0.6), (0.6, 1.0)])
+@pytest.mark.parametrize('name', UNIT_CHANNELS)
+def test_strengths_of_an_expression_can_be_told_apart(name, strengths):
+    """A smile of 30 % and one of 60 % differed by two pixels at the corners."""
+    low, high = (face(**{name: strength}) for strength in strengths)
+    assert (np.abs(high - low).max(axis=2) > 60).sum() > 40
+
+
+def corner_height(smile):
+    """How far the corner of the mouth is above the middle of the lips [px]."""
+    rows, columns = of_colour(face(mouth_smile_left=smile, mouth_smile_right=smile), _LIP)
+    return rows[np.abs(columns - 120) < 3].mean() - rows[columns > columns.max() - 4].mean()
+
+
+def test_every_third_of_a_smile_lifts_the_corners_by_several_pixels():
+    assert (np.diff([corner_height(smile) for smile in (0.0, 0.3, 0.6, 1.0)]) > 4).all()
+
+
+def test_a_pucker_is_round():
+    rows, columns = of_colour(face(mouth_pucker=1.0), _LIP)
+    assert np.ptp(columns) / np.ptp(rows) == pytest.approx(1, abs=0.2)
+    at_rest = np.ptp(of_colour(face(), _LIP)[1])
+    assert np.ptp(columns) < 0.5 * at_rest
 
 
 def test_extreme_values_are_drawn_too():
