@@ -97,6 +97,7 @@ class FrameScore:
             or None where the scorer has no such vector.
         reading: (51,) float32 blendshapes of eyes and mouth, 0..1, as this frame alone shows
             them; None without a face or where the scorer reads none.
+        model: that scored it; '' without score, and for baselines.
     """
 
     index: int
@@ -108,6 +109,7 @@ class FrameScore:
     note: str = ''
     change: FloatArray | None = None
     reading: FloatArray | None = None
+    model: str = ''
 
 
 @dataclass(frozen=True, slots=True)

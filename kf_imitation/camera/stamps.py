@@ -11,14 +11,67 @@ Images are taken in the order of their arrival. Their stamps are trusted while t
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 # A pause that is named; shorter ones are ordinary losses.
 GAP_S = 10.0
 # An image may be late by so much; a larger step back is the clock's.
 LATE_S = 1.0
+# Older than this, a stamp is of another clock (a bag played by somebody), not late.
+OTHER_CLOCK_S = 10.0
 # Late images in a row that are believed; then their clock is.
 _LATE_RUN = 10
+
+
+# Of the ages of the newest images the freshest twentieth does not count: stamps may be odd.
+_FEWEST, _MOST = 20, 100
+_ODD = 20
+
+
+class CameraLag:
+    """Takes from the stamps of another package's camera what they always lie behind.
+
+    Its clock is behind ours, or its pictures travel for long: even the freshest come late. That
+    is no lateness of ours, and the rest of the way must not pay for it; what an image is older
+    than the freshest ones is.
+    """
+
+    def __init__(self, name: str, bearable_s: float, say: Callable[[str], object]) -> None:
+        """Wait for the first image.
+
+        Args:
+            name: of the source, for messages.
+            bearable_s: a lag that is left in the stamps; 0: any.
+            say: takes a sentence when the lag changes by that much.
+        """
+        self._name, self._say = name, say
+        self._bearable_ns = round(bearable_s * 1e9)
+        self._ages: deque[int] = deque(maxlen=_MOST)
+        self._lag_ns = 0
+
+    def corrected(self, stamp_ns: int, arrival_ns: int) -> int:
+        """Return the stamp of the next image without the lag."""
+        age_ns = arrival_ns - stamp_ns
+        if not self._bearable_ns or not 0 <= age_ns < OTHER_CLOCK_S * 1e9:
+            return stamp_ns
+        self._ages.append(age_ns)
+        if len(self._ages) >= _FEWEST:
+            self._follow(sorted(self._ages)[len(self._ages) // _ODD])
+        return stamp_ns + self._lag_ns
+
+    def _follow(self, freshest_ns: int) -> None:
+        lag_ns = freshest_ns if freshest_ns > self._bearable_ns else 0
+        if abs(lag_ns - self._lag_ns) <= self._bearable_ns:
+            return
+        self._lag_ns = lag_ns
+        if lag_ns:
+            self._say(
+                f'{self._name}: stamps always lie {lag_ns * 1e-9:.2f} s behind the arrival of the '
+                f'image; so much is added to them'
+            )
+        else:
+            self._say(f'{self._name}: stamps no longer lie behind; nothing is added to them')
 
 
 class FrameTimes:

@@ -72,12 +72,9 @@ def collect(
         name: composition.ledger(name).counts()
         for name in ('camera', 'keyframe', 'landmarks', 'servo')
     }
-    skipped = {
-        name.removeprefix('skipped at '): count
-        for of_node in counts.values()
-        for name, count in of_node.items()
-        if name.startswith('skipped at ')
-    }
+    skipped: dict[str, int] = {}
+    for name in counts:
+        skipped |= composition.ledger(name).counts('skipped at ')
     times = {
         stage: value
         for name in ('camera', 'keyframe', 'landmarks', 'servo', 'recorder')
@@ -94,6 +91,7 @@ def collect(
         realtime=realtime,
         bus=bus,
         skipped=skipped,
+        models=composition.ledger('keyframe').counts('scored by '),
     )
 
 

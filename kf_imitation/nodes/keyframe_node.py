@@ -11,7 +11,7 @@ from std_msgs.msg import Float32
 
 from kf_imitation.camera.encodings import GreySamples
 from kf_imitation.camera.left_out import LeftOut
-from kf_imitation.camera.stamps import FrameTimes
+from kf_imitation.camera.stamps import CameraLag, FrameTimes
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import SourceError
 from kf_imitation.expression.estimator import ReflexEstimator
@@ -39,6 +39,7 @@ from kf_imitation.pipeline.face_pipeline import (
     face_settings,
 )
 from kf_imitation.pipeline.flow_control import LatencyBound
+from kf_imitation.pipeline.model_choice import ModelChoice
 from kf_imitation.visualization.live_overlay import LiveOverlay
 
 # Without a frame for this long the source has ended or is lost: what is pending is committed.
@@ -74,16 +75,22 @@ class KeyframeNode(KfNode):
             ModelError: the model is missing or altered.
         """
         super().__init__('keyframe', overrides, **options)
-        self._pipeline = pipeline or build_face_pipeline(self.settings, self.ledger)
+        say = self.get_logger().warning
+        self._choice: ModelChoice | None = None
+        if pipeline is None:
+            pipeline = build_face_pipeline(self.settings, self.ledger)
+            self._choice = ModelChoice(self.settings, pipeline, say)
+        self._pipeline = pipeline
         most_s = 0.0 if self.setting('lossless', bool) else self.setting('most_latency_s', float)
         self._bound = LatencyBound('scoring', most_s, self.now_ns, self.ledger)
         self._estimator = ReflexEstimator()
         self._index = 0
         self._skipped_run = 0  # images in a row that came too late
-        say = self.get_logger().warning
         named = self.setting('topic', str)
         topic = self.resolve_topic_name(named or 'image_raw')
         self._times = FrameTimes(topic, say, live=True)
+        # Our own camera node stamps by this clock: what is late from there is late.
+        self._lag = CameraLag(topic, most_s / 2 if named else 0.0, say)
         self._left_out = LeftOut(topic, say)
         self._grey = GreySamples(topic)
         self._last_done_s = monotonic()
@@ -121,7 +128,10 @@ class KeyframeNode(KfNode):
         if self._foreign is not None and self._foreign.state:
             return WARN, self._foreign.state, {}
         sentence = f'no frames arrive; {self._state}' if idle else self._state
-        return WARN if idle else OK, sentence, {'scored [Hz]': round(self.rate_hz('frames'), 1)}
+        values: dict[str, object] = {'scored [Hz]': round(self.rate_hz('frames'), 1)}
+        if self._choice is not None:
+            values['model'] = self._choice.model
+        return WARN if idle else OK, sentence, values
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """Apply live changes of face and detector settings."""
@@ -141,12 +151,14 @@ class KeyframeNode(KfNode):
         self._info = info
 
     def _on_image(self, message: Image | CompressedImage) -> None:
-        stamp_ns = to_ns(message.header.stamp)
+        stamp_ns = self._lag.corrected(to_ns(message.header.stamp), self.now_ns())
         self._frame_id = message.header.frame_id
         if self._bound.skips(stamp_ns):
             self._skipped_run += 1
             if self._skipped_run == SKIPPED_RUN:
                 self.get_logger().warning(self._too_old())
+            if self._choice is not None:
+                self._choice.skipped(stamp_ns)
             return
         self._skipped_run = 0
         try:
@@ -171,7 +183,10 @@ class KeyframeNode(KfNode):
         stamp_ns = time_ns
         frame = Frame(self._index, stamp_ns, bgr)
         self._index += 1
+        began_s = monotonic()
         step = self._pipeline.push(frame)
+        if self._choice is not None:
+            self._choice.scored(stamp_ns, monotonic() - began_s)
         self._pending, self._state = True, step.state
         with self.ledger.timed('publish results'):
             self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))

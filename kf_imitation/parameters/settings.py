@@ -133,11 +133,26 @@ class DetectorSettings:
     )
 
 
+# What `auto` means: the first model, or the second where the first is too slow.
+AUTO_MODEL = 'auto'
+ACCURATE_MODEL, QUICK_MODEL = 'keyframe_default', 'keyframe_lite'
+
+
+def first_model(model: str) -> str:
+    """Return the score model that the parameter `model` begins with, and a replay stays with."""
+    return ACCURATE_MODEL if model == AUTO_MODEL else model
+
+
 @dataclass(frozen=True, slots=True)
 class KeyframeSettings:
     """The keyframe node."""
 
-    model: str = parameter('keyframe_default', 'name of the score model in models/manifest.yaml')
+    model: str = parameter(
+        AUTO_MODEL,
+        f'name of the score model in models/manifest.yaml; {AUTO_MODEL}: {ACCURATE_MODEL}, or '
+        f'{QUICK_MODEL} where this machine is too slow for it, by a measurement at start or while '
+        f'it runs; in a replay and a lossless run always {ACCURATE_MODEL}',
+    )
     threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
     lossless: bool = parameter(False, 'take every frame (reliable, queued) instead of the newest')
     topic: str = parameter(
@@ -146,7 +161,8 @@ class KeyframeSettings:
     most_latency_s: float = parameter(
         0.15,
         'oldest frame that is scored, since its capture; in a graph keyframes are bounded '
-        'likewise, detector.commit_delay_s later; 0, or a lossless run: any age',
+        'likewise, detector.commit_delay_s later; what a foreign camera always lags does not '
+        'count; 0, or a lossless run: any age',
         's',
         0,
         5,

@@ -31,7 +31,12 @@ from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.explanation import Explanation, explain_pair
-from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer, ScoredPair
+from kf_imitation.keyframe.scoring.pair_scorer import (
+    ChangeNetwork,
+    Comparison,
+    PairScorer,
+    ScoredPair,
+)
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.landmarks.landmark_model import LandmarkModel
@@ -43,6 +48,7 @@ from kf_imitation.parameters.settings import (
     FaceSettings,
     KeyframeSettings,
     LandmarksSettings,
+    first_model,
 )
 from kf_imitation.pipeline.statistics import Ledger
 
@@ -60,6 +66,15 @@ class FrameScorer(Protocol):
     @property
     def pair(self) -> ScoredPair | None:
         """What a network compared for the newest frame; None without."""
+        ...
+
+    @property
+    def comparison(self) -> Comparison:
+        """What compares the frames."""
+        ...
+
+    def go_over_to(self, comparison: Comparison) -> None:
+        """Compare otherwise from the next frame on."""
         ...
 
     def score(self, frame: Frame, region: FaceRegion | None) -> FrameScore:
@@ -139,6 +154,16 @@ class FacePipeline:
         self._kept: deque[_KeptFrame] = deque()
 
     @property
+    def network(self) -> ChangeNetwork | None:
+        """What compares the frames; None for a baseline."""
+        comparison = self._scorer.comparison
+        return comparison if isinstance(comparison, ChangeNetwork) else None
+
+    def score_with(self, network: ChangeNetwork) -> None:
+        """Score with another network from the next frame on; smoothing stays as it is."""
+        self._scorer.go_over_to(network)
+
+    @property
     def settings(self) -> DetectorSettings:
         """The detector's settings in force."""
         return self._selector.settings
@@ -167,6 +192,8 @@ class FacePipeline:
         self._drop_judged(frame.stamp_ns)
         self._ledger.add('frames')
         self._ledger.add('scored' if raw.score is not None else 'unscored')
+        if raw.model:
+            self._ledger.add(f'scored by {raw.model}')
         return replace(step, region=region, raw=raw)
 
     def flush(self) -> FaceStep:
@@ -354,7 +381,7 @@ def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeli
     Raises:
         ModelError: the score model or the face detector's files are missing or altered.
     """
-    model = OnnxModel.load(values['model'], values['threads'])
+    model = OnnxModel.load(first_model(values['model']), values['threads'])
     return FacePipeline(
         FaceTracker(face_settings(values)),
         PairScorer(ChangeNetwork(model)),

@@ -4,14 +4,11 @@ from collections import deque
 from collections.abc import Callable
 from threading import Condition
 
+from kf_imitation.camera.stamps import OTHER_CLOCK_S
 from kf_imitation.pipeline.statistics import Ledger
 
 # A frame that is not answered by then was lost with the node that had it.
 ANSWER_TIMEOUT_S = 15.0
-
-
-# Older than this, a stamp is of another clock (a bag played by somebody), not late.
-OTHER_CLOCK_S = 10.0
 
 
 class LatencyBound:

@@ -62,6 +62,7 @@ class RunFigures:
         left_out: frames of the source that could not be used.
         damaged: what is wrong with the source as a whole, or ''.
         skipped: frames that were too old, by stage.
+        models: how many frames each score model scored.
     """
 
     elapsed_s: float
@@ -76,6 +77,7 @@ class RunFigures:
     left_out: int = 0
     damaged: str = ''
     skipped: Mapping[str, int] = field(default_factory=dict)
+    models: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_table(figures: RunFigures) -> Table:
@@ -87,6 +89,8 @@ def run_table(figures: RunFigures) -> Table:
     if figures.left_out or figures.damaged:
         table.add_row('left out', str(figures.left_out), figures.damaged or 'cannot be used')
     table.add_row('scored', str(figures.scored), f'{rate:.1f} frames per second')
+    for model, count in figures.models.items():
+        table.add_row(f'  by {model}', str(count), '')
     table.add_row('without a score', str(figures.received - figures.scored), 'no face, or first')
     arrived = figures.received + figures.skipped.get('scoring', 0)
     table.add_row('dropped', str(max(0, figures.frames_in - arrived)), 'a newer one was there')

@@ -61,10 +61,14 @@ class Ledger:
         with self._lock:
             return self._counts[name]
 
-    def counts(self) -> dict[str, int]:
-        """Return every count."""
+    def counts(self, prefix: str = '') -> dict[str, int]:
+        """Return every count whose name begins so, by the rest of the name."""
         with self._lock:
-            return dict(self._counts)
+            return {
+                name.removeprefix(prefix): count
+                for name, count in self._counts.items()
+                if name.startswith(prefix)
+            }
 
     def times(self) -> dict[str, Times]:
         """Return the percentiles of every span, in the order of their first observation."""

@@ -1,6 +1,7 @@
 """What a replay produced: the one input of the tables, the picture and the video."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,6 +124,7 @@ def write_facts(
         'source': run.source_name,
         'fps': run.fps,
         'robot': robot,
+        'scored_by': dict(Counter(score.model for score in run.scores if score.model)),
         'detector': asdict(settings),
         'keyframes': [
             {

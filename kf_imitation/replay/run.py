@@ -167,6 +167,7 @@ def _figures(record: RunRecord, ledger: Ledger, elapsed_s: float, left_out: Left
         bus=None,
         left_out=left_out.count,
         damaged=left_out.damage,
+        models=ledger.counts('scored by '),
     )
 
 

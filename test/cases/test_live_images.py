@@ -35,18 +35,27 @@ class Pipeline:
         self.resets += 1
 
 
-@pytest.fixture
-def node():
+def node_beside(topic):
     context = rclpy.Context()
     rclpy.init(context=context)
     pipeline = Pipeline()
-    node = KeyframeNode(pipeline=pipeline, context=context)
+    node = KeyframeNode({'topic': topic}, pipeline=pipeline, context=context)
     answered = []
     node._regions = SimpleNamespace(publish=lambda m: answered.append(len(m.polygon.points)))
     yield node, pipeline, answered
     node.close()
     node.destroy_node()
     rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def node():
+    yield from node_beside('')
+
+
+@pytest.fixture
+def node_of_foreign_camera():
+    yield from node_beside('/camera/image_raw')
 
 
 def image(stamp_ns=T0, **changes):
@@ -122,3 +131,22 @@ def test_a_camera_whose_clock_is_behind_is_said_instead_of_no_frames(node):
     assert words.startswith('30 images in a row were stamped more than most_latency_s = 0.15 s')
     node._on_image(image(node.get_clock().now().nanoseconds))
     assert len(pipeline.stamps) == 1 and 'most_latency_s' not in node.status()[1]
+
+
+@pytest.mark.parametrize('lag_s', [0.2, 1.0, 9.0])
+def test_a_foreign_camera_that_always_lags_is_scored_but_for_the_first_images(
+    node_of_foreign_camera, lag_s
+):
+    node, pipeline, _ = node_of_foreign_camera
+    now_ns = T0
+    node.now_ns = lambda: now_ns
+    node._bound._now_ns = node.now_ns
+    late = []
+    for index in range(120):
+        now_ns = T0 + index * DT
+        late.append(index >= 60 and index % 10 == 0)  # 0.2 s later than the others
+        node._on_image(image(now_ns - round(lag_s * 1e9) - 200_000_000 * late[-1]))
+    begun = 120 - 19 - sum(late)
+    assert len(pipeline.stamps) == begun and pipeline.resets == 0
+    # What follows sees the stamps of arrival, and gets no allowance of its own.
+    assert pipeline.stamps[-1] == now_ns

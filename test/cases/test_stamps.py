@@ -8,7 +8,7 @@ import pytest
 from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.camera.sources import open_source
-from kf_imitation.camera.stamps import FrameTimes
+from kf_imitation.camera.stamps import CameraLag, FrameTimes
 from kf_imitation.replay.simulation import VirtualHead
 from kf_imitation.robot import load_robot
 
@@ -139,3 +139,47 @@ def test_the_simulated_head_jumps_over_a_pause_of_53_years():
     assert abs(trace.present_rad[-1, 0] - goal[0]) < 0.02  # and moves again
     assert np.abs(np.diff(trace.commanded_rad[:, 0])).max() < 0.06  # without a jump
     assert not head.rejected
+
+
+def lags_left(ages_s, bearable_s=0.075):
+    """Return how far corrected stamps lie behind [s], image by image, and what was said."""
+    said = []
+    lag = CameraLag('cam', bearable_s, said.append)
+    left = []
+    for index, age_s in enumerate(ages_s):
+        now_ns = 10**18 + index * 33_333_333
+        left.append((now_ns - lag.corrected(now_ns - round(age_s * 1e9), now_ns)) * 1e-9)
+    return np.array(left), said
+
+
+def test_a_constant_lag_is_taken_off_and_said_once():
+    left, said = lags_left([2.0] * 300)
+    assert (left[:19] == pytest.approx(2.0)) and (left[19:] == pytest.approx(0.0))
+    assert len(said) == 1 and '2.00 s' in said[0]
+
+
+def test_a_few_odd_stamps_do_not_hide_a_lag_and_jitter_is_counted_from_the_freshest():
+    jitter = np.random.default_rng(0).uniform(0, 0.06, 600)
+    ages = 0.5 + jitter
+    ages[::40] = 0.0  # stamps of another kind
+    left, said = lags_left(ages)
+    usual = np.arange(600) % 40 > 0
+    assert left[100:][usual[100:]].max() < 0.075 and len(said) == 1
+
+
+def test_lateness_that_comes_and_goes_stays_lateness():
+    ages = np.where(np.arange(600) % 10 == 0, 0.01, 1.0)
+    left, said = lags_left(ages)
+    assert left == pytest.approx(ages) and not said
+
+
+def test_a_clock_that_is_set_right_ends_the_correction():
+    left, said = lags_left([3.0] * 200 + [0.01] * 200)
+    assert left[250:] == pytest.approx(0.01) and len(said) == 2
+    assert 'no longer' in said[1]
+
+
+def test_small_lags_other_clocks_and_runs_that_take_any_age_are_left_alone():
+    for ages, bearable_s in (([0.05] * 99, 0.075), ([50.0] * 99, 0.075), ([3.0] * 99, 0.0)):
+        left, said = lags_left(ages, bearable_s)
+        assert left == pytest.approx(ages) and not said

@@ -113,6 +113,17 @@ def test_the_score_of_a_steady_change_is_a_rate(fps):
         assert raw_of_score(score.score) == pytest.approx(0.2 * 2 / 255, rel=0.25)
 
 
+def test_another_network_takes_over_between_two_frames_and_no_score_is_lost():
+    scorer = PairScorer(ChangeNetwork(MeanModel()))
+    scores = [scorer.score(frame(i, 51 * i), REGION) for i in range(2)]
+    other = MeanModel()
+    other.name = 'other'
+    scorer.go_over_to(ChangeNetwork(other))
+    scores += [scorer.score(frame(i, 51 * i), REGION) for i in range(2, 4)]
+    assert [s.model for s in scores] == ['', 'mean', 'other', 'other']
+    assert [s.score for s in scores[1:]] == [pytest.approx(0.2, abs=1e-5)] * 3
+
+
 def test_reset_forgets_the_previous_frame():
     scorer = PairScorer(ChangeNetwork(MeanModel()))
     scorer.score(frame(0), REGION)

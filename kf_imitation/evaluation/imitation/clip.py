@@ -19,6 +19,7 @@ from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import FrameDifference
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer
 from kf_imitation.keyframe.selection.smoother import Smoothing
+from kf_imitation.parameters.settings import first_model
 from kf_imitation.pipeline.face_pipeline import build_expression_pipeline, cut_face, face_settings
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay.run import open_file, source_settings
@@ -71,7 +72,7 @@ class ClipReader:
     def __init__(self, values: Mapping[str, Mapping[str, Any]]) -> None:
         keyframe = values['keyframe']
         self._values = values
-        self._model = OnnxModel.load(keyframe['model'], keyframe['threads'])
+        self._model = OnnxModel.load(first_model(keyframe['model']), keyframe['threads'])
         self._pipeline = build_expression_pipeline(values['landmarks'], Ledger())
 
     def read(self, path: Path, most_s: float = math.inf) -> Clip:

@@ -148,12 +148,13 @@ class PairScorer:
     """Scores each frame against the frame before it; both are cropped with the same region.
 
     Attributes:
+        comparison: in use.
         pair: what a network compared for the newest frame, for an explanation; None where that
             frame got no score, and for baselines.
     """
 
     def __init__(self, comparison: Comparison) -> None:
-        self._comparison = comparison
+        self.comparison = comparison
         self.reset()
 
     def reset(self) -> None:
@@ -161,6 +162,11 @@ class PairScorer:
         self._frame: Frame | None = None
         self._region: FaceRegion | None = None
         self.pair: ScoredPair | None = None
+
+    def go_over_to(self, comparison: Comparison) -> None:
+        """Compare otherwise from the next frame on; no frame loses its score by that."""
+        self.comparison = comparison
+        self._region = None  # the previous frame is cropped again, for the new comparison
 
     def score(self, frame: Frame, region: FaceRegion | None) -> FrameScore:
         """Score one frame; call it with every frame in the order of capture.
@@ -178,7 +184,7 @@ class PairScorer:
         self._frame, self._region, self.pair = frame, region, None
         if region is None:
             return FrameScore(frame.index, frame.stamp_ns, None, note='no face')
-        image = crop(frame.bgr, region, self._comparison.crop_px)
+        image = crop(frame.bgr, region, self.comparison.crop_px)
         if previous is None:
             return self._first(image, frame, region, 'first frame')
         dt_s = (frame.stamp_ns - previous.stamp_ns) * 1e-9
@@ -187,8 +193,8 @@ class PairScorer:
         if not 0 < dt_s <= LONGEST_PAIR_S:
             return self._first(image, frame, region, f'{dt_s:.2f} s since the frame before')
         if old_region != region:
-            self._comparison.begin(crop(previous.bgr, region, self._comparison.crop_px))
-        found = self._comparison.compare(image)
+            self.comparison.begin(crop(previous.bgr, region, self.comparison.crop_px))
+        found = self.comparison.compare(image)
         self.pair = found.pair
         return FrameScore(
             index=frame.index,
@@ -198,12 +204,13 @@ class PairScorer:
             region=region,
             dt_s=dt_s,
             change=None if found.change is None else found.change * (REFERENCE_S / dt_s),
-            reading=self._comparison.reading,
+            reading=self.comparison.reading,
+            model=found.pair.model.name if found.pair else '',
         )
 
     def _first(self, image: Image, frame: Frame, region: FaceRegion, note: str) -> FrameScore:
-        self._comparison.begin(image)
-        reading = self._comparison.reading
+        self.comparison.begin(image)
+        reading = self.comparison.reading
         return FrameScore(
             frame.index, frame.stamp_ns, None, region=region, note=note, reading=reading
         )
@@ -254,6 +261,11 @@ class ChangeNetwork:
             self._empty[name] = np.zeros(state_shape, np.float32)
         self._state = self._empty
         self._still: Array | float = 0.0
+
+    @property
+    def model_name(self) -> str:
+        """The model's name in the manifest."""
+        return self._model.name
 
     @property
     def reading(self) -> FloatArray | None:
