@@ -98,6 +98,7 @@ setup(
             'onnx>=1.16',
             'types-PyYAML',
             'yourdfpy>=0.0.56',  # reads our URDFs as other programs do
+            'mujoco>=3.3,<4',  # moves them
             'mcap>=1.2',  # another reader and writer of bags
             'mcap-ros2-support>=0.5',
         ],

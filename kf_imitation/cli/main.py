@@ -40,7 +40,7 @@ COMMANDS = {
         'kf_imitation.cli.params',
         'save the parameters that were changed in running nodes',
     ),
-    'robot': ('kf_imitation.cli.robot', 'check a robot file, list the robots'),
+    'robot': ('kf_imitation.cli.robot', 'check a robot file, list the robots, export one'),
     'servo': ('kf_imitation.cli.servo', 'scan, check and move servos'),
 }
 

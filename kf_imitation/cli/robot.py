@@ -1,6 +1,7 @@
-"""`kf_imitation robot`: check a robot file, list the robots that come with the package."""
+"""`kf_imitation robot`: check a robot file, list the robots, export one to other programs."""
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kf_imitation.errors import ConfigError
@@ -17,6 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser('check', help='list every problem of a robot file')
     check.add_argument('robot', help='name in config/robots, or a file')
     actions.add_parser('list', help='list the robots that come with the package')
+    export = actions.add_parser('export', help='write a URDF, for MuJoCo and ros2_control too')
+    export.add_argument('robot', help='name in config/robots, or a file')
+    export.add_argument('--out', type=Path, default=Path(), metavar='DIR', help='default: here')
+    export.add_argument('--mjcf', action='store_true', help="write MuJoCo's file NAME.xml too")
+    export.add_argument(
+        '--ros2-control',
+        choices=('mujoco', 'dynamixel'),
+        default='',
+        help='add the tags of mujoco_ros2_control or dynamixel_hardware_interface',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,11 +35,17 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: with every fault of the file, or of its URDF.
+        KfImitationError: an export needs MuJoCo, which is not installed.
     """
     from kf_imitation.robot import load_robot, robot_names, urdf_faults
 
     if args.action == 'list':
         print('\n'.join(robot_names()))
+    elif args.action == 'export':
+        from kf_imitation.robot.export import export
+
+        files = export(load_robot(args.robot), args.out, args.mjcf, args.ros2_control)
+        print('\n'.join(map(str, files)))
     else:
         robot = load_robot(args.robot)
         if faults := urdf_faults(robot):

@@ -2,13 +2,18 @@
 
 `python -m kf_imitation.robot.urdf NAME > urdf/NAME.urdf`. Frames follow REP-103: x forward,
 y left, z up. Joints whose place is not known by name stand in a row next to the head. Where a
-robot lacks a joint, the part of the face stays, fixed to the head.
+robot lacks a joint, the part of the face stays, fixed to the head. Masses are those of the drawn
+shapes, an estimate. Nothing collides: lids slide over eyes, and lips meet.
 """
 
+import math
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kf_imitation.robot import JointConfig, RobotConfig, load_robot, urdf_path
 
@@ -22,6 +27,7 @@ SKIN, DARK, RED, WHITE, BLUE, BLACK = (
     '0.14 0.1 0.12 1',
 )
 EFFORT_NM = '0.5'  # URDF asks for one; the force limit of the robot file is a current
+DENSITY_KG_M3 = 200.0  # a printed shell with servos in it
 MESHES = 'package://kf_imitation/urdf/meshes'
 NONE: Vector = (0.0, 0.0, 0.0)
 
@@ -240,8 +246,7 @@ def _gap(parent: str) -> Vector:
 def _fixed(root: ET.Element, name: str, parent: str, part: Part) -> str:
     """Add a link that does not move; returns its name."""
     link = ET.SubElement(root, 'link', name=name)
-    for shape in part.shapes:
-        _visual(link, shape)
+    _fill(link, part.shapes)
     joint = ET.SubElement(root, 'joint', name=f'{name}_mount', type='fixed')
     ET.SubElement(joint, 'parent', link=parent)
     ET.SubElement(joint, 'child', link=name)
@@ -253,8 +258,7 @@ def _add(root: ET.Element, config: JointConfig, parent: str, part: Part, mimic: 
     """Add link and joint; returns the link's name."""
     name = f'{config.name}_mirror' if mimic else config.name
     link = ET.SubElement(root, 'link', name=f'{name}_link')
-    for shape in part.shapes:
-        _visual(link, shape)
+    _fill(link, part.shapes)
     joint = ET.SubElement(root, 'joint', name=name, type='revolute')
     ET.SubElement(joint, 'parent', link=parent)
     ET.SubElement(joint, 'child', link=f'{name}_link')
@@ -272,6 +276,40 @@ def _add(root: ET.Element, config: JointConfig, parent: str, part: Part, mimic: 
     if mimic:
         ET.SubElement(joint, 'mimic', joint=mimic, multiplier='1', offset='0')
     return f'{name}_link'
+
+
+def _fill(link: ET.Element, shapes: Sequence[Shape]) -> None:
+    """Add mass and looks; not to the root, whose inertia KDL (robot_state_publisher) rejects."""
+    mass_kg, centre, inertia = _inertia(shapes)
+    inertial = ET.SubElement(link, 'inertial')
+    ET.SubElement(inertial, 'origin', xyz=_text(centre), rpy='0 0 0')
+    ET.SubElement(inertial, 'mass', value=f'{mass_kg:g}')
+    places = {'ixx': (0, 0), 'ixy': (0, 1), 'ixz': (0, 2), 'iyy': (1, 1), 'iyz': (1, 2)}
+    moments = {name: f'{inertia[at]:g}' for name, at in {**places, 'izz': (2, 2)}.items()}
+    ET.SubElement(inertial, 'inertia', moments)
+    for shape in shapes:
+        _visual(link, shape)
+
+
+def _inertia(shapes: Sequence[Shape]) -> tuple[float, Vector, NDArray[np.float64]]:
+    """Return mass [kg], centre of mass [m] and the inertia about it, (3, 3) [kg m²]."""
+    from scipy.spatial.transform import Rotation
+
+    mass, first, second = 0.0, np.zeros(3), np.zeros((3, 3))  # moments about the link's origin
+    for shape in shapes:
+        size, centre = np.array(shape.size), np.array(shape.centre)
+        turn = Rotation.from_euler('xyz', shape.rpy).as_matrix()
+        whole = math.prod(shape.size) * (1 if shape.kind == 'box' else 4 / 3 * math.pi)
+        m = DENSITY_KG_M3 * whole * (0.5 if shape.kind == 'cap' else 1)
+        own = turn @ np.diag(m * size**2 / (12 if shape.kind == 'box' else 5)) @ turn.T
+        lean = turn[:, 2] * (m * 3 / 8 * size[2] if shape.kind == 'cap' else 0)
+        mass, first = mass + m, first + lean + m * centre
+        both = np.outer(lean, centre)
+        second += own + both + both.T + m * np.outer(centre, centre)
+    middle = first / mass
+    second -= mass * np.outer(middle, middle)
+    x, y, z = middle.round(9).tolist()
+    return mass, (x, y, z), (np.trace(second) * np.eye(3) - second).round(15)
 
 
 def _visual(link: ET.Element, shape: Shape) -> None:
