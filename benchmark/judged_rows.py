@@ -306,7 +306,7 @@ def slow() -> VirtualHead:
 
 
 def left(register: str, value: int) -> VirtualHead:
-    """Start a head one of whose servos was set otherwise: refused, or put right before torque."""
+    """Start a head one of whose servos was set otherwise: rejected, or put right before torque."""
     one = head(prepare=lambda one: one.servo('neck_yaw').registers.set(register, value))
     try:
         one.start()

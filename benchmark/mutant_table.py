@@ -306,7 +306,7 @@ MUTANTS = (
         (STAYING,),
     ),
     Mutant(
-        'what another program left is not refused',
+        'what another program left is not rejected',
         (
             Edit(
                 '        if errors:\n            raise ServoSetupError(',

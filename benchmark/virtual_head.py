@@ -219,10 +219,10 @@ class VirtualHead(Observed):
     def goal(self, **joints: float) -> str:
         """Ask for angles of some joints, the others keep their goal; '' or why not."""
         self._stamp += 1
-        refused = self.controller.set_joint_goals(joints, self._stamp)
-        if not refused:
+        rejected = self.controller.set_joint_goals(joints, self._stamp)
+        if not rejected:
             self.judge.told(self.now_s, 'goal')
-        return refused
+        return rejected
 
     def pose(self, position_rad: np.ndarray) -> str:
         """Ask for a pose (J,); '' or why not."""

@@ -178,7 +178,7 @@ class Judge:
                         self._complete_s = self._group_s
                 for address, value in reg.values(one.address, one.data):
                     self._read(one.time_s, track, address, value)
-            elif one.kind == 'refused':
+            elif one.kind == 'rejected':
                 track.known.pop(one.address, None)
                 if one.address == reg.TORQUE_ENABLE:
                     track.torque = False

@@ -1,6 +1,6 @@
 """Protocol 2.0 as heard on the wire: time-stamped bytes of both ways in, reads and writes out.
 
-Written from the public protocol description; packets with a wrong CRC and rubbish between
+Written from the public protocol description; packets with a wrong CRC and garbage between
 packets are left out, as a servo or a host would do.
 """
 
@@ -20,7 +20,7 @@ class Heard:
 
     Attributes:
         time_s: when its last byte passed.
-        kind: 'write' (asked by the host), 'read' (answered by the servo), 'refused' (the servo
+        kind: 'write' (asked by the host), 'read' (answered by the servo), 'rejected' (the servo
             did not take the write before) or 'reboot' (asked by the host).
         id: servo.
         address: of the first register; 0 where there is none.
@@ -88,10 +88,10 @@ class Wire:
             parts = [(body[0], id_, body[1:])] if body else []
         for error, servo, data in parts:
             address, length = asked.get(servo, (0, -1))
-            refused = bool(error & 0x7F)
-            if instruction in (WRITE, REG_WRITE) and refused and length >= 0:
-                yield Heard(time_s, 'refused', servo, address, b'', self._packets)
-            elif instruction not in (WRITE, REG_WRITE) and not refused and len(data) == length:
+            rejected = bool(error & 0x7F)
+            if instruction in (WRITE, REG_WRITE) and rejected and length >= 0:
+                yield Heard(time_s, 'rejected', servo, address, b'', self._packets)
+            elif instruction not in (WRITE, REG_WRITE) and not rejected and len(data) == length:
                 yield Heard(time_s, 'read', servo, address, data, self._packets)
 
 

@@ -25,7 +25,7 @@ def watch(composition: Composition, stop: Event, cockpit: CockpitProcess | None 
         Time from the first frame to the last [s].
     """
     console = Console(stderr=True)
-    first_s = last_s = told_s = monotonic()
+    first_s = last_s = logged_s = monotonic()
     frames = 0
     announced = cockpit is None
     with Live(console=console, refresh_per_second=5, transient=True) as live:
@@ -40,8 +40,8 @@ def watch(composition: Composition, stop: Event, cockpit: CockpitProcess | None 
                 console.print(cockpit.announcement, soft_wrap=True, highlight=False, markup=False)
             if console.is_terminal:
                 live.update(Text(progress_line(composition)))
-            elif now_s - told_s > _LOG_INTERVAL_S:
-                told_s = now_s
+            elif now_s - logged_s > _LOG_INTERVAL_S:
+                logged_s = now_s
                 print(progress_line(composition), file=sys.stderr, flush=True)
     return last_s - first_s
 

@@ -76,7 +76,7 @@ class Access:
     def refusal(
         self, token: str, headers: Mapping[str, str], arrived_at: str, needs_origin: bool
     ) -> str:
-        """Return why a request is refused; '' lets it in.
+        """Return why a request is rejected; '' lets it in.
 
         Args:
             token: first part of its path.
@@ -92,9 +92,9 @@ class Access:
         if origin is None and needs_origin:
             return 'requests that change something come from the page of the cockpit'
         if origin is not None and origin.lower() != f'{self.scheme}://{host}'.lower():
-            return f'requests of other pages ({origin}) are refused'
+            return f'requests of other pages ({origin}) are rejected'
         if headers.get('Sec-Fetch-Site', 'none') not in ('same-origin', 'none'):
-            return 'requests of other pages are refused'
+            return 'requests of other pages are rejected'
         if not hmac.compare_digest(token.encode(), self.token.encode()):
             return 'the address is not complete; open the one that was printed'
         return ''

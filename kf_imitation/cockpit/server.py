@@ -96,7 +96,7 @@ class CockpitServer:
         files: Mapping[str, bytes],
         board: Board,
         act: Act,
-        refused: Callable[[], str] = lambda: '',
+        rejected: Callable[[], str] = lambda: '',
     ) -> None:
         """Listen.
 
@@ -107,7 +107,7 @@ class CockpitServer:
             files: what may be read, by path; '' is the page.
             board: what watchers see.
             act: begins an action; called in the server's thread, so it must not wait.
-            refused: returns why actions other than a stop are not allowed, or ''.
+            rejected: returns why actions other than a stop are not allowed, or ''.
 
         Raises:
             ConfigError: the address cannot be used, or the certificate cannot be read.
@@ -117,7 +117,7 @@ class CockpitServer:
         self._tls = _tls(place)
         self._socket = _listen(place)
         self._robot, self._files, self._board = robot, files, board
-        self._act, self._refused = act, refused
+        self._act, self._rejected = act, rejected
         self._period_s = 1 / place.rate_hz
         self._policy = _policy(files.get('', b''))
         host = f'[{place.address}]' if ':' in place.address else place.address
@@ -239,8 +239,8 @@ class CockpitServer:
         response.headers.update(_STATIC_HEADERS)
         socket_scheme = 'wss' if self._access.scheme == 'https' else 'ws'
         connect = f"connect-src 'self' {socket_scheme}://{request.host}"
-        refused = response.status == 403  # the host is not to be trusted then
-        policy = "default-src 'none'" if refused else f'{self._policy}; {connect}'
+        rejected = response.status == 403  # the host is not to be trusted then
+        policy = "default-src 'none'" if rejected else f'{self._policy}; {connect}'
         response.headers['Content-Security-Policy'] = policy
 
     async def _file(self, request: web.Request) -> web.Response:
@@ -266,11 +266,11 @@ class CockpitServer:
             return _answer(400, Outcome(False, str(error)))
         except asyncio.TimeoutError:
             return web.Response(status=408, text='too slow')
-        if action == Trigger('stop'):  # never refused, however many come
+        if action == Trigger('stop'):  # never rejected, however many come
             if self._stopping is None or self._stopping.done():
                 self._stopping = asyncio.ensure_future(self._outcome(action))
             return _answer(200, await asyncio.shield(self._stopping))
-        if refusal := self._refused():
+        if refusal := self._rejected():
             return _answer(403, Outcome(False, refusal))
         if self._pending >= ACTIONS_PENDING or not self._actions.allows(self._loop.time()):
             return _answer(429, Outcome(False, 'too many actions at once; wait a moment'))

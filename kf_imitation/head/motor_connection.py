@@ -86,7 +86,7 @@ class MotorConnection:
         silent_s = time.monotonic() - self._heard_s
         return silent_s if silent_s > SILENT_S else 0.0
 
-    def tell(self, act: str, **values: Any) -> None:
+    def send(self, act: str, **values: Any) -> None:
         """Ask for something without an answer."""
         self._send(act, values, NOTHING, 0)
 
@@ -130,7 +130,7 @@ class MotorConnection:
     def _listen(self) -> None:
         """Be the listening thread until the process is gone."""
         looked_s = time.monotonic()
-        told_silent = False
+        reported_silent = False
         while True:
             self._link.wait(PULSE_S)
             now_s = time.monotonic()
@@ -148,8 +148,8 @@ class MotorConnection:
                 break
             self._send('alive', {}, NOTHING, 0)
             self._expire(now_s)
-            if bool(self.silent_s) != told_silent:
-                told_silent = not told_silent
+            if bool(self.silent_s) != reported_silent:
+                reported_silent = not reported_silent
                 self._on_change()
             if now_s - self._heard_s > HUNG_S:
                 _log.error('the motor process %d hangs and is killed', self.pid)

@@ -321,7 +321,7 @@ class RemoteHead:
     def _tell(self, act: str, **values: Any) -> None:
         motor = self._motor
         if motor is not None and not motor.ended.is_set():
-            motor.tell(act, **values)
+            motor.send(act, **values)
 
     # --- times and state -----------------------------------------------------------------------
 
@@ -374,12 +374,12 @@ class RemoteHead:
 
     def owners(self) -> tuple[str, ...]:
         """Return who may move each joint now, as of the last report."""
-        told, motor = self._report.get('owners', ()), self._motor
+        owners, motor = self._report.get('owners', ()), self._motor
         if self._latched:
             return (STOP,) * len(self.robot.joints)
-        if not told or motor is None or self._problem(motor):
+        if not owners or motor is None or self._problem(motor):
             return (NOBODY,) * len(self.robot.joints)
-        return tuple(map(str, told))
+        return tuple(map(str, owners))
 
     def status(self) -> ServoStatus:
         """Return the state in a sentence with details, as of the last report."""

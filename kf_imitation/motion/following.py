@@ -127,7 +127,7 @@ class FollowingMonitor:
         self.suspects: Flags = np.zeros(size, np.bool_)
         self._outside = np.zeros(size, np.intp)
         self._strong = np.zeros(size, np.intp)
-        self._told: deque[tuple[float, Array]] = deque()
+        self._commands: deque[tuple[float, Array]] = deque()
         self._slow = np.zeros(size)
         self._last_s: float | None = None
         self._last_rad = np.zeros(size)
@@ -164,7 +164,9 @@ class FollowingMonitor:
         dt_s = now_s - self._last_s
         fresh = np.ones(len(measured), np.bool_)
         fresh[list(watched)] = False
-        fresh |= np.abs(commanded_rad - self._told[-1][1]) > self._told_rad_s * dt_s * 1.5 + 0.01
+        fresh |= (
+            np.abs(commanded_rad - self._commands[-1][1]) > self._told_rad_s * dt_s * 1.5 + 0.01
+        )
         jumped = np.abs(measured - self._last_rad) > FASTEST * self._top_rad_s * dt_s + JUMP_RAD
         self._advance(now_s, dt_s, commanded_rad)
         low, high = self._band(fresh, commanded_rad, present)
@@ -187,8 +189,8 @@ class FollowingMonitor:
         return deviations
 
     def _restart(self, now_s: float, commanded_rad: Array, measured_rad: Array) -> None:
-        self._told.clear()
-        self._told.append((now_s, commanded_rad.copy()))
+        self._commands.clear()
+        self._commands.append((now_s, commanded_rad.copy()))
         self._slow = measured_rad.copy()
         self._outside[:] = self._strong[:] = 0
         self.suspects[:] = False
@@ -197,14 +199,14 @@ class FollowingMonitor:
 
     def _advance(self, now_s: float, dt_s: float, commanded_rad: Array) -> None:
         """Let the slow follower live for one cycle."""
-        self._told.append((now_s, commanded_rad.copy()))
-        while len(self._told) > 2 and now_s - self._told[1][0] > self._window_s:
-            self._told.popleft()
-        goal = self._told[0][1]
-        for told_s, told in self._told:
-            if now_s - told_s < self._delay_s:
+        self._commands.append((now_s, commanded_rad.copy()))
+        while len(self._commands) > 2 and now_s - self._commands[1][0] > self._window_s:
+            self._commands.popleft()
+        goal = self._commands[0][1]
+        for sent_s, command in self._commands:
+            if now_s - sent_s < self._delay_s:
                 break
-            goal = told
+            goal = command
         wanted = (goal - self._slow) / np.maximum(self._lag_s, dt_s)
         self._slow = self._slow + dt_s * np.clip(wanted, -self._slow_rad_s, self._slow_rad_s)
 
@@ -212,9 +214,9 @@ class FollowingMonitor:
         self, fresh: Flags, commanded_rad: Array, present: JointMeasurement
     ) -> tuple[Array, Array]:
         """Return where a joint that is well may be, lowest and highest, each (J,)."""
-        for _, told in self._told:  # a joint that begins anew has no past
-            told[fresh] = commanded_rad[fresh]
-        past = np.array([told for _, told in self._told])
+        for _, command in self._commands:  # a joint that begins anew has no past
+            command[fresh] = commanded_rad[fresh]
+        past = np.array([command for _, command in self._commands])
         load_rad = COMPLIANCE * self._yield_rad_a * present.current_a
         low = np.minimum(past.min(axis=0), self._slow) - np.maximum(load_rad, 0.0)
         high = np.maximum(past.max(axis=0), self._slow) - np.minimum(load_rad, 0.0)
@@ -228,9 +230,9 @@ class FollowingMonitor:
         jumped: bool,
         strong: bool,
     ) -> Deviation:
-        told, at = float(commanded_rad[joint]), float(present.position_rad[joint])
+        commanded, at = float(commanded_rad[joint]), float(present.position_rad[joint])
         speed, current = float(self._speed_rad_s[joint]), float(present.current_a[joint])
-        nearer = speed * (told - at) > 0.0 and abs(speed) > SLOW_RAD_S
+        nearer = speed * (commanded - at) > 0.0 and abs(speed) > SLOW_RAD_S
         holds = False
         if jumped:
             cause = 'the encoder jumped, or its offset was changed'
@@ -245,4 +247,4 @@ class FollowingMonitor:
             cause = 'it does not even push: a stripped gear, or torque that is off'
         else:
             cause = 'it stands still: something holds it, or another program moves it'
-        return Deviation(joint, told, at, cause, holds)
+        return Deviation(joint, commanded, at, cause, holds)

@@ -1,4 +1,4 @@
-"""`servo/authority`: who may move each joint now, told whenever it changes."""
+"""`servo/authority`: who may move each joint now, published whenever it changes."""
 
 from collections.abc import Callable
 
@@ -28,16 +28,16 @@ class AuthorityPublisher:
         """
         self._node = node
         self._owners, self._sender = owners, sender
-        self._told: dict[str, str] = {}
+        self._published: dict[str, str] = {}
         self._publisher = node.create_publisher(DiagnosticStatus, 'servo/authority', qos.latched())
         node.steady_timer(PERIOD_S, self.publish)
 
     def publish(self) -> None:
         """Tell who owns the joints, if that has changed."""
         owners = {joint: self._named(kind) for joint, kind in self._owners().items()}
-        if owners == self._told:
+        if owners == self._published:
             return
-        self._told = owners
+        self._published = owners
         self._publisher.publish(
             DiagnosticStatus(
                 level=OK,

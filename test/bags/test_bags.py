@@ -115,14 +115,14 @@ def test_a_declared_topic_is_listed_though_empty(tmp_path):
     assert topics(tmp_path / 'bag') == {'/face/landmarks': ('geometry_msgs/msg/PolygonStamped', 0)}
 
 
-def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
+def test_an_existing_folder_is_rejected_and_left_alone(tmp_path):
     (tmp_path / 'bag').mkdir()
     with pytest.raises(BagError, match='bag: exists already'):
         BagWriter(tmp_path / 'bag')
     assert list((tmp_path / 'bag').iterdir()) == []
 
 
-def test_unknown_and_changed_types_are_refused(tmp_path):
+def test_unknown_and_changed_types_are_rejected(tmp_path):
     with BagWriter(tmp_path / 'bag') as writer:
         with pytest.raises(BagError, match='/x has the unknown type no_msgs/msg/No'):
             writer.write_raw('x', 'no_msgs/msg/No', b'', 0)
@@ -172,7 +172,7 @@ def test_a_disk_without_room_ends_the_bag_and_leaves_what_is_there_readable(tmp_
     assert len(read_joints(tmp_path / 'bag')[0]) > 500
 
 
-def test_a_disk_without_room_for_the_index_is_told_at_the_end(tmp_path):
+def test_a_disk_without_room_for_the_index_is_reported_at_the_end(tmp_path):
     writer = BagWriter(tmp_path / 'bag')
     BagTopics(writer).score(0.5, 1)
     lift = limit_files(300)
@@ -279,7 +279,7 @@ def test_a_flush_without_news_writes_nothing(tmp_path):
         assert (tmp_path / 'bag' / 'bag.mcap').stat().st_size == size
 
 
-def test_a_closed_bag_that_was_cut_later_is_refused_but_its_file_can_be_read(bag):
+def test_a_closed_bag_that_was_cut_later_is_rejected_but_its_file_can_be_read(bag):
     file = bag / 'bag.mcap'
     file.write_bytes(file.read_bytes()[:-4000])
     with pytest.raises(BagError, match=r'bag\.mcap is cut off; copy it again, or name the file'):
@@ -287,7 +287,7 @@ def test_a_closed_bag_that_was_cut_later_is_refused_but_its_file_can_be_read(bag
     assert topics(file)['/camera_info'][1] > 0
 
 
-def test_a_bag_tells_which_publishers_keep_messages_for_late_listeners(tmp_path):
+def test_a_bag_reports_which_publishers_keep_messages_for_late_listeners(tmp_path):
     """Played without it, such topics did not match a recorder, which lost their first messages."""
     path = tmp_path / 'bag'
     with BagWriter(path) as writer:

@@ -271,7 +271,7 @@ def test_damage_anywhere_is_one_line(tmp_path, plugin, caplog):
     bag = write_foreign(tmp_path / 'bag', plugin, Stores.ROS2_KILTED)
     file = next(p for p in bag.iterdir() if p.stem == 'bag')
     good, rng = file.read_bytes(), random.Random(1)
-    refused = 0
+    rejected = 0
     for _ in range(150):
         data = bytearray(good)
         for _ in range(rng.choice((1, 20))):
@@ -282,12 +282,12 @@ def test_damage_anywhere_is_one_line(tmp_path, plugin, caplog):
         try:
             read_all(tmp_path / f'bad{file.suffix}')
         except SourceError as error:
-            refused += 1
+            rejected += 1
             assert '\n' not in str(error) and 'bad' in str(error)
-    assert refused > 20
+    assert rejected > 20
 
 
-def test_a_folder_of_something_else_and_an_empty_file_are_refused(tmp_path):
+def test_a_folder_of_something_else_and_an_empty_file_are_rejected(tmp_path):
     with pytest.raises(BagError, match='is not a bag'):
         open_bag(tmp_path)
     (tmp_path / 'x.db3').write_bytes(b'')

@@ -13,10 +13,10 @@ from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 SEQUENCES = range(40)
 
 
-def test_the_parser_and_the_servos_survive_rubbish():
+def test_the_parser_and_the_servos_survive_garbage():
     total = sum((fuzz.run_sequence(seed) for seed in SEQUENCES), start=fuzz.Counter())
     assert total['sequences'] == len(SEQUENCES)
-    assert total['instructions'] > 5 * len(SEQUENCES)  # much of the rubbish is understood
+    assert total['instructions'] > 5 * len(SEQUENCES)  # much of the garbage is understood
     assert total['replies'] > len(SEQUENCES)
 
 

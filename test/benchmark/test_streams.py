@@ -98,7 +98,7 @@ def test_without_coupled_limits_they_are_exceeded(monkeypatch):
 
 def test_a_head_that_stands_at_a_coupled_limit_gets_along_it():
     """It once stood there for good: joints of different strength do not stop in the same time, so
-    every plan along the limit was refused, however slow."""
+    every plan along the limit was rejected, however slow."""
     head = Head(337)
     run_stream(head, 337)
     motion = head.motion

@@ -244,7 +244,7 @@ def test_a_device_that_is_missing_from_the_start_is_an_error():
         source.open()
 
 
-def test_the_state_tells_what_is_waited_for():
+def test_the_state_reports_what_is_waited_for():
     source, _, clock = reconnecting([10, 'lost', 'missing', 20])
     states = []
     clock.on_wait = lambda: states.append(source.state)

@@ -85,13 +85,13 @@ def test_an_empty_file_is_named(tmp_path):
     assert reason(path) == f'{path}: is empty'
 
 
-def test_a_truncated_mp4_without_its_index_is_refused(tmp_path):
+def test_a_truncated_mp4_without_its_index_is_rejected(tmp_path):
     path = write_video(tmp_path / 'a.mp4')
     path.write_bytes(path.read_bytes()[:-200])
     assert 'is cut off' in reason(path)
 
 
-def test_an_mp4_whose_recording_never_ended_is_refused(tmp_path):
+def test_an_mp4_whose_recording_never_ended_is_rejected(tmp_path):
     path = tmp_path / 'a.mp4'
     path.write_bytes(
         struct.pack('>I4s4sI', 16, b'ftyp', b'isom', 0) + struct.pack('>I4sQ', 16, b'free', 0)
@@ -118,7 +118,7 @@ def test_a_truncated_matroska_gives_its_frames_and_is_called_cut_off(tmp_path):
     assert source.left_out.damage == f'is cut off: {len(data) // 2} bytes of {len(data)}'
 
 
-def test_a_video_that_opens_but_has_no_frames_is_refused(tmp_path):
+def test_a_video_that_opens_but_has_no_frames_is_rejected(tmp_path):
     path = write_video(tmp_path / 'a.mp4')
     data = bytearray(path.read_bytes())
     start = data.index(b'mdat') + 4
@@ -168,14 +168,14 @@ def test_an_image_of_another_size_is_left_out_by_name(tmp_path):
     )
 
 
-def test_a_folder_of_nothing_but_corrupt_images_is_refused_by_name(tmp_path):
+def test_a_folder_of_nothing_but_corrupt_images_is_rejected_by_name(tmp_path):
     (tmp_path / 'b.jpg').write_bytes(b'no image')
     assert reason(tmp_path) == (
         f'{tmp_path}: not one image can be decoded; b.jpg: is not an image that can be decoded'
     )
 
 
-def test_a_folder_without_images_is_refused(tmp_path):
+def test_a_folder_without_images_is_rejected(tmp_path):
     assert 'holds no images' in reason(tmp_path)
 
 
@@ -298,7 +298,7 @@ def test_half_resolution_colour_is_decoded(encoding):
         image_to_bgr(data.tobytes()[:-1], encoding, 8, 12, 16)
 
 
-def test_depth_and_video_are_refused_by_name():
+def test_depth_and_video_are_rejected_by_name():
     with pytest.raises(SourceError, match="'16UC1' is not supported: it holds distances"):
         image_to_bgr(bytes(8), '16UC1', 2, 2, 4)
     with pytest.raises(SourceError, match="format 'h264' is video"):
@@ -307,7 +307,7 @@ def test_depth_and_video_are_refused_by_name():
         compressed_to_bgr(b'xx', '16UC1; compressedDepth png')
 
 
-def test_unknown_encodings_and_short_data_are_refused_by_name():
+def test_unknown_encodings_and_short_data_are_rejected_by_name():
     with pytest.raises(SourceError, match="encoding '32FC1' is not supported"):
         image_to_bgr(b'', '32FC1', 1, 1, 4)
     with pytest.raises(
@@ -401,6 +401,6 @@ def test_the_test_pattern_is_the_same_every_time_and_moves():
 
 
 @pytest.mark.parametrize('spec', ['', 'test-pattern:long', 'test-pattern:-1'])
-def test_specs_without_meaning_are_refused(spec):
+def test_specs_without_meaning_are_rejected(spec):
     with pytest.raises(SourceError):
         make_source(spec, SourceSettings())

@@ -140,7 +140,7 @@ def test_a_recording_that_was_cut_off_gives_what_is_there(tmp_path, caplog, name
     assert 'what is there is played' in caplog.text
 
 
-def test_an_mp4_without_its_index_is_refused(tmp_path):
+def test_an_mp4_without_its_index_is_rejected(tmp_path):
     path = film(tmp_path / 'a.mp4')
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
@@ -239,7 +239,7 @@ def test_one_bad_image_in_a_bag_is_left_out(tmp_path, caplog, message_of, bad):
     assert f'left out: frame {bad}: ' in caplog.text
 
 
-def test_a_bag_of_nothing_but_bad_images_is_refused_with_the_reason(tmp_path):
+def test_a_bag_of_nothing_but_bad_images_is_rejected_with_the_reason(tmp_path):
     path = bag(tmp_path / 'bag', lambda types, header, i: raw(types, header, picture(i), '32FC1'))
     with pytest.raises(SourceError, match=r'not one image can be decoded.*it holds distances'):
         open_source(str(path))

@@ -36,7 +36,7 @@ def test_what_somebody_else_put_into_the_folder_stays(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ['out']
 
 
-def test_a_folder_that_no_run_wrote_is_refused_before_the_work(tmp_path):
+def test_a_folder_that_no_run_wrote_is_rejected_before_the_work(tmp_path):
     (tmp_path / 'thesis').mkdir()
     (tmp_path / 'thesis' / 'chapter1.tex').write_text('mine')
     for place in (tmp_path / 'thesis', tmp_path / 'thesis' / '.', tmp_path / 'thesis' / '..'):
@@ -100,7 +100,7 @@ def test_links_are_kept_and_their_targets_filled(tmp_path):
     assert (tmp_path / 'page.html').read_text() == 'new'
 
 
-def test_a_link_to_nothing_is_refused(tmp_path):
+def test_a_link_to_nothing_is_rejected(tmp_path):
     (tmp_path / 'out').symlink_to('gone')
     for check in (check_free, check_folder):
         for overwrite in (False, True):

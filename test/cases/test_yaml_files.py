@@ -131,7 +131,7 @@ def test_windows_line_ends_and_a_byte_order_mark_change_nothing(robot_file, tmp_
         (b'a: 1\n' * 1_000_000, 'is larger than 4 MB'),
     ],
 )
-def test_what_would_never_end_or_is_no_plain_document_is_refused(document, text, words):
+def test_what_would_never_end_or_is_no_plain_document_is_rejected(document, text, words):
     assert words in faults(read_yaml, document(text))
 
 

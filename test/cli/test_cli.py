@@ -83,7 +83,7 @@ def test_a_good_robot_file_is_summarised(capsys):
     assert 'no problems' in capsys.readouterr().out
 
 
-def test_an_unknown_robot_is_refused_with_the_known_ones(capsys):
+def test_an_unknown_robot_is_rejected_with_the_known_ones(capsys):
     assert cli.main(['robot', 'check', 'nobody']) == 2
     error = capsys.readouterr().err
     assert 'nobody' in error and 'sim_face' in error

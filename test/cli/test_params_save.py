@@ -49,7 +49,7 @@ def test_parameters_of_one_run_are_of_the_schema():
         assert set(names) <= {parameter.name for parameter in SCHEMA[node]}
 
 
-def test_a_file_that_is_there_is_refused_before_anything_is_asked(tmp_path):
+def test_a_file_that_is_there_is_rejected_before_anything_is_asked(tmp_path):
     from kf_imitation.cli.main import build_parser
 
     (tmp_path / 'mine.yaml').write_text('mine', encoding='utf-8')

@@ -90,7 +90,7 @@ def test_set_id_needs_a_yes(tool, rig):
         ('ping', 'jaw'),
     ],
 )
-def test_an_id_that_no_servo_can_have_is_refused(tool, rig, words, capsys):
+def test_an_id_that_no_servo_can_have_is_rejected(tool, rig, words, capsys):
     before = rig.line.instructions
     with pytest.raises(SystemExit) as left:
         tool(*words)
@@ -127,7 +127,7 @@ def test_a_recording_can_be_played(tool, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('seconds', ['nan', 'inf', '-1', '0'])
-def test_a_recording_without_a_length_is_refused_before_torque_goes_off(
+def test_a_recording_without_a_length_is_rejected_before_torque_goes_off(
     tool, rig, tmp_path, seconds
 ):
     with rig.port.lock:
@@ -139,7 +139,7 @@ def test_a_recording_without_a_length_is_refused_before_torque_goes_off(
     assert not path.exists()
 
 
-def test_recordings_with_faults_are_refused_with_all_of_them(tmp_path, small_file):
+def test_recordings_with_faults_are_rejected_with_all_of_them(tmp_path, small_file):
     path = tmp_path / 'poses.csv'
     path.write_text('time_s,ear\n0,1\n', encoding='utf-8')
     with pytest.raises(ConfigError) as caught:
@@ -305,7 +305,9 @@ def test_figures_that_make_a_faulty_file_are_not_written(small_file):
     assert [path.name for path in small_file.parent.iterdir()] == [small_file.name]
 
 
-def test_a_file_that_cannot_take_figures_is_told_of_before_anything_moves(tool, rig, small_file):
+def test_a_file_that_cannot_take_figures_is_reported_of_before_anything_moves(
+    tool, rig, small_file
+):
     text = small_file.read_text(encoding='utf-8')
     small_file.write_text(text.replace('- name: jaw', '- "name": jaw'), encoding='utf-8')
     with pytest.raises(ConfigError, match='on a line of its own'):

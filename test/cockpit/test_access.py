@@ -64,7 +64,7 @@ def test_host_headers_are_split_at_their_port():
     assert host_name('LocalHost:80') == host_name('localhost') == 'localhost'
 
 
-def test_an_address_that_is_none_is_refused():
+def test_an_address_that_is_none_is_rejected():
     assert is_loopback('127.0.0.1') and is_loopback('::1')
     assert not is_loopback('0.0.0.0') and not is_loopback('192.168.1.5')
     with pytest.raises(ConfigError, match=r"address = 'robot' must be an IP address"):

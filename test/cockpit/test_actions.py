@@ -1,4 +1,4 @@
-"""What the page may ask for, and in which words it is refused."""
+"""What the page may ask for, and in which words it is rejected."""
 
 import json
 
@@ -64,7 +64,7 @@ def test_a_jog_keeps_the_limits_of_every_joint(joint):
         ({'action': 'x' * 1000}, 'there is no action'),
     ],
 )
-def test_what_cannot_be_done_is_refused_with_the_rule(fields, words):
+def test_what_cannot_be_done_is_rejected_with_the_rule(fields, words):
     with pytest.raises(ActionError, match=words) as error:
         read(**fields)
     assert len(str(error.value)) < 250  # a stranger's text does not fill the page

@@ -53,7 +53,7 @@ def test_the_page_opens_with_its_whole_address_only(server):
 
 
 @pytest.mark.parametrize('host', ['evil.example', 'localhost.evil.example', '192.168.0.7', ''])
-def test_a_foreign_host_is_refused(server, host):
+def test_a_foreign_host_is_rejected(server, host):
     status, headers, text = ask(server, 'GET', f'/{TOKEN}/', host=host)
     assert status == 403 and 'open the address that was printed' in text
     assert headers['Content-Security-Policy'] == "default-src 'none'"
@@ -70,14 +70,14 @@ def test_this_machine_is_known_by_its_names_through_any_port(server, host):
 @pytest.mark.parametrize(
     'origin', ['http://evil.example', 'null', 'https://127.0.0.1', 'http://localhost:1']
 )
-def test_a_foreign_origin_is_refused_for_reading_and_for_acting(server, asked, origin):
+def test_a_foreign_origin_is_rejected_for_reading_and_for_acting(server, asked, origin):
     headers = {**JSON, 'Origin': origin}
     assert ask(server, 'GET', f'/{TOKEN}/', headers)[0] == 403
     assert ask(server, 'POST', f'/{TOKEN}/act', headers, STOP)[0] == 403
     assert asked.actions == []
 
 
-def test_an_action_without_an_origin_is_refused(server, asked):
+def test_an_action_without_an_origin_is_rejected(server, asked):
     assert ask(server, 'POST', f'/{TOKEN}/act', JSON, STOP)[0] == 403
     assert asked.actions == []
 
@@ -126,7 +126,7 @@ def test_an_action_of_the_page_is_done(server, asked):
     assert asked.actions == [Jog('jaw', 0.2)]
 
 
-def test_without_authority_everything_but_a_stop_is_refused_with_the_reason(server, asked):
+def test_without_authority_everything_but_a_stop_is_rejected_with_the_reason(server, asked):
     asked.refusal = 'only looking on is allowed (parameter controls)'
     status, text = act(server, {'action': 'reset'})
     assert status == 403 and 'parameter controls' in text
@@ -134,7 +134,7 @@ def test_without_authority_everything_but_a_stop_is_refused_with_the_reason(serv
     assert asked.actions == [Trigger('stop')]
 
 
-def test_rubbish_is_refused_and_says_why(server, asked):
+def test_garbage_is_rejected_and_says_why(server, asked):
     for document in (
         [],
         'stop',
@@ -156,7 +156,7 @@ def test_rubbish_is_refused_and_says_why(server, asked):
     assert asked.actions == []
 
 
-def test_a_message_of_10_mb_is_refused_unread(server, asked):
+def test_a_message_of_10_mb_is_rejected_unread(server, asked):
     status = 0
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         status = ask(server, 'POST', f'/{TOKEN}/act', own(server), b'x' * 10_000_000)[0]
@@ -164,7 +164,7 @@ def test_a_message_of_10_mb_is_refused_unread(server, asked):
     assert act(server, {'action': 'stop'})[0] == 200
 
 
-def test_more_actions_than_a_person_can_make_are_refused_but_a_stop_never(
+def test_more_actions_than_a_person_can_make_are_rejected_but_a_stop_never(
     make_server, monkeypatch
 ):
     monkeypatch.setattr(server_module, 'ACTIONS_HZ', 0.001)  # however slow this machine is
@@ -223,7 +223,7 @@ def test_a_watcher_gets_what_there_is_and_then_what_changes(server, board):
 
 
 @pytest.mark.parametrize('headers', [{'Origin': 'http://evil.example'}, {'Host': 'evil.example'}])
-def test_a_websocket_of_another_page_is_refused(server, headers):
+def test_a_websocket_of_another_page_is_rejected(server, headers):
     async def watch():
         async with watching(server, headers=headers):
             pass
@@ -233,7 +233,7 @@ def test_a_websocket_of_another_page_is_refused(server, headers):
     assert server.watchers == 0
 
 
-def test_a_websocket_without_an_origin_is_refused(server):
+def test_a_websocket_without_an_origin_is_rejected(server):
     async def watch():
         async with aiohttp.ClientSession() as session:
             await session.ws_connect(f'{server.url}states')
@@ -244,10 +244,10 @@ def test_a_websocket_without_an_origin_is_refused(server):
 
 @pytest.mark.parametrize(
     ('message', 'code'),
-    [('rubbish', 1008), ('{}', 1008), ('[1]', 1008), ('["' + 'x' * 10_000_000 + '"]', 1009)],
+    [('garbage', 1008), ('{}', 1008), ('[1]', 1008), ('["' + 'x' * 10_000_000 + '"]', 1009)],
     ids=['text', 'object', 'number', '10 MB'],
 )
-def test_a_watcher_that_sends_rubbish_is_sent_away(server, message, code):
+def test_a_watcher_that_sends_garbage_is_sent_away(server, message, code):
     async def watch():
         async with watching(server) as ws:
             with contextlib.suppress(ConnectionError):

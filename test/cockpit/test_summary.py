@@ -83,6 +83,6 @@ def test_json_gets_no_nan():
         ({'jaw': 'face', 'lips': 'trajectory /script'}, 'lips is moved by'),  # its topic is taken
     ],
 )
-def test_without_authority_a_jog_is_refused_with_the_reason(owners, words):
+def test_without_authority_a_jog_is_rejected_with_the_reason(owners, words):
     refusal = jog_refusal(owners, 'jaw', '/cockpit')
     assert words in refusal and bool(words) == bool(refusal)

@@ -19,7 +19,7 @@ def run_without(names, code):
     )
 
 
-def test_a_missing_package_is_told_with_the_command_that_installs_it():
+def test_a_missing_package_is_reported_with_the_command_that_installs_it():
     with pytest.raises(MissingPackageError, match='models') as caught, missing_packages_named():
         raise ModuleNotFoundError("No module named 'onnxruntime'", name='onnxruntime.capi')
     assert f'{sys.executable} -m pip install' in str(caught.value)

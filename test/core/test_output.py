@@ -25,7 +25,7 @@ def test_nothing_is_left_after_an_error_or_ctrl_c(tmp_path, error):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_exists_is_refused_before_any_work(tmp_path):
+def test_a_folder_that_exists_is_rejected_before_any_work(tmp_path):
     with pytest.raises(OutputError, match='exists already'), new_folder(tmp_path):
         raise AssertionError
 

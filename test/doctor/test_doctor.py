@@ -44,7 +44,7 @@ def test_a_healthy_installation_is_told_so(capsys):
         (['--port', 'none', '--params', 'gone.yaml'], 'cannot be read'),
     ],
 )
-def test_what_is_wrong_is_told_and_the_rest_is_checked_all_the_same(arguments, words, capsys):
+def test_what_is_wrong_is_reported_and_the_rest_is_checked_all_the_same(arguments, words, capsys):
     assert cli.main(['doctor', *arguments]) == 2
     out = capsys.readouterr().out
     assert words in out
@@ -122,7 +122,7 @@ def tree(tmp_path):
     return tmp_path
 
 
-def test_a_port_is_good_and_its_lasting_name_is_told(tree):
+def test_a_port_is_good_and_its_lasting_name_is_reported(tree):
     (finding,) = check_port(DEVICE, tree)
     assert finding.level == WARN and f'/{STABLE}' in finding.sentence
     (finding,) = check_port(f'/{STABLE}', tree)
@@ -202,7 +202,7 @@ def findings(robot, line):
     return {f.subject: f for f in check_servos(robot, line.device)}
 
 
-def test_every_servo_is_told_with_model_firmware_voltage_and_heat(robot, line):
+def test_every_servo_is_reported_with_model_firmware_voltage_and_heat(robot, line):
     found = findings(robot, line)
     assert [name for name, finding in found.items() if finding.level != OK] == ['bus watchdog']
     assert 'last goal' in found['bus watchdog'].sentence  # the jaw is of the 330 size
@@ -234,7 +234,7 @@ def test_what_is_wrong_with_a_servo_says_what_to_do(
     assert words in finding.sentence
 
 
-def test_a_wrong_model_a_stranger_and_late_replies_are_told(robot, line):
+def test_a_wrong_model_a_stranger_and_late_replies_are_reported(robot, line):
     wrong = replace(
         robot, joints=(replace(robot.joints[0], model='XC330-T288', max_current_a=0.5),)
     )
@@ -261,7 +261,7 @@ def test_narrow_limits_of_a_servo_keep_torque_off(robot, line):
     assert finding.level == ERROR and 'narrower than limits_rad' in finding.sentence
 
 
-def test_a_real_servo_without_a_commissioning_record_is_told(robot, line, tmp_path):
+def test_a_real_servo_without_a_commissioning_record_is_reported(robot, line, tmp_path):
     with line.lock:
         line.line.servos[1].registers.set('model_information', 0)  # real ones do not say SIM
     finding = findings(replace(robot, source=str(tmp_path / 'a.yaml')), line)[
@@ -270,7 +270,7 @@ def test_a_real_servo_without_a_commissioning_record_is_told(robot, line, tmp_pa
     assert finding.level == ERROR and 'is not commissioned' in finding.sentence
 
 
-def test_what_another_program_left_in_a_servo_is_told(robot, line):
+def test_what_another_program_left_in_a_servo_is_reported(robot, line):
     with line.lock:
         line.line.servos[1].registers.set('drive_mode', 1)
         line.line.servos[1].registers.set('homing_offset', 1000)
@@ -278,7 +278,7 @@ def test_what_another_program_left_in_a_servo_is_told(robot, line):
     assert 'turns in reverse' in sentence and 'homing_offset of 1000' in sentence
 
 
-def test_a_port_that_is_taken_is_told(robot, line):
+def test_a_port_that_is_taken_is_reported(robot, line):
     from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 
     other = DynamixelBus(line.device, robot.baud)

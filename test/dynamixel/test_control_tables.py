@@ -246,7 +246,7 @@ def test_a_part_is_found_by_its_full_name(part, table):
         ('XM430-W351', 'did you mean XM430-W350'),
     ],
 )
-def test_servos_without_a_table_are_told_what_is_missing(part, why):
+def test_servos_without_a_table_are_named_with_what_is_missing(part, why):
     with pytest.raises(ValueError, match=why):
         table_name(part)
 

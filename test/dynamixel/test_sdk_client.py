@@ -193,7 +193,7 @@ def test_clear_with_torque_on_stays_where_it_is(one):
     assert one.read(1, 'present_position') == pytest.approx(9000 - 2 * 4096, abs=5)
 
 
-def test_clear_is_refused_while_moving(one):
+def test_clear_is_rejected_while_moving(one):
     one.set(1, operating_mode=1, torque_enable=1, goal_velocity=100)
     one.wait(0.5)
     assert one.sdk.clearMultiTurn(one.port, 1) == (COMM_SUCCESS, p.RESULT_FAIL)
@@ -283,7 +283,7 @@ def test_result_codes(one, name, value, error):
     assert one.write(1, name, value) == error
 
 
-def test_a_servo_without_current_control_refuses_current_modes():
+def test_a_servo_without_current_control_rejects_current_modes():
     client = make('XL430-W250')
     assert client.write(1, 'operating_mode', 0) == p.RANGE_ERROR
     assert client.write(1, 'operating_mode', 5) == p.RANGE_ERROR

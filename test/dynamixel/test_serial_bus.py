@@ -13,7 +13,7 @@ from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.motion.joint_states import JointMeasurement
 
 
-def test_a_ping_tells_model_and_firmware(rig):
+def test_a_ping_reports_model_and_firmware(rig):
     reply = rig.bus().ping(1)
     assert (reply.model_number, reply.firmware) == (1200, 51)
 
@@ -83,7 +83,7 @@ def test_a_servo_that_is_not_there_does_not_answer(rig):
         rig.bus().ping(77)
 
 
-def test_a_refused_value_is_a_device_error_and_not_repeated(rig):
+def test_a_rejected_value_is_a_device_error_and_not_repeated(rig):
     bus = rig.bus()
     before = rig.line.instructions
     with pytest.raises(DeviceError) as caught:

@@ -1,4 +1,4 @@
-"""Fault commands: what is typed wrong is refused with the reason and changes nothing."""
+"""Fault commands: what is typed wrong is rejected with the reason and changes nothing."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def answers(port):
         ('explode 3', 'commands:'),
     ],
 )
-def test_a_wrong_command_is_refused_with_the_reason_and_changes_nothing(port, text, words):
+def test_a_wrong_command_is_rejected_with_the_reason_and_changes_nothing(port, text, words):
     with pytest.raises(FaultCommandError) as error:
         apply_fault(text, port)
     assert f'cannot do {text!r}' in str(error.value)

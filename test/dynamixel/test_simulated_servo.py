@@ -164,7 +164,7 @@ def test_330_size_firmware_trips_its_watchdog_but_moves_on():
         ('goal_current', 1194, p.RANGE_ERROR),
     ],
 )
-def test_wrong_values_are_refused_as_the_manual_says(name, value, code):
+def test_wrong_values_are_rejected_as_the_manual_says(name, value, code):
     assert put(servo(), name, value) == code
 
 
@@ -174,7 +174,7 @@ def test_a_position_limit_bounds_the_goal():
     assert put(one, 'goal_position', 3000) == 0
 
 
-def test_half_a_register_is_refused():
+def test_half_a_register_is_rejected():
     assert servo().write(116, b'\x00\x00') == p.LENGTH_ERROR
     assert servo().write(117, b'\x00') == p.ACCESS_ERROR
 
@@ -302,7 +302,7 @@ def test_a_reboot_forgets_ram_and_is_deaf_for_a_moment():
     assert (get(one, 'led'), one.torque) == (0, False)
 
 
-def test_a_factory_reset_keeps_what_it_is_told_to():
+def test_a_factory_reset_keeps_what_it_is_reported_to():
     one = servo(id_=7, return_delay_time=9)
     line = SimulatedBus([one])
     ask(line, 7, p.FACTORY_RESET, b'\x02')

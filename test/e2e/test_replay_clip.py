@@ -200,8 +200,8 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def refused(capsys, *arguments):
-    """Run and return the message of a run that has to be refused."""
+def rejected(capsys, *arguments):
+    """Run and return the message of a run that has to be rejected."""
     assert replay(*arguments) == 2
     message = capsys.readouterr().err
     assert message.startswith('kf_imitation: ') and 'Traceback' not in message
@@ -250,32 +250,32 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(clip, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_video_is_refused_in_one_line(tmp_path, capsys):
-    message = refused(capsys, tmp_path / 'nothing.mp4', tmp_path / 'out')
+def test_a_missing_video_is_rejected_in_one_line(tmp_path, capsys):
+    message = rejected(capsys, tmp_path / 'nothing.mp4', tmp_path / 'out')
     assert 'nothing.mp4' in message and message.count('\n') == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unreadable_video_is_refused_in_one_line(tmp_path, capsys):
+def test_an_unreadable_video_is_rejected_in_one_line(tmp_path, capsys):
     (tmp_path / 'bad.mp4').write_bytes(b'this is no video' * 100)
-    message = refused(capsys, tmp_path / 'bad.mp4', tmp_path / 'out')
+    message = rejected(capsys, tmp_path / 'bad.mp4', tmp_path / 'out')
     assert 'bad.mp4' in message and message.count('\n') == 1
     assert [p.name for p in tmp_path.iterdir()] == ['bad.mp4']
 
 
-def test_a_wrong_robot_file_is_refused_with_all_its_faults(clip, tmp_path, capsys):
+def test_a_wrong_robot_file_is_rejected_with_all_its_faults(clip, tmp_path, capsys):
     robot = yaml.safe_load((ROOT / 'config/robots/sim_face.yaml').read_text())
     robot['joints'][0]['limits_rad'] = [0.5, -0.5]
     robot['joints'][1]['id'] = 'two'
     robot['joints'][2]['colour'] = 'red'
     path = tmp_path / 'robot.yaml'
     path.write_text(yaml.safe_dump(robot))
-    message = refused(capsys, clip, tmp_path / 'out', '--robot', path)
+    message = rejected(capsys, clip, tmp_path / 'out', '--robot', path)
     assert 'limits_rad' in message and 'id' in message and 'colour' in message
     assert [p.name for p in tmp_path.iterdir()] == ['robot.yaml']
 
 
-def test_an_altered_model_is_refused(clip, tmp_path, capsys, monkeypatch):
+def test_an_altered_model_is_rejected(clip, tmp_path, capsys, monkeypatch):
     models = tmp_path / 'models'
     shutil.copytree(ROOT / 'models', models)
     manifest = yaml.safe_load((models / 'manifest.yaml').read_text())
@@ -286,37 +286,37 @@ def test_an_altered_model_is_refused(clip, tmp_path, capsys, monkeypatch):
     from kf_imitation import model_files
 
     monkeypatch.setattr(model_files, 'share_path', lambda name: tmp_path / name)
-    message = refused(capsys, clip, tmp_path / 'out')
+    message = rejected(capsys, clip, tmp_path / 'out')
     assert 'sha256' in message and message.count('\n') == 1
     assert [p.name for p in tmp_path.iterdir()] == ['models']
 
 
-def test_an_existing_folder_is_refused_and_stays_as_it_is(clip, tmp_path, capsys):
+def test_an_existing_folder_is_rejected_and_stays_as_it_is(clip, tmp_path, capsys):
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'mine.txt').write_text('mine')
-    message = refused(capsys, clip, out)
+    message = rejected(capsys, clip, out)
     assert 'exists already' in message and '--overwrite' in message
     assert (out / 'mine.txt').read_text() == 'mine'
 
 
 def test_a_camera_is_no_source_for_replay(tmp_path, capsys):
-    message = refused(capsys, '/dev/video98', tmp_path / 'out')
+    message = rejected(capsys, '/dev/video98', tmp_path / 'out')
     assert '/dev/video98' in message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_faulty_parameter_file_is_refused(clip, tmp_path, capsys):
+def test_a_faulty_parameter_file_is_rejected(clip, tmp_path, capsys):
     params = tmp_path / 'params.yaml'
     section = {'ros__parameters': {'detector': {'prominence': 3, 'mode': 'peek'}}}
     params.write_text(json.dumps({'keyframe': section}))
-    message = refused(capsys, clip, tmp_path / 'out', '--params', params)
+    message = rejected(capsys, clip, tmp_path / 'out', '--params', params)
     assert 'prominence' in message and 'mode' in message
 
 
-def test_bags_that_cannot_be_replayed_are_told_in_one_line(tmp_path, capsys):
+def test_bags_that_cannot_be_replayed_are_reported_in_one_line(tmp_path, capsys):
     def told(source, *options):
-        message = refused(capsys, source, tmp_path / 'out', *options)
+        message = rejected(capsys, source, tmp_path / 'out', *options)
         assert message.count('\n') == 1 and not (tmp_path / 'out').exists()
         return message
 

@@ -162,7 +162,7 @@ def test_another_mode_finds_other_frames_and_greys_out_what_it_does_not_use(open
     assert int(text(opened, '#found')) > few > 0
 
 
-def test_a_click_on_a_keyframe_tells_why_and_zooms_there(opened):
+def test_a_click_on_a_keyframe_reports_why_and_zooms_there(opened):
     opened.click('#strip button:nth-child(12)')
     why = text(opened, '#why')
     assert 'Keyframe 12 at 11.50 s' in why and 'jawOpen' in why
@@ -180,7 +180,7 @@ def test_a_click_on_a_keyframe_tells_why_and_zooms_there(opened):
     assert high - low > 50
 
 
-def test_a_click_on_the_curve_tells_why_that_frame_was_not_picked(opened):
+def test_a_click_on_the_curve_reports_why_that_frame_was_not_picked(opened):
     opened.click('#strip button:nth-child(12)')
     x, y = opened.evaluate(
         """() => {

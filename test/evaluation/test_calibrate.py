@@ -1,4 +1,4 @@
-"""The calibration session: who counts as at rest, who as posed, and what is refused."""
+"""The calibration session: who counts as at rest, who as posed, and what is rejected."""
 
 import numpy as np
 import pytest

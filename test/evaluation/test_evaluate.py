@@ -157,7 +157,7 @@ def test_a_clip_with_few_faces_is_left_out_and_named(clips, tmp_path, capsys):
         command.run(arguments(clips, '--methods', 'frame_difference'))
 
 
-def test_labels_of_another_length_are_refused(clips):
+def test_labels_of_another_length_are_rejected(clips):
     make_clip(clips / 'short.avi', 60)
     (clips / 'short.npz').write_bytes((clips / 'one.npz').read_bytes())
     with pytest.raises(SourceError, match='60 frames, but its labels have 100'):
@@ -172,7 +172,7 @@ def test_unknown_methods_are_named_all_at_once(clips):
     assert 'frame_difference' in str(raised.value)
 
 
-def test_numbers_below_one_and_a_missing_folder_are_refused():
+def test_numbers_below_one_and_a_missing_folder_are_rejected():
     with pytest.raises(ConfigError) as raised:
         command.run(arguments('--threads', '0', '--jobs', '-1'))
     assert len(raised.value.faults) == 3

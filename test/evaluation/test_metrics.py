@@ -162,7 +162,7 @@ def test_a_clip_with_fewer_than_half_of_its_frames_valid_is_not_measured(missing
     assert without_face(labels(np.zeros(10)), slice(missing)).measurable == measurable
 
 
-def test_another_number_of_frames_is_refused():
+def test_another_number_of_frames_is_rejected():
     with pytest.raises(ValueError, match='99 scores for 100'):
         clip_metrics(target([10]), [0.0] * 99, [])
 
@@ -204,13 +204,13 @@ def test_labels_are_read(tmp_path):
         ({'fps': 0.0}, '10 frames at 0.0 fps'),
     ],
 )
-def test_faulty_labels_are_refused(tmp_path, changes, message):
+def test_faulty_labels_are_rejected(tmp_path, changes, message):
     write(tmp_path / 'a.npz', **changes)
     with pytest.raises(SourceError, match=message):
         load_labels(tmp_path / 'a.npz')
 
 
-def test_a_file_that_is_no_npz_is_refused(tmp_path):
+def test_a_file_that_is_no_npz_is_rejected(tmp_path):
     (tmp_path / 'a.npz').write_bytes(b'nothing of the kind')
     with pytest.raises(SourceError, match=r'a\.npz'):
         load_labels(tmp_path / 'a.npz')

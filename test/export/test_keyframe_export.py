@@ -71,7 +71,7 @@ def test_another_entry_of_the_manifest_survives(lite, tmp_path):
     assert models == {'landmarks': {'file': 'a.onnx'}, 'keyframe_lite': {'file': 'b.onnx'}}
 
 
-def test_an_export_that_computes_something_else_is_refused(lite, tmp_path, monkeypatch):
+def test_an_export_that_computes_something_else_is_rejected(lite, tmp_path, monkeypatch):
     net, _, _ = lite
     monkeypatch.setattr(exporting, 'compare', lambda *_: exporting.Difference(1.0, 1.0, 1.0))
     with pytest.raises(ValueError, match='differ'):
@@ -99,7 +99,7 @@ def test_int8_computes_in_int8_and_nearly_the_same(lite, tmp_path):
     assert list(tmp_path.glob('tmp*')) == []
 
 
-def test_int8_that_is_too_coarse_is_refused_and_the_old_file_stays(lite, tmp_path, monkeypatch):
+def test_int8_that_is_too_coarse_is_rejected_and_the_old_file_stays(lite, tmp_path, monkeypatch):
     net, _, _ = lite
     monkeypatch.setattr(exporting, 'INT8_CHANGE', 1e-6)
     target = tmp_path / 'old.onnx'
@@ -137,7 +137,7 @@ def test_auto_takes_float_where_int8_is_too_coarse(lite, tmp_path, monkeypatch, 
 @pytest.mark.parametrize(
     'text', ['vectors=1', 'sigma_s=2', 'sigma_s=-0.1', 'delay_s=0.01', 'sigma_s', 'sigma_s=x']
 )
-def test_smoothing_the_runtime_does_not_know_is_refused(text, capsys):
+def test_smoothing_the_runtime_does_not_know_is_rejected(text, capsys):
     with pytest.raises(SystemExit):
         exporting.main(['--checkpoint', 'last.ckpt', '--smoothing', text])
     assert text in capsys.readouterr().err

@@ -123,7 +123,7 @@ def test_a_session_gives_neutral_and_extreme():
     )
 
 
-def test_a_bad_session_is_refused_with_every_reason():
+def test_a_bad_session_is_rejected_with_every_reason():
     with pytest.raises(ConfigError) as caught:
         calibrate('Ada', *session(noise=4.0, missing=['jaw_open']))
     assert 'jaw_open hardly moved' in str(caught.value)

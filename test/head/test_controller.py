@@ -93,7 +93,7 @@ def test_resting_lets_torque_go_but_keeps_the_port(rig):
     assert rig.torques() == [True, True]
 
 
-def test_goals_are_refused_with_a_reason_and_change_nothing(rig):
+def test_goals_are_rejected_with_a_reason_and_change_nothing(rig):
     controller = rig.controller(hold_s=60)
     move(rig, controller, [0.1, 0.1], 10)
     refusals = [
@@ -150,13 +150,13 @@ def test_a_servo_that_does_not_keep_a_setting_keeps_the_head_limp(rig, monkeypat
     assert rig.torques() == [False, False]
 
 
-def test_a_slow_usb_adapter_is_told_at_the_start(rig, monkeypatch):
+def test_a_slow_usb_adapter_is_reported_at_the_start(rig, monkeypatch):
     monkeypatch.setattr(servo_group, 'latency_ms', lambda port: 16)
     controller = rig.controller()
     assert any('keeps replies back for 16 ms' in warning for warning in controller.warnings)
 
 
-def test_commands_out_of_order_are_refused_and_change_nothing(rig):
+def test_commands_out_of_order_are_rejected_and_change_nothing(rig):
     controller = rig.controller(hold_s=60)
     move(rig, controller, [0.2, 0.2], 1_000_000_000)
     for late in (1_000_000_000, 400_000_000):
@@ -306,7 +306,7 @@ def test_a_pulled_cable_is_noticed_and_motion_goes_on_from_the_measured_pose(rig
 
 
 @pytest.mark.parametrize('fault', ['lose 0.05', 'crc 0.05'])
-def test_a_poor_line_is_told_and_motion_goes_on(rig, fault):
+def test_a_poor_line_is_reported_and_motion_goes_on(rig, fault):
     controller = rig.controller(hold_s=60)
     rig.fault(fault)
     rig.wait(lambda: 'the line is poor' in controller.status().sentence, 'complaint')
@@ -381,7 +381,7 @@ def test_a_start_outside_the_limits_moves_back_slowly_at_low_current(rig):
     rig.wait(lambda: rig.servo('neck_yaw').registers.get('goal_current') > 400, 'full current')
 
 
-def test_a_servo_that_takes_no_goal_outside_its_own_limits_is_told_with_what_to_do(
+def test_a_servo_that_takes_no_goal_outside_its_own_limits_is_reported_with_what_to_do(
     small_robot, rig_of
 ):
     """An XL430 has no current-based mode, in which the limits of other servos do not count."""

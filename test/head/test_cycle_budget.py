@@ -71,6 +71,6 @@ def test_every_robot_that_comes_along_fits_100_hz(name):
     assert budget_text(robot, RATE_HZ).endswith('100 Hz fits')
 
 
-def test_a_slow_bus_is_told():
+def test_a_slow_bus_is_reported():
     robot = replace(load_robot('face22'), baud=57600)
     assert budget_text(robot, RATE_HZ).endswith('100 Hz does not fit')

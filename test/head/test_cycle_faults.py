@@ -161,7 +161,7 @@ def test_a_thread_that_ended_all_the_same_is_an_error(monkeypatch):
     controller.close()
 
 
-def test_a_mistake_while_starting_is_told_to_who_starts(monkeypatch):
+def test_a_mistake_while_starting_is_reported_to_who_starts(monkeypatch):
     controller = ServoController(ROBOT, InProcessBus(simulated_servos(ROBOT)))
     monkeypatch.setattr(controller.cycle.servos, 'setup', broken)
     with pytest.raises(Exception, match='the head does not start: ZeroDivisionError'):

@@ -47,7 +47,7 @@ def test_k05_a_clock_that_jumps_in_mid_motion_never_makes_the_command_jump(jump_
     assert head.controller.state == RUNNING
 
 
-def test_k07_goals_that_are_no_angle_or_beyond_the_limits_are_refused():
+def test_k07_goals_that_are_no_angle_or_beyond_the_limits_are_rejected():
     head = HeadInProcess(joints=(NECK,)).start()
     for number, angle in enumerate((np.nan, np.inf, 1e300, -0.95), 1):
         reason = head.controller.set_goal(np.array([angle]), number)

@@ -89,7 +89,7 @@ def test_a_goal_in_mid_motion_goes_on_from_where_the_head_is_by_now():
     assert first.velocity_rad_s[0][YAW] > 0  # it still brakes
 
 
-def test_the_head_starts_from_the_pose_that_its_driver_tells():
+def test_the_head_starts_from_the_pose_that_its_driver_reports():
     driven = Driven(pose(neck_yaw=0.5))
     first = driven.sent[0][1]
     assert abs(first.position_rad[0][YAW] - 0.5) < 0.1
@@ -148,7 +148,7 @@ def test_a_gap_is_a_new_start_from_where_the_joints_are_and_costs_nothing(gap_s)
     assert driven.head.status().values['commands void by a gap'] == '1'
 
 
-def test_a_driver_that_does_not_follow_is_told():
+def test_a_driver_that_does_not_follow_is_reported():
     driven = Driven(pose())
     assert driven.head.set_goal(pose(neck_yaw=0.8), 1) == ''
     for _ in range(60):
@@ -224,7 +224,7 @@ def test_a_stop_brings_the_last_trajectory_to_rest_and_is_latched():
     assert driven.sent[-1][1].position_rad[-1] == pytest.approx(pose(), abs=1e-4)
 
 
-def test_faulty_commands_are_refused_and_hand_nothing_out():
+def test_faulty_commands_are_rejected_and_hand_nothing_out():
     driven = Driven(pose())
     count = len(driven.sent)
     assert 'finite' in driven.head.set_goal(pose(jaw=np.nan), 1)

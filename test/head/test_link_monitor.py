@@ -7,7 +7,7 @@ def test_a_single_miss_is_no_poor_line():
     assert line.sentence == ''
 
 
-def test_misses_within_a_second_are_told_until_they_are_over():
+def test_misses_within_a_second_are_reported_until_they_are_over():
     line = LinkMonitor()
     line.note(0.0, 1)
     line.note(0.9, POOR)

@@ -87,7 +87,7 @@ def test_the_end_of_the_other_process_shows_at_once(link):
         list(here.receive())
 
 
-def test_another_version_is_told_and_not_understood(link, monkeypatch):
+def test_another_version_is_reported_and_not_understood(link, monkeypatch):
     here, there = link
     monkeypatch.setattr(motor_link, 'VERSION', 2)
     here.send(Kind.CALL)

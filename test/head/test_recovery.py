@@ -56,10 +56,10 @@ def test_an_error_is_not_cleared_while_its_cause_lasts(rig):
     controller = rig.controller(hold_s=60)
     rig.fault('heat 1 75')
     rig.wait(lambda: 'overheating' in controller.status().sentence, 'complaint')
-    refused = answer(controller.recover(careful=True))
-    assert not refused.done
-    assert 'jaw: overheating, still 7' in refused.sentence
-    assert 'let it cool below 65' in refused.sentence
+    rejected = answer(controller.recover(careful=True))
+    assert not rejected.done
+    assert 'jaw: overheating, still 7' in rejected.sentence
+    assert 'let it cool below 65' in rejected.sentence
     assert rig.torques()[0] is False
     rig.fault('heat 1 30')
     assert answer(controller.recover(careful=True)).done
@@ -82,8 +82,8 @@ def test_reboot_restarts_what_is_out_of_service_whatever_the_cause(rig):
     assert rebooted.done and 'neck_yaw: overload cleared' in rebooted.sentence
     rig.fault('dead 10')
     rig.wait(lambda: 'does not reply' in controller.status().sentence, 'complaint')
-    refused = answer(controller.recover(careful=False))
-    assert not refused.done and 'neck_yaw' in refused.sentence
+    rejected = answer(controller.recover(careful=False))
+    assert not rejected.done and 'neck_yaw' in rejected.sentence
 
 
 def test_errors_can_be_cleared_while_stopped_without_any_torque(rig):
@@ -131,7 +131,7 @@ def test_a_stop_outlives_close_and_start(rig):
     assert rig.torques() == [True, True]
 
 
-def test_a_stop_counts_before_the_start_and_all_else_is_refused(rig):
+def test_a_stop_counts_before_the_start_and_all_else_is_rejected(rig):
     controller = rig.controller()
     controller.close()
     assert answer(controller.stop()).done
@@ -166,9 +166,9 @@ def test_a_reset_is_confirmed_only_when_every_servo_runs_again(rig, monkeypatch)
     rig.fault('dead 10')
     with monkeypatch.context() as patch:
         patch.setattr(controller_module, 'RESET_S', 1.0)
-        refused = answer(controller.reset())
-    assert not refused.done
-    assert 'neck_yaw: does not reply' in refused.sentence
+        rejected = answer(controller.reset())
+    assert not rejected.done
+    assert 'neck_yaw: does not reply' in rejected.sentence
     rig.fault('alive 10')
     assert answer(controller.reset()).done
     assert rig.torques() == [True, True]

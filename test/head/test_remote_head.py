@@ -232,7 +232,7 @@ def test_a_stopped_head_is_stopped_after_a_restart_of_both_processes(rig, make_h
 # --- the motor process dies ----------------------------------------------------------------------
 
 
-def test_a_killed_motor_process_is_told_and_started_again_without_a_jump(rig, head):
+def test_a_killed_motor_process_is_reported_and_started_again_without_a_jump(rig, head):
     changes = []
     head.on_change = lambda: changes.append(head.status())
     go(rig, head)
@@ -265,7 +265,7 @@ def test_a_stop_counts_that_finds_no_motor_process(rig, head):
     assert head.latched
 
 
-def test_a_hanging_motor_process_is_told_killed_and_started_again(rig, head):
+def test_a_hanging_motor_process_is_reported_killed_and_started_again(rig, head):
     go(rig, head)
     pid = head.pid
     os.kill(pid, signal.SIGSTOP)
@@ -293,7 +293,7 @@ def test_a_head_whose_motor_process_died_is_let_go_of_at_the_end(rig, head):
     assert rig.torques() == [False, False]
 
 
-def test_a_motor_process_that_is_told_to_end_lets_go_and_stays_away(rig, head):
+def test_a_motor_process_that_is_reported_to_end_lets_go_and_stays_away(rig, head):
     os.kill(head.pid, signal.SIGTERM)
     rig.wait(is_level(head, ERROR, 'was told to end and let go'), 'end')
     assert rig.torques() == [False, False] and head.restarts == 0

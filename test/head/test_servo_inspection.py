@@ -113,7 +113,7 @@ def test_a_late_reply_is_worth_a_word_only():
     assert any('waits 500 µs before each reply' in text for text in head.controller.warnings)
 
 
-def test_a_servo_that_does_not_take_a_value_is_told_in_words():
+def test_a_servo_that_does_not_take_a_value_is_reported_in_words():
     head = HeadInProcess(joints=('jaw',)).start()
     head.servo('jaw').registers.set('current_limit', 100)
     with pytest.raises(BusError, match=r'jaw.* goal_current = 600: .* limit of the servo'):
@@ -217,7 +217,7 @@ def test_a_register_that_differs_from_the_record_keeps_torque_off(commissioned, 
         head.start()
 
 
-def test_ids_swapped_between_two_servos_of_a_model_are_told(commissioned):
+def test_ids_swapped_between_two_servos_of_a_model_are_reported(commissioned):
     head = commissioned()
     left, right = head.servos
     left.registers.set('id', right.id)
@@ -248,7 +248,7 @@ def test_gains_that_the_owner_settled_are_kept(commissioned):
     assert head.servos[0].registers.get('position_p_gain') == 600
 
 
-def test_a_damaged_record_is_told(commissioned):
+def test_a_damaged_record_is_reported(commissioned):
     head = commissioned()
     record_path(head.robot).write_text('joints: {jaw: 3}\n', encoding='utf-8')
     with pytest.raises(ConfigError, match='is no commissioning record'):

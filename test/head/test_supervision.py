@@ -52,7 +52,7 @@ def travel(head, since):
     return np.ptp(path) if len(path) else 0.0
 
 
-def test_d1_torque_that_went_off_by_itself_is_told_and_taken_back():
+def test_d1_torque_that_went_off_by_itself_is_reported_and_taken_back():
     head = moving()
     change(head, torque_enable=0)
     assert head.run(1.0, said(head, JOINT, 'lost its torque')) <= WITHIN_S
@@ -61,7 +61,7 @@ def test_d1_torque_that_went_off_by_itself_is_told_and_taken_back():
     assert 'lost its torque; is taken in again' in head.sentence
 
 
-def test_d2_a_servo_that_restarted_is_told_and_taken_back():
+def test_d2_a_servo_that_restarted_is_reported_and_taken_back():
     head = moving()
     head.servo(JOINT).reboot()
     head.run(1.0, said(head, JOINT))
@@ -151,7 +151,7 @@ def test_d9_a_force_limit_raised_live_is_set_back():
     ('volts', 'words'),
     [(9.5, 'input voltage out of range'), (9.8, 'gets 9.8 V, must be from 10 to 14.8 V')],
 )
-def test_k10_a_supply_that_is_too_low_is_told_and_the_joint_gets_there(volts, words):
+def test_k10_a_supply_that_is_too_low_is_reported_and_the_joint_gets_there(volts, words):
     head = moving()
     head.servo(JOINT).physics.surroundings.supply_v = volts
     head.run(3.0)
@@ -159,14 +159,14 @@ def test_k10_a_supply_that_is_too_low_is_told_and_the_joint_gets_there(volts, wo
     assert words in head.sentence
 
 
-def test_k11_a_supply_that_is_too_high_is_told():
+def test_k11_a_supply_that_is_too_high_is_reported():
     head = moving(goal=0.3)
     head.servo(JOINT).physics.surroundings.supply_v = 16.0
     head.run(1.0)
     assert 'gets 16.0 V, must be from 10 to 14.8 V' in head.sentence
 
 
-def test_k12_a_temperature_limit_set_by_another_tool_is_told():
+def test_k12_a_temperature_limit_set_by_another_tool_is_reported():
     head = moving(goal=0.3)
     change(head, temperature_limit=100)
     head.run(0.5)
@@ -232,7 +232,7 @@ def test_k21_an_encoder_that_jumps_is_found():
     assert not head.servo(JOINT).torque
 
 
-def test_what_stopped_the_head_is_told_until_the_reset_which_looks_again():
+def test_what_stopped_the_head_is_reported_until_the_reset_which_looks_again():
     head = moving(goal=0.3)
     change(head, torque_cycle=True, operating_mode=ct.MODE_VELOCITY)
     head.run(1.0)

@@ -35,7 +35,7 @@ def test_a_model_runs_by_name(manifest):
     assert model.input_shapes == {'a': (1, 2)}
 
 
-def test_an_altered_model_is_refused_with_both_hashes(manifest):
+def test_an_altered_model_is_rejected_with_both_hashes(manifest):
     with (manifest.parent / 'double.onnx').open('ab') as file:
         file.write(b'x')
     with pytest.raises(ModelError, match='altered: sha256'):
@@ -50,7 +50,7 @@ def test_an_unknown_name_and_a_missing_file_are_named(manifest):
         OnnxModel.load('double', manifest=manifest)
 
 
-def test_a_file_that_is_no_model_is_refused(manifest):
+def test_a_file_that_is_no_model_is_rejected(manifest):
     bad = b'not a model'
     (manifest.parent / 'double.onnx').write_bytes(bad)
     entry = {'file': 'double.onnx', 'sha256': hashlib.sha256(bad).hexdigest()}

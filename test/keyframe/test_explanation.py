@@ -151,7 +151,7 @@ def test_the_given_vector_is_what_is_split_by_what_moved():
     assert found.flow_share == pytest.approx(1.0, abs=1e-6)
 
 
-def test_a_model_without_change_vectors_is_refused_by_name():
+def test_a_model_without_change_vectors_is_rejected_by_name():
     class ScoreOnly(TwoPartModel):
         def run(self, feeds):
             return {k: v for k, v in super().run(feeds).items() if k != 'change'}

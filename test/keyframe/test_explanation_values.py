@@ -99,7 +99,7 @@ def test_frames_and_keyframes_have_the_same_names_and_nan_says_unknown():
     assert (of_frame['is_keyframe'], of_keyframe['is_keyframe']) == (0.0, 1.0)
 
 
-def test_head_motion_is_told_for_every_frame_with_a_vector():
+def test_head_motion_is_reported_for_every_frame_with_a_vector():
     change = np.zeros(54, np.float32)
     change[HEAD_YAW] = 0.1
     values = frame_values(FrameScore(3, 100, 0.6, change=change), 0.1, 2.0)

@@ -141,12 +141,12 @@ def test_reset_forgets_the_previous_frame():
         {'crop': (1, 8, 8, 3), 'state_a': (1, 'n')},
     ],
 )
-def test_a_model_without_the_promised_inputs_is_refused(shapes):
+def test_a_model_without_the_promised_inputs_is_rejected(shapes):
     with pytest.raises(ModelError, match='model mean: input'):
         ChangeNetwork(MeanModel(shapes))
 
 
-def test_a_model_that_drops_its_state_is_refused():
+def test_a_model_that_drops_its_state_is_rejected():
     model = MeanModel({'crop': (1, 8, 8, 3), 'state_mean': (1, 1), 'state_more': (1, 2)})
     with pytest.raises(ModelError, match='lacks the outputs next_state_more'):
         PairScorer(ChangeNetwork(model)).score(frame(0), REGION)

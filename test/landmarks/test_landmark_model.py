@@ -181,7 +181,7 @@ def test_somebody_elses_model_can_be_dropped_in(layout, count, own_points, held,
     assert unsure == pytest.approx(0.9 if layout == 'mediapipe478' else 0.5, abs=0.01)
 
 
-def test_a_manifest_that_cannot_work_is_refused():
+def test_a_manifest_that_cannot_work_is_rejected():
     with pytest.raises(ModelError, match=r"layout 'cofw29' must be one of"):
         LandmarkModel(DotModel(layout='cofw29'))
     model = DotModel()
@@ -190,7 +190,7 @@ def test_a_manifest_that_cannot_work_is_refused():
         LandmarkModel(model)
 
 
-def test_a_model_with_another_number_of_points_is_refused():
+def test_a_model_with_another_number_of_points_is_rejected():
     image, _ = drawn_face()
     with pytest.raises(ModelError, match=r'layout wflw98 has 98'):
         LandmarkModel(DotModel(points=68)).predict(image, FaceRegion(90, 50, 230), 0)

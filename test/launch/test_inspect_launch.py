@@ -86,7 +86,7 @@ def free_port():
         return server.getsockname()[1]
 
 
-def test_views_that_are_missing_are_told_and_the_face_is_drawn_all_the_same(launch, tmp_path):
+def test_views_that_are_missing_are_reported_and_the_face_is_drawn_all_the_same(launch, tmp_path):
     port, params = free_port(), tmp_path / 'mine.yaml'
     params.write_text(f'avatar: {{ros__parameters: {{page_port: {port}}}}}', encoding='utf-8')
     process = launch('rviz:=auto', f'params:={params}')

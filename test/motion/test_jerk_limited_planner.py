@@ -109,7 +109,7 @@ def test_a_start_at_rest_leads_along_a_straight_line():
     np.testing.assert_allclose(path[:, 0, 1], 0.2 * path[:, 0, 0], atol=1e-9)
 
 
-def test_a_goal_that_is_passed_in_motion_is_refused():
+def test_a_goal_that_is_passed_in_motion_is_rejected():
     request = own.InputParameter(1)
     request.max_velocity = request.max_acceleration = request.max_jerk = [1.0]
     request.target_velocity = [0.5]
@@ -118,7 +118,7 @@ def test_a_goal_that_is_passed_in_motion_is_refused():
 
 
 @pytest.mark.parametrize('field', ['max_jerk', 'current_velocity'])
-def test_what_is_no_number_is_refused(field):
+def test_what_is_no_number_is_rejected(field):
     request = own.InputParameter(1)
     request.max_velocity = request.max_acceleration = request.max_jerk = [1.0]
     setattr(request, field, [float('nan')])

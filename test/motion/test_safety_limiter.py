@@ -152,7 +152,7 @@ def test_goals_against_a_coupled_limit_end_just_inside_it():
     assert 0.29 < end[lid] + end[gaze] <= 0.3
 
 
-def test_commands_are_refused_with_the_joint_and_the_rule():
+def test_commands_are_rejected_with_the_joint_and_the_rule():
     limiter = SafetyLimiter(ROBOT, PERIOD_S)
     neutral = np.zeros(JOINTS)
     bad = neutral.copy()
@@ -166,7 +166,7 @@ def test_commands_are_refused_with_the_joint_and_the_rule():
     assert limiter.rejected_commands == 3
 
 
-def test_a_refused_command_does_not_count_as_the_last_one():
+def test_a_rejected_command_does_not_count_as_the_last_one():
     limiter = SafetyLimiter(ROBOT, PERIOD_S)
     assert limiter.problem_of(np.full(JOINTS, np.nan), 100) != ''
     assert limiter.problem_of(np.zeros(JOINTS), 50) == ''
@@ -328,7 +328,7 @@ def test_a_joint_that_arrives_at_its_limit_is_not_outside_by_rounding():
     assert (limiter.speed_scale == 1.0).all()
 
 
-def test_a_new_goal_is_planned_at_full_speed_after_others_were_refused(monkeypatch):
+def test_a_new_goal_is_planned_at_full_speed_after_others_were_rejected(monkeypatch):
     """Caution once stayed: after eleven refusals the head crept until it was restarted."""
     motion = MotionGenerator(ROBOT, PERIOD_S)
     with monkeypatch.context() as patch:

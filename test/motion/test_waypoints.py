@@ -221,7 +221,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('words', BAD)
-def test_a_faulty_trajectory_is_refused_with_a_reason_and_changes_nothing(head, words):
+def test_a_faulty_trajectory_is_rejected_with_a_reason_and_changes_nothing(head, words):
     assert head.send(('jaw',), (0.5, (0.2,)), (3.0, (0.2,))) == ''
     head.run(1.0)
     names, points = BAD[words]
@@ -232,11 +232,11 @@ def test_a_faulty_trajectory_is_refused_with_a_reason_and_changes_nothing(head, 
     assert head.commanded[-1][JAW] == pytest.approx(0.2, abs=1e-6)
 
 
-def test_a_trajectory_that_is_over_is_refused(head):
+def test_a_trajectory_that_is_over_is_rejected(head):
     assert 'ended 0.500 s ago' in head.send(('jaw',), (1.0, (0.2,)), delay_s=-1.5)
 
 
-def test_all_faults_are_told_at_once():
+def test_all_faults_are_reported_at_once():
     points = [TrajectoryPoint(2.0, (math.nan,)), TrajectoryPoint(1.0, (9.0,), (1.0,))]
     assert len(trajectory_problems(ROBOT, ('nose',), points, -10.0)) == 5
 

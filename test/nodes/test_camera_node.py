@@ -125,7 +125,7 @@ def test_a_damaged_file_ends_the_node_with_its_reason(listener, camera):
     assert str(node.fault) == 'clip.mp4: damaged after frame 2'
 
 
-def test_a_camera_that_is_away_is_told_in_diagnostics(listener, camera):
+def test_a_camera_that_is_away_is_reported_in_diagnostics(listener, camera):
     source = Source(1, is_live=True)
     node = camera(source)
     assert node.status()[1].endswith('made here, open at 64x48')

@@ -43,7 +43,7 @@ def page(browser):
     page.on('console', lambda line: line.type == 'error' and problems.append(line.text))
     yield page
     context.close()
-    # A server that ends, also while meshes are fetched, and actions that are refused.
+    # A server that ends, also while meshes are fetched, and actions that are rejected.
     known = (
         *('WebSocket connection', 'ERR_CONNECTION', 'Failed to fetch'),
         *('status of 400', 'status of 403'),

@@ -84,7 +84,7 @@ def test_rows_with_padding_are_read_without_it(frame):
         {'encoding': 'bgr8', 'data': b'', 'height': 0},
     ],
 )
-def test_an_image_that_cannot_be_read_is_refused(fields):
+def test_an_image_that_cannot_be_read_is_rejected(fields):
     message = ImageMessage(**{'height': 2, 'width': 2, 'step': 6, **fields})
     with pytest.raises(SourceError):
         conversions.from_image(message)

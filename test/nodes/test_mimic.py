@@ -134,7 +134,7 @@ def test_ctrl_c_closes_the_bag(start, listener, interrupt, tmp_path):
         (['--params', 'wrong.yaml'], 'rate_hz'),
     ],
 )
-def test_bad_input_is_told_before_anything_is_written(start, tmp_path, arguments, words):
+def test_bad_input_is_reported_before_anything_is_written(start, tmp_path, arguments, words):
     (tmp_path / 'empty.mp4').write_bytes(b'')
     (tmp_path / 'wrong.yaml').write_text('servo: {ros__parameters: {rate_hz: 1}}')
     bag = tmp_path / 'bag'

@@ -148,7 +148,7 @@ def test_a_recording_gives_offline_what_the_live_graph_published(environment, li
     assert (tmp_path / 'report.html').stat().st_size > 100_000
 
 
-def test_an_unknown_model_is_refused_before_anything_is_written(start, tmp_path):
+def test_an_unknown_model_is_rejected_before_anything_is_written(start, tmp_path):
     params = tmp_path / 'params.yaml'
     params.write_text('landmarks: {ros__parameters: {model: no_such_model}}', encoding='utf-8')
     bag = tmp_path / 'bag'

@@ -60,7 +60,7 @@ def test_configure_opens_activate_enables_and_cleanup_releases(change, port):
     assert not taken(port)
 
 
-def test_a_missing_servo_is_told_at_configure_and_the_port_is_released(change, port):
+def test_a_missing_servo_is_reported_at_configure_and_the_port_is_released(change, port):
     apply_fault('dead 3', port)
     assert not change('CONFIGURE')
     assert not taken(port)

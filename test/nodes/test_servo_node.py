@@ -88,8 +88,8 @@ def test_a_stop_outlives_the_lifecycle(servo_node, listener, port):
     servo_node(port=port.device, autostart=False)
     assert not torque(listener, True).success  # not configured
     assert change_state(listener, Transition.TRANSITION_CONFIGURE)
-    refused = trigger(listener, 'reboot')
-    assert not refused.success and 'not active' in refused.message
+    rejected = trigger(listener, 'reboot')
+    assert not rejected.success and 'not active' in rejected.message
     assert change_state(listener, Transition.TRANSITION_ACTIVATE)
     assert torques(port) == {True}
     assert trigger(listener, 'stop').success
@@ -100,7 +100,7 @@ def test_a_stop_outlives_the_lifecycle(servo_node, listener, port):
     assert torques(port) == {True}
 
 
-def test_trajectories_are_followed_and_faulty_commands_are_refused_with_a_diagnostic(
+def test_trajectories_are_followed_and_faulty_commands_are_rejected_with_a_diagnostic(
     servo_node, listener, port
 ):
     servo_node(port=port.device, hold_s=3600.0)
@@ -223,7 +223,7 @@ def test_a_reflex_closes_the_lids_and_goals_open_them_again(servo_node, listener
     listener.wait_for(lambda: angle(states, 'eyelid_left') > -0.05)
 
 
-def test_the_authority_over_each_joint_is_told_at_every_change(servo_node, listener, port):
+def test_the_authority_over_each_joint_is_reported_at_every_change(servo_node, listener, port):
     servo_node(port=port.device, hold_s=3600.0)
     told = listener.listen(DiagnosticStatus, 'servo/authority', qos.latched())
     scripts = listener.node.create_publisher(JointTrajectory, 'servo/joint_trajectory', 10)
@@ -256,8 +256,8 @@ def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, 
     assert not any(goals[-1].points[-1].velocities)
     assert listener.node.count_publishers('joint_states') == 1  # the test's own
     assert listener.node.count_publishers('servo/joint_commands') == 0
-    refused = torque(listener, False)
-    assert not refused.success and 'driver of the head' in refused.message
+    rejected = torque(listener, False)
+    assert not rejected.success and 'driver of the head' in rejected.message
     assert trigger(listener, 'stop').success
     _, err = interrupt(process)
     assert process.returncode == 0, err

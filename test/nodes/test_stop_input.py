@@ -42,8 +42,8 @@ def test_a_pressed_button_and_a_silent_one_stop_the_head_until_a_reset(servo_nod
     listener.wait_for(follows)
     beat.cancel()
     listener.wait_for(limp)
-    refused = reset()
-    assert not refused.success and 'silent for more than 3 s' in refused.message
+    rejected = reset()
+    assert not rejected.success and 'silent for more than 3 s' in rejected.message
     beat.reset()
     listener.wait_for(told('not pressed'))
     assert reset().success

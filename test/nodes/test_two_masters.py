@@ -17,7 +17,7 @@ def said(reports, words):
     return any(words in report.status[0].message for report in reports)
 
 
-def test_the_second_who_sends_is_told_and_moves_nothing_until_the_first_is_gone(
+def test_the_second_who_sends_is_reported_and_moves_nothing_until_the_first_is_gone(
     servo_node, listener, port
 ):
     servo_node(port=port.device, hold_s=3600.0)
@@ -41,7 +41,7 @@ def test_the_second_who_sends_is_told_and_moves_nothing_until_the_first_is_gone(
     listener.wait_for(follows)
 
 
-def test_of_two_servo_nodes_of_one_name_the_second_is_told_and_its_head_rests(
+def test_of_two_servo_nodes_of_one_name_the_second_is_reported_and_its_head_rests(
     servo_node, listener, port
 ):
     servo_node(port=port.device, hold_s=3600.0)

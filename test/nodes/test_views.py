@@ -150,9 +150,9 @@ def test_gains_change_what_is_read_while_the_node_runs_and_are_kept(
     before = jaw_of(listener, images, infos, expressions, 1)
     assert set_number(listener, 'landmarks', 'gain.jaw_open', 0.5).successful
     assert jaw_of(listener, images, infos, expressions, 2) == pytest.approx(before / 2)
-    refused = set_number(listener, 'landmarks', 'gain.jaw_open', 9.0)
-    assert not refused.successful
-    assert all(word in refused.reason for word in ('gain.jaw_open', '9.0', '3'))
+    rejected = set_number(listener, 'landmarks', 'gain.jaw_open', 9.0)
+    assert not rejected.successful
+    assert all(word in rejected.reason for word in ('gain.jaw_open', '9.0', '3'))
     # A name of the last release.
     assert set_number(listener, 'landmarks', 'alpha.jaw_open', 0.25).successful
     assert jaw_of(listener, images, infos, expressions, 3) == pytest.approx(before / 4)

@@ -61,7 +61,7 @@ def test_a_whole_number_passes_for_a_float_but_not_the_other_way_round():
     assert Parameter('x', 1, 'a number').problem(2.0) == 'x = 2.0 must be a whole number (write 2)'
 
 
-def test_a_text_outside_the_choice_is_refused_with_the_choice():
+def test_a_text_outside_the_choice_is_rejected_with_the_choice():
     assert check('keyframe', {'detector.mode': 'top'}) == [
         "keyframe.detector.mode = 'top' must be one of peak, settle, travel, combined"
     ]
@@ -89,14 +89,14 @@ def test_a_file_reports_all_its_faults_at_once(tmp_path):
 
 
 @pytest.mark.parametrize('content', ['[1, 2', '- a\n- b\n', '"text"'])
-def test_a_file_that_is_no_mapping_is_refused(tmp_path, content):
+def test_a_file_that_is_no_mapping_is_rejected(tmp_path, content):
     path = tmp_path / 'params.yaml'
     path.write_text(content, encoding='utf-8')
     with pytest.raises(ConfigError):
         load_file(path)
 
 
-def test_a_missing_file_is_refused_by_name(tmp_path):
+def test_a_missing_file_is_rejected_by_name(tmp_path):
     with pytest.raises(ConfigError, match=r'gone\.yaml.*\n.*cannot be read'):
         load_file(tmp_path / 'gone.yaml')
 

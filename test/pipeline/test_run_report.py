@@ -8,7 +8,7 @@ from kf_imitation.pipeline.run_report import RunFigures, run_table
 from kf_imitation.pipeline.statistics import Times
 
 
-def test_the_table_tells_what_was_skipped_at_which_stage():
+def test_the_table_reports_what_was_skipped_at_which_stage():
     times = {'behind at scoring': Times(12, 41.0, 60.0, 70.0, 75.0)}
     figures = RunFigures(14.0, 421, 400, 399, 47, 47, times, True, None, skipped={'scoring': 12})
     text = io.StringIO()

@@ -133,7 +133,7 @@ class Log:
         self.events.append((cycle.stamp_ns, 'cycle'))
 
 
-def test_everything_is_told_in_the_order_of_virtual_time():
+def test_everything_is_reported_in_the_order_of_virtual_time():
     log = Log()
     module.replay(Frames(23), stages(), 'peak', log)
     assert [stamp for stamp, _ in log.events] == sorted(stamp for stamp, _ in log.events)
@@ -155,7 +155,7 @@ def test_every_frame_is_scored_once_and_the_last_keyframe_is_kept():
     assert [p.keyframe.index for p in record.posed] == [0, 5, 10, 15, 20]
 
 
-def test_a_source_without_frames_or_with_time_running_back_is_refused():
+def test_a_source_without_frames_or_with_time_running_back_is_rejected():
     with pytest.raises(SourceError, match='no frame'):
         module.replay(Frames(0), stages(), 'peak')
     with pytest.raises(SourceError, match='not later'):
@@ -175,7 +175,7 @@ def small(monkeypatch):
 
 
 @pytest.mark.parametrize(('options', 'code'), [((), 0), (('--strict',), 2)])
-def test_frames_left_out_are_told_and_with_strict_they_are_exit_code_2(
+def test_frames_left_out_are_reported_and_with_strict_they_are_exit_code_2(
     tmp_path, small, monkeypatch, capsys, caplog, options, code
 ):
     source = Frames(23)

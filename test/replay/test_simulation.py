@@ -64,7 +64,7 @@ def test_two_runs_are_the_same_to_the_bit():
     assert traces[0] == traces[1]
 
 
-def test_a_goal_older_than_the_last_is_refused_and_noted():
+def test_a_goal_older_than_the_last_is_rejected_and_noted():
     moved = head()
     moved.set_goal(goal(jaw=0.3), START, START + 5)
     moved.set_goal(goal(jaw=0.1), START + SECOND // 10, START + 4)

@@ -58,7 +58,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_escapes_what_it_is_given():
     assert json.loads(data)['note'].startswith('</script>')
 
 
-def test_a_bag_without_scores_is_refused(tmp_path):
+def test_a_bag_without_scores_is_rejected(tmp_path):
     from kf_imitation.errors import BagError
 
     with pytest.raises(BagError, match='does not exist'):

@@ -79,7 +79,7 @@ def test_a_urdf_next_to_the_robot_file_is_used_and_every_difference_is_reported(
     assert third not in told
 
 
-def test_a_urdf_that_is_no_xml_is_told(head, tmp_path, capsys):
+def test_a_urdf_that_is_no_xml_is_reported(head, tmp_path, capsys):
     (tmp_path / 'own.urdf').write_text('<robot', encoding='utf-8')
     assert main(['robot', 'check', str(head(lambda d: d.update(urdf='own.urdf')))]) == 2
     assert 'own.urdf: cannot be read' in capsys.readouterr().err

@@ -26,7 +26,7 @@ def test_a_complete_graph_is_taken_as_soon_as_it_is_steady():
     assert search(*((t, snapshot) for t in times))[0] == SETTLED_S
 
 
-def test_nodes_that_are_told_late_are_waited_for():
+def test_nodes_that_are_reported_late_are_waited_for():
     slow = DiscoverySnapshot({'/': frozenset({'keyframe'})})
     # Steady for long, but no graph is without landmarks and servo.
     looks = [(t, slow) for t in (0, 2, 5)]

@@ -62,12 +62,12 @@ def test_the_stamps_of_a_file_at_another_pace_make_no_command_old():
     assert as_fast_as_can_be['command_age_s'] > 60.0
 
 
-def test_a_camera_that_is_not_there_is_refused_before_anything_starts():
+def test_a_camera_that_is_not_there_is_rejected_before_anything_starts():
     with pytest.raises(SourceError, match='camera /dev/video99: does not exist'):
         build_graph(RunOptions(source='/dev/video99'))
 
 
-def test_a_missing_source_is_refused_by_name(tmp_path):
+def test_a_missing_source_is_rejected_by_name(tmp_path):
     with pytest.raises(SourceError, match='no-such-video'):
         build_graph(RunOptions(source=str(tmp_path / 'no-such-video.mp4')))
 
@@ -91,7 +91,7 @@ def test_an_existing_record_folder_is_never_overwritten(tmp_path):
         build_graph(RunOptions(source='test-pattern', record=str(tmp_path)))
 
 
-def test_a_record_folder_below_a_file_is_refused(tmp_path):
+def test_a_record_folder_below_a_file_is_rejected(tmp_path):
     (tmp_path / 'file').write_text('', encoding='utf-8')
     with pytest.raises(OutputError, match='is not a folder'):
         build_graph(RunOptions(source='test-pattern', record=str(tmp_path / 'file/bag')))

@@ -81,7 +81,7 @@ def test_the_player_of_a_ros_installation_gets_the_same_orders(tmp_path):
     ]
 
 
-def test_what_it_cannot_play_is_refused(tmp_path):
+def test_what_it_cannot_play_is_rejected(tmp_path):
     bag = make_bag(tmp_path / 'bag', 'compressed')
     with pytest.raises(ConfigError, match='player = ours decodes it'):
         build_replay_graph(ReplayOptions(bag, player='ros2bag'))
@@ -89,7 +89,7 @@ def test_what_it_cannot_play_is_refused(tmp_path):
         build_replay_graph(ReplayOptions(bag, player='vlc'))
 
 
-def test_what_moves_no_head_is_refused(tmp_path):
+def test_what_moves_no_head_is_rejected(tmp_path):
     bag = make_bag(tmp_path / 'bag')
     with pytest.raises(BagError, match=r'neither images nor face/expression \(has|holds'):
         build_replay_graph(ReplayOptions(bag))

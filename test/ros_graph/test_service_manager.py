@@ -6,7 +6,7 @@ from kf_imitation.ros_graph.service_manager import tell_service_manager
 
 
 @pytest.mark.parametrize('hidden', [False, True])
-def test_a_service_tells_its_state(tmp_path, monkeypatch, hidden):
+def test_a_service_reports_its_state(tmp_path, monkeypatch, hidden):
     address = f'@kf-imitation-{tmp_path.name}' if hidden else str(tmp_path / 'notify')
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind('\0' + address[1:] if hidden else address)

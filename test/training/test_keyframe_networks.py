@@ -135,6 +135,6 @@ def test_change_size_counts_a_radian_of_rotation_twice():
     assert change_size(change).item() == pytest.approx(0.7, abs=1e-3)
 
 
-def test_a_network_that_sees_nothing_is_refused():
+def test_a_network_that_sees_nothing_is_rejected():
     with pytest.raises(ValueError, match='motion, gradients or places'):
         KeyframeNet(motion='none', use_places=False)

@@ -205,7 +205,7 @@ def test_the_head_of_the_points_learns_where_their_loss_counts():
     optimiser.step()
 
 
-def test_a_checkpoint_of_another_network_is_refused_by_name():
+def test_a_checkpoint_of_another_network_is_rejected_by_name():
     task = KeyframeTraining(small_config('lite'), steps=1)
     with pytest.raises(KfImitationError, match=r'network .*full.*name another --out'):
         task.on_load_checkpoint(

@@ -34,7 +34,7 @@ def test_a_constant_shift_is_a_difference_of_shapes_and_not_of_scores(tmp_path, 
     assert 'a: rho 1.000, blendshapes 0.0500, head 0.00 deg, 60 fr' in capsys.readouterr().out
 
 
-def test_labels_of_other_clips_are_refused(tmp_path, capsys):
+def test_labels_of_other_clips_are_rejected(tmp_path, capsys):
     (tmp_path / 'a.mp4').touch()
     write(tmp_path / 'a.npz')
     write(tmp_path / 'made/a.npz', frames=59)

@@ -248,7 +248,7 @@ def test_a_small_network_takes_one_channel_and_comes_back_from_its_file(tmp_path
     assert compare(StreamingStep(other.eval(), other.crop_px, 1.25), file, crops).largest < 2e-3
 
 
-def test_a_file_of_another_network_is_refused(tmp_path):
+def test_a_file_of_another_network_is_rejected(tmp_path):
     net = KeyframeNet(motion='none', use_places=False, gradient='coarse', parts=True).eval()
     export(net, net.crop_px, tmp_path / 'net.onnx')
     with pytest.raises(ValueError, match=r'another configuration: .*hidden\.weight is'):

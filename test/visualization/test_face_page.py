@@ -81,7 +81,7 @@ def test_other_paths_are_not_there(page):
         urllib.request.urlopen(f'{page.url}etc/passwd', timeout=10)
 
 
-def test_a_port_in_use_is_refused_by_number(page):
+def test_a_port_in_use_is_rejected_by_number(page):
     port = int(page.url.rstrip('/').rsplit(':', 1)[1])
     with pytest.raises(ConfigError, match=rf'page_port = {port}: .*in use'):
         FacePage(port, 'another')

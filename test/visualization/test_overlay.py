@@ -224,7 +224,7 @@ def small_files():
 
 @pytest.mark.parametrize('library', ['PyAV', 'OpenCV'])
 @pytest.mark.parametrize('suffix', ['.mp4', '.avi'])
-def test_a_video_that_a_full_disk_cuts_is_refused(
+def test_a_video_that_a_full_disk_cuts_is_rejected(
     tmp_path, small_files, monkeypatch, library, suffix
 ):
     if library == 'OpenCV':
@@ -258,6 +258,6 @@ def test_opencv_stops_at_the_frame_where_the_disk_is_full(tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_ending_that_cannot_be_written_is_refused(tmp_path):
+def test_an_ending_that_cannot_be_written_is_rejected(tmp_path):
     with pytest.raises(OutputError, match='mp4'):
         check_suffix(tmp_path / 'v.gif')

@@ -200,7 +200,7 @@ class SimulatedServo:
         return 0
 
     def clear(self, key: bytes) -> int:
-        """Bring a multi-turn position back into one turn; refused while moving."""
+        """Bring a multi-turn position back into one turn; rejected while moving."""
         speed = abs(velocity_raw(self.physics.speed_rad_s))
         if key != CLEAR_KEY or speed > self.registers.get('moving_threshold'):
             return RESULT_FAIL
