@@ -28,7 +28,9 @@ def watch(composition: Composition, stop: Event, cockpit: CockpitProcess | None 
     first_s = last_s = logged_s = monotonic()
     frames = 0
     announced = cockpit is None
-    with Live(console=console, refresh_per_second=5, transient=True) as live:
+    with Live(
+        console=console, auto_refresh=console.is_terminal, refresh_per_second=5, transient=True
+    ) as live:
         while not stop.wait(0.1) and not composition.finished:
             tell_service_manager('READY=1\nWATCHDOG=1')
             now_s, count = monotonic(), composition.ledger('keyframe').count('frames')

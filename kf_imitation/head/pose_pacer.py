@@ -139,9 +139,14 @@ class PoseBudget:
         self._go(free, goal, self._position(now_s), now_s, cut)
         return np.array(self._goal)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a part of the newest pose has not been handed out yet."""
+        return bool(np.isfinite(self._waiting).any())
+
     def forget(self) -> None:
         """Let go of what is waiting: something else than a pose moves the head now."""
-        if np.isfinite(self._waiting).any():
+        if self.waiting:
             self._missed.add(self._newest)
         self._waiting = np.full(len(self._from), np.nan)
 
@@ -221,13 +226,17 @@ class PosePacer:
             self._stamp_ns = stamp_ns
         return reason
 
-    def tick(self, now_s: float) -> None:
-        """Send what has waited long enough: a later part of the newest pose."""
+    def tick(self, now_s: float) -> bool:
+        """Send what has waited long enough; return whether a part of the newest pose still waits.
+
+        Only then must it be called, and often.
+        """
         self._watch_time(now_s)
         goal = self._budget.due(now_s)
         if goal is not None:
             self._stamp_ns += 1
             self._head.set_goal(goal, self._stamp_ns)
+        return self._budget.waiting
 
     def _watch_time(self, now_s: float) -> None:
         """Forget what waits once the computer stood still: nobody means that pose any more."""

@@ -18,6 +18,7 @@ from kf_imitation.inference.optimised_models import LOAD_ERRORS, open_session
 from kf_imitation.model_files import find_model_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
+THREADS = 2  # more gain little on graphs of this size
 
 
 class OnnxModel:
@@ -34,7 +35,7 @@ class OnnxModel:
 
         def options() -> onnxruntime.SessionOptions:
             options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = threads
+            options.intra_op_num_threads = threads or THREADS
             options.inter_op_num_threads = 1
             # Threads that wait sleep: spinning would starve the bus thread and the camera.
             options.add_session_config_entry('session.intra_op.allow_spinning', '0')
@@ -49,12 +50,12 @@ class OnnxModel:
         self.input_shapes = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
 
     @classmethod
-    def load(cls, name: str, threads: int = 2, manifest: Path | None = None) -> 'OnnxModel':
+    def load(cls, name: str, threads: int = 0, manifest: Path | None = None) -> 'OnnxModel':
         """Load a model by its name in the manifest.
 
         Args:
             name: key in the manifest.
-            threads: for the runtime, 1 or more.
+            threads: for the runtime; 0: THREADS.
             manifest: another manifest than the package's own; files lie next to it.
 
         Raises:

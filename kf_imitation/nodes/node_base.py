@@ -16,8 +16,10 @@ from kf_imitation.errors import ConfigError, KfImitationError
 from kf_imitation.nodes.descriptors import descriptor, typed
 from kf_imitation.parameters.definition import Value, renamed
 from kf_imitation.parameters.schema import SCHEMA, former_names_text
-from kf_imitation.pipeline.statistics import Ledger
+from kf_imitation.pipeline.statistics import KEPT, Ledger
 
+# Of the times, /diagnostics shows those of about the last ten seconds.
+RECENT = 300
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -114,7 +116,7 @@ class KfNode(Node):  # type: ignore[misc]
     def publish_diagnostics(self) -> None:
         """Publish one status with the ledger's counts and times; also callable at the end."""
         level, sentence, values = self.status()
-        pairs = {**values, **self.ledger_values()}
+        pairs = {**values, **self.ledger_values(RECENT)}
         status = DiagnosticStatus(
             level=level,
             name=f'kf_imitation: {self.get_name()}',
@@ -126,16 +128,16 @@ class KfNode(Node):  # type: ignore[misc]
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
 
-    def ledger_values(self) -> dict[str, object]:
-        """Return counts and percentiles in words."""
+    def ledger_values(self, newest: int) -> dict[str, object]:
+        """Return counts, and in words the percentiles of the newest observations."""
         values: dict[str, object] = dict(self.ledger.counts())
-        for name, times in self.ledger.times().items():
+        for name, times in self.ledger.times(newest).items():
             values[f'{name} p50 / p99 [ms]'] = f'{times.p50_ms:.2f} / {times.p99_ms:.2f}'
         return values
 
     def summary(self) -> str:
         """Return counts and times in one line, for the end of a run."""
-        return ', '.join(f'{name}: {value}' for name, value in self.ledger_values().items())
+        return ', '.join(f'{name}: {value}' for name, value in self.ledger_values(KEPT).items())
 
     def rate_hz(self, name: str) -> float:
         """Return how fast a count of the ledger grew since the last call for it."""

@@ -121,9 +121,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._senders.begin()
         patience_s = self.setting('pose_patience_s', float)
         self._pacer = PosePacer(self._head, PoseBudget(self._robot, patience_s))
-        self._pacer_timer = self.steady_timer(
-            PACER_PERIOD_S, lambda: self._pacer.tick(boottime_s())
-        )
+        self._pacer_timer = self.steady_timer(PACER_PERIOD_S, self._pace)
         few, listen = qos.keyframe_topics(), self.create_subscription
         self._listening = [
             listen(JointState, EXPRESSION, self._on_expression, few),
@@ -228,11 +226,17 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             goal_rad = self._mapping.goals(expression)
         if reason := self._pacer.show(goal_rad, expression.stamp_ns, boottime_s(), clock_ns):
             return self._log_rejection(reason)
+        self._pacer_timer.reset()
         if isinstance(self._head, RemoteHead) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
         else:
             self.ledger.observe('capture to command', (clock_ns - expression.stamp_ns) * 1e-9)
         return None
+
+    def _pace(self) -> None:
+        """Tick only while a pose waits: fifty wake-ups a second are not for nothing."""
+        if not self._pacer.tick(boottime_s()):
+            self._pacer_timer.cancel()
 
     def _on_reflex(self, message: JointState, info: dict[str, Any]) -> None:
         if self._head is None or not self._active or not self.setting('reflex', bool):

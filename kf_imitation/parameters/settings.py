@@ -153,7 +153,12 @@ class KeyframeSettings:
         f'{QUICK_MODEL} where this machine is too slow for it, by a measurement at start or while '
         f'it runs; in a replay and a lossless run always {ACCURATE_MODEL}',
     )
-    threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
+    threads: int = parameter(
+        0,
+        'threads of the model runtime; 0: two, in a running head no more than half the cores',
+        minimum=0,
+        maximum=16,
+    )
     lossless: bool = parameter(False, 'take every frame (reliable, queued) instead of the newest')
     topic: str = parameter(
         '', "image topic of another package's camera, raw or compressed; empty: image_raw"
@@ -227,7 +232,12 @@ class LandmarksSettings:
         'landmarks_parts',
         'name of the model that predicts eyes and mouth from patches; empty: none',
     )
-    threads: int = parameter(2, 'threads of the model runtime', minimum=1, maximum=16)
+    threads: int = parameter(
+        0,
+        'threads of the model runtime; 0: two, in a running head no more than half the cores',
+        minimum=0,
+        maximum=16,
+    )
     most_latency_s: float = parameter(
         0.0,
         'oldest keyframe that is read, since its capture; 0: any; a graph sets it from the '

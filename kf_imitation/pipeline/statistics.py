@@ -4,13 +4,14 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from threading import Lock
 from time import perf_counter
 
 import numpy as np
 
 # Enough for ten minutes at 30 fps; a longer run reports its last ten minutes.
-_KEPT = 18_000
+KEPT = 18_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Ledger:
     def observe(self, name: str, seconds: float) -> None:
         """Add one measured span."""
         with self._lock:
-            self._spans.setdefault(name, deque(maxlen=_KEPT)).append(seconds)
+            self._spans.setdefault(name, deque(maxlen=KEPT)).append(seconds)
             self._span_counts[name] += 1
 
     @contextmanager
@@ -70,10 +71,17 @@ class Ledger:
                 if name.startswith(prefix)
             }
 
-    def times(self) -> dict[str, Times]:
-        """Return the percentiles of every span, in the order of their first observation."""
+    def times(self, newest: int = KEPT) -> dict[str, Times]:
+        """Return the percentiles of every span, in the order of their first observation.
+
+        Args:
+            newest: how many observations of each to look at; a long run has many.
+        """
         with self._lock:
-            copies = {name: list(values) for name, values in self._spans.items()}
+            copies = {
+                name: list(islice(reversed(values), newest))
+                for name, values in self._spans.items()
+            }
             counts = dict(self._span_counts)
         return {name: _times(values, counts[name]) for name, values in copies.items()}
 

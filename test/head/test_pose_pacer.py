@@ -79,3 +79,13 @@ def test_a_camera_whose_clock_is_ahead_has_its_order_all_the_same(rig):
     assert rig.show(110.0, 0.5) == ''
     assert 'out of order' in rig.show(109.9, 1.0)
     assert rig.show(110.1, 1.0) == ''
+
+
+def test_a_tick_says_whether_a_part_still_waits_so_that_an_idle_head_needs_none(rig):
+    rig.show(100.0, 1.0)
+    assert not rig.pacer.tick(rig.now_s)  # all joints were sent at once
+    rig.run(0.03)
+    rig.show(100.03, 0.0)
+    assert rig.pacer.tick(rig.now_s)  # the jaw first reaches its peak
+    assert rig.run() == pytest.approx(0.0, abs=0.005)
+    assert not rig.pacer.tick(rig.now_s)

@@ -74,7 +74,7 @@ def seconds(number, fps=30):
         (PLAIN, 2, False),
         (PLAIN, 4, True),
         (FAST, 2, True),
-        (FAST, 1, True),
+        (FAST, 1, False),
         (Cost(0.05, 0.0325), 16, False),  # many cores, but busy with other programs
     ],
 )

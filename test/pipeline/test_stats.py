@@ -21,3 +21,11 @@ def test_a_timed_body_is_observed_once():
     with ledger.timed('stage'):
         pass
     assert ledger.times()['stage'].count == 1
+
+
+def test_the_newest_observations_can_be_looked_at_alone():
+    ledger = Ledger()
+    for value in (9.0, 9.0, 1.0, 2.0, 3.0):
+        ledger.observe('stage', value)
+    times = ledger.times(newest=3)['stage']
+    assert (times.count, times.p50_ms, times.worst_ms) == (5, 2000, 3000)
