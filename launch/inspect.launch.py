@@ -44,7 +44,7 @@ NEEDS = {
 }
 # The camera is where the robot's own eyes would be; z looks out of the face.
 EYES = (
-    '--frame-id base_link --child-frame-id camera_optical '
+    '--frame-id base_link --child-frame-id camera_optical_frame '
     '--x 0.1 --z 0.1 --roll -1.5708 --yaw -1.5708'
 )
 FOXGLOVE_PORT = 8765

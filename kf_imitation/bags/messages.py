@@ -21,7 +21,7 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 
-CAMERA_FRAME = 'camera_optical'
+CAMERA_FRAME = 'camera_optical_frame'
 
 
 class BagTopics:

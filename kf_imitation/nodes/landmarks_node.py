@@ -13,6 +13,7 @@ from kf_imitation.errors import SourceError
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import from_camera_info, from_image, header, to_ns
 from kf_imitation.nodes.face_messages import to_expression, to_landmarks, to_pose
+from kf_imitation.nodes.humans import HumanTopics
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value
@@ -65,6 +66,7 @@ class LandmarksNode(KfNode):
         self._poses = self.create_publisher(PoseStamped, 'face/head_pose', few)
         self._expressions = self.create_publisher(JointState, 'face/expression', few)
         self._markers = self.create_publisher(MarkerArray, 'face/markers', few)
+        self._humans = HumanTopics(self) if self.setting('humans', bool) else None
         self.create_subscription(CameraInfo, 'keyframe/camera_info', self._on_info, few)
         self.create_subscription(Image, 'keyframe/image', self._on_image, few)
 
@@ -113,6 +115,8 @@ class LandmarksNode(KfNode):
         self._state = f'last keyframe read with confidence {confidence:.2f}'
         with self.ledger.timed('publish expression'):
             self._expressions.publish(to_expression(reading.expression, frame_id))
+        if self._humans is not None:
+            self._humans.read(reading, camera, frame_id)
         if self._landmarks.get_subscription_count():
             self._landmarks.publish(to_landmarks(reading.landmarks, frame_id))
         if self._poses.get_subscription_count():

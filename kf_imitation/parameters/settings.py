@@ -70,7 +70,7 @@ class CameraSettings:
     wait_for: str = parameter(
         '', 'nodes, separated by spaces, that must listen before the first frame of a file'
     )
-    frame_id: str = parameter('camera_optical', 'frame of the image, z forward')
+    frame_id: str = parameter('camera_optical_frame', 'frame of the image, z forward')
     capture: SourceSettings = group(SourceSettings, prefixed=False)
 
 
@@ -248,6 +248,11 @@ class LandmarksSettings:
     )
     calibration: str = parameter(
         '', 'calibration file of the person; empty calibrates automatically', path='path'
+    )
+    humans: bool = parameter(
+        True,
+        'publish the person as other programs expect it: frames on /tf where tf2_msgs is '
+        'installed, the topics of ROS4HRI (REP-155) where hri_msgs is',
     )
     expression: ExpressionSettings = group(ExpressionSettings, prefixed=False)
 

@@ -71,7 +71,7 @@ def test_every_topic_is_read_back_as_it_was_written(bag):
     assert positions[10, 0] == pytest.approx(1.0) and stamps[10] == 6 * S
     written_ns, landmarks = next(read_topic(bag, 'face/landmarks'))
     assert written_ns == 7 * S and header_stamp_ns(landmarks) == 6 * S
-    assert landmarks.header.frame_id == 'camera_optical'
+    assert landmarks.header.frame_id == 'camera_optical_frame'
     assert [p.y for p in landmarks.polygon.points[:2]] == [1.0, 3.0]
     assert landmarks.polygon.points[97].z == 0.5
     _, expression = next(read_topic(bag, '/face/expression'))

@@ -12,8 +12,9 @@ from kf_imitation.paths import share_path
 ENCLAVES = ET.parse(share_path('config/sros2_policy.xml')).getroot().find('enclaves')
 KINDS = ('publish', 'subscribe', 'reply', 'request')
 # What nodes have at times only: with a bag's time, with `port: none`, with images, while watched,
-# where no frame may be lost.
+# where no frame may be lost, with tf2_msgs or hri_msgs.
 AT_TIMES = {
+    'landmarks': {'/face/region', '/humans/faces/*', '/tf'},
     'servo': {
         '/joint_trajectory_controller/joint_trajectory',
         '/joint_states',
