@@ -14,7 +14,7 @@ export AMENT_PREFIX_PATH := $(abspath $(VENV))$(if $(AMENT_PREFIX_PATH),:$(AMENT
 # The tests of training/ need torch.
 IGNORED := $(if $(TRAINING),,--ignore=test/training --ignore=test/export)
 
-.PHONY: help mimic setup test lint docs bench faults train clean
+.PHONY: help mimic setup test lint docs site bench faults train clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -39,7 +39,11 @@ lint: $(VENV)/.tested ## check style, types, import contracts and dead code
 
 docs: $(VENV)/.tested ## draw anew what pages take from the code
 	$(BIN)/python -m benchmark.architecture
+	$(BIN)/python -m benchmark.commands
 	$(BIN)/python -m kf_imitation.parameters
+
+site: $(VENV)/.tested ## build the documentation as pages in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: $(VENV)/.tested ## how fast the head is on this machine, in 6 minutes [ARGS=]
 	$(BIN)/python -m benchmark.speed $(ARGS)
@@ -61,7 +65,7 @@ $(VENV)/.installed: setup.py setup.cfg package.xml | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed
-	$(PIP) install --quiet --no-build-isolation --editable '.[ros,test]'
+	$(PIP) install --quiet --no-build-isolation --editable '.[ros,test,docs]'
 	@$(PIP) install --quiet --no-build-isolation --editable '.[browser]' \
 	    || echo 'Playwright cannot be installed here: the browser tests will be skipped'
 	@touch $@
@@ -71,4 +75,4 @@ $(VENV)/.trained: training/requirements.txt training/constraints.txt $(VENV)/.te
 	@touch $@
 
 clean: ## remove .venv and caches
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -102,6 +102,7 @@ setup(
             'mcap>=1.2',  # another reader and writer of bags
             'mcap-ros2-support>=0.5',
         ],
+        'docs': ['mkdocs-material>=9.5,<10'],
         # Drives the Chromium of the machine in test/e2e; those tests skip without either.
         'browser': ['playwright>=1.45'],
     },

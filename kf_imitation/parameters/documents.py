@@ -24,7 +24,7 @@ _PAGE_START = f"""\
 # Parameters
 
 Made by `{COMMAND}` from `kf_imitation/parameters/settings.py`, as
-[`config/kf_imitation.yaml`](../config/kf_imitation.yaml), which holds the defaults. Values that
+`config/kf_imitation.yaml`, which holds the defaults. Values that
 override them go into a file of your own: `kf_imitation mimic --params mine.yaml` or
 `ros2 launch kf_imitation mimic.launch.py params:=mine.yaml`. `kf_imitation params save` writes
 such a file from running nodes. **Live** parameters may be changed while the node runs:

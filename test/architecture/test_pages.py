@@ -1,9 +1,15 @@
 """Pages that follow from the code: the picture of the layers, the glossary."""
 
+import os
 import re
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmark import architecture
+import pytest
+
+from benchmark import architecture, commands
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -11,6 +17,24 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_page_of_the_architecture_shows_the_contracts():
     page = (ROOT / 'docs/architecture.md').read_text(encoding='utf-8')
     assert architecture.block() in page, 'run python -m benchmark.architecture'
+
+
+def test_the_page_of_the_commands_shows_the_parsers():
+    page = commands.PAGE.read_text(encoding='utf-8')
+    assert page == commands.page(), 'run python -m benchmark.commands'
+
+
+@pytest.mark.skipif(not find_spec('material'), reason='pip install mkdocs-material')
+def test_the_site_is_built_without_a_warning_and_shows_every_page(tmp_path):
+    """Links to pages and headings that do not exist are warnings, which end the build."""
+    command = [sys.executable, '-m', 'mkdocs', 'build', '--quiet', '--site-dir', str(tmp_path)]
+    environment = {**os.environ, 'NO_MKDOCS_2_WARNING': '1'}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
+    for page in (ROOT / 'docs').rglob('*.md'):
+        name = page.relative_to(ROOT / 'docs').with_suffix('')
+        folder = tmp_path if name.stem == 'index' else tmp_path / name
+        assert (folder / 'index.html').is_file()
 
 
 def test_every_room_names_existing_files_to_start_with():
