@@ -27,7 +27,7 @@ def run_pictures(folder: Path) -> dict[str, Image]:
     run, video = folder / 'demo', folder / 'demo.mp4'
     clip = str(share_path(DEMO_CLIP))
     for command in (
-        ['replay', clip, '--out', str(run), '--video', str(video)],
+        ['replay', clip, '--out', str(run), '--video', str(video), '--summary'],
         ['report', str(run)],
     ):
         if kf_imitation(command):

@@ -10,34 +10,30 @@ MediaPipe's face landmarker with blendshapes, on the same frames. Two JSON files
 
 import argparse
 import json
-import os
-import platform
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 
 import cv2
 import numpy as np
-import onnxruntime
 
 from benchmark.idle_simulator import measure as simulator_share
 from benchmark.keyframe import PEER, make_subject, read_frames
 from benchmark.keyframe import measure as run_subjects
 from benchmark.landmarks import times_ms
+from benchmark.load import run as run_head
+from benchmark.runs import FRAMES, machine, short_clip, timed
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.face_pipeline import build_landmark_model
 
-FRAMES = 78
 MODELS = {'default': 'keyframe_default', 'lite': 'keyframe_lite'}
-COMMAND = (sys.executable, '-m', 'kf_imitation.cli.main')
 
 
 @dataclass
@@ -57,31 +53,13 @@ class Row:
     samples: list[float] = field(default_factory=list)
 
 
-def timed(*words: str) -> tuple[float, float, str]:
-    """Run a command; returns wall time [s], processor time [s] and what it printed."""
-    before, started = os.times(), perf_counter()
-    done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, check=False)
-    wall_s, after = perf_counter() - started, os.times()
-    used_s = after.children_user + after.children_system
-    return wall_s, used_s - before.children_user - before.children_system, done.stdout
+Part = Callable[[], Iterator[tuple[str, Row, float]]]
 
 
 def start() -> Iterator[tuple[str, Row, float]]:
     """Starting: help, usage errors."""
     yield '--help', Row('s', 0.3), timed('--help')[0]
     yield 'usage error', Row('s', 0.3), timed('replay', '--nonsense')[0]
-
-
-def short_clip(folder: Path) -> Path:
-    """Write the beginning of the demo clip."""
-    path = folder / 'short.mp4'
-    frames = read_frames(str(share_path('media/demo.mp4')), FRAMES)
-    height, width = frames[0].bgr.shape[:2]
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*'mp4v'), 30.0, (width, height))
-    for frame in frames:
-        writer.write(frame.bgr)
-    writer.release()
-    return path
 
 
 def replay(clip: Path) -> Iterator[tuple[str, Row, float]]:
@@ -130,15 +108,24 @@ def simulator() -> Iterator[tuple[str, Row, float]]:
     yield 'simulated servos at rest', Row('% of a core', 5.0), 100 * simulator_share('sim_face', 5)
 
 
-def mimic(model: str, aims: Mapping[str, float]) -> Iterator[tuple[str, Row, float]]:
-    """The running head on the demo clip, at its own pace."""
+def mimic(
+    model: str, params: Mapping[str, str], aims: Mapping[str, float]
+) -> Iterator[tuple[str, Row, float]]:
+    """The running head on the demo clip, at its own pace, with parameters of the keyframe node."""
     with tempfile.TemporaryDirectory() as folder:
-        params = Path(folder, 'params.yaml')
-        params.write_text(f'/**/keyframe: {{ros__parameters: {{model: {MODELS[model]}}}}}\n')
-        _, used_s, table = timed('mimic', '--port', 'simulated', '--params', str(params))
+        path = Path(folder, 'params.yaml')
+        path.write_text(json.dumps({'/**/keyframe': {'ros__parameters': params}}))
+        _, used_s, table = timed('mimic', '--port', 'simulated', '--params', str(path))
     for name, (unit, value) in figures_of(table).items():
         yield f'mimic with {model}, {name}', Row(unit, aims.get(name), unit == 'fps'), value
     yield f'mimic with {model}, processor', Row('s'), used_s
+
+
+def looked_at() -> Iterator[tuple[str, Row, float]]:
+    """The running head with its page and avatar looked at, and a bag recorded."""
+    found = run_head(share_path('media/demo.mp4'), 14.0, ['--avatar'], page=True)
+    yield 'page looked at, avatar, bag: rate', Row('fps', 30.0, True), found.frames_per_s
+    yield 'page looked at, avatar, bag: capture to channels p99', Row('ms'), found.p99_ms
 
 
 def figures_of(table: str) -> dict[str, tuple[str, float]]:
@@ -152,38 +139,30 @@ def figures_of(table: str) -> dict[str, tuple[str, float]]:
     return {name: (unit, float(m[1])) for name, (unit, m) in found.items() if m is not None}
 
 
-def machine() -> dict[str, str]:
-    """Return what the figures belong to."""
-    model = re.search(r'model name\s*: (.*)', Path('/proc/cpuinfo').read_text(encoding='utf-8'))
-    return {
-        'name': platform.node(),
-        'processor': model[1] if model else platform.processor(),
-        'cores': str(len(os.sched_getaffinity(0))),
-        'python': platform.python_version(),
-        'onnxruntime': onnxruntime.__version__,
-        'load': f'{os.getloadavg()[0]:.1f}',
-    }
-
-
 def measure(rounds: int, landmarker: Path | None, say: Callable[[str], None]) -> dict[str, Row]:
     """Measure every row in rounds."""
     rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as folder:
         clip = short_clip(Path(folder))
-        parts: list[Callable[[], Iterator[tuple[str, Row, float]]]] = [
+        parts: list[Part] = [
             start,
             lambda: replay(clip),
             lambda: stages(landmarker),
             landmarks,
             simulator,
         ]
-        lists = [*([parts] * rounds), [
-            lambda: mimic('default', {'rate': 30.0, 'capture to command p99': 150.0}),
-            lambda: mimic('lite', {'rate': 30.0}),
-        ]]  # fmt: skip
+        heads: list[Part] = [
+            partial(
+                mimic, 'default settings', {}, {'rate': 30.0, 'capture to command p99': 150.0}
+            ),
+            *(partial(mimic, name, {'model': MODELS[name]}, {'rate': 30.0}) for name in MODELS),
+            looked_at,
+        ]
         for warm_up in (start, lambda: replay(clip)):
             list(warm_up())
-        for number, part in ((n, part) for n, chosen in enumerate(lists) for part in chosen):
+        for number, part in (
+            (n, part) for n, chosen in enumerate([*([parts] * rounds), heads]) for part in chosen
+        ):
             for name, row, value in part():
                 rows.setdefault(name, row).samples.append(value)
                 say(f'{number + 1}: {name} {value:.2f} {row.unit}')

@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--video', type=user_path, metavar='FILE', help='side-by-side video of person and robot'
     )
+    parser.add_argument(
+        '--summary', action='store_true', help='draw summary.png: the run on one page'
+    )
     add_overwrite(parser)
     parser.add_argument(
         '--strict', action='store_true', help='exit code 2 when frames had to be left out'
@@ -52,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
         args.topic,
         args.video,
         args.overwrite,
+        args.summary,
     )
     Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
     print(f'written to {args.out}' + (f' and {args.video}' if args.video else ''))

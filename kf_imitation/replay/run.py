@@ -65,6 +65,7 @@ def replay_to_files(
     topic: str = '',
     video: Path | None = None,
     overwrite: bool = False,
+    summary: bool = False,
 ) -> RunFigures:
     """Replay a recording and write everything about it.
 
@@ -77,6 +78,7 @@ def replay_to_files(
         topic: image topic of a bag with several.
         video: side-by-side video to make, outside of `out`.
         overwrite: replace results that exist.
+        summary: draw summary.png, too; it takes two seconds.
 
     Returns:
         Counts and times for the table.
@@ -116,8 +118,9 @@ def replay_to_files(
         write_expressions(folder / 'expression.csv', record.posed)
         write_reflexes(folder / 'reflex.csv', record.reflexes)
         write_joints(folder / 'joints.csv', record.joints)
-        threshold = float(values['keyframe']['detector.threshold'])
-        write_summary(folder / 'summary.png', record, channels_of, threshold)
+        if summary:
+            threshold = float(values['keyframe']['detector.threshold'])
+            write_summary(folder / 'summary.png', record, channels_of, threshold)
         write_crops(folder / 'keyframes', record)
         write_changes(folder / CHANGES, record.raw, stages.face.smoothing)
         elapsed_s = perf_counter() - started_s

@@ -2,19 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
-import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import FloatArray, FrameScore
 from kf_imitation.replay.record import JointTrace, PosedKeyframe, RunRecord
 from kf_imitation.visualization.avatar import draw_face
 from kf_imitation.visualization.drawing import face_thumbnail
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SHOWN = 10
 _PICTURE_PX = 220
@@ -44,6 +44,10 @@ def write_summary(
         channels_of: the inverse of the robot's joint mapping, for the drawn robot faces.
         minimum_score: the detector's threshold; 0 draws none.
     """
+    import matplotlib  # a second that other uses of this file need not wait for
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     shown = choose_shown(run.posed, _SHOWN)
     groups = joint_groups(run.joints.names)
     style = {
@@ -78,13 +82,13 @@ class _Page:
         self._joints = self._score[1] + 0.65, self._score[1] + 0.65 + 1.65 * joint_rows
         self.height_in = self._joints[1] + 0.4
 
-    def strip(self, figure: Figure) -> Any:
+    def strip(self, figure: 'Figure') -> Any:
         return self._grid(figure, self._strip, 2, self.columns, wspace=0.04, hspace=0.04)
 
-    def score(self, figure: Figure) -> Any:
+    def score(self, figure: 'Figure') -> Any:
         return self._grid(figure, self._score, 1, 1)
 
-    def joints(self, figure: Figure) -> Any:
+    def joints(self, figure: 'Figure') -> Any:
         rows = round((self._joints[1] - self._joints[0]) / 1.65)
         return self._grid(figure, self._joints, rows, 3, wspace=0.12, hspace=0.45)
 
@@ -92,7 +96,7 @@ class _Page:
         return 1 - from_above_in / self.height_in
 
     def _grid(
-        self, figure: Figure, span: tuple[float, float], rows: int, columns: int, **gaps: float
+        self, figure: 'Figure', span: tuple[float, float], rows: int, columns: int, **gaps: float
     ) -> Any:
         return figure.add_gridspec(
             rows,
@@ -153,7 +157,7 @@ def segments(scores: Sequence[FrameScore]) -> list[list[FrameScore]]:
     return [part for part in parts if part]
 
 
-def _title(figure: Figure, run: RunRecord, page: _Page) -> None:
+def _title(figure: 'Figure', run: RunRecord, page: _Page) -> None:
     count = len(run.posed)
     length_s = (run.scores[-1].stamp_ns - run.start_ns) * 1e-9 if run.scores else 0.0
     facts = [f'{len(run.scores)} frames, {length_s:.1f} s', f'{count} keyframes ({run.mode})']
@@ -169,7 +173,7 @@ def _title(figure: Figure, run: RunRecord, page: _Page) -> None:
 
 
 def _strip(
-    figure: Figure,
+    figure: 'Figure',
     grid: Any,
     run: RunRecord,
     shown: Sequence[PosedKeyframe],
@@ -260,7 +264,7 @@ def _score_curve(
 
 
 def _joint_curves(
-    figure: Figure,
+    figure: 'Figure',
     grid: Any,
     run: RunRecord,
     joints: JointTrace,

@@ -54,7 +54,7 @@ def clip(tmp_path_factory):
 @pytest.fixture(scope='module')
 def out(clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp('replay') / 'out'
-    assert cli.main(['replay', str(clip), '--out', str(folder)]) == 0
+    assert cli.main(['replay', str(clip), '--out', str(folder), '--summary']) == 0
     return folder
 
 

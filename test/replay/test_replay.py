@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import sys
 
 import numpy as np
 import pytest
@@ -190,7 +191,9 @@ def test_frames_left_out_are_reported_and_with_strict_they_are_exit_code_2(
 
 def test_a_run_writes_all_results(tmp_path, small, capsys):
     video = tmp_path / 'side.mp4'
-    code = command.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', video))
+    code = command.run(
+        arguments('x.mp4', '--out', tmp_path / 'out', '--video', video, '--summary')
+    )
     assert code == 0
     names = {p.name for p in (tmp_path / 'out').iterdir()}
     tables = {'scores.csv', 'expression.csv', 'reflex.csv', 'joints.csv'}
@@ -211,6 +214,12 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
     assert 'keyframes' in capsys.readouterr().out
 
 
+def test_a_run_without_a_picture_does_not_load_what_draws_it(tmp_path, small, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    assert command.run(arguments('x.mp4', '--out', tmp_path / 'out')) == 0
+    assert not (tmp_path / 'out' / 'summary.png').exists()
+
+
 def test_two_runs_write_the_same_tables(tmp_path, small):
     for name in ('a', 'b'):
         command.run(arguments('x.mp4', '--out', tmp_path / name))
@@ -225,8 +234,9 @@ def test_nothing_half_written_is_left_when_a_run_breaks_off(tmp_path, small, mon
         raise error
 
     monkeypatch.setattr(module, 'write_summary', broken)
+    options = '--video', tmp_path / 'v.mp4', '--summary'
     with pytest.raises(BaseException):  # noqa: B017
-        command.run(arguments('x.mp4', '--out', tmp_path / 'out', '--video', tmp_path / 'v.mp4'))
+        command.run(arguments('x.mp4', '--out', tmp_path / 'out', *options))
     assert list(tmp_path.iterdir()) == []
 
 
