@@ -1,9 +1,9 @@
 """Rate and jitter of the motor process on the simulated bus, alone and beside vision.
 
-    python -m benchmark.bus [--servos 13 25] [--seconds 25] [--alone] [--soak-minutes 0]
+    python -m benchmark.bus [--servos 13 25 25x2] [--seconds 25] [--alone] [--soak-minutes 0]
 
-The simulated servos run in a process of their own and keep the timing of a real line at
-1 Mbit/s: a reply comes when its last bit would have come.
+25x2 are 25 servos on two buses. The simulated servos of each bus run in a process of their own and
+keep the timing of a real line at 1 Mbit/s: a reply comes when its last bit would have come.
 
 Alone, motion never stops: a new random goal every 0.25 s. Beside vision, the whole graph of
 `kf_imitation mimic` runs with its default model on the demo clip, in a loop, and moves the head
@@ -41,7 +41,13 @@ WARM_UP_SHARE = 1 / 3  # of a soak: caches and arenas fill
 GROWTH_MB = 2.0  # more than this afterwards is a leak (13 bytes a cycle in 25 minutes)
 
 
-def robot_with(servos: int, folder: Path) -> RobotConfig:
+def size(text: str) -> tuple[int, int]:
+    """Return servos and buses of 25 or 25x2."""
+    servos, _, buses = text.partition('x')
+    return int(servos), int(buses or 1)
+
+
+def robot_with(servos: int, buses: int, folder: Path) -> RobotConfig:
     """Return the simulated face with fewer joints, or more that no channel moves, as a file."""
     path = share_path('config/robots/sim_face.yaml')
     document = yaml.safe_load(path.read_text(encoding='utf-8'))
@@ -55,7 +61,12 @@ def robot_with(servos: int, folder: Path) -> RobotConfig:
         document['coupled_limits'] = []
     document['joints'] = [*joints[:servos], *more]
     document['urdf'] = ''
-    file = folder / f'robot_{servos}.yaml'
+    if buses > 1:
+        line = {'port': document.pop('port'), 'baud': document.pop('baud')}
+        document['buses'] = {f'bus_{k}': line for k in range(buses)}
+        for index, joint in enumerate(document['joints']):
+            joint['bus'] = f'bus_{index * buses // servos}'
+    file = folder / f'robot_{servos}x{buses}.yaml'
     file.write_text(yaml.safe_dump(document), encoding='utf-8')
     return load_robot(str(file))
 
@@ -75,7 +86,7 @@ class Footprint:
     """What the processes of a run hold.
 
     Attributes:
-        motor_mb, simulator_mb: resident memory.
+        motor_mb, simulator_mb: resident memory; of all simulators together.
         motor_files, simulator_files: open file descriptors.
         threads: of the motor process.
     """
@@ -88,14 +99,18 @@ class Footprint:
 
     @classmethod
     def of(cls, motor: int) -> 'Footprint':
-        """Measure a motor process and its simulator."""
+        """Measure a motor process and its simulators."""
         tasks = Path(f'/proc/{motor}/task')
-        simulator = next(
+        simulators = [
             int(pid) for task in tasks.iterdir() for pid in (task / 'children').read_text().split()
+        ]
+        return cls(
+            memory_mb(motor),
+            sum(map(memory_mb, simulators)),
+            len(os.listdir(f'/proc/{motor}/fd')),
+            sum(len(os.listdir(f'/proc/{pid}/fd')) for pid in simulators),
+            len(list(tasks.iterdir())),
         )
-        files = [len(os.listdir(f'/proc/{pid}/fd')) for pid in (motor, simulator)]
-        threads = len(list(tasks.iterdir()))
-        return cls(memory_mb(motor), memory_mb(simulator), files[0], files[1], threads)
 
     def growth(self, later: 'Footprint') -> list[str]:
         """Return what a later measurement shows to have grown, one phrase each."""
@@ -213,14 +228,15 @@ def report_minute(minutes: float, held: Footprint, figures: BusStatistics | None
     )
 
 
-def measure(servos: int, args: argparse.Namespace) -> list[str]:
+def measure(servos: int, buses: int, args: argparse.Namespace) -> list[str]:
     """Measure one size, alone and beside vision; returns what grew during a soak."""
     with tempfile.TemporaryDirectory() as name:
-        robot = robot_with(servos, Path(name))
-        write, fast, normal = wire_ms(servos, robot.baud)
+        robot = robot_with(servos, buses, Path(name))
+        write, fast, normal = wire_ms(-(-servos // buses), robot.baud)
+        where = 'one bus' if buses == 1 else f'{buses} buses at the same time'
         print(
-            f'{servos} servos at {robot.baud} bit/s on the wire: goals {write:.2f} ms + '
-            f'fast read {fast:.2f} ms = {write + fast:.2f} ms a cycle '
+            f'{servos} servos on {where} at {robot.baud} bit/s on the wire: goals '
+            f'{write:.2f} ms + fast read {fast:.2f} ms = {write + fast:.2f} ms a cycle '
             f'(normal read {normal:.2f} ms)',
             flush=True,
         )
@@ -233,7 +249,9 @@ def measure(servos: int, args: argparse.Namespace) -> list[str]:
 def main() -> int:
     """Measure every size asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--servos', type=int, nargs='+', default=[13, 25])
+    parser.add_argument(
+        '--servos', type=size, nargs='+', default=[(13, 1), (25, 1), (25, 2)], metavar='N[xBUSES]'
+    )
     parser.add_argument('--seconds', type=float, default=25.0)
     parser.add_argument('--alone', action='store_true', help='without vision')
     parser.add_argument('--soak-minutes', type=float, default=0.0)
@@ -241,7 +259,7 @@ def main() -> int:
     print(f'load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores')
     apply_defaults()
     quiet_logging()
-    grown = [measure(n, args) for n in args.servos]
+    grown = [measure(servos, buses, args) for servos, buses in args.servos]
     return 1 if any(grown) else 0
 
 

@@ -28,7 +28,7 @@ def processor_s(pid: int) -> float:
 def measure(robot_name: str, seconds: float, limp: bool = False) -> float:
     """Return the share of a core that the simulator takes at rest."""
     robot = load_robot(robot_name)
-    bus = SimulatorProcessBus(robot)
+    bus = SimulatorProcessBus(robot, robot.lines[0])
     controller = ServoController(robot, bus, RATE_HZ, hold_s=1e9)
     controller.start()
     try:

@@ -14,12 +14,14 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import yaml
 
 from benchmark.judge.judge import Verdict
 from benchmark.virtual_head import VirtualHead
 from kf_imitation.errors import KfImitationError, ServoSetupError
 from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.planner import MotionPlanner
+from kf_imitation.paths import share_path
 
 # Both directions, both sizes of servo, and coupled limits.
 JOINTS = ('jaw', 'mouth_corner_left', 'eyelid_right', 'gaze_pitch', 'neck_yaw')
@@ -44,9 +46,8 @@ def head(changes: dict[str, Any] | None = None, **options: Any) -> VirtualHead:
 
 def turn(one: VirtualHead, joint: str, rad: float) -> None:
     """Turn a limp servo by hand, by an angle of the joint."""
-    index = one.robot.names.index(joint)
-    servo = one.line.servos[index]
-    servo.physics.angle_rad += rad * one.robot.joints[index].direction
+    servo = one.servo(joint)
+    servo.physics.angle_rad += rad * one.robot.joints[one.robot.names.index(joint)].direction
     servo.physics.horn_rad = servo.physics.angle_rad
 
 
@@ -230,6 +231,28 @@ def lost() -> VirtualHead:
     return one
 
 
+@row('one of two buses lost in mid-motion')
+def one_bus_lost() -> VirtualHead:
+    """The other one goes on, the joints are moved by hand, and the bus comes back."""
+    whole = yaml.safe_load(share_path('config/robots/sim_face.yaml').read_text(encoding='utf-8'))
+    joints = [
+        {**joint, 'bus': 'neck' if joint['name'] == 'neck_yaw' else 'face'}
+        for joint in whole['joints']
+    ]
+    buses = {'face': {'port': 'simulated'}, 'neck': {'port': 'simulated'}}
+    one = head({'buses': buses, 'joints': joints})
+    one.start()
+    one.goal(neck_yaw=0.8, jaw=0.4)
+    one.run(0.15)
+    one.fault('unplug', 'neck')
+    one.run(0.8, goal_cycles=20)
+    turn(one, 'neck_yaw', -0.4)
+    one.fault('plug', 'neck')
+    one.run(2.0, goal_cycles=40)
+    one.close()
+    return one
+
+
 @row('silent sender')
 def silent() -> VirtualHead:
     """Nobody speaks any more: neutral after hold_s."""
@@ -259,6 +282,17 @@ def staying() -> VirtualHead:
     one.start()
     one.goal(neck_yaw=0.3)
     one.run(0.6)
+    one.close()
+    return one
+
+
+@row('switched off in mid-motion, held')
+def staying_on_the_way() -> VirtualHead:
+    """`exit: hold` brakes before it holds."""
+    one = head({'exit': 'hold'})
+    one.start()
+    one.goal(neck_yaw=0.8, jaw=0.4)
+    one.run(0.12)
     one.close()
     return one
 

@@ -53,6 +53,8 @@ LOST = 'bus lost, joints moved by hand meanwhile'
 SILENT = 'silent sender'
 LEAVING = 'switched off in mid-motion, to neutral first'
 STAYING = 'switched off, held'
+ON_THE_WAY = 'switched off in mid-motion, held'
+TWO_BUSES = 'one of two buses lost in mid-motion'
 WARM = 'a joint at 62 °C'
 STUCK = 'jaw stuck on its way'
 PROFILE = 'a slow profile left by another program'
@@ -100,7 +102,12 @@ MUTANTS = (
     ),
     Mutant(
         'direction of joints ignored',
-        (Edit('zero_tick + direction * round(', 'zero_tick + round('),),
+        (
+            Edit(
+                'self._tick_rad = direction * units.RAD_PER_TICK',
+                'self._tick_rad = np.abs(direction) * units.RAD_PER_TICK',
+            ),
+        ),
         (CALM, BOLD),
     ),
     Mutant(
@@ -266,6 +273,16 @@ MUTANTS = (
         (LOST,),
     ),
     Mutant(
+        'joints of a lost bus still get goals',
+        (
+            Edit(
+                'self._put_down(index, SILENT)\n            if bus not in alive:\n',
+                'pass\n            if bus not in alive:\n',
+            ),
+        ),
+        (TWO_BUSES,),
+    ),
+    Mutant(
         'joints are taken in without measuring them',
         (Edit('self._measure(index, present)', 'pass'),),
         (BY_HAND, LOST),
@@ -299,6 +316,11 @@ MUTANTS = (
         'exit does not go to neutral',
         (Edit("self.abandoned or self.exit_policy == 'neutral_limp'", 'False'),),
         (LEAVING,),
+    ),
+    Mutant(
+        'exit holds in mid-motion',
+        (Edit('                self._come_to_rest()\n', '                pass\n'),),
+        (ON_THE_WAY,),
     ),
     Mutant(
         'exit lets a held head go',

@@ -19,6 +19,8 @@ from benchmark.judge.head_file import head_of
 from benchmark.judge.judge import Judge
 from benchmark.judge.wire import Wire
 from benchmark.observed import Observed
+from kf_imitation.actuators.bus import ServoBus
+from kf_imitation.actuators.bus_group import BusGroup
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.actuators.dynamixel.simulator.bus import BITS_PER_BYTE, SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
@@ -31,12 +33,32 @@ from kf_imitation.robot import load_robot
 PERIOD_S = 0.01
 
 
+class VirtualTime:
+    """The time of all lines of a head.
+
+    Attributes:
+        now_s: since the start.
+        lines: whose servos live in it.
+    """
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.lines: list[SimulatedBus] = []
+
+    def advance(self, to_s: float) -> None:
+        """Let the servos live until then."""
+        if to_s > self.now_s:
+            for line in self.lines:
+                line.step(to_s - self.now_s)
+            self.now_s = to_s
+
+
 class VirtualPort:
     """What dynamixel_sdk and DynamixelBus ask of a serial port, on virtual time.
 
     Attributes:
         line: the servos.
-        now_s: virtual time.
+        time: shared by all ports of a head.
         wire: hears every byte; what it heard goes to `hear`.
         lock: for fault commands, which expect a port that lives in a thread.
     """
@@ -44,9 +66,10 @@ class VirtualPort:
     margin_s = 0.08
     packet_start_time = packet_timeout = 0.0
 
-    def __init__(self, line: SimulatedBus, judge: Judge) -> None:
+    def __init__(self, line: SimulatedBus, judge: Judge, time: VirtualTime) -> None:
         self.line = line
-        self.now_s = 0.0
+        self.time = time
+        time.lines.append(line)
         self.lock = threading.RLock()
         self.is_open = self.is_using = False
         self.baudrate = 1_000_000
@@ -57,11 +80,14 @@ class VirtualPort:
 
     # --- time and faults -----------------------------------------------------------------------
 
+    @property
+    def now_s(self) -> float:
+        """Virtual time."""
+        return self.time.now_s
+
     def advance(self, to_s: float) -> None:
-        """Let the servos live until then."""
-        if to_s > self.now_s:
-            self.line.step(to_s - self.now_s)
-            self.now_s = to_s
+        """Let the servos of all lines live until then."""
+        self.time.advance(to_s)
 
     def unplug(self) -> None:
         """Make the device vanish."""
@@ -145,9 +171,11 @@ class VirtualHead(Observed):
 
     Attributes:
         document: content of the robot file.
-        port, line, controller, judge: the parts.
+        ports: by the name of the bus; port and line are those of the first or only one.
+        controller, judge: the other parts.
         writes: what the servos took, and when.
         goal_cycles: cycles between two random poses while it runs; 0 for none.
+        watched: notes are taken of every cycle, which costs time.
     """
 
     def __init__(
@@ -170,6 +198,8 @@ class VirtualHead(Observed):
         path = share_path('config/robots/sim_face.yaml')
         self.document = yaml.safe_load(path.read_text(encoding='utf-8'))
         self.document |= {'urdf': '', 'exit': 'limp', **(changes or {})}
+        if 'buses' in self.document:
+            del self.document['port'], self.document['baud']
         if joints:
             _keep(self.document, joints)
         with tempfile.TemporaryDirectory() as folder:
@@ -178,10 +208,18 @@ class VirtualHead(Observed):
             super().__init__(load_robot(str(file)))
         self.judge = Judge(head_of(self.document), hold_s=hold_s)
         self.writes: list[WriteRecord] = []
-        self.line = SimulatedBus(simulated_servos(self.robot, self.writes))
-        self.port = VirtualPort(self.line, self.judge)
-        bus = DynamixelBus('virtual', self.robot.baud)
-        bus._port = self.port
+        time = VirtualTime()
+        self.ports: dict[str, VirtualPort] = {}
+        buses: dict[str, ServoBus] = {}
+        for line in self.robot.lines:
+            servos = simulated_servos(self.robot.part_on(line), self.writes)
+            port = self.ports[line.name] = VirtualPort(SimulatedBus(servos), self.judge, time)
+            buses[line.name] = one = DynamixelBus('virtual', line.baud)
+            one._port = port
+        self.port = next(iter(self.ports.values()))
+        self.line = self.port.line
+        places = {joint.id: joint.bus for joint in self.robot.joints}
+        bus = BusGroup(buses, places) if self.robot.buses else buses['']
         self.controller = ServoController(
             self.robot, bus, clock=lambda: self.port.now_s, pause=self._pause, hold_s=hold_s
         )
@@ -189,6 +227,7 @@ class VirtualHead(Observed):
         self._low = np.array([joint.limits_rad[0] for joint in self.robot.joints])
         self._high = np.array([joint.limits_rad[1] for joint in self.robot.joints])
         self.goal_cycles = 0
+        self.watched = True
         self._stamp = self._count = 0
         if prepare is not None:
             prepare(self)
@@ -203,11 +242,12 @@ class VirtualHead(Observed):
 
     def servo(self, joint: str) -> SimulatedServo:
         """Return a joint's servo."""
-        return self.line.servos[self.robot.names.index(joint)]
+        one = self.robot.joints[self.robot.names.index(joint)]
+        return self.ports[one.bus].line.servo(one.id)
 
-    def fault(self, command: str) -> None:
-        """Carry out a fault command (docs/simulator.md)."""
-        apply_fault(command, self.port)
+    def fault(self, command: str, bus: str = '') -> None:
+        """Carry out a fault command (docs/simulator.md), on the first bus or another."""
+        apply_fault(command, self.ports[bus] if bus else self.port)
 
     # --- what the head is told, and the judge with it -----------------------------------------
 
@@ -281,7 +321,8 @@ class VirtualHead(Observed):
                 self.any_pose(extreme)
             now = self.now_s
             cycle = self.controller.step(now)
-            self.cycles.append((now, cycle, self.controller.status()))
+            if self.watched:
+                self.cycles.append((now, cycle, self.controller.status()))
             deadline += PERIOD_S
             late = self.now_s - deadline
             if late < 0.0:

@@ -98,6 +98,7 @@ class Judge:
         verdicts: one per joint and kind, the first of it.
         counts: how often each (joint, kind) was seen.
         goals: poses heard.
+        hold_s: the node's parameter, should it change.
     """
 
     def __init__(
@@ -106,14 +107,16 @@ class Judge:
         """Prepare; hold_s and exit_policy are the node's parameters, all else is in the file."""
         self._head = head
         self._period_s = 1.0 / rate_hz
-        self._hold_s = hold_s
+        self.hold_s = hold_s
         self._exit = exit_policy or head.exit
         self._limits = MotionLimits(head, self._period_s, reg.RAD_PER_TICK)
         self._tracks = {joint.id: _Track(joint) for joint in head.joints}
         self._at = {joint.id: index for index, joint in enumerate(head.joints)}
         self._newest = np.zeros((self._limits.span, len(head.joints)))
         self._group: dict[int, int] = {}
-        self._group_key = (-1, 0.0)
+        self._group_numbers: dict[int, int] = {}  # of the packet with the last goal, by id
+        self._begun_s = 0.0  # when the group began
+        self._single = False  # the group is a goal of one servo, not a cycle's
         self._waiting: set[int] = set()  # servos of the group that have not answered at once
         self._group_s = self._complete_s = -1e9  # last group; last one that all answered
         self._asked_s = -1e9  # last command or sign of life
@@ -172,7 +175,7 @@ class Judge:
             elif one.kind == 'read':
                 self._flush()  # what is read after a goal is no reason for it
                 track.blind = 0
-                if one.group == self._group_key[0] + 1:
+                if one.group == self._group_numbers.get(one.id, -1) + 1:
                     self._waiting.discard(one.id)
                     if not self._waiting:
                         self._complete_s = self._group_s
@@ -192,11 +195,13 @@ class Judge:
 
     def _written(self, one: Heard, track: _Track, address: int, value: int) -> None:
         if address == reg.GOAL_POSITION:
-            key = one.group, one.time_s
-            if key != self._group_key:
+            if not self._belongs_to_group(one):
                 self._flush()
-                self._group_key = key
+                self._begun_s = one.time_s
+            self._group_numbers[one.id] = one.group
+            self._group_s = one.time_s
             self._group[one.id] = value
+            self._single = one.single
             return
         self._flush()
         before = track.known.get(address)
@@ -218,6 +223,12 @@ class Judge:
             )
         elif address == reg.BUS_WATCHDOG and value != reg.WATCHDOG_TRIPPED:
             track.lost_s = None
+
+    def _belongs_to_group(self, one: Heard) -> bool:
+        """Whether a goal is of the pose that is being heard: the buses of a head one by one."""
+        if self._single or one.single or one.id in self._group:
+            return False
+        return one.time_s - self._begun_s < self._period_s / 2
 
     def _switched(self, time_s: float, track: _Track, on: bool) -> None:
         name = track.joint.name
@@ -294,7 +305,7 @@ class Judge:
         """Judge the goals of one packet, once all of them were heard."""
         if not self._group:
             return
-        (_, time_s), group, self._group = self._group_key, self._group, {}
+        time_s, group, self._group = self._group_s, self._group, {}
         for id_, tick in group.items():
             track = self._tracks[id_]
             track.known[reg.GOAL_POSITION] = tick
@@ -304,14 +315,14 @@ class Judge:
         group = {id_: tick for id_, tick in group.items() if self._tracks[id_].torque}
         if not group:
             return
-        if len(group) == 1 < len(self._tracks) and self._is_held(*next(iter(group.items()))):
+        if self._single and self._is_held(*next(iter(group.items()))):
             return
         for id_, track in self._tracks.items():
             if not track.torque and track.present:  # a limp joint is where it is
                 self._newest[:, self._at[id_]] = track.present[-1][1]
             elif id_ not in group:  # one that is left out stands still
                 self._newest[:, self._at[id_]] = self._newest[0, self._at[id_]]
-        self._waiting, self._group_s = set(group), time_s
+        self._waiting = set(group)
         before = self._newest[0].copy()
         self._newest[1:] = self._newest[:-1].copy()
         from_rest = self._newest.copy()  # the same if a gap in the answers has ended the motion
@@ -396,7 +407,7 @@ class Judge:
             patience = BRAKE_S if self._head.stop == 'hold' else STOP_S
             if time_s - self._stop_s > patience and not still:
                 self._judge(time_s, name, 'stop', 'goals move on', f'still after {patience} s')
-        unasked = max(self._asked_s + self._hold_s, self._torque_on_s) + WAY_S
+        unasked = max(self._asked_s + self.hold_s, self._torque_on_s) + WAY_S
         pushed = time_s - track.resting_s < 60.0
         outside = not joint.low_rad <= rad <= joint.high_rad
         if (
@@ -405,7 +416,7 @@ class Judge:
             and abs(rad - joint.neutral_rad) > NEUTRAL_RAD
         ):
             self._judge(
-                time_s, name, 'unasked', f'{rad:.3f} rad', f'neutral {self._hold_s:g} s after news'
+                time_s, name, 'unasked', f'{rad:.3f} rad', f'neutral {self.hold_s:g} s after news'
             )
         if track.hot_s is not None and time_s - track.hot_s > HEAT_S:
             self._check_heat(time_s, track, rad)
@@ -541,6 +552,10 @@ class Judge:
                 self._judge(time_s, name, 'exit', 'torque is on', f'off by exit: {self._exit}')
             if self._exit == 'hold' and not track.torque and not self._stopped:
                 self._judge(time_s, name, 'exit', 'torque is off', 'on by exit: hold')
+            step = abs(self._newest[0, self._at[joint.id]] - self._newest[1, self._at[joint.id]])
+            if self._exit == 'hold' and track.torque and step > 2 * reg.RAD_PER_TICK:
+                seen = f'left at {step / self._period_s:.2f} rad/s'
+                self._judge(time_s, name, 'exit', seen, 'comes to rest first')
             if self._exit == 'neutral_limp' and not self._stopped:
                 last = track.known.get(reg.GOAL_POSITION)
                 off = 0.0 if last is None else abs(track.rad(last) - joint.neutral_rad)

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from functools import cache
 
 RAD_PER_TICK = 2.0 * math.pi / 4096
 WATCHDOG_UNIT_S = 0.02
@@ -44,12 +45,19 @@ def values(address: int, data: bytes) -> Iterator[tuple[int, int]]:
 
     Positions come before currents: a current is judged with the position of the same read.
     """
+    for first, begin, end, signed in _layout(address, len(data)):
+        yield first, int.from_bytes(data[begin:end], 'little', signed=signed)
+
+
+@cache
+def _layout(address: int, length: int) -> tuple[tuple[int, int, int, bool], ...]:
+    """Return address, begin, end and sign of the known registers in a block of memory."""
     found = [
-        (first, int.from_bytes(data[first - address :][:size], 'little', signed=signed))
+        (first, first - address, first - address + size, signed)
         for first, (_, size, signed) in _TABLE.items()
-        if address <= first and first + size <= address + len(data)
+        if address <= first and first + size <= address + length
     ]
-    yield from sorted(found, key=lambda one: one[0] != PRESENT_POSITION)
+    return tuple(sorted(found, key=lambda one: one[0] != PRESENT_POSITION))
 
 
 def current_unit_a(model: str) -> float | None:

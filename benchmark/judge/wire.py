@@ -26,6 +26,7 @@ class Heard:
         address: of the first register; 0 where there is none.
         data: content of the registers.
         group: number of the packet, the same for all servos of a group write.
+        single: asked of this servo alone.
     """
 
     time_s: float
@@ -34,6 +35,7 @@ class Heard:
     address: int
     data: bytes
     group: int
+    single: bool = False
 
 
 class Wire:
@@ -63,7 +65,7 @@ class Wire:
         self._request = instruction, {}
         if instruction in (WRITE, REG_WRITE):
             self._request = instruction, {id_: (address, len(body) - 2)}
-            yield Heard(time_s, 'write', id_, address, body[2:], self._packets)
+            yield Heard(time_s, 'write', id_, address, body[2:], self._packets, single=True)
         elif instruction == SYNC_WRITE:
             for at in range(4, len(body) - length, length + 1):
                 part = body[at + 1 : at + 1 + length]

@@ -63,8 +63,11 @@ class ServoBus(Protocol):
             or is tried again in the next cycle. Asking whether somebody is there does not count.
     """
 
-    port: str
-    misses: int
+    @property
+    def port(self) -> str: ...  # noqa: D102
+
+    @property
+    def misses(self) -> int: ...  # noqa: D102
 
     def open(self) -> None:
         """Open the port for this program alone; PortError says why not."""
@@ -95,6 +98,9 @@ class ServoBus(Protocol):
 
     def group_write(self, address: int, data: Mapping[int, bytes]) -> None:
         """Write the same registers of several servos at once; no servo confirms."""
+
+    def ask_ahead(self, address: int, length: int, ids: Iterable[int]) -> None:
+        """Ask for a group_read() that comes next, if the line can."""
 
     def group_read(self, address: int, length: int, ids: Iterable[int]) -> dict[int, BlockReply]:
         """Read the same registers of several servos at once; all of them or an error."""

@@ -16,6 +16,7 @@ from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.model_files import find_model_file
 from kf_imitation.paths import share_path
 from kf_imitation.robot import RobotConfig, load_robot
+from kf_imitation.robot.model import PORTS_APART
 from kf_imitation.ros_graph.nodes import merged_parameters
 
 
@@ -65,10 +66,11 @@ def _check_head(name: str, port: str) -> Iterator[Finding]:
         return
     usable = True
     if port and port != SIMULATED:
-        for finding in check_port(port):
-            usable = finding.level != ERROR
-            yield finding
-        if not (usable and robot):
-            yield from check_latency(port)
+        for one in port.split(PORTS_APART):
+            for finding in check_port(one):
+                usable = usable and finding.level != ERROR
+                yield finding
+            if not (usable and robot):
+                yield from check_latency(one)
     if robot is not None and port and usable:
         yield from check_servos(robot, port)

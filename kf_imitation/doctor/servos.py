@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from kf_imitation.actuators.bus import PingReply, ServoBus
+from kf_imitation.actuators.bus_group import BusGroup
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.control_tables import (
     BAUD_RATES,
@@ -15,9 +16,10 @@ from kf_imitation.doctor.port import check_latency
 from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.head.bus_factory import SIMULATED, SimulatorProcessBus, make_bus
 from kf_imitation.head.commissioning import Commissioning
-from kf_imitation.head.cycle_budget import budget_text, cycle_budget
+from kf_imitation.head.cycle_budget import budget_text, fits
 from kf_imitation.head.servo_inspection import read_registers
 from kf_imitation.robot import JointConfig, RobotConfig
+from kf_imitation.robot.model import PORTS_APART
 
 RATE_HZ = 100.0
 SDK_FASTEST = 4_000_000  # the Dynamixel SDK opens no port beyond
@@ -25,15 +27,16 @@ SDK_FASTEST = 4_000_000  # the Dynamixel SDK opens no port beyond
 
 def check_servos(robot: RobotConfig, port: str) -> Iterator[Finding]:
     """Open the bus, check every servo, close it again."""
-    fits = cycle_budget(len(robot.joints), robot.baud).rate_hz >= RATE_HZ
-    remedy = '' if fits else ': raise baud, of the servos first (kf_imitation servo set-baud)'
+    enough = fits(robot, RATE_HZ)
+    remedy = '' if enough else ': raise baud, of the servos first (kf_imitation servo set-baud)'
     sentence = budget_text(robot, RATE_HZ)
-    yield Finding(OK if fits else WARN, 'bus time', sentence + remedy)
+    yield Finding(OK if enough else WARN, 'bus time', sentence + remedy)
     bus = make_bus(robot, port)
     try:
         bus.open()
         if port != SIMULATED:
-            yield from check_latency(port, opened=True)
+            for one in port.split(PORTS_APART):
+                yield from check_latency(one, opened=True)
         yield from _ask(robot, bus)
     except BusError as error:
         yield Finding(ERROR, f'bus on {port}', str(error))
@@ -55,10 +58,11 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
         yield Finding(ERROR, 'servos', 'no servo replies at any speed: is the servo power on?')
         return
     slow: dict[str, float] = {}
+    bauds = {line.name: line.baud for line in robot.lines}
     commissioning = Commissioning(robot)
     for joint in robot.joints:
         if joint in missing:
-            yield _missing(joint, robot.baud, others.get(joint.id))
+            yield _missing(joint, bauds[joint.bus], others.get(joint.id))
         else:
             yield _check(bus, commissioning, joint, found[joint.id], slow)
     for warning in commissioning.warnings:
@@ -87,18 +91,21 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
 def _at_other_speeds(robot: RobotConfig, bus: ServoBus) -> dict[int, int]:
     """Return at which other bit rates servos of the robot answer, by id; takes some seconds."""
     found: dict[int, int] = {}
-    if isinstance(bus, DynamixelBus) and not isinstance(bus, SimulatorProcessBus):
-        bus.close()
+    lines = bus.lines.values() if isinstance(bus, BusGroup) else (bus,)
+    for line in lines:
+        if not isinstance(line, DynamixelBus) or isinstance(line, SimulatorProcessBus):
+            continue
+        line.close()
         for rate in BAUD_RATES.values():
-            if rate == robot.baud or rate > SDK_FASTEST:
+            if rate == line.baud or rate > SDK_FASTEST:
                 continue
-            other = DynamixelBus(bus.port, rate)
+            other = DynamixelBus(line.port, rate)
             try:
                 other.open()
                 found |= {reply.id: rate for reply in other.scan()}
             finally:
                 other.close()
-        bus.open()
+        line.open()
     return found
 
 

@@ -339,6 +339,8 @@ class ControlCycle:
             to_neutral = self.abandoned or self.exit_policy == 'neutral_limp'
             if to_neutral and self.state == RUNNING:
                 self._walk_to_neutral()
+            elif self.exit_policy == 'hold' and self.state == RUNNING:
+                self._come_to_rest()
         finally:
             hold = self.exit_policy == 'hold' and self.state == RUNNING
             self._bus.use_short_timeouts(False)
@@ -596,6 +598,17 @@ class ControlCycle:
         self._errors += 1
         self._last_error = str(error)
         _log.debug('%s', error)
+
+    def _come_to_rest(self) -> None:
+        """Brake by the stop that was checked, so that nothing is held in mid-motion."""
+        begin = self._clock()
+        with contextlib.suppress(BusError):
+            while not self.motion.limiter.at_rest and self._clock() - begin < BRAKE_S:
+                self._pause(self._period_s)
+                self._bus.tick(self._clock())
+                self.motion.brake()
+                self.servos.write_goals(self.monitor.active, self.motion.limiter.state.position)
+                self.servos.read_state(self.monitor.active, self.present)
 
     def _walk_to_neutral(self) -> None:
         """Move to neutral at the usual rate, for at most EXIT_TIMEOUT_S."""

@@ -68,13 +68,23 @@ def cycle_budget(
 
 def budget_text(robot: RobotConfig, rate_hz: float) -> str:
     """Say what a cycle of a robot costs and whether the rate fits, in one sentence."""
-    fast = cycle_budget(len(robot.joints), robot.baud)
-    plain = cycle_budget(len(robot.joints), robot.baud, fast=False)
-    fits = 'fits' if fast.rate_hz >= rate_hz else 'does not fit'
+    return '; '.join(_line_text(robot.part_on(line), line.name, rate_hz) for line in robot.lines)
+
+
+def fits(robot: RobotConfig, rate_hz: float) -> bool:
+    """Whether every bus of a robot, all of which work at the same time, has time for a rate."""
+    parts = [robot.part_on(line) for line in robot.lines]
+    return all(cycle_budget(len(p.joints), p.baud).rate_hz >= rate_hz for p in parts)
+
+
+def _line_text(part: RobotConfig, name: str, rate_hz: float) -> str:
+    fast = cycle_budget(len(part.joints), part.baud)
+    plain = cycle_budget(len(part.joints), part.baud, fast=False)
+    verdict = 'fits' if fast.rate_hz >= rate_hz else 'does not fit'
     return (
-        f'a cycle of {len(robot.joints)} servos is {fast.sent} bytes out, {fast.received} back: '
-        f'{1e3 * fast.wire_s:.1f} ms on the wire at {robot.baud} bit/s '
-        f'({1e3 * plain.wire_s:.1f} ms without fast reads), {rate_hz:g} Hz {fits}'
+        f'{f"bus {name}: " if name else ""}a cycle of {len(part.joints)} servos is {fast.sent} '
+        f'bytes out, {fast.received} back: {1e3 * fast.wire_s:.1f} ms on the wire at {part.baud} '
+        f'bit/s ({1e3 * plain.wire_s:.1f} ms without fast reads), {rate_hz:g} Hz {verdict}'
     )
 
 

@@ -70,7 +70,7 @@ class RemoteHead:
         self._settings: dict[str, Any] = {
             'robot': robot.source,
             'fingerprint': fingerprint(robot),
-            'port': port or robot.port,
+            'port': port,
             'rate_hz': rate_hz,
             'exit_policy': exit_policy,
             'remembers': stop_record is not None,

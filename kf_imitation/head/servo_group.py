@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.actuators.bus import DeviceError, NoReplyError, ServoBus
+from kf_imitation.actuators.bus_group import BusGroup
 from kf_imitation.actuators.dynamixel import control_tables as ct
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.host_tuning import GOOD_MS, latency_ms, latency_remedy
@@ -23,6 +24,7 @@ from kf_imitation.head.servo_inspection import (
 )
 from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.robot import JointConfig, RobotConfig
+from kf_imitation.robot.model import PORTS_APART
 
 Array = NDArray[np.float64]
 REBOOT_TIMEOUT_S = 2.0
@@ -104,7 +106,11 @@ class ServoGroup:
             try:
                 reply = self.bus.ping(joint.id)
             except NoReplyError:
-                problems.append(f'id {joint.id} ({joint.name}, {joint.model}) does not reply')
+                where = f' on bus {joint.bus}' if joint.bus else ''
+                sentence = f'id {joint.id} ({joint.name}, {joint.model}) does not reply{where}'
+                if isinstance(self.bus, BusGroup) and (other := self.bus.elsewhere(joint.id)):
+                    sentence += f', but on bus {other}: are the two cables swapped?'
+                problems.append(sentence)
                 continue
             if reply.model_number != joint.servo.number:
                 found = ct.model_name(reply.model_number)
@@ -167,12 +173,13 @@ class ServoGroup:
         self.warnings += self.commissioning.warnings
         for index in range(len(self.robot.joints)):
             self.configure(index)
-        latency = latency_ms(self.bus.port)  # the bus asked for the shortest when it opened
-        if latency is not None and latency > GOOD_MS:
-            self.warnings.append(
-                f'the USB adapter keeps replies back for {latency} ms, which slows the bus down: '
-                f'{latency_remedy(self.bus.port)}'
-            )
+        for port in self.bus.port.split(PORTS_APART):
+            latency = latency_ms(port)  # the bus asked for the shortest when it opened
+            if latency is not None and latency > GOOD_MS:
+                self.warnings.append(
+                    f'the USB adapter keeps replies back for {latency} ms, which slows the bus '
+                    f'down: {latency_remedy(port)}'
+                )
         deaf = [j.name for j in self.robot.joints if not j.servo.watchdog_stops]
         if self.robot.watchdog_s and deaf:
             self.warnings.append(

@@ -7,6 +7,7 @@ head (register_patrol.py).
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -43,6 +44,8 @@ class ServoMonitor:
     def __init__(self, servos: ServoGroup) -> None:
         self._servos = servos
         self._names = servos.robot.names
+        self._buses = [joint.bus for joint in servos.robot.joints]
+        self._coupled: dict[int, set[int]] = {}  # rest until all of these move again
         self._turn = 0
         self._next_revival_s = 0.0
         self._revival_turn = 0
@@ -74,6 +77,7 @@ class ServoMonitor:
 
     def _begin(self) -> None:
         self._latched.clear()
+        self._coupled.clear()
         self._following.forget()
         self.alarm = ''
 
@@ -95,9 +99,17 @@ class ServoMonitor:
         self._reboots.append(index)
 
     def sentences(self) -> list[str]:
-        """Return one sentence per joint that is down or has an error."""
+        """Return one sentence per joint that is down or has an error, and per silent bus."""
+        silent = self._silent_buses()
         both = sorted({*self.errors, *self.reasons})
-        return [f'{self._names[i]}: {self.trouble(i)}' for i in both]
+        said = [f'bus {bus}: none of its {count} servos replies' for bus, count in silent.items()]
+        rest = [i for i in both if self._buses[i] not in silent]
+        return said + [f'{self._names[i]}: {self.trouble(i)}' for i in rest]
+
+    def _silent_buses(self) -> dict[str, int]:
+        """Return how many servos each silent bus has, where there are several buses."""
+        answering = {b for i, b in enumerate(self._buses) if self.reasons.get(i) != SILENT}
+        return {bus: n for bus, n in Counter(self._buses).items() if bus and bus not in answering}
 
     def trouble(self, index: int) -> str:
         """Return why a joint is down, or its hardware error; '' if it is well."""
@@ -139,7 +151,7 @@ class ServoMonitor:
                 self._take_out(deviation)
         if self.reasons and now_s >= self._next_revival_s:
             self._next_revival_s = now_s + REVIVE_S
-            down = [i for i in self.down if i not in self._latched] or self.down[:0]
+            down = [i for i in self.down if self._may_come_back(i)]
             if not down:
                 return []
             self._revival_turn += 1
@@ -150,28 +162,51 @@ class ServoMonitor:
                     until_s = now_s + NOTE_S
                     self._news = f'{self._names[index]}: {lost}; is taken in again', until_s
                 self._restarted.discard(index)
+                self._next_revival_s = now_s  # a whole bus may be back
                 return [index]
         return []
 
     def probe(self) -> bool:
-        """Ask every active servo alone; the silent ones go down.
+        """Ask every active servo alone; the silent ones go down, and all of a silent bus.
 
         Returns:
             Whether anybody answers.
         """
-        silent: list[int] = []
-        answers = 0
+        silent: dict[str, list[int]] = {}
+        alive: set[str] = set()
         for index in self.active:
-            if self._answers(index):
-                answers += 1
+            bus = self._buses[index]
+            quiet = silent.setdefault(bus, [])
+            given_up = bus not in alive and len(quiet) >= SILENT_IN_A_ROW
+            if not given_up and self._answers(index):
+                alive.add(bus)
             else:
-                silent.append(index)
-            if not answers and len(silent) >= SILENT_IN_A_ROW:
-                return False
-        for index in silent:
-            if not self._answers(index):
-                self._put_down(index, SILENT)
-        return answers > 0
+                quiet.append(index)
+        if not alive:
+            return False
+        for bus, quiet in silent.items():
+            for index in quiet:
+                if bus not in alive or not self._answers(index):
+                    self._put_down(index, SILENT)
+            if bus not in alive:
+                self._rest_with(bus)
+        return True
+
+    def _rest_with(self, bus: str) -> None:
+        """Let joints rest that are coupled with those of a silent bus, wherever these are."""
+        for limit in self._servos.robot.coupled_limits:
+            members = [self._names.index(name) for name in limit.terms]
+            gone = {i for i in members if self._buses[i] == bus}
+            for index in set(members) - gone if gone else ():
+                if index in self.active:
+                    lost = names_of(sorted(gone), self._names)
+                    self._put_down(index, f'rests: coupled with {lost}, whose bus is lost')
+                self._coupled.setdefault(index, set()).update(gone)
+
+    def _may_come_back(self, index: int) -> bool:
+        return index not in self._latched and self._coupled.get(index, set()).isdisjoint(
+            self.reasons
+        )
 
     def _answers(self, index: int) -> bool:
         try:
@@ -182,14 +217,18 @@ class ServoMonitor:
 
     def revive_all(self, present: JointMeasurement) -> bool:
         """Take in every joint that can be; true if there is at least one."""
-        silent = 0
+        silent: Counter[str] = Counter()
+        alive: set[str] = set()
         for index in self.down:
-            if self.revive(index, present):
-                silent = 0
-            elif self.reasons[index] == SILENT:
-                silent += 1
-            if silent >= SILENT_IN_A_ROW and not self.active:
-                return False
+            bus = self._buses[index]
+            if bus not in alive and silent[bus] >= SILENT_IN_A_ROW:
+                self._put_down(index, SILENT)
+            elif self.revive(index, present):
+                alive.add(bus)
+            else:
+                silent[bus] += self.reasons[index] == SILENT
+        for bus in set(+silent) - alive if alive else ():
+            self._rest_with(bus)
         return bool(self.active)
 
     def revive(self, index: int, present: JointMeasurement) -> bool:

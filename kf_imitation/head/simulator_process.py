@@ -18,7 +18,7 @@ from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTer
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
 from kf_imitation.actuators.dynamixel.units import ticks
 from kf_imitation.child_process import end_child, start_child
-from kf_imitation.errors import PortError
+from kf_imitation.errors import ConfigError, PortError
 from kf_imitation.head.servo_inspection import settled_registers
 from kf_imitation.robot import RobotConfig, load_robot
 
@@ -31,9 +31,10 @@ def simulated_servos(
 ) -> list[SimulatedServo]:
     """Return one simulated servo per joint, at rest in the neutral pose and commissioned."""
     servos = []
+    bauds = {line.name: line.baud for line in robot.lines}
     for joint in robot.joints:
         tick = ticks(joint.neutral_rad, joint.zero_tick, joint.direction)
-        servo = SimulatedServo(joint.servo, joint.id, tick, robot.baud)
+        servo = SimulatedServo(joint.servo, joint.id, tick, bauds[joint.bus])
         for name, value in settled_registers(joint).items():
             servo.write(joint.servo.registers[name].address, bytes([value]))
         servo.log = log
@@ -42,17 +43,18 @@ def simulated_servos(
 
 
 class SimulatorProcess:
-    """A child process with the simulated bus of a robot.
+    """A child process with one simulated bus of a robot.
 
     Attributes:
         device: path of the pseudo-terminal.
     """
 
-    def __init__(self, robot: str) -> None:
+    def __init__(self, robot: str, line: str = '') -> None:
         """Start it and wait for the device.
 
         Args:
             robot: name or path, as for load_robot().
+            line: name of the bus, where the robot has several.
 
         Raises:
             PortError: the process did not come up.
@@ -60,7 +62,7 @@ class SimulatorProcess:
         # Ctrl-C must not end the bus before torque is off.
         self._process = start_child(
             'kf_imitation.head.simulator_process',
-            ['--robot', robot],
+            ['--robot', robot, '--bus', line],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -156,11 +158,28 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
         port.close()
 
 
+def part_of(robot: RobotConfig, bus: str) -> RobotConfig:
+    """Return the head as far as it is on one bus; '' is the only one.
+
+    Raises:
+        ConfigError: there is no such bus, or there are several.
+    """
+    if not bus and not robot.buses:
+        return robot
+    line = next((line for line in robot.lines if line.name == bus), None)
+    if line is None:
+        names = ', '.join(line.name for line in robot.buses) or 'none'
+        raise ConfigError(robot.name, [f'bus = {bus!r} must be one of buses: {names}'])
+    return robot.part_on(line)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run as a program."""
     parser = argparse.ArgumentParser(description='Simulated Dynamixel bus on a pseudo-terminal.')
     parser.add_argument('--robot', required=True, help='name in config/robots, or a file')
-    serve(load_robot(parser.parse_args(arguments).robot))
+    parser.add_argument('--bus', default='', help='one of its buses')
+    args = parser.parse_args(arguments)
+    serve(part_of(load_robot(args.robot), args.bus))
 
 
 if __name__ == '__main__':

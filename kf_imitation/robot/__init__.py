@@ -11,6 +11,7 @@ from kf_imitation.robot.files import load_robot, parse_robot, robot_names
 from kf_imitation.robot.model import (
     EXIT_POLICIES,
     STOP_ACTIONS,
+    BusConfig,
     CoupledLimit,
     JointConfig,
     Measured,
@@ -22,6 +23,7 @@ from kf_imitation.robot.urdf_check import urdf_faults, urdf_path
 __all__ = [
     'EXIT_POLICIES',
     'STOP_ACTIONS',
+    'BusConfig',
     'CoupledLimit',
     'JointConfig',
     'Measured',

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 from kf_imitation.actuators.dynamixel.units import current_unit_a, travel_rad
 from kf_imitation.data_types import UNIT_CHANNELS
-from kf_imitation.robot.model import JointConfig, RobotConfig, ThermalLimits
+from kf_imitation.robot.model import (
+    NO_PORT,
+    SIMULATED_PORT,
+    JointConfig,
+    RobotConfig,
+    ThermalLimits,
+)
 
 
 def cross_faults(robot: RobotConfig, sound: Sequence[JointConfig]) -> list[str]:
@@ -17,6 +23,7 @@ def cross_faults(robot: RobotConfig, sound: Sequence[JointConfig]) -> list[str]:
         )
     for joint in sound:
         faults += _joint_faults(joint, robot.thermal)
+    faults += _bus_faults(robot)
     neutral = {joint.name: joint.neutral_rad for joint in robot.joints}
     for limit in robot.coupled_limits:
         unknown = [name for name in limit.terms if name not in neutral]
@@ -29,6 +36,27 @@ def cross_faults(robot: RobotConfig, sound: Sequence[JointConfig]) -> list[str]:
                 f'coupled limit {limit.name!r}: neutral gives {value:.3f}, '
                 f'must be {limit.maximum_rad:g} or less'
             )
+    return faults
+
+
+def _bus_faults(robot: RobotConfig) -> list[str]:
+    names = [line.name for line in robot.lines]
+    known = f'must be one of buses: {", ".join(names)}' if robot.buses else 'needs buses'
+    faults = [
+        f'joints.{joint.name}.bus = {joint.bus!r} {known}'
+        for joint in robot.joints
+        if joint.bus not in names
+    ]
+    used = {joint.bus for joint in robot.joints}
+    faults += [f'buses.{name} has no joint' for name in names if name not in used]
+    ports = [bus.port for bus in robot.buses]
+    if NO_PORT in ports:
+        faults.append(f'buses: port = {NO_PORT!r} is for a head without buses')
+    devices = [port for port in ports if port != SIMULATED_PORT]
+    if devices and len(devices) < len(ports):
+        faults.append('buses: all must be simulated, or none')
+    if twice := sorted({port for port in devices if devices.count(port) > 1}):
+        faults.append(f'buses: {", ".join(twice)} is the port of two')
     return faults
 
 

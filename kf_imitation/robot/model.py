@@ -1,7 +1,7 @@
 """A robot head as data; units are in the names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from kf_imitation.actuators.dynamixel.control_tables import MODELS, ServoModel
 
 EXIT_POLICIES = ('limp', 'hold', 'neutral_limp')
 STOP_ACTIONS = ('limp', 'hold')
+SIMULATED_PORT = 'simulated'
+NO_PORT = 'none'
+PORTS_APART = ' + '  # between the ports of several buses in one text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +35,27 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class BusConfig:
+    """One line with servos.
+
+    Attributes:
+        name: of the bus, '' where a robot file has only one.
+        port: serial device, `simulated`, or `none`.
+        baud: bit/s.
+    """
+
+    name: str
+    port: str
+    baud: int
+
+
+@dataclass(frozen=True, slots=True)
 class JointConfig:
     """One joint and its servo.
 
     Attributes:
         name: of the joint, also in the URDF and in joint_states.
-        id: of the servo on the bus, 0..252.
+        id: of the servo, 0..252; unique in a head, also on several buses.
         model: a name of control_table.MODELS.
         limits_rad: lowest and highest angle.
         neutral_rad: angle of the face at rest, inside the limits.
@@ -47,6 +65,7 @@ class JointConfig:
         max_current_a: the servo's force limit.
         channels: rad per unit of a channel (the paper's alpha); goal = neutral + sum.
         measured: by `servo selftest`.
+        bus: name of the bus that the servo is on, '' where there is only one.
     """
 
     name: str
@@ -62,6 +81,7 @@ class JointConfig:
     max_current_a: float
     channels: Mapping[str, float]
     measured: Measured = field(default_factory=Measured)
+    bus: str = ''
 
     @property
     def servo(self) -> ServoModel:
@@ -104,8 +124,8 @@ class RobotConfig:
     Attributes:
         name: of the robot.
         description: one sentence.
-        port: serial device, `simulated`, or `none`.
-        baud: of the bus.
+        port: serial device, `simulated`, or `none`; of several buses the devices as one text.
+        baud: of the bus; of several the slowest.
         exit: what happens to torque at the end: limp, hold or neutral_limp.
         stop: what an emergency stop does: limp (torque off) or hold (freeze, torque stays).
         watchdog_s: the servos stop by themselves after this silence of the host; 0 disarms.
@@ -116,6 +136,7 @@ class RobotConfig:
         joints: in the order of all position arrays.
         coupled_limits: linear limits between joints.
         reflex: names of the joints that follow every frame, whatever keyframes say.
+        buses: in the order of the file; () for one bus, that of port and baud.
         source: file it was read from.
     """
 
@@ -131,6 +152,7 @@ class RobotConfig:
     joints: tuple[JointConfig, ...]
     coupled_limits: tuple[CoupledLimit, ...] = ()
     reflex: tuple[str, ...] = ()
+    buses: tuple[BusConfig, ...] = ()
     commissioned: str = ''
     source: str = ''
 
@@ -143,6 +165,18 @@ class RobotConfig:
     def ids(self) -> tuple[int, ...]:
         """Servo ids in array order."""
         return tuple(joint.id for joint in self.joints)
+
+    @property
+    def lines(self) -> tuple[BusConfig, ...]:
+        """Every bus, also where there is only one."""
+        return self.buses or (BusConfig('', self.port, self.baud),)
+
+    def part_on(self, line: BusConfig) -> 'RobotConfig':
+        """Return the head as far as it is on one of its buses; coupled limits are left out."""
+        joints = tuple(replace(one, bus='') for one in self.joints if one.bus == line.name)
+        return replace(
+            self, joints=joints, coupled_limits=(), buses=(), port=line.port, baud=line.baud
+        )
 
     @property
     def reflex_joints(self) -> NDArray[np.intp]:

@@ -1,7 +1,7 @@
 """From the mappings of a robot file to RobotConfig; every fault is noted, none raised."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS, table_name
@@ -9,7 +9,9 @@ from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS
 from kf_imitation.robot.channel_gains import read_alphas
 from kf_imitation.robot.model import (
     EXIT_POLICIES,
+    PORTS_APART,
     STOP_ACTIONS,
+    BusConfig,
     CoupledLimit,
     JointConfig,
     Measured,
@@ -41,16 +43,12 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
         thermal.number('rest_above_c', 20, 100, ThermalLimits().rest_above_c),
     )
     thermal.reject_unknown()
-    baud = top.raw('baud', 1_000_000)
-    if baud not in BAUD_RATES.values():
-        top.fault('baud', baud, f'must be one of {", ".join(map(str, BAUD_RATES.values()))}')
-    else:
-        baud = int(baud)  # 1e6
+    buses = _read_buses(top)
     robot = RobotConfig(
         name=top.text('name'),
         description=top.text('description', ''),
-        port=top.text('port'),
-        baud=baud,
+        port=_port_of(buses) if buses else top.text('port'),
+        baud=min(bus.baud for bus in buses) if buses else _read_baud(top),
         exit=top.text('exit', 'neutral_limp', EXIT_POLICIES),
         stop=top.text('stop', 'limp', STOP_ACTIONS),
         watchdog_s=top.number('watchdog_s', 0, 2.54, 0.3),
@@ -59,9 +57,41 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
         joints=tuple(joints),
         coupled_limits=tuple(coupled),
         reflex=_read_reflex(top, joints),
+        buses=buses,
         commissioned=top.text('commissioned', ''),
     )
     return robot, sound
+
+
+def _read_buses(top: Section) -> tuple[BusConfig, ...]:
+    """Return the buses by name; () where port and baud are those of the only one."""
+    buses = []
+    for name, values in top.mapping('buses', optional=True).items():
+        if not isinstance(values, dict):
+            top.fault(f'buses.{name}', values, 'must be a mapping with port and baud')
+            continue
+        section = Section(values, f'buses.{name}.', top.faults)
+        buses.append(BusConfig(str(name), section.text('port'), _read_baud(section)))
+        section.reject_unknown()
+    if buses:
+        for key in ('port', 'baud'):
+            top.known.add(key)
+            if key in top.values:
+                top.fault(key, top.values[key], 'belongs to each of the buses')
+    return tuple(buses)
+
+
+def _port_of(buses: Sequence[BusConfig]) -> str:
+    return PORTS_APART.join(dict.fromkeys(bus.port for bus in buses))
+
+
+def _read_baud(section: Section) -> int:
+    baud = section.raw('baud', 1_000_000)
+    if baud not in BAUD_RATES.values():
+        rule = f'must be one of {", ".join(map(str, BAUD_RATES.values()))}'
+        section.fault('baud', baud, rule)
+        return 1_000_000
+    return int(baud)  # 1e6
 
 
 def _read_reflex(top: Section, joints: list[JointConfig]) -> tuple[str, ...]:
@@ -110,6 +140,7 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
         max_current_a=section.number('max_current_a', 0, 10, above=True),
         channels=channels,
         measured=_read_measured(measured),
+        bus=section.text('bus', ''),
     )
     measured.reject_unknown()
     section.reject_unknown()

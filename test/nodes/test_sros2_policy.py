@@ -1,5 +1,8 @@
 """The SROS 2 policy names what every node sends, hears and offers: no more and no less."""
 
+import os
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -97,3 +100,34 @@ def test_the_servo_hears_no_more_than_the_file_names():
     assert heads < allowed('/kf_imitation')['servo']['subscribe']
     senders = [n for n, kinds in allowed('/kf_imitation').items() if kinds['publish'] & heads]
     assert sorted(senders) == ['cockpit', 'keyframe', 'landmarks', 'player']
+
+
+def test_a_node_that_is_to_have_keys_never_runs_without(tmp_path):
+    """ROS 2 from wheels is built without DDS security: it refuses, and does not run open."""
+    enclave = tmp_path / 'enclaves' / 'servo'
+    enclave.mkdir(parents=True)
+    for name in (
+        'identity_ca.cert.pem',
+        'cert.pem',
+        'key.pem',
+        'permissions_ca.cert.pem',
+        'governance.p7s',
+        'permissions.p7s',
+    ):
+        (enclave / name).write_text('no key', encoding='utf-8')
+    program = (
+        "import rclpy; rclpy.init(args=['--ros-args', '--enclave', '/servo']); "
+        "rclpy.create_node('servo'); print('runs')"
+    )
+    keys = {'ENABLE': 'true', 'STRATEGY': 'Enforce', 'KEYSTORE': str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, '-c', program],
+        env={**os.environ, **{f'ROS_SECURITY_{name}': value for name, value in keys.items()}},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert 'runs' not in done.stdout
+    assert 'error creating node' in done.stderr

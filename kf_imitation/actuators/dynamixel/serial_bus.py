@@ -136,6 +136,7 @@ class DynamixelBus:
         self.fast: bool | None = None
         self._fast_failures = 0
         self._ours = -1  # device number of what nobody else had open when we opened it
+        self._asked: _Read | None = None  # by ask_ahead()
         self._in_step = True  # no reply to an earlier instruction is on its way any more
         self._marks = itertools.cycle(MARK_LENGTHS)
         self._margin_s = PATIENT_MARGIN_S
@@ -239,14 +240,19 @@ class DynamixelBus:
         if result != COMM_SUCCESS:
             raise NoReplyError(f'group write at {address}: {self._handler.getTxRxResult(result)}')
 
+    def ask_ahead(self, address: int, length: int, ids: Iterable[int]) -> None:
+        """Send the question of the group_read() that follows, once fast reads work."""
+        if not (self._in_step and self.fast):
+            return
+        group = self._reader(address, length, tuple(ids))
+        with self._guard(GROUP_MARGIN_S):
+            if group.fastSyncReadTxPacket() == COMM_SUCCESS:
+                self._asked = group
+
     def group_read(self, address: int, length: int, ids: Iterable[int]) -> dict[int, BlockReply]:
         """Read the same registers of several servos: fast if the servos can, else normal."""
         key = (address, length, tuple(ids))
-        if key not in self._reads:
-            self._reads[key] = _Read(self._port, self._handler, address, length)
-            for id_ in key[2]:
-                self._reads[key].addParam(id_)
-        group = self._reads[key]
+        group = self._reader(*key)
         result = int(COMM_RX_CORRUPT)
         with contextlib.suppress(NoReplyError), self._guard(GROUP_MARGIN_S):
             result = self._read_group(group)
@@ -258,13 +264,29 @@ class DynamixelBus:
             )
         return {i: BlockReply(group.alerts[i], bytes(d)) for i, d in group.data_dict.items()}
 
+    def _reader(self, address: int, length: int, ids: tuple[int, ...]) -> _Read:
+        key = (address, length, ids)
+        if key not in self._reads:
+            self._reads[key] = _Read(self._port, self._handler, address, length)
+            for id_ in ids:
+                self._reads[key].addParam(id_)
+        return self._reads[key]
+
+    def _read_fast(self, group: _Read) -> int:
+        """Ask, unless that is done, and hear; the time for it begins now in any case."""
+        asked, self._asked = self._asked is group, None
+        if not asked:
+            return int(group.fastSyncRead())
+        self._port.setPacketTimeout((group.data_length + 4) * len(group.data_dict))
+        return group.fastSyncReadRxPacket()
+
     def _read_group(self, group: _Read) -> int:
         """Read fast, normally, or (undecided) fast and then normally; remember what worked."""
         first = next(iter(group.data_dict))
         if not self._get_in_step(first):
             return int(COMM_RX_TIMEOUT)
         if self.fast is not False:
-            if group.fastSyncRead() == COMM_SUCCESS:
+            if self._read_fast(group) == COMM_SUCCESS:
                 self.fast, self._fast_failures = True, 0
                 return int(COMM_SUCCESS)
             self._fast_failures += 1

@@ -126,6 +126,7 @@ def add_simulate(parser: argparse.ArgumentParser) -> None:
     """Declare the options of simulate."""
     parser.add_argument('--robot', default='sim_face', help='name in config/robots, or a file')
     parser.add_argument('--baud', type=int, choices=BAUDS, help="default: the robot file's")
+    parser.add_argument('--bus', default='', help='which one, of a robot with several')
     parser.add_argument('--link', default='', help='also offer the device under this path')
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (

@@ -9,11 +9,19 @@ from dataclasses import replace
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.errors import ConfigError, KfImitationError
-from kf_imitation.head.bus_factory import SIMULATED, make_bus
+from kf_imitation.head.bus_factory import NONE, SIMULATED, make_bus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.robot import RobotConfig, load_robot
+
+
+def at_baud(robot: RobotConfig, baud: int) -> RobotConfig:
+    """Return a robot whose buses all run at a speed; 0 leaves them."""
+    if not baud:
+        return robot
+    buses = tuple(replace(line, baud=baud) for line in robot.buses)
+    return replace(robot, baud=baud, buses=buses)
 
 
 @contextlib.contextmanager
@@ -25,10 +33,14 @@ def opened_bus(args: argparse.Namespace, baud: int = 0) -> Iterator[ServoBus]:
     """
     robot = load_robot(args.robot)
     port = args.port or robot.port
-    if port == 'none':
+    if port == NONE:
         raise ConfigError(robot.name, ["port = 'none' has no bus; give --port"])
-    rate = baud or args.baud or robot.baud
-    bus = make_bus(robot, port) if port == SIMULATED else DynamixelBus(port, rate)
+    rate = baud or args.baud
+    if port != SIMULATED and args.port:
+        line = next((one for one in robot.lines if one.port == port), robot.lines[0])
+        bus: ServoBus = DynamixelBus(port, rate or line.baud)
+    else:
+        bus = make_bus(at_baud(robot, rate))
     bus.open()
     try:
         yield bus

@@ -5,10 +5,11 @@ started itself would be limp, and those of the running head would not.
 """
 
 import argparse
+import contextlib
 
 from kf_imitation.actuators.dynamixel import port_owner
-from kf_imitation.cli.servo_tools.connection import opened_bus
-from kf_imitation.errors import ConfigError, PortError
+from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
+from kf_imitation.errors import BusError, ConfigError, PortError
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.robot import RobotConfig, load_robot
@@ -22,7 +23,21 @@ def run(args: argparse.Namespace) -> int:
         PortError: it cannot be opened, or a program holds it.
     """
     robot = load_robot(args.robot)
-    port = args.port or robot.port
+    if args.port or not robot.buses:
+        return _let_go_of(args, robot, args.port or robot.port)
+    left, problems = 0, []
+    for line in robot.buses:  # whatever becomes of one, the others are let go
+        try:
+            left |= _let_go_of(args, robot.part_on(line), line.port)
+        except BusError as error:
+            problems.append(f'bus {line.name}: {error}')
+    if problems:
+        raise PortError('; '.join(problems))
+    return left
+
+
+def _let_go_of(args: argparse.Namespace, robot: RobotConfig, port: str) -> int:
+    """Switch the torque of one bus off."""
     if port in (SIMULATED, NONE):
         raise ConfigError(
             'servo off',
@@ -34,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     if args.force:
         _end_owners(port)
     try:
-        return _let_go(args, robot)
+        return _let_go(args.baud or robot.baud, robot, port)
     except PortError as error:
         if args.force or not port_owner.owners(port):
             raise
@@ -44,9 +59,11 @@ def run(args: argparse.Namespace) -> int:
         ) from error
 
 
-def _let_go(args: argparse.Namespace, robot: RobotConfig) -> int:
-    with opened_bus(args) as bus:
-        print(f'{bus.port}, {args.baud or robot.baud} bit/s')
+def _let_go(baud: int, robot: RobotConfig, port: str) -> int:
+    bus = DynamixelBus(port, baud)
+    bus.open()
+    with contextlib.closing(bus):
+        print(f'{port}, {baud} bit/s')
         servos = ServoGroup(robot, bus)
         left = servos.torque_off()
         silent = [joint.name for joint in servos.silent(left)]

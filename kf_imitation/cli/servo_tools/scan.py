@@ -14,9 +14,10 @@ def run(args: argparse.Namespace) -> int:
     """Print every servo; exit code 1 when the robot's servos are not all there."""
     robot = load_robot(args.robot)
     found: dict[int, PingReply] = {}
-    rates = BAUDS if args.all_bauds else (args.baud or robot.baud,)
+    rates = BAUDS if args.all_bauds else (args.baud,)
     for rate in rates:
-        print(f'{rate} bit/s …', flush=True)
+        said = rate or ', '.join(str(b) for b in dict.fromkeys(one.baud for one in robot.lines))
+        print(f'{said} bit/s …', flush=True)
         try:
             with opened_bus(args, rate) as bus:
                 replies = bus.scan()

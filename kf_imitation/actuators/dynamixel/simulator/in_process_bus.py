@@ -71,6 +71,9 @@ class InProcessBus:
                 servo.hear()
                 servo.write(address, content)
 
+    def ask_ahead(self, address: int, length: int, ids: Iterable[int]) -> None:
+        """Do nothing: replies take no time."""
+
     def group_read(self, address: int, length: int, ids: Iterable[int]) -> dict[int, BlockReply]:
         """Read the same registers of several servos."""
         return {

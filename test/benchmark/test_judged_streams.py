@@ -1,0 +1,52 @@
+"""Random streams through the motor loop: a few of them, and that the run sees what is broken."""
+
+import json
+
+import pytest
+
+from benchmark import judged_streams
+from benchmark.judged_streams import Streams
+from kf_imitation.head.control_cycle import ControlCycle
+from kf_imitation.motion.motion_generator import MotionGenerator
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_nothing_is_found_in_some_streams(seed):
+    one = Streams(seed)
+    assert one.run(6) == []
+    assert one.cycles > 60
+    assert one.head.judge.goals > 30
+
+
+def test_streams_are_the_same_every_time():
+    first, second = Streams(4), Streams(4)
+    first.run(2), second.run(2)
+    assert first.story == second.story
+
+
+def test_a_mistake_in_a_cycle_is_found(monkeypatch):
+    def mistaken(*_):
+        raise ValueError('a mistake')
+
+    monkeypatch.setattr(MotionGenerator, 'advance', mistaken)
+    assert any('a fault in a cycle: ValueError: a mistake' in one for one in Streams(0).run(3))
+
+
+def test_a_head_that_does_not_come_back_is_found(monkeypatch):
+    monkeypatch.setattr(judged_streams, 'BACK_S', 0.5)
+    monkeypatch.setattr(ControlCycle, '_try_again', lambda self: None)
+    one = Streams(0)
+    one._start()
+    one.head.stop()
+    one._cycles(10)
+    one._heal()
+    assert any(sentence.startswith('does not run again') for sentence in one.found)
+
+
+def test_a_run_goes_on_where_it_ended(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(judged_streams, 'STREAMS_OF_A_HEAD', 1)
+    file = tmp_path / 'streams.json'
+    for streams in (1, 2):
+        assert judged_streams.main(['--streams', str(streams), '--progress', str(file)]) == 0
+    assert json.loads(file.read_text())['heads'] == 2
+    assert '2 streams on 2 heads' in capsys.readouterr().out
