@@ -99,12 +99,15 @@ setup(
             'types-PyYAML',
             'yourdfpy>=0.0.56',  # reads our URDFs as other programs do
             'mujoco>=3.3,<4',  # moves them
+            'argcomplete>=2',
             'mcap>=1.2',  # another reader and writer of bags
             'mcap-ros2-support>=0.5',
         ],
         'docs': ['mkdocs-material>=9.5,<10'],
         # Drives the Chromium of the machine in test/e2e; those tests skip without either.
         'browser': ['playwright>=1.45'],
+        # Shells complete commands and options (docs/install.md).
+        'completion': ['argcomplete>=2'],
     },
     zip_safe=False,
     entry_points={

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--rest-s', type=float, default=3.0, help='relaxed face at the beginning (default: 3 s)'
     )
     parser.add_argument(
-        '--pose-s', type=float, default=20.0, help='expressions after that (default: 20 s)'
+        '--pose-s', type=float, default=22.5, help='expressions after that (default: 22.5 s)'
     )
     parser.add_argument(
         '--params',
@@ -37,14 +37,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input, or the person did not show enough; nothing is written.
     """
+    if args.out.exists() and not args.overwrite:
+        raise ConfigError(str(args.out), ['exists already: name another file, or --overwrite'])
     from kf_imitation.camera.sources import open_source
     from kf_imitation.evaluation.calibrate import FaceReader, watch
     from kf_imitation.expression.calibration import calibrate, save_calibration
     from kf_imitation.replay.run import source_settings
     from kf_imitation.ros_graph.nodes import merged_parameters
 
-    if args.out.exists() and not args.overwrite:
-        raise ConfigError(str(args.out), ['exists already: name another file, or --overwrite'])
     values = merged_parameters(args.params)
     reader = FaceReader(values)
     source = open_source(args.source, source_settings(values['camera']))

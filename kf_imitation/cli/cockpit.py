@@ -1,13 +1,10 @@
 """`kf_imitation cockpit`: the page to see, tune and stop a head that runs elsewhere."""
 
 import argparse
-import os
-import signal
-import sys
-from threading import Thread
 from typing import Any
 
-from kf_imitation.cli.options import add_namespace, add_params, add_robot
+from kf_imitation.cli.options import add_input_end, add_namespace, add_params, add_robot
+from kf_imitation.cli.terminal import stop_with_input
 from kf_imitation.ros_graph.environment import check_namespace, quiet_logging, ros_needed
 
 
@@ -27,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_namespace(parser)
     add_params(parser)
-    parser.add_argument('--until-input-ends', action='store_true', help=argparse.SUPPRESS)
+    add_input_end(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,11 +51,5 @@ def run(args: argparse.Namespace) -> int:
         from kf_imitation.nodes.cockpit_node import CockpitNode
         from kf_imitation.nodes.node_main import run_node
     if args.until_input_ends:
-        Thread(target=_end_with_input, name='input', daemon=True).start()
+        stop_with_input()
     return run_node(lambda: CockpitNode(settings, namespace=args.namespace.strip('/') or None), [])
-
-
-def _end_with_input() -> None:
-    """End this process when whoever started it has gone."""
-    sys.stdin.read()
-    os.kill(os.getpid(), signal.SIGTERM)

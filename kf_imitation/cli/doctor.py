@@ -3,7 +3,8 @@
 import argparse
 from itertools import chain
 
-from kf_imitation.cli.options import add_params, add_port, add_robot, add_source
+from kf_imitation.cli.options import add_json, add_params, add_port, add_robot, add_source
+from kf_imitation.cli.terminal import write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_robot(parser)
     add_port(parser)
     add_params(parser)
+    add_json(parser)
     parser.add_argument(
         '--fix',
         action='store_true',
@@ -25,14 +27,22 @@ def run(args: argparse.Namespace) -> int:
     Returns:
         Exit code: 0, or 2 after an error.
     """
+    from dataclasses import asdict
+
     from kf_imitation.doctor.examination import examine
     from kf_imitation.doctor.finding import ERROR, OK, WARN
     from kf_imitation.doctor.udev_rule import install_udev_rule
 
     count = {OK: 0, WARN: 0, ERROR: 0}
+    found = []
+    told = str(args.json) != '-'
     fixed = [install_udev_rule()] if args.fix else []
     for finding in chain(fixed, examine(args.source, args.robot, args.port, args.params)):
         count[finding.level] += 1
-        print(f'{finding.level:5} {finding.subject}: {finding.sentence}', flush=True)
-    print(f'{count[OK]} ok, {count[WARN]} warnings, {count[ERROR]} errors')
+        found.append(asdict(finding))
+        if told:
+            print(f'{finding.level:5} {finding.subject}: {finding.sentence}', flush=True)
+    if told:
+        print(f'{count[OK]} ok, {count[WARN]} warnings, {count[ERROR]} errors')
+    write_json(found, args.json)
     return 2 if count[ERROR] else 0

@@ -9,6 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from kf_imitation.cli.terminal import show_tables
 from kf_imitation.errors import ConfigError
 from kf_imitation.evaluation import datasets
 from kf_imitation.evaluation.clip_scores import clip_name, score_clips, with_faces
@@ -53,7 +54,6 @@ def measure_keyframes(args: argparse.Namespace) -> None:
     found = {clip.name: clip for clip in datasets.find(args.directory, args.labels, labelled=True)}
     kept, left_out = with_faces({name: clip.labels for name, clip in found.items()})
     _report_left_out(left_out)
-    console = Console(width=None if sys.stdout.isatty() else 120)
     with _progress() as progress:
         task = progress.add_task('clips', total=len(kept))
         clips = score_clips(
@@ -68,12 +68,10 @@ def measure_keyframes(args: argparse.Namespace) -> None:
         )
     if args.tune:
         for method in methods:
-            console.print(tune(method, clips))
+            show_tables(tune(method, clips), width=120)
         return
     results = [evaluate(method, clips) for method in methods]
-    for table in (*(clip_table(result) for result in results), curve_table(results)):
-        console.print(table)
-    console.print(means_table(results))
+    show_tables(*map(clip_table, results), curve_table(results), means_table(results), width=120)
     if args.dump is not None:
         with new_folder(args.dump, args.overwrite) as folder:
             dump(folder, methods, clips)
@@ -112,7 +110,7 @@ def measure_imitation(args: argparse.Namespace) -> None:
             _log(path.stem)
             read.append(reader.read(path, args.most))
         trials = search(read, imitator, args.channels, thresholds, _log)
-        Console(width=None if sys.stdout.isatty() else 130).print(tuning_table(trials))
+        show_tables(tuning_table(trials), width=130)
         return
     results: dict[str, dict[str, ImitationMetrics]] = {name: {} for name in methods}
     for path in clips:
@@ -125,13 +123,12 @@ def measure_imitation(args: argparse.Namespace) -> None:
         if args.video is not None:
             shown = _shown(args, imitator)
             imitator.write_video(args.video / f'{path.stem}.mp4', path, clip, shown, args.channels)
-    console = Console(width=None if sys.stdout.isatty() else 110)
-    for table in (
+    show_tables(
         imitation_results.results_table(results, robot.name, len(clips), args.channels),
         imitation_results.size_table(results),
         imitation_results.signal_table(results, _shown(args, imitator)),
-    ):
-        console.print(table)
+        width=110,
+    )
     if args.json is not None:
         with new_file(args.json, overwrite=True) as partial:
             document = imitation_results.as_json(

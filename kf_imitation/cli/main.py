@@ -1,6 +1,12 @@
-"""The command line: `kf_imitation COMMAND …`; every command is imported when it is asked for."""
+"""The command line: `kf_imitation COMMAND …`; every command is imported when it is asked for.
+
+PYTHON_ARGCOMPLETE_OK: shells complete commands and options with argcomplete (docs/install.md).
+"""
 
 import argparse
+import difflib
+import os
+import re
 import signal
 import sys
 import threading
@@ -9,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
+from typing import NoReturn
 
 from kf_imitation.cli.terminal import patient_output
 from kf_imitation.errors import KfImitationError
@@ -45,6 +52,19 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """Words every error as all others are, and says what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and message, exit with 2."""
+        if found := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            known = [word.strip("'") for word in found[2].split(', ')]
+            if near := difflib.get_close_matches(found[1], known, 1):
+                message += f'; did you mean {near[0]}?'
+        self.print_usage(sys.stderr)
+        self.exit(2, f'kf_imitation: {message}\n')
+
+
 def version() -> str:
     """Return the version, which package.xml alone states."""
     return ET.parse(share_path('package.xml')).getroot().findtext('version') or 'unknown'
@@ -52,7 +72,7 @@ def version() -> str:
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """Return the parser; only the chosen command's module is imported for its options."""
-    parser = argparse.ArgumentParser(prog='kf_imitation', description=__doc__)
+    parser = Parser(prog='kf_imitation', description=__doc__.splitlines()[0])
     parser.add_argument('--version', action='version', version=f'%(prog)s {version()}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for name, (module_name, text) in COMMANDS.items():
@@ -112,10 +132,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def complete() -> None:
+    """Answer a shell that asks argcomplete how a command goes on."""
+    import argcomplete
+
+    words = os.environ['COMP_LINE'].split()
+    argcomplete.autocomplete(build_parser(words[1] if len(words) > 1 else None))
+
+
 def _run(given: list[str]) -> int:
     chosen = next((word for word in given if not word.startswith('-')), None)
     try:
         with missing_packages_named():
+            if '_ARGCOMPLETE' in os.environ:
+                complete()
             args = build_parser(chosen).parse_args(given)
             with unwound_by_signals():
                 return int(args.run(args))

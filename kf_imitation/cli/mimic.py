@@ -1,12 +1,19 @@
 """`kf_imitation mimic`: the whole graph in one process, with progress and a table at the end."""
 
 import argparse
-import sys
 from contextlib import AbstractContextManager, nullcontext
 from threading import Event
 from typing import TYPE_CHECKING
 
-from kf_imitation.cli.options import add_namespace, add_params, add_port, add_robot, add_source
+from kf_imitation.cli.options import (
+    add_json,
+    add_namespace,
+    add_params,
+    add_port,
+    add_robot,
+    add_source,
+)
+from kf_imitation.cli.terminal import show_tables, write_json
 from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 
 if TYPE_CHECKING:
@@ -47,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='serve no page; otherwise its address is printed, and nothing is opened',
     )
     add_namespace(parser)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     with ros_needed():
         from kf_imitation.nodes.composition import Composition
         from kf_imitation.nodes.node_main import catch_stop_signals
-    from rich.console import Console
+    from dataclasses import asdict
 
     from kf_imitation.cli.mimic_progress import bus_figures, collect, watch
     from kf_imitation.pipeline.run_report import run_table
@@ -78,7 +86,9 @@ def run(args: argparse.Namespace) -> int:
         elapsed_s = watch(composition, stop, cockpit)
         bus = bus_figures(composition)
     figures = collect(composition, elapsed_s, options.realtime, bus)
-    Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
+    if str(args.json) != '-':
+        show_tables(run_table(figures))
+    write_json(asdict(figures), args.json)
     if options.record:
         print(f'recorded to {options.record}')
     if composition.fault is not None:

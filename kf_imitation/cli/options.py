@@ -2,6 +2,8 @@
 
 import argparse
 
+from kf_imitation.paths import user_path
+
 
 def add_source(parser: argparse.ArgumentParser, default: str) -> None:
     """Declare --source; `default` says in words what '' means."""
@@ -43,6 +45,18 @@ def add_namespace(parser: argparse.ArgumentParser, default: str | None = '') -> 
     parser.add_argument(
         '--namespace', default=default, metavar='NAME', help='of the nodes and their topics'
     )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare --json."""
+    parser.add_argument(
+        '--json', type=user_path, metavar='FILE', help='write the figures there too; -: to stdout'
+    )
+
+
+def add_input_end(parser: argparse.ArgumentParser) -> None:
+    """Declare --until-input-ends, for a program whose parent may end without a word."""
+    parser.add_argument('--until-input-ends', action='store_true', help=argparse.SUPPRESS)
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:

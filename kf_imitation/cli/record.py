@@ -5,7 +5,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from kf_imitation.cli.options import add_namespace, add_params
+from kf_imitation.cli.options import add_input_end, add_namespace, add_params
+from kf_imitation.cli.terminal import stop_with_input
 from kf_imitation.errors import BagError
 from kf_imitation.output_files import check_free
 from kf_imitation.paths import user_path
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--use-sim-time', action='store_true', help='stamp by /clock, while a bag is played'
     )
     add_params(parser)
+    add_input_end(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -65,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     with ros_needed():
         from kf_imitation.nodes.node_main import run_node
         from kf_imitation.nodes.recorder_node import RecorderNode
+    if args.until_input_ends:
+        stop_with_input()
     made: list[RecorderNode] = []
 
     def make() -> RecorderNode:

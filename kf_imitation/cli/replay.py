@@ -1,9 +1,9 @@
 """`kf_imitation replay`: the whole pipeline over a file or bag, as fast as the machine allows."""
 
 import argparse
-import sys
 
-from kf_imitation.cli.options import add_overwrite, add_params, add_robot
+from kf_imitation.cli.options import add_json, add_overwrite, add_params, add_robot
+from kf_imitation.cli.terminal import show_tables, write_json
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.paths import user_path
 
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--summary', action='store_true', help='draw summary.png: the run on one page'
     )
     add_overwrite(parser)
+    add_json(parser)
     parser.add_argument(
         '--strict', action='store_true', help='exit code 2 when frames had to be left out'
     )
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
-    from rich.console import Console
+    from dataclasses import asdict
 
     from kf_imitation.pipeline.run_report import run_table
     from kf_imitation.replay.run import replay_to_files
@@ -57,7 +58,9 @@ def run(args: argparse.Namespace) -> int:
         args.overwrite,
         args.summary,
     )
-    Console(width=None if sys.stdout.isatty() else 100).print(run_table(figures))
-    print(f'written to {args.out}' + (f' and {args.video}' if args.video else ''))
+    if str(args.json) != '-':
+        show_tables(run_table(figures))
+        print(f'written to {args.out}' + (f' and {args.video}' if args.video else ''))
+    write_json(asdict(figures), args.json)
     damaged = figures.left_out or figures.damaged
     return 2 if args.strict and damaged else 0

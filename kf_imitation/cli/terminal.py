@@ -2,11 +2,18 @@
 
 import codecs
 import io
+import json
 import os
+import signal
 import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from kf_imitation.output_files import new_file
 
 _PLAIN = {
     '…': '...',
@@ -75,6 +82,43 @@ def patient_output() -> Iterator[_Descriptor | None]:
     finally:
         inside.flush()
         sys.stdout = outside
+
+
+def stop_with_input() -> None:
+    """Tell this process to stop when its input ends: who started it wants that, or has gone."""
+
+    def wait() -> None:
+        sys.stdin.read()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=wait, name='input', daemon=True).start()
+
+
+def show_tables(*tables: Any, width: int = 100) -> None:
+    """Print tables of rich as wide as the terminal is, or `width` columns where there is none."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else width).print(*tables, sep='\n')
+
+
+def write_json(document: Any, path: Path | None) -> None:
+    """Write what a command measured, for --json.
+
+    Args:
+        document: JSON-ready.
+        path: of a file, which is replaced; `-` prints it; None does nothing.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if path is None:
+        return
+    text = json.dumps(document, indent=1, ensure_ascii=False)
+    if str(path) == '-':
+        print(text)
+        return
+    with new_file(path, overwrite=True) as partial:
+        partial.write_text(f'{text}\n', encoding='utf-8')
 
 
 def plain(error: UnicodeError) -> tuple[str, int]:

@@ -57,7 +57,27 @@ class Jog:
     position_rad: float
 
 
-Action = Trigger | Torque | SetParameter | Jog
+@dataclass(frozen=True, slots=True)
+class Record:
+    """cockpit/record, and before it the parameter record_images.
+
+    Attributes:
+        on: begin a bag; false closes it.
+        images: record them too.
+    """
+
+    on: bool
+    images: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrate:
+    """landmarks/calibrate: begin, or cancel."""
+
+    on: bool
+
+
+Action = Trigger | Torque | SetParameter | Jog | Record | Calibrate
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,8 @@ def read_action(text: str, robot: RobotConfig) -> Action:
     readers: dict[object, Callable[[dict[str, Any]], Action]] = {
         'torque': _torque,
         'set': _set,
+        'record': _record,
+        'calibrate': _calibrate,
         'jog': lambda fields: _jog(fields, robot),
         **{name: _trigger(name) for name in TRIGGERS},
     }
@@ -131,10 +153,22 @@ def _torque(fields: dict[str, Any]) -> Action:
     return Torque(fields['on'])
 
 
+def _calibrate(fields: dict[str, Any]) -> Action:
+    _expect(fields, {'on': bool})
+    return Calibrate(fields['on'])
+
+
+def _record(fields: dict[str, Any]) -> Action:
+    _expect(fields, {'on': bool, 'images': bool})
+    return Record(fields['on'], fields['images'])
+
+
 def _set(fields: dict[str, Any]) -> Action:
     _expect(fields, {'node': str, 'name': str, 'value': (bool, int, float, str)})
     node, name, value = fields['node'], fields['name'], fields['value']
     parameter = tunable().get(node, {}).get(name)
+    if parameter is not None and parameter.path:
+        raise ActionError(f'{name} names a file, which no page may do: ros2 param set does')
     if parameter is None:
         raise ActionError(f'{_shown(node)} has no live parameter {_shown(name)}')
     if problem := parameter.problem(value):

@@ -85,6 +85,34 @@ def health(statuses: Mapping[str, NodeStatus], now_s: float) -> dict[str, Any]:
     }
 
 
+def recording_state(
+    statuses: Mapping[str, NodeStatus], now_s: float, is_ours: bool, last: str, failed: bool
+) -> dict[str, Any]:
+    """Return what the page says about recordings.
+
+    Args:
+        statuses: by node; `recorder` may be ours, or that of the run.
+        now_s: of the same clock as heard_s.
+        is_ours: a recording of the page is under way.
+        last: what became of the last one of the page; ''.
+        failed: it ended by itself.
+
+    Returns:
+        sentence; is_ours; bad, for one that failed.
+    """
+    heard = statuses.get('recorder')
+    if heard is not None and now_s - heard.heard_s < SILENT_S and (is_ours or not last):
+        figures = [
+            f'{heard.values[key]} {unit}'
+            for key, unit in (('recorded [s]', 's'), ('size [MB]', 'MB'))
+            if key in heard.values
+        ]
+        sentence = ', '.join([heard.sentence, *figures])
+    else:
+        sentence = 'starting …' if is_ours else last
+    return {'sentence': sentence, 'is_ours': is_ours, 'bad': failed}
+
+
 def stage_times(values: Mapping[str, str]) -> list[tuple[str, float, float]]:
     """Return name, median and 99th percentile [ms] of what a node times."""
     rows = []
@@ -173,4 +201,5 @@ def _about_parameter(parameter: Parameter) -> dict[str, Any]:
         'low': parameter.minimum,
         'high': parameter.maximum,
         'one_of': list(parameter.one_of),
+        'fixed': bool(parameter.path),
     }

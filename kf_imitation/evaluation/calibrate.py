@@ -4,22 +4,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kf_imitation.camera.frame_source import FrameSource
-from kf_imitation.data_types import CHANNELS, CameraModel, Frame
+from kf_imitation.data_types import CameraModel, Frame
+from kf_imitation.expression.calibration_session import CalibrationSession
 from kf_imitation.expression.channels import raw_channels
+from kf_imitation.expression.estimator import Levels
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.pipeline.face_pipeline import build_landmark_model, face_settings
-
-Levels = NDArray[np.float64]
-REST = 'Look into the camera with a relaxed face and eyes open.'
-POSE = (
-    'Now show everything, twice: mouth wide open, smile, frown, lips pressed, kiss, eyes shut, '
-    'eyes wide open, brows up, brows down.'
-)
 
 
 class FaceReader:
@@ -63,21 +55,14 @@ def watch(
     Returns:
         (n, 19) at rest and (m, 19) posed raw channels.
     """
-    rest: list[Levels] = []
-    posed: list[Levels] = []
-    first_ns: int | None = None
-    print(REST, file=sys.stderr)
-    while (frame := source.read()) is not None:
-        raw = read(frame, source.camera)
-        if raw is None or not np.isfinite(raw).all():
-            continue
-        if first_ns is None:
-            first_ns = frame.stamp_ns
-        elapsed_s = (frame.stamp_ns - first_ns) * 1e-9
-        if elapsed_s > rest_s + pose_s:
+    session = CalibrationSession(rest_s, pose_s)
+    told = ''
+    while not session.is_over:
+        if session.instruction != told:
+            told = session.instruction
+            print(told, file=sys.stderr)
+        frame = source.read()
+        if frame is None:
             break
-        if elapsed_s >= rest_s and not posed:
-            print(POSE, file=sys.stderr)
-        (rest if elapsed_s < rest_s else posed).append(raw)
-    empty = np.empty((0, len(CHANNELS)))
-    return np.array(rest) if rest else empty, np.array(posed) if posed else empty
+        session.push(frame.stamp_ns, read(frame, source.camera))
+    return session.faces

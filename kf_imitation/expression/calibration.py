@@ -1,5 +1,6 @@
 """Calibrations of people: what a session shows, and the files that keep it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from kf_imitation.errors import ConfigError
 from kf_imitation.expression.channels import IS_ANGLE
 from kf_imitation.expression.estimator import FULL, REST, Calibration, Levels
 from kf_imitation.parameters.yaml_text import read_yaml
-from kf_imitation.paths import user_path
+from kf_imitation.paths import state_directory, user_path
 
 # Raw units are those before the sigmoid: 1 is a quarter of the range where it is steepest.
 MINIMUM_RANGE = 0.8  # extreme over neutral; less would turn noise into grimaces
@@ -80,6 +81,17 @@ def save_calibration(calibration: Calibration, path: str | Path) -> None:
         Path(path).write_text(text, encoding='utf-8')
     except OSError as error:
         raise ConfigError(str(path), [f'cannot be written: {error.strerror}']) from error
+
+
+def person_file(person: str) -> Path:
+    """Return the file that keeps the calibration of a person of this user.
+
+    Raises:
+        ConfigError: the name cannot be that of a file.
+    """
+    if not re.fullmatch(r'\w[\w .-]{0,59}', person):
+        raise ConfigError(f'person = {person!r}', ['must be letters, digits, spaces, - . or _'])
+    return state_directory() / 'people' / f'{person}.yaml'
 
 
 def load_calibration(path: str | Path) -> Calibration:

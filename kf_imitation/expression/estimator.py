@@ -198,6 +198,11 @@ class ExpressionEstimator:
         else:
             self._filter.settings = settings.filter
 
+    def calibrate(self, calibration: Calibration | None) -> None:
+        """Take another calibration, as in __init__, from the next face on."""
+        self._calibration = calibration
+        self._auto.reset()
+
     def update(self, landmarks: Landmarks, pose: HeadPose) -> Expression:
         """Read the next face.
 

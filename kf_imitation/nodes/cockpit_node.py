@@ -10,6 +10,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PolygonStamped
 from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.client import Client
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter import parameter_value_to_python
@@ -22,6 +23,7 @@ from kf_imitation.cockpit.actions import Action, Outcome
 from kf_imitation.cockpit.board import Board, Picture
 from kf_imitation.cockpit.model import head_model
 from kf_imitation.cockpit.pictures import jpeg
+from kf_imitation.cockpit.recording import Recording
 from kf_imitation.cockpit.server import CockpitServer, Place, read_files
 from kf_imitation.cockpit.summary import (
     NodeStatus,
@@ -31,9 +33,11 @@ from kf_imitation.cockpit.summary import (
     health,
     jog_refusal,
     reason,
+    recording_state,
 )
 from kf_imitation.errors import SourceError
 from kf_imitation.nodes import qos
+from kf_imitation.nodes.awaiting import awaitable
 from kf_imitation.nodes.conversions import from_image, from_scalars, to_ns
 from kf_imitation.nodes.face_messages import from_expression, from_landmarks, from_region
 from kf_imitation.nodes.jogger import Jogger
@@ -41,7 +45,7 @@ from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.trajectory_messages import jog_message
 from kf_imitation.parameters.definition import Value
-from kf_imitation.paths import share_path
+from kf_imitation.paths import share_path, user_path
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.visualization.avatar import draw_face
@@ -100,6 +104,11 @@ class CockpitNode(KfNode):
         self._stop_again_s = 0.0
         self._make_clients()
         self._jogger = Jogger(self)
+        folder = user_path(self.setting('folder', str) or '~/kf_imitation')
+        self._recording = Recording(folder, self.get_namespace())
+        # Closing a bag takes a while; everything else goes on meanwhile.
+        group = ReentrantCallbackGroup()
+        self.create_service(SetBool, '~/record', self._on_record, callback_group=group)
         self._server = self._open()
         self.url = self._server.url
         print(f'cockpit of {robot.name}: {self.url}', flush=True)
@@ -120,8 +129,9 @@ class CockpitNode(KfNode):
         return level, f'{count or "nobody"} watching{where}', {'watchers': count}
 
     def close(self) -> None:
-        """Send all watchers away."""
+        """Send all watchers away; close what is recorded."""
         self._server.close()
+        self._recording.close()
 
     def _open(self) -> CockpitServer:
         model = head_model(self._robot)
@@ -159,6 +169,7 @@ class CockpitNode(KfNode):
         """Listen while somebody watches; ask again for what has not been answered."""
         self._ask_to_stop()
         self._jogger.tick(monotonic())
+        self._recording.look()
         if not self._server.watchers:
             self._stop_listening()
             return
@@ -175,6 +186,17 @@ class CockpitNode(KfNode):
             self._read_parameters()
         if self._is_due('health', 0.5):
             self._board.put('health', health(self._statuses, monotonic()))
+            self._board.put('recording', self._recording_state())
+
+    def _recording_state(self) -> dict[str, Any]:
+        recording = self._recording
+        return recording_state(
+            self._statuses,
+            monotonic(),
+            recording.is_running,
+            recording.sentence,
+            recording.failed,
+        )
 
     def _start_listening(self) -> None:
         self._timer.reset()
@@ -188,6 +210,7 @@ class CockpitNode(KfNode):
             listen(JointState, 'face/expression', self._on_expression, newest),
             listen(DiagnosticArray, '/diagnostics', self._on_diagnostics, 50),
             listen(DiagnosticStatus, 'servo/authority', self._on_authority, qos.latched()),
+            listen(DiagnosticStatus, 'landmarks/calibration', self._on_calibration, qos.latched()),
         ]
 
     def _stop_listening(self) -> None:
@@ -289,6 +312,16 @@ class CockpitNode(KfNode):
         self._owners = {pair.key: pair.value for pair in message.values}
         self._board.put('authority', message.message)
 
+    def _on_calibration(self, message: DiagnosticStatus) -> None:
+        values = {pair.key: pair.value for pair in message.values}
+        shown = {
+            'sentence': message.message,
+            'running': values.get('running') == 'true',
+            'progress': float(values.get('progress', 0.0)),
+            'bad': message.level != OK,
+        }
+        self._board.put('calibration', shown)
+
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         prefix = f'{self.get_namespace().rstrip("/")}/'
         for status in message.status:
@@ -305,9 +338,11 @@ class CockpitNode(KfNode):
         client = self.create_client
         self._triggers = {name: client(Trigger, f'servo/{name}') for name in actions.TRIGGERS}
         self._torque = client(SetBool, 'servo/torque')
+        self._calibrate = client(SetBool, 'landmarks/calibrate')
         nodes = actions.TUNED_NODES
-        self._getters = {node: client(GetParameters, f'{node}/get_parameters') for node in nodes}
         self._setters = {node: client(SetParameters, f'{node}/set_parameters') for node in nodes}
+        # The youngest: a node whose answer has reached one of them knows all other clients too.
+        self._getters = {node: client(GetParameters, f'{node}/get_parameters') for node in nodes}
 
     def _act(self, action: Action) -> 'Future[Outcome]':
         """Begin an action in the thread of the executor; called by the server's."""
@@ -326,6 +361,12 @@ class CockpitNode(KfNode):
             self._ask_to_stop()
         elif isinstance(action, actions.Trigger):
             self._call(self._triggers[action.service], Trigger.Request(), outcome, _said)
+        elif isinstance(action, actions.Record):
+            if action.on:
+                self.set_parameters([RosParameter('record_images', value=action.images)])
+            self._record(action.on).add_done_callback(lambda done: _settle(outcome, done.result()))
+        elif isinstance(action, actions.Calibrate):
+            self._call(self._calibrate, SetBool.Request(data=action.on), outcome, _said)
         elif isinstance(action, actions.Torque):
             self._call(self._torque, SetBool.Request(data=action.on), outcome, _said)
         elif isinstance(action, actions.SetParameter):
@@ -341,6 +382,18 @@ class CockpitNode(KfNode):
             self._call(self._setters[action.node], request, outcome, read)
         else:
             self._jog(action, outcome)
+
+    def _record(self, on: bool) -> 'Future[Outcome]':
+        if not on:
+            return self._recording.end()
+        begun: Future[Outcome] = Future()
+        begun.set_result(self._recording.begin(self.setting('record_images', bool)))
+        return begun
+
+    async def _on_record(self, request: Any, response: Any) -> Any:
+        outcome = await awaitable(self, self._record(request.data))
+        response.success, response.message = outcome.done, outcome.sentence
+        return response
 
     def _ask_to_stop(self) -> None:
         """Ask for a stop until it is confirmed."""

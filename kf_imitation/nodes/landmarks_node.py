@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from geometry_msgs.msg import Point, PolygonStamped, PoseStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.parameter import Parameter as RosParameter
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from visualization_msgs.msg import Marker, MarkerArray
 
 from kf_imitation.data_types import CameraModel, FaceImage
-from kf_imitation.errors import SourceError
+from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.nodes import qos
+from kf_imitation.nodes.calibrator import Calibrator
 from kf_imitation.nodes.conversions import from_camera_info, from_image, header, to_ns
 from kf_imitation.nodes.face_messages import to_expression, to_landmarks, to_pose
 from kf_imitation.nodes.humans import HumanTopics
@@ -22,6 +25,7 @@ from kf_imitation.pipeline.face_pipeline import (
     FaceReading,
     beside_others,
     build_expression_pipeline,
+    calibration_of,
     expression_settings,
 )
 from kf_imitation.pipeline.flow_control import LatencyBound
@@ -69,14 +73,31 @@ class LandmarksNode(KfNode):
         self._humans = HumanTopics(self) if self.setting('humans', bool) else None
         self.create_subscription(CameraInfo, 'keyframe/camera_info', self._on_info, few)
         self.create_subscription(Image, 'keyframe/image', self._on_image, few)
+        self.add_on_set_parameters_callback(self._check_calibration)
+        Calibrator(self, self._pipeline.read_raw, self._use)
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return what the last keyframe looked like."""
         return OK, self._state, {'keyframes [Hz]': round(self.rate_hz('read'), 1)}
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
-        """Apply confidence, filter and gains; they hold from the next keyframe on."""
+        """Apply confidence, filter, gains and calibration from the next keyframe on."""
         self._pipeline.configure(expression_settings(self.settings))
+        if 'calibration' in changed:
+            self._pipeline.calibrate(calibration_of(self.settings))
+
+    def _check_calibration(self, changes: list[RosParameter]) -> SetParametersResult:
+        try:
+            for change in changes:
+                if change.name == 'calibration':
+                    calibration_of({'calibration': change.value})
+        except ConfigError as fault:
+            return SetParametersResult(successful=False, reason=str(fault))
+        return SetParametersResult(successful=True)
+
+    def _use(self, file: str) -> None:
+        """Take a calibration that was just made, as `ros2 param set` would."""
+        self.set_parameters([RosParameter('calibration', value=file)])
 
     def _on_info(self, info: CameraInfo) -> None:
         self._join(to_ns(info.header.stamp), self._infos, info)

@@ -60,6 +60,7 @@ class RecorderNode(KfNode):
         check_free(self._directory)
         self._alone = alone
         self._writer: BagWriter | None = None
+        self._begun_s = 0.0
         self._waiting: deque[tuple[str, str, bytes, int]] = deque(maxlen=_WAITING)
         self._closed = ''
         self._last_s = monotonic()
@@ -79,7 +80,11 @@ class RecorderNode(KfNode):
         if self._writer is None:
             return WARN, 'waiting for the first frame', {}
         size_mb = round(self._writer.byte_count / 1e6, 1)
-        values: dict[str, object] = {'messages': sum(self.counts.values()), 'size [MB]': size_mb}
+        values: dict[str, object] = {
+            'messages': sum(self.counts.values()),
+            'size [MB]': size_mb,
+            'recorded [s]': round(monotonic() - self._begun_s),
+        }
         return OK, f'recording to {self._directory}', values
 
     @property
@@ -152,6 +157,7 @@ class RecorderNode(KfNode):
         try:
             if self._writer is None:
                 self._writer = BagWriter(self._directory, self.setting('minimum_free_mb', int))
+                self._begun_s = monotonic()
                 self.get_logger().info(f'recording to {self._directory}')
             while self._waiting and not self._closed:
                 row = self._waiting.popleft()

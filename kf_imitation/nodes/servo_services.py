@@ -6,11 +6,11 @@ from typing import Any
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.node import Node
-from rclpy.task import Future as RosFuture
 from std_srvs.srv import SetBool, Trigger
 
 from kf_imitation.head.interface import Head
 from kf_imitation.head.pending_confirmations import Answer, at_once
+from kf_imitation.nodes.awaiting import awaitable
 
 Act = Callable[[Head, Any], 'Future[Answer]']
 
@@ -63,7 +63,7 @@ def offer_services(
                 response.success, response.message = False, f'{name}: {why}'
             else:
                 take_over()
-                result = await _for_ros(node, act(current, request))
+                result = await awaitable(node, act(current, request))
                 response.success, response.message = result.done, f'{name}: {result.sentence}'
                 if not result.done:
                     node.get_logger().warning(response.message)
@@ -73,16 +73,3 @@ def offer_services(
 
     for name, (kind, act, needs_active) in SERVICES.items():
         offer(name, kind, act, needs_active)
-
-
-def _for_ros(node: Node, later: 'Future[Answer]') -> Any:
-    """Return an awaitable of rclpy's executor; the bus thread completes it."""
-    awaited = RosFuture()
-
-    def complete(done: 'Future[Answer]') -> None:
-        awaited.set_result(done.result())
-        if (executor := node.executor) is not None:
-            executor.wake()  # it may wait for messages without end
-
-    later.add_done_callback(complete)
-    return awaited

@@ -247,13 +247,14 @@ class LandmarksSettings:
         10,
     )
     calibration: str = parameter(
-        '', 'calibration file of the person; empty calibrates automatically', path='path'
+        '', 'calibration file of the person; empty learns as it goes', path='path', live=True
     )
     humans: bool = parameter(
         True,
         'publish the person as other programs expect it: frames on /tf where tf2_msgs is '
         'installed, the topics of ROS4HRI (REP-155) where hri_msgs is',
     )
+    person: str = parameter('me', 'whom landmarks/calibrate calibrates', live=True)
     expression: ExpressionSettings = group(ExpressionSettings, prefixed=False)
 
 
@@ -388,6 +389,12 @@ class CockpitSettings:
     )
     picture_px: int = parameter(
         640, 'longest edge of the camera pictures', 'px', 64, 1920, live=True
+    )
+    folder: str = parameter(
+        '', 'folder that takes the bags of cockpit/record; empty: ~/kf_imitation', path='path'
+    )
+    record_images: bool = parameter(
+        False, 'cockpit/record takes images too (they show people)', live=True
     )
 
 

@@ -27,7 +27,8 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.expression.calibration import load_calibration
-from kf_imitation.expression.estimator import ExpressionEstimator
+from kf_imitation.expression.channels import raw_channels
+from kf_imitation.expression.estimator import Calibration, ExpressionEstimator, Levels
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.inference import THREADS, OnnxModel
@@ -352,9 +353,18 @@ class ExpressionPipeline:
             expression = self._estimator.update(landmarks, pose)
         return FaceReading(landmarks, pose, expression)
 
+    def read_raw(self, frame: Frame, region: FaceRegion, camera: CameraModel) -> Levels:
+        """Return the (19,) raw channels of a face, for a calibration."""
+        landmarks = self._model.predict(frame.bgr, region, frame.stamp_ns)
+        return raw_channels(landmarks, solve_head_pose(landmarks, camera))
+
     def configure(self, settings: ExpressionSettings) -> None:
         """Change confidence, filter and gains while it runs."""
         self._estimator.configure(settings)
+
+    def calibrate(self, calibration: Calibration | None) -> None:
+        """Use the calibration of another person; None learns one as it goes."""
+        self._estimator.calibrate(calibration)
 
     def reset(self) -> None:
         """Forget the person."""
@@ -384,6 +394,15 @@ def beside_others(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     half = max(1, len(os.sched_getaffinity(0)) // 2)
     return {**values, 'threads': values['threads'] or min(THREADS, half)}
+
+
+def calibration_of(values: Mapping[str, Any]) -> Calibration | None:
+    """Return the calibration that the landmarks node's parameters name; None learns one.
+
+    Raises:
+        ConfigError: the file is missing or faulty.
+    """
+    return load_calibration(values['calibration']) if values['calibration'] else None
 
 
 def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeline:
@@ -429,6 +448,5 @@ def build_expression_pipeline(values: Mapping[str, Any], ledger: Ledger) -> Expr
         ConfigError: the calibration file is missing or faulty.
     """
     model = build_landmark_model(values)
-    calibration = load_calibration(values['calibration']) if values['calibration'] else None
-    estimator = ExpressionEstimator(calibration, expression_settings(values))
+    estimator = ExpressionEstimator(calibration_of(values), expression_settings(values))
     return ExpressionPipeline(model, estimator, ledger)

@@ -1,5 +1,6 @@
 """Reads robot files."""
 
+import difflib
 from dataclasses import replace
 
 from kf_imitation.errors import ConfigError
@@ -25,8 +26,9 @@ def load_robot(name_or_path: str) -> RobotConfig:
     if not path.suffix and not path.is_file():
         path = share_path(f'config/robots/{name_or_path}.yaml')
         if not path.is_file():
-            known = ', '.join(robot_names())
-            raise ConfigError(f'robot {name_or_path}', [f'no such robot (known: {known})'])
+            near = difflib.get_close_matches(str(name_or_path), robot_names(), 1)
+            hint = f'did you mean {near[0]}?' if near else f'known: {", ".join(robot_names())}'
+            raise ConfigError(f'robot {name_or_path}', [f'no such robot ({hint})'])
     return parse_robot(read_yaml(path), str(path))
 
 

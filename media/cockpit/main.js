@@ -11,7 +11,12 @@ const keyframes = new Keyframes(by('keyframes'));
 const channels = new Channels(by('channels'));
 const joints = new Joints(by('jog'), say);
 const parameters = new Parameters(
-  { main: by('main-parameters'), gains: by('gains'), more: by('more-parameters') },
+  {
+    main: by('main-parameters'),
+    gains: by('gains'),
+    more: by('more-parameters'),
+    person: by('person-parameters'),
+  },
   say,
 );
 let head = null;
@@ -54,6 +59,20 @@ const show = {
   authority(sentence) {
     by('authority').textContent = `Moved by: ${sentence}`;
   },
+  recording({ sentence, is_ours: isOurs, bad }) {
+    report(by('recording'), sentence, bad);
+    by('record').dataset.on = isOurs;
+    by('record').lastChild.textContent = isOurs ? 'Stop recording' : 'Record';
+    by('record-images').disabled = isOurs;
+  },
+  calibration({ sentence, running, progress, bad }) {
+    by('coach').hidden = !running;
+    report(by('instruction'), running ? sentence : '', false);
+    by('calibrated').value = progress;
+    report(by('calibration'), running ? '' : sentence, bad);
+    by('calibrate').textContent = running ? 'Cancel the calibration' : 'Calibrate for this person';
+    by('calibrate').dataset.on = running;
+  },
   health(health) {
     details = health.servo;
     by('state').dataset.level = health.level;
@@ -65,6 +84,12 @@ const show = {
   },
 };
 let names = [];
+
+/** Say something where a screen reader hears it only when it is new. */
+function report(place, text, isBad) {
+  if (place.textContent !== text) place.textContent = text;
+  place.dataset.bad = isBad;
+}
 
 const pictures = {
   camera: (about, blob) => {
@@ -119,12 +144,24 @@ addEventListener(
 addEventListener('keyup', (event) => event.key === ' ' && event.preventDefault(), { capture: true });
 
 for (const button of document.querySelectorAll('[data-action], [data-torque]')) {
-  button.addEventListener('click', async () => {
-    const { action, torque } = button.dataset;
-    const { done, sentence } = await act(action ? { action } : { action: 'torque', on: torque === 'on' });
-    say(sentence, !done);
-  });
+  const { action, torque } = button.dataset;
+  button.addEventListener('click', () => ask(action ? { action } : { action: 'torque', on: torque === 'on' }));
 }
+
+async function ask(action) {
+  const { done, sentence } = await act(action);
+  say(sentence, !done);
+}
+
+const isOn = (button) => button.dataset.on === 'true';
+by('record').addEventListener('click', () =>
+  ask({ action: 'record', on: !isOn(by('record')), images: by('record-images').checked }),
+);
+by('calibrate').addEventListener('click', () => {
+  const on = !isOn(by('calibrate'));
+  if (on) by('camera').scrollIntoView({ block: 'center' });
+  return ask({ action: 'calibrate', on });
+});
 
 by('save').addEventListener('click', () => {
   const link = document.createElement('a');

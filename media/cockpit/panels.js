@@ -65,6 +65,12 @@ export class Channels {
 
 const MAIN = ['detector.mode', 'detector.prominence', 'detector.threshold', 'detector.travel_threshold'];
 
+const part = (name) => {
+  if (MAIN.includes(name)) return 'main';
+  if (name === 'person') return 'person';
+  return name.startsWith('gain.') ? 'gains' : 'more';
+};
+
 /** One control per live parameter. */
 export class Parameters {
   constructor(boxes, say) {
@@ -78,11 +84,10 @@ export class Parameters {
   build(tuning) {
     this.tuning = tuning;
     this.controls.clear();
-    const parts = { main: [], gains: [], more: [] };
+    const parts = { main: [], gains: [], more: [], person: [] };
     for (const [node, parameters] of Object.entries(tuning)) {
       for (const parameter of parameters) {
-        const part = MAIN.includes(parameter.name) ? 'main' : parameter.name.startsWith('gain.') ? 'gains' : 'more';
-        parts[part].push(this.control(node, parameter));
+        parts[part(parameter.name)].push(this.control(node, parameter));
       }
     }
     for (const [part, controls] of Object.entries(parts)) this.boxes[part].replaceChildren(...controls);
@@ -90,7 +95,7 @@ export class Parameters {
   }
 
   control(node, parameter) {
-    const { name, about, unit, low, high, one_of: choices } = parameter;
+    const { name, about, unit, low, high, one_of: choices, fixed } = parameter;
     const id = `${node}-${name}`;
     const label = element('label', { textContent: words(name), htmlFor: id, title: `${node} ${name}: ${about}` });
     const output = element('output', { htmlFor: id });
@@ -135,7 +140,7 @@ export class Parameters {
       });
     } else input.addEventListener('change', edit);
     this.controls.set(id, (value) => {
-      input.disabled = false;
+      input.disabled = fixed;
       if (performance.now() - editedMs < 1500) return; // what the hand does counts
       if (input.localName === 'button') {
         input.setAttribute('aria-pressed', String(value));

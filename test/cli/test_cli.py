@@ -1,5 +1,7 @@
 """The command line without ROS: help, bad input, exit codes."""
 
+import json
+import os
 import subprocess
 import sys
 from importlib import import_module
@@ -99,3 +101,52 @@ def test_the_version_is_the_one_of_package_xml(capsys):
     with pytest.raises(SystemExit):
         cli.main(['--version'])
     assert capsys.readouterr().out.strip() == f'kf_imitation {cli.version()}'
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        ('replya clip.mp4', 'did you mean replay?'),
+        ('servo scna', 'did you mean scan?'),
+        ('replay clip.mp4 --out there --mode travle', 'did you mean travel?'),
+        ('robot check sim_fase', 'did you mean sim_face?'),
+        ('replay', 'kf_imitation: the following arguments are required'),
+    ],
+)
+def test_what_was_probably_meant_is_said_in_one_shape_of_error(words, said, capsys):
+    try:
+        code = cli.main(words.split())
+    except SystemExit as end:
+        code = end.code
+    assert code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert said in last and (last.startswith('kf_imitation: ') or 'robot' in last)
+
+
+def test_shells_complete_commands_and_options(tmp_path):
+    pytest.importorskip('argcomplete', reason='pip install argcomplete')
+
+    def completed(line):
+        """What argcomplete offers: it writes to file descriptor 8, apart by \\v."""
+        told = tmp_path / 'told'
+        code = 'from kf_imitation.cli.main import main; main()'
+        command = f'"{sys.executable}" -c "{code}" 8>"{told}"'
+        asked = {'_ARGCOMPLETE': '1', 'COMP_LINE': line, 'COMP_POINT': str(len(line))}
+        environment = {**os.environ, **asked, '_ARGCOMPLETE_IFS': '\v'}
+        subprocess.run(command, shell=True, check=True, env=environment, timeout=60)
+        return {word.strip() for word in told.read_text(encoding='utf-8').split('\v')}
+
+    assert {'report', 'replay', 'record'} <= completed('kf_imitation re')
+    assert '--video' in completed('kf_imitation replay --vi')
+
+
+def test_figures_go_to_a_file_or_to_stdout(tmp_path, capsys):
+    path = tmp_path / 'found.json'
+    assert cli.main(['doctor', '--robot', 'dance', '--json', str(path)]) == 2
+    told = capsys.readouterr().out
+    found = json.loads(path.read_text(encoding='utf-8'))
+    assert {'level', 'subject', 'sentence'} == set(found[0]) and found[0]['sentence'] in told
+    assert cli.main(['doctor', '--robot', 'dance', '--json', '-']) == 2
+    assert [f['subject'] for f in json.loads(capsys.readouterr().out)] == [
+        f['subject'] for f in found
+    ]

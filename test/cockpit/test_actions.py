@@ -7,7 +7,9 @@ import pytest
 from kf_imitation.cockpit.actions import (
     JOG_RAD_S,
     ActionError,
+    Calibrate,
     Jog,
+    Record,
     SetParameter,
     Torque,
     Trigger,
@@ -28,6 +30,8 @@ def test_actions_are_read():
     assert read(action='stop') == Trigger('stop')
     assert read(action='torque', on=False) == Torque(False)
     assert read(action='jog', joint='jaw', position_rad=0) == Jog('jaw', 0.0)
+    assert read(action='record', on=True, images=False) == Record(True, False)
+    assert read(action='calibrate', on=True) == Calibrate(True)
     found = read(action='set', node='landmarks', name='gain.jaw_open', value=2)
     assert found == SetParameter('landmarks', 'gain.jaw_open', 2.0)
     assert type(found.value) is float
@@ -61,6 +65,11 @@ def test_a_jog_keeps_the_limits_of_every_joint(joint):
         ),
         ({'action': 'set', 'node': 'servo', 'name': 'hold_s', 'value': 0}, 'from 0.1 to 3600 s'),
         ({'action': 'set', 'node': 'servo', 'name': 'hold_s', 'value': [1]}, 'wrong type'),
+        ({'action': 'record', 'on': True}, 'takes on, images'),
+        (
+            {'action': 'set', 'node': 'landmarks', 'name': 'calibration', 'value': '/dev/x'},
+            'no page may',
+        ),
         ({'action': 'x' * 1000}, 'there is no action'),
     ],
 )

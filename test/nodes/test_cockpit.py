@@ -1,10 +1,10 @@
 """The cockpit in a real browser, beside a real graph with simulated servos."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
-from threading import Thread
 from time import monotonic
 
 import pytest
@@ -17,18 +17,19 @@ from rcl_interfaces.srv import GetParameters
 from sensor_msgs.msg import JointState
 from servo_talk import angle
 
+from kf_imitation.bags.reader import topics
 from kf_imitation.robot import load_robot
 
 ROBOT = load_robot('sim_face')
 AXE = 'axe-core@4.10.3'
 LINE = re.compile(r'cockpit of \w+: (http\S+)')
+WAIT_S = 90  # many times what a machine that also runs other tests needs
 
 
 def address(stream):
-    """Return the address that a program prints, and go on reading what it says."""
+    """Return the address that a program prints; it prints little afterwards."""
     for line in stream:
         if found := LINE.search(line):
-            Thread(target=stream.read, daemon=True).start()
             return found.group(1)
     pytest.fail('no address was printed')
 
@@ -37,16 +38,19 @@ def address(stream):
 def page(browser):
     context = browser.new_context(viewport={'width': 900, 'height': 700})
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(1000 * WAIT_S)
     problems = []
     page.on('pageerror', lambda error: problems.append(str(error)))
     page.on('console', lambda line: line.type == 'error' and problems.append(line.text))
     yield page
     context.close()
-    # A server that ends, also while meshes are fetched, and actions that are rejected.
+    # A server that ends, at any moment, and actions that are rejected.
     known = (
-        *('WebSocket connection', 'ERR_CONNECTION', 'Failed to fetch'),
-        *('status of 400', 'status of 403'),
+        'WebSocket connection',
+        'net::ERR_',
+        'Failed to fetch',
+        'status of 400',
+        'status of 403',
     )
     assert [p for p in problems if not any(word in p for word in known)] == []
 
@@ -73,7 +77,7 @@ def state(diagnostics):
 
 def wait_for(page, listener, condition, what):
     """Let page and listener both go on until a condition holds."""
-    end_s = monotonic() + 45
+    end_s = monotonic() + WAIT_S
     while not condition():
         assert monotonic() < end_s, f'waited in vain for {what}; {page.inner_text("body")[:600]}'
         listener.executor.spin_once(timeout_sec=0.02)
@@ -82,18 +86,30 @@ def wait_for(page, listener, condition, what):
 
 def shows(page, script):
     """Wait until a script is true; the page's policy forbids Playwright's own way (eval)."""
-    end_s = monotonic() + 60
+    end_s = monotonic() + WAIT_S
     while not page.evaluate(script):
         assert monotonic() < end_s, f'{script} never was true; {page.inner_text("#state")}'
         page.wait_for_timeout(50)
+
+
+def answers(page, text):
+    """Wait until the page says what became of an action."""
+    shows(page, f"document.querySelector('#answer').textContent.includes({text!r})")
 
 
 def is_live(page):
     return page.inner_text('#link') == 'live'
 
 
-def test_mimic_prints_an_address_whose_page_shows_the_run_and_stops_it(start, listener, page):
-    process = start('mimic', '--source', 'test-pattern')
+def test_mimic_prints_an_address_whose_page_shows_the_run_and_stops_it(
+    start, environment, listener, page, make_video, tmp_path
+):
+    environment['HOME'] = str(tmp_path)
+    # Every frame of a file, over and over: keyframes come however busy the machine is.
+    params = tmp_path / 'params.yaml'
+    params.write_text('/**/camera: {ros__parameters: {loop: true}}', encoding='utf-8')
+    options = ('--source', str(make_video()), '--every-frame', '--params', str(params))
+    process = start('mimic', *options)
     url = address(process.stderr)
     diagnostics = listener.listen(DiagnosticArray, '/diagnostics')
     page.goto(url)
@@ -106,7 +122,7 @@ def test_mimic_prints_an_address_whose_page_shows_the_run_and_stops_it(start, li
     page.click('[data-action=neutral]')  # its button keeps the focus
     page.keyboard.press('Space')
     wait_for(page, listener, lambda: state(diagnostics) == 'stopped', 'the stop')
-    shows(page, "document.querySelector('#answer').textContent.startsWith('Stopped')")
+    answers(page, 'Stopped.')
     count = len(diagnostics)
     wait_for(page, listener, lambda: len(diagnostics) > count + 8, 'more diagnostics')
     assert state(diagnostics) == 'stopped'
@@ -116,6 +132,18 @@ def test_mimic_prints_an_address_whose_page_shows_the_run_and_stops_it(start, li
     wait_for(page, listener, lambda: state(diagnostics) == 'running', 'the reset')
     page.keyboard.press('Escape')
     wait_for(page, listener, lambda: state(diagnostics) == 'stopped', 'the second stop')
+
+    page.click('#record')
+    shows(page, "document.querySelector('#recording').textContent.startsWith('recording to')")
+    page.click('#record')
+    shows(page, "document.querySelector('#recording').textContent.startsWith('closed')")
+    (bag,) = (tmp_path / 'kf_imitation').iterdir()
+    assert '/joint_states' in topics(bag) and '/image_raw' not in topics(bag)
+
+    page.click('#calibrate')
+    shows(page, "!document.querySelector('#coach').hidden")
+    page.click('#calibrate')
+    shows(page, "document.querySelector('#calibration').textContent.startsWith('Cancelled')")
 
 
 def value_of(listener, node, name):
@@ -136,12 +164,11 @@ def test_what_is_turned_on_the_page_is_seen_by_a_ros_client(
     field = page.locator('[id="servo-hold_s"]')
     field.fill('77')
     field.press('Tab')
-    shows(page, "document.querySelector('#answer').textContent.includes('hold_s = 77')")
+    answers(page, 'hold_s = 77')
     assert value_of(listener, 'servo', 'hold_s').double_value == 77.0
     field.fill('99999')
     field.press('Tab')
-    shows(page, "document.querySelector('#answer').dataset.bad === 'true'")
-    assert 'from 0.1 to 3600 s' in page.inner_text('#answer')
+    answers(page, 'from 0.1 to 3600 s')
     assert value_of(listener, 'servo', 'hold_s').double_value == 77.0
 
     diagnostics = listener.listen(DiagnosticArray, '/diagnostics')
@@ -160,22 +187,22 @@ def test_what_is_turned_on_the_page_is_seen_by_a_ros_client(
     slider = page.locator('#jog-jaw')
     assert float(slider.get_attribute('max')) == joint.limits_rad[1]
     slider.focus()
-    pressed_s = -9.0
+    pressed_s, was_sender = -9.0, False
+    senders = lambda: listener.node.count_publishers('/servo/joint_trajectory')  # noqa: E731
 
     def has_arrived():
         """Press again now and then: on a busy machine a pause voids the goal."""
-        nonlocal pressed_s
+        nonlocal pressed_s, was_sender
+        was_sender = was_sender or senders() == 1
         if monotonic() > pressed_s + 5:
             pressed_s = monotonic()
             slider.press('Home')
             slider.press('End')
-        return angle(states, 'jaw') > 0.9 * joint.limits_rad[1]
+        return was_sender and angle(states, 'jaw') > 0.9 * joint.limits_rad[1]
 
     wait_for(page, listener, has_arrived, 'the jog')
     wait_for(page, listener, lambda: page.locator('#head').screenshot() != before, 'the 3-D head')
     assert max(angle([s], 'jaw') for s in states) <= joint.limits_rad[1] + 0.02
-    senders = lambda: listener.node.count_publishers('/servo/joint_trajectory')  # noqa: E731
-    assert senders() == 1
     wait_for(page, listener, lambda: senders() == 0, 'the topic to be free for others again')
     beyond = page.evaluate(
         """() => import('./connection.js').then(({ act }) =>
@@ -185,7 +212,8 @@ def test_what_is_turned_on_the_page_is_seen_by_a_ros_client(
 
 
 def test_the_page_comes_back_when_its_server_starts_again(cockpit, interrupt, page, listener):
-    process, url = cockpit('--port', '0')
+    # Not a port that Linux gives to connections, which could take it meanwhile.
+    process, url = cockpit('--port', str(20_000 + os.getpid() % 10_000))
     page.goto(url)
     wait_for(page, listener, lambda: is_live(page), 'the first states')
     shows(page, "document.querySelector('#sentence').textContent.includes('is not running')")
@@ -200,7 +228,7 @@ def test_a_page_that_may_only_look_says_so(cockpit, page):
     _, url = cockpit('--look-only')
     page.goto(url)
     page.click('[data-action=reset]')
-    shows(page, "document.querySelector('#answer').textContent.includes('look on')")
+    answers(page, 'look on')
 
 
 def test_the_page_fits_a_phone_in_both_colour_schemes_and_is_accessible(
@@ -210,6 +238,7 @@ def test_the_page_fits_a_phone_in_both_colour_schemes_and_is_accessible(
     for scheme in ('light', 'dark'):
         context = browser.new_context(viewport={'width': 360, 'height': 740}, color_scheme=scheme)
         phone = context.new_page()
+        phone.set_default_timeout(1000 * WAIT_S)
         phone.goto(url)
         phone.wait_for_selector('#jog input')
         assert phone.evaluate('document.documentElement.scrollWidth') <= 360
@@ -236,8 +265,11 @@ def axe(pytestconfig):
         if not shutil.which('npm'):
             pytest.skip('no npm to fetch axe-core')
         command = ['npm', 'pack', '--json', AXE]
-        packed = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100)
-        if packed.returncode:
+        try:
+            packed = subprocess.run(
+                command, cwd=folder, capture_output=True, text=True, timeout=100, check=True
+            )
+        except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
             pytest.skip(f'npm cannot fetch {AXE}')
         archive = folder / json.loads(packed.stdout)[0]['filename']
         shutil.unpack_archive(archive, folder, filter='data')
