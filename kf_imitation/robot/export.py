@@ -4,6 +4,7 @@ The names of parameters are those of mujoco_ros2_control and dynamixel_hardware_
 """
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def export(robot: RobotConfig, folder: Path, mjcf: bool, hardware: str) -> list[
     files = {model: mujoco_model(robot, text).to_xml()} if mjcf else {}
     if hardware:
         root = ET.fromstring(text)
-        root.append(_mujoco(robot, model) if hardware == 'mujoco' else _dynamixel(robot))
+        root.extend([_mujoco(robot, model)] if hardware == 'mujoco' else _dynamixel(robot))
         ET.indent(root)
         text = f'<?xml version="1.0"?>\n{ET.tostring(root, encoding="unicode")}\n'
     files[model.with_suffix('.urdf')] = text
@@ -88,7 +89,14 @@ def _mujoco(robot: RobotConfig, model: Path) -> ET.Element:
     return _tags(robot, 'mujoco_ros2_control/MujocoSystemInterface', parameters)
 
 
-def _dynamixel(robot: RobotConfig) -> ET.Element:
+def _dynamixel(robot: RobotConfig) -> list[ET.Element]:
+    """Return the tags of every bus."""
+    names = [f'{robot.name}_{line.name}' if line.name else robot.name for line in robot.lines]
+    parts = [robot.part_on(line) for line in robot.lines]
+    return [_bus(replace(part, name=name)) for part, name in zip(parts, names, strict=True)]
+
+
+def _bus(robot: RobotConfig) -> ET.Element:
     joints = range(len(robot.joints))
     turns = [
         str(joint.direction if row == column else 0)

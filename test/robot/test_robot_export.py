@@ -9,7 +9,7 @@ import pytest
 from kf_imitation.actuators.dynamixel.units import ticks
 from kf_imitation.cli.main import main
 from kf_imitation.replay.simulation import VirtualHead
-from kf_imitation.robot import load_robot, robot_names
+from kf_imitation.robot import BusConfig, load_robot, robot_names
 from kf_imitation.robot.export import export
 from kf_imitation.robot.urdf import description
 
@@ -160,3 +160,14 @@ def test_a_servo_turned_around_or_with_another_zero_is_the_same_joint_in_ros2_co
         tick = ticks(0.3, joint.zero_tick, joint.direction)
         angle = matrix[k, k] * (tick * float(factor) + float(offset))
         assert angle == pytest.approx(0.3, abs=1e-3)
+
+
+def test_every_bus_of_a_head_is_a_hardware_of_its_own_in_ros2_control(tmp_path):
+    robot = load_robot('xl330_face')
+    lines = (BusConfig('neck', '/dev/a', 1_000_000), BusConfig('face', '/dev/b', 2_000_000))
+    joints = [replace(j, bus=lines[k > 1].name) for k, j in enumerate(robot.joints)]
+    export(replace(robot, joints=tuple(joints), buses=lines), tmp_path, False, 'dynamixel')
+    tags = ET.parse(tmp_path / 'xl330_face.urdf').getroot().findall('ros2_control')
+    assert [tag.get('name') for tag in tags] == ['xl330_face_neck', 'xl330_face_face']
+    assert [tag.find('hardware/param').text for tag in tags] == ['/dev/a', '/dev/b']
+    assert [len(tag.findall('gpio')) for tag in tags] == [2, len(joints) - 2]
