@@ -29,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='DIR',
         help='label files, mirroring the folder of clips',
     )
+    parser.add_argument(
+        '--clips',
+        default='',
+        metavar='A,B',
+        help='only the clips of these names; * stands for anything',
+    )
     parser.add_argument('--json', type=user_path, metavar='FILE', help='write all figures')
     parser.add_argument(
         '--dump', type=user_path, metavar='DIR', help='write METHOD/CLIP.csv with every score'

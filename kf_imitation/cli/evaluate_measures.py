@@ -3,8 +3,9 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -27,6 +28,7 @@ from kf_imitation.evaluation.imitation.figures import ImitationMetrics
 from kf_imitation.evaluation.imitation.imitator import Imitator
 from kf_imitation.evaluation.imitation.rests import with_rests
 from kf_imitation.evaluation.imitation.tuning import THRESHOLDS, search, tuning_table
+from kf_imitation.evaluation.intervals import intervals_table
 from kf_imitation.evaluation.labels import find_clips
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import tune
@@ -52,6 +54,8 @@ def measure_keyframes(args: argparse.Namespace) -> None:
     if args.dump is not None:
         check_folder(args.dump, args.overwrite)
     found = {clip.name: clip for clip in datasets.find(args.directory, args.labels, labelled=True)}
+    if args.clips:
+        found = _chosen(found, [pattern for pattern in args.clips.split(',') if pattern])
     kept, left_out = with_faces({name: clip.labels for name, clip in found.items()})
     _report_left_out(left_out)
     with _progress() as progress:
@@ -71,13 +75,20 @@ def measure_keyframes(args: argparse.Namespace) -> None:
             show_tables(tune(method, clips), width=120)
         return
     results = [evaluate(method, clips) for method in methods]
-    show_tables(*map(clip_table, results), curve_table(results), means_table(results), width=120)
+    people = {name: found[name].person or name for name in kept}
+    show_tables(
+        *map(clip_table, results),
+        curve_table(results),
+        means_table(results),
+        intervals_table({r.method.name: r.clips for r in results}, people),
+        width=120,
+    )
     if args.dump is not None:
         with new_folder(args.dump, args.overwrite) as folder:
             dump(folder, methods, clips)
     if args.json is not None:
         with new_file(args.json, args.overwrite) as file:
-            text = json.dumps(as_json(results, left_out), indent=1, ensure_ascii=False)
+            text = json.dumps(as_json(results, people, left_out), indent=1, ensure_ascii=False)
             file.write_text(text + '\n', encoding='utf-8')
 
 
@@ -135,6 +146,20 @@ def measure_imitation(args: argparse.Namespace) -> None:
                 results, robot.name, args.channels, imitator.settings
             )
             partial.write_text(document, encoding='utf-8')
+
+
+def _chosen(
+    clips: Mapping[str, datasets.Clip], patterns: Sequence[str]
+) -> dict[str, datasets.Clip]:
+    """Return the clips whose names fit a pattern.
+
+    Raises:
+        ConfigError: a pattern fits none.
+    """
+    useless = [p for p in patterns if not any(fnmatch(name, p) for name in clips)]
+    if useless:
+        raise ConfigError('--clips', [f'no labelled clip is called {p}' for p in useless])
+    return {n: c for n, c in clips.items() if any(fnmatch(n, p) for p in patterns)}
 
 
 def _shown(args: argparse.Namespace, imitator: Imitator) -> str:

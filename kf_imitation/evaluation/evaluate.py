@@ -12,6 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from kf_imitation.evaluation.clip_scores import ScoredClip, measure, select
+from kf_imitation.evaluation.intervals import of_method
 from kf_imitation.evaluation.methods import Method
 from kf_imitation.evaluation.metrics import ClipMetrics, mean_metrics
 from kf_imitation.replay.csv_writer import write_scores
@@ -63,16 +64,26 @@ def dump(folder: Path, methods: Sequence[Method], clips: Sequence[ScoredClip]) -
             write_scores(path, *select(clip.raw[method.name], method.settings, method.smoothing))
 
 
-def as_json(results: Sequence[MethodResult], left_out: Sequence[str] = ()) -> dict[str, Any]:
-    """Return methods, each with its settings, clips, means and curve, and clips left out."""
+def as_json(
+    results: Sequence[MethodResult], people: Mapping[str, str], left_out: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return methods, each with its settings, clips, means, intervals and curve.
+
+    Args:
+        results: of the methods.
+        people: who is seen in each clip.
+        left_out: clips that were not measured.
+    """
     return {
         'left_out': list(left_out),
+        'people': dict(people),
         'methods': {
             result.method.name: {
                 'detector': asdict(result.method.settings),
                 'smoothing': asdict(result.method.smoothing),
                 'clips': {name: asdict(metrics) for name, metrics in result.clips.items()},
                 'mean': result.means,
+                'intervals': {k: asdict(i) for k, i in of_method(result.clips, people).items()},
                 'curve': [{'commit_delay_s': d, **means} for d, means in result.curve.items()],
             }
             for result in results

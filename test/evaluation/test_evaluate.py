@@ -85,11 +85,15 @@ def test_figures_and_scores_are_written(clips, tmp_path, capsys):
     assert command.run(arguments(*words)) == 0
     printed = capsys.readouterr().out
     assert 'frame_difference' in printed and 'commit delay against' in printed
-    methods = json.loads(out.read_text())['methods']
+    assert '95 % intervals over 2 people' in printed and 'frame_difference minus dis' in printed
+    document = json.loads(out.read_text())
+    methods, people = document['methods'], document['people']
+    assert set(people) == {'one', 'id2/two'} and len(set(people.values())) == 2
     assert list(methods) == ['frame_difference', 'dis']
     for name, result in methods.items():
         assert list(result['clips']) == ['id2/two', 'one']
         assert result['mean']['clips'] == 2
+        assert result['intervals']['f1']['mean'] == pytest.approx(result['mean']['f1'])
         assert result['clips']['one']['truth'] == len(MOVES)
         assert [point['commit_delay_s'] for point in result['curve']] == list(evaluate.CURVE_S)
         rows = list(csv.DictReader((folder / name / 'one.csv').open()))
@@ -99,6 +103,15 @@ def test_figures_and_scores_are_written(clips, tmp_path, capsys):
         assert len(chosen) == result['clips']['one']['found']
         assert (folder / name / 'id2' / 'two.csv').is_file()
     assert methods['dis']['clips']['one']['f1'] > 0.5
+
+
+def test_only_the_clips_named_are_measured(clips, tmp_path):
+    out = tmp_path / 'out.json'
+    words = (clips, '--methods', 'frame_difference', '--json', out, '--clips', 'id2/*')
+    command.run(arguments(*words))
+    assert list(json.loads(out.read_text())['people']) == ['id2/two']
+    with pytest.raises(ConfigError, match='no labelled clip is called x\\*'):
+        command.run(arguments(clips, '--methods', 'dis', '--clips', 'one,x*'))
 
 
 def test_scores_are_those_of_the_runtime(clips):
