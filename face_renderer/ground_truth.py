@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from face_renderer.appearance import Atlas, Style, unroll
 from face_renderer.face_model import FaceModel
-from kf_imitation.face_geometry.arkit import BLENDSHAPES
+from kf_imitation.data_types import BLENDSHAPES
 
 F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]

@@ -48,6 +48,19 @@ REFLEX_CHANNELS = (
 
 WFLW_POINTS = 98
 
+# The ARKit blendshapes, 0..1, in the order of the labels, whose files put `_neutral` before them.
+_NAMES = """
+browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff
+cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight
+eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight
+eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight
+mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
+mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
+mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
+mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
+"""
+BLENDSHAPES = tuple(_NAMES.split())
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -157,12 +170,15 @@ class Landmarks:
         predictions: (19,) float32 in CHANNELS order, what the model predicts from the picture:
             unit channels as logits, gaze [rad], head angles [rad] against the ray to the head;
             NaN where it reads nothing, None for models that have points only.
+        blendshapes: (51,) float32, 0..1, as the model predicts them; NaN where it reads nothing,
+            None for models that have points only.
     """
 
     stamp_ns: int
     points_px: FloatArray
     confidence: FloatArray
     predictions: FloatArray | None = None
+    blendshapes: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +256,19 @@ class HeadPose:
 
 
 @dataclass(frozen=True, slots=True)
+class Shapes:
+    """Blendshapes of one frame.
+
+    Attributes:
+        values: (51,) float32 in BLENDSHAPES order, 0..1; 0 where nothing is read.
+        confidence: (51,) float32, 0..1; 0 where nothing is read.
+    """
+
+    values: FloatArray
+    confidence: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Expression:
     """Channel values of one frame.
 
@@ -247,8 +276,30 @@ class Expression:
         stamp_ns: of the frame.
         values: (19,) float32 in CHANNELS order; 0..1, angles in rad.
         confidence: (19,) float32, 0..1.
+        shapes: the same face as blendshapes, which make these channels; None where only channels
+            were read, as in the reflex lane.
     """
 
     stamp_ns: int
     values: FloatArray
     confidence: FloatArray
+    shapes: Shapes | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Channels, then blendshapes if there are any."""
+        return CHANNELS if self.shapes is None else (*CHANNELS, *BLENDSHAPES)
+
+    @property
+    def all_values(self) -> FloatArray:
+        """Values of `names`."""
+        if self.shapes is None:
+            return self.values
+        return np.concatenate([self.values, self.shapes.values])
+
+    @property
+    def all_confidence(self) -> FloatArray:
+        """Confidence of `names`."""
+        if self.shapes is None:
+            return self.confidence
+        return np.concatenate([self.confidence, self.shapes.confidence])

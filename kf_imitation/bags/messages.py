@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.data_types import (
-    CHANNELS,
     CameraModel,
     Expression,
     FaceRegion,
@@ -72,13 +71,13 @@ class BagTopics:
     def expression(
         self, expression: Expression, written_ns: int | None = None, topic: str = 'face/expression'
     ) -> None:
-        """Channel values in position, their confidence in effort."""
+        """Values of channels and blendshapes in position, their confidence in effort."""
         self._joint_state(
             topic,
-            CHANNELS,
-            expression.values,
+            expression.names,
+            expression.all_values,
             (),
-            expression.confidence,
+            expression.all_confidence,
             expression.stamp_ns,
             written_ns,
         )

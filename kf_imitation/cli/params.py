@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # What the graph works out for one run, or what names that run's own files.
 ONE_RUN = {
     'camera': ('source', 'realtime', 'lossless', 'wait_for'),
-    'keyframe': ('lossless',),
+    'keyframe': ('lossless', 'learn_neutral'),
     'landmarks': ('most_latency_s',),
     'servo': ('most_latency_s',),
     'avatar': ('robot',),

@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_overwrite(parser)
     add_json(parser)
     parser.add_argument(
+        '--learn', action='store_true', help="learn the person's face at rest, as a live run does"
+    )
+    parser.add_argument(
         '--strict', action='store_true', help='exit code 2 when frames had to be left out'
     )
 
@@ -57,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         args.video,
         args.overwrite,
         args.summary,
+        args.learn,
     )
     if str(args.json) != '-':
         show_tables(run_table(figures))

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import HEAD_CHANNELS
-from kf_imitation.face_geometry.arkit import BLENDSHAPES, MAKE_CHANNELS, channels_of_blendshapes
+from kf_imitation.data_types import BLENDSHAPES, HEAD_CHANNELS
+from kf_imitation.face_geometry.arkit import MAKE_CHANNELS, channels_of_blendshapes
 from kf_imitation.face_geometry.head_pose import label_angles
 
 _OUTER_EYE_CORNERS = 33, 263  # of the 478 points
@@ -33,13 +33,21 @@ def label_channels(
     Raises:
         KeyError: blendshapes of a channel are not among the names.
     """
-    columns = {str(name): column for column, name in enumerate(names)}
-    if missing := MAKE_CHANNELS - set(columns):
+    if missing := MAKE_CHANNELS - {str(name) for name in names}:
         raise KeyError(*sorted(missing))
-    places = [columns.get(name, 0) for name in BLENDSHAPES]  # of what is not used: any
-    channels = channels_of_blendshapes(blendshapes[:, places])
+    channels = channels_of_blendshapes(label_shapes(blendshapes, names))
     channels[:, -len(HEAD_CHANNELS) :] = label_angles(head_pose[:, :3, :3])
     return channels.astype(np.float32)
+
+
+def label_shapes(blendshapes: NDArray[np.floating], names: Sequence[str]) -> NDArray[np.floating]:
+    """Return labels (N, B) in the order of BLENDSHAPES, (N, 51); 0 for names they lack."""
+    columns = {str(name): column for column, name in enumerate(names)}
+    shapes = np.zeros((len(blendshapes), len(BLENDSHAPES)), blendshapes.dtype)
+    for place, name in enumerate(BLENDSHAPES):
+        if name in columns:
+            shapes[:, place] = blendshapes[:, columns[name]]
+    return shapes
 
 
 def mouth_aperture(

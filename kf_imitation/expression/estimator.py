@@ -23,6 +23,7 @@ from kf_imitation.data_types import (
     HeadPose,
     Landmarks,
 )
+from kf_imitation.expression.blinks import BlinkStrokes
 from kf_imitation.expression.channels import (
     IS_ANGLE,
     channel_confidence,
@@ -33,6 +34,7 @@ from kf_imitation.expression.channels import (
     true_size,
 )
 from kf_imitation.expression.one_euro import OneEuroFilter
+from kf_imitation.expression.shapes import SOURCE, agreed_shapes, true_shapes
 from kf_imitation.face_geometry.arkit import channels_of_blendshapes
 from kf_imitation.model_files import load_table
 from kf_imitation.parameters.settings import ExpressionSettings
@@ -49,6 +51,7 @@ _LEAST = 1e-3
 _FLICKER = 0.03
 _REFLEX_SIZE = load_table('reflex_size')
 _REFLEXES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+_LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
 _REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
 _REFLEX_CONFIDENCE[_REFLEXES] = 1.0
 
@@ -114,6 +117,9 @@ class AutoCalibration:
     Neutral is read off the median of what was seen. How far it is believed was measured per
     channel on people that the models had not seen, and it grows with every face. The range stays
     that of most faces: a large expression must not shrink the small ones.
+
+    Attributes:
+        calibration: of all that was seen so far.
     """
 
     _KEPT = 400
@@ -122,6 +128,7 @@ class AutoCalibration:
 
     def __init__(self) -> None:
         self._seen: deque[Levels] = deque(maxlen=self._KEPT)
+        self.calibration = Calibration.default()
         self._typical = size_levels('typical')
         self._limit = self._FARTHEST * size_levels('spread')
         self._trust = size_levels('trust')
@@ -147,11 +154,18 @@ class AutoCalibration:
         shift = np.clip(trust * (middle - self._typical), -self._limit, self._limit)
         # Angles keep their zero: a person may look aside for long.
         neutral = np.where(IS_ANGLE, REST, REST + shift)
-        return Calibration('', neutral, neutral + FULL - REST, personal=False)
+        self.calibration = Calibration('', neutral, neutral + FULL - REST, personal=False)
+        return self.calibration
+
+    @property
+    def belief(self) -> float:
+        """How far what was seen is believed, 0 at the start to nearly 1."""
+        return len(self._seen) / (len(self._seen) + self._HALF)
 
     def reset(self) -> None:
         """Forget the person."""
         self._seen.clear()
+        self.calibration = Calibration.default()
 
 
 class ExpressionEstimator:
@@ -182,6 +196,7 @@ class ExpressionEstimator:
         self._hold_s = hold_s
         self._relax_s = relax_s
         self._values = np.zeros(len(CHANNELS))
+        self._shapes: Levels | None = None
         self._good_ns: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None
         self._last_ns = 0
         self._filter: OneEuroFilter | None = None
@@ -190,6 +205,7 @@ class ExpressionEstimator:
     def configure(self, settings: ExpressionSettings) -> None:
         """Change confidence, gains and filter; values and calibration are kept."""
         self._minimum_confidence = settings.minimum_confidence
+        self._learns = settings.learn_neutral
         self._gain = np.array([settings.gain[channel] for channel in CHANNELS])
         if settings.filter.cutoff_hz == 0:
             self._filter = None
@@ -218,7 +234,9 @@ class ExpressionEstimator:
         raw = raw_channels(landmarks, pose)
         confidence = channel_confidence(landmarks)
         good = (confidence >= self._minimum_confidence) & np.isfinite(raw)
-        calibration = self._calibration or self._auto.push(raw, good)
+        if self._learns and self._calibration is None:
+            self._auto.push(raw, good)
+        calibration = self._calibration or self._auto.calibration
         seen = calibration.apply(raw)
         if self._good_ns is None:
             self._good_ns = np.full(len(CHANNELS), stamp_ns, np.int64)
@@ -228,18 +246,34 @@ class ExpressionEstimator:
         late = np.minimum(
             (stamp_ns - self._good_ns) * 1e-9 - self._hold_s, (stamp_ns - self._last_ns) * 1e-9
         )
-        relaxed = self._values * np.exp(-np.maximum(late, 0.0) / self._relax_s)
-        self._values = np.where(good, seen, relaxed)
+        kept = np.exp(-np.maximum(late, 0.0) / self._relax_s)
+        self._values = np.where(good, seen, self._values * kept)
+        if landmarks.blendshapes is not None:
+            shown = true_shapes(landmarks.blendshapes)
+            before = np.zeros(len(shown)) if self._shapes is None else self._shapes
+            self._shapes = np.where(good[SOURCE], shown, before * kept[SOURCE])
         self._last_ns = stamp_ns
         values = self._filter.push(stamp_ns, self._values) if self._filter else self._values
         values = self._gain * values
         values[IS_UNIT] = np.clip(values[IS_UNIT], 0.0, 1.0)
-        return Expression(stamp_ns, values.astype(np.float32), confidence)
+        shapes = agreed_shapes(values, self._shapes, confidence)
+        return Expression(stamp_ns, values.astype(np.float32), confidence, shapes)
+
+    def neutral(self) -> tuple[float, dict[str, float]]:
+        """Return what was learned of the person's face at rest.
+
+        Returns:
+            How far it is believed, 0..1, and what is taken off by channel, raw units.
+        """
+        shift = self._auto.calibration.neutral - REST
+        found = zip(CHANNELS, shift.tolist(), strict=True)
+        return self._auto.belief, {name: value for name, value in found if value}
 
     def reset(self) -> None:
         """Forget the person and the past."""
         self._auto.reset()
         self._values = np.zeros(len(CHANNELS))
+        self._shapes = None
         self._good_ns = None
         if self._filter:
             self._filter.reset()
@@ -248,15 +282,19 @@ class ExpressionEstimator:
 class ReflexEstimator:
     """Turns the readings of frames into values of REFLEX_CHANNELS.
 
-    What a person's jaw reads at rest is learned while they are in view, as in AutoCalibration.
+    What a person's jaw reads at rest is learned while they are in view, as in AutoCalibration,
+    unless `learn` is false.
+    Blinks and winks are shown whole (blinks.py).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, learn: bool = True) -> None:
+        self._learn = learn
         self.reset()
 
     def reset(self) -> None:
         """Forget the frames so far."""
         self._values: Levels | None = None
+        self._strokes = BlinkStrokes()
         self._seen: deque[Levels] = deque(maxlen=_REFLEX_KEPT)
 
     def update(self, score: FrameScore) -> Expression | None:
@@ -277,10 +315,13 @@ class ReflexEstimator:
         self._values = np.clip(before, seen - _FLICKER, seen + _FLICKER)
         values = np.zeros(len(CHANNELS), np.float32)
         values[_REFLEXES] = self._values
+        values[_LIDS] = self._strokes.push(score.stamp_ns, values[_LIDS].astype(np.float64))
         return Expression(score.stamp_ns, values, _REFLEX_CONFIDENCE)
 
     def _as_of_most(self, raw: Levels) -> Levels:
         """Take off what this person's readings are off those of most people."""
+        if not self._learn:
+            return raw
         self._seen.append(raw)
         count = len(self._seen)
         off = np.median(np.array(self._seen), axis=0) - _REFLEX_TYPICAL

@@ -1,4 +1,4 @@
-"""The ARKit blendshapes: their names, which are mirror images, and the channels they make."""
+"""The ARKit blendshapes: which are mirror images, the channels they make, and the way back."""
 
 import re
 from collections.abc import Mapping
@@ -7,20 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS
 
-# In the order of the labels, whose files put `_neutral` before them.
-_NAMES = """
-browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff
-cheekSquintLeft cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight
-eyeLookInLeft eyeLookInRight eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight
-eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight jawForward jawLeft jawOpen jawRight
-mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight mouthFunnel mouthLeft
-mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
-mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight
-mouthStretchLeft mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
-"""
-BLENDSHAPES = tuple(_NAMES.split())
 GAZE_RANGE_RAD = 0.5  # gaze at a difference of eyeLook* of 1
 
 _SWAPPED = {'Left': 'Right', 'Right': 'Left'}
@@ -57,6 +45,10 @@ _GAZE = {
     'gaze_pitch': ('eyeLookUpLeft', 'eyeLookDownLeft', 'eyeLookUpRight', 'eyeLookDownRight'),
 }
 
+# Blendshapes that are a channel by another name.
+SAME_AS = {a: channel for channel, (a, b) in _LARGER.items() if a == b}
+# Those of the eyeballs, which gaze alone makes.
+LOOKS = tuple(name for names in _GAZE.values() for name in names)
 MAKE_CHANNELS = {name for names in (_LARGER | _MEAN | _GAZE).values() for name in names}
 
 
@@ -87,3 +79,38 @@ def channels_of_blendshapes(shapes: NDArray[Any]) -> NDArray[np.float64]:
     turned = (shapes[..., p] - shapes[..., q]) + (shapes[..., r] - shapes[..., s])
     found[..., gaze] = GAZE_RANGE_RAD * turned / 2
     return found
+
+
+def shapes_of_channels(
+    channels: NDArray[Any], predicted: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
+    """Return the blendshapes of a face whose channels are known.
+
+    Args:
+        channels: (19,) in CHANNELS order.
+        predicted: (51,) in the order of BLENDSHAPES, 0..1: says how the blendshapes of one channel
+            share it, and all that no channel says; None shares alike and leaves the others at 0.
+
+    Returns:
+        (51,) 0..1. channels_of_blendshapes gives the channels again, as far as predictions of
+        browInnerUp, which both brows share, let it.
+    """
+    values = dict(zip(CHANNELS, np.nan_to_num(channels).tolist(), strict=True))
+    given = np.zeros(len(BLENDSHAPES)) if predicted is None else np.nan_to_num(predicted)
+    shapes = dict(zip(BLENDSHAPES, given.tolist(), strict=True))
+    factors: dict[str, float] = {}
+    for channel, (a, b) in (_LARGER | _MEAN).items():
+        together = max(shapes[a], shapes[b])
+        if channel in _MEAN:
+            together = (shapes[a] + shapes[b]) / 2
+        if together <= 0.0:
+            shapes[a] = shapes[b] = together = 1.0
+        for name in (a, b):
+            factors[name] = min(values[channel] / together, factors.get(name, np.inf))
+    for name, factor in factors.items():
+        shapes[name] *= factor
+    for channel, (p, q, r, s) in _GAZE.items():
+        turned = values[channel] / GAZE_RANGE_RAD
+        shapes |= {p: turned, r: turned, q: -turned, s: -turned}
+    found = np.array([shapes[name] for name in BLENDSHAPES], np.float64)
+    return np.clip(found, 0.0, 1.0)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from kf_imitation.data_types import (
+    BLENDSHAPES,
     HEAD_CHANNELS,
     UNIT_CHANNELS,
     FaceRegion,
@@ -19,11 +20,7 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.errors import ModelError
-from kf_imitation.face_geometry.arkit import (
-    BLENDSHAPES,
-    channels_of_blendshapes,
-    mirrored_name,
-)
+from kf_imitation.face_geometry.arkit import channels_of_blendshapes, mirrored_name
 from kf_imitation.face_geometry.head_pose import angles_of, rotation_of, template
 from kf_imitation.face_geometry.point_sets import LAYOUTS
 from kf_imitation.face_geometry.wflw import FLIP
@@ -86,9 +83,11 @@ class FacePrediction(NamedTuple):
     parts: Values | None
 
     def landmarks(self, stamp_ns: int, part_weight: Values | float = _PART_WEIGHT) -> Landmarks:
-        """Put it together; part_weight as in channel_predictions."""
-        predictions = channel_predictions(self.head, self.eyes, self.parts, part_weight)
-        return Landmarks(stamp_ns, self.points_px, self.confidence, predictions)
+        """Put it together; part_weight as in blendshape_predictions."""
+        shapes = blendshape_predictions(self.head, self.eyes, self.parts, part_weight)
+        predictions = channel_predictions(shapes, self.head)
+        shown = None if shapes is None else shapes.astype(np.float32)
+        return Landmarks(stamp_ns, self.points_px, self.confidence, predictions, shown)
 
 
 class CropPrediction(NamedTuple):
@@ -220,13 +219,13 @@ class LandmarkModel:
         return CropPrediction(points, sure, None if head is None else head[0])
 
 
-def channel_predictions(
+def blendshape_predictions(
     head: NDArray[np.floating] | None,
     eyes: NDArray[np.floating] | None,
     parts: Values | None = None,
     part_weight: Values | float = _PART_WEIGHT,
-) -> FloatArray | None:
-    """Turn predictions into channels.
+) -> Values | None:
+    """Put the predictions of the three models together.
 
     Args:
         head: (54,) of the landmark model: logits of BLENDSHAPES, then yaw, pitch and roll [rad] of
@@ -237,7 +236,7 @@ def channel_predictions(
         part_weight: (51,) how much those count against the others, or one for all.
 
     Returns:
-        (19,) as Landmarks.predictions; None without any.
+        (51,) float64 as Landmarks.blendshapes; None without any.
     """
     if head is None and eyes is None and parts is None:
         return None
@@ -249,7 +248,24 @@ def channel_predictions(
     if parts is not None:
         logits = np.where(np.isnan(logits), parts, logits)
         logits += part_weight * np.where(np.isnan(parts), 0.0, parts - logits)
-    found = channels_of_blendshapes(expit(logits))
+    return np.asarray(expit(logits))
+
+
+def channel_predictions(
+    shapes: Values | None, head: NDArray[np.floating] | None
+) -> FloatArray | None:
+    """Turn blendshapes into channels.
+
+    Args:
+        shapes: (51,) of blendshape_predictions.
+        head: (54,) as there, for its angles.
+
+    Returns:
+        (19,) as Landmarks.predictions; None without blendshapes.
+    """
+    if shapes is None:
+        return None
+    found = channels_of_blendshapes(shapes)
     found[_UNIT] = logit(np.clip(found[_UNIT], _LEAST, 1 - _LEAST))
     if head is not None:
         found[_HEAD] = head[len(BLENDSHAPES) :]
@@ -260,7 +276,7 @@ def turned_back(head: NDArray[np.floating], turned_rad: float) -> FloatArray:
     """Turn predictions of a turned crop into those of the image.
 
     Args:
-        head: (54,) as in channel_predictions, angles as the crop shows the head.
+        head: (54,) as in blendshape_predictions, angles as the crop shows the head.
         turned_rad: how far the crop was turned against the image, clockwise as seen.
 
     Returns:

@@ -19,9 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import FaceRegion, FloatArray, Image
+from kf_imitation.data_types import BLENDSHAPES, FaceRegion, FloatArray, Image
 from kf_imitation.face_geometry import wflw
-from kf_imitation.face_geometry.arkit import BLENDSHAPES
 from kf_imitation.face_geometry.head_pose import template
 from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.inference import channel_mean, crop, cut, undo, upright_crop

@@ -6,24 +6,36 @@ import numpy as np
 from geometry_msgs.msg import Point32, PolygonStamped, PoseStamped
 from sensor_msgs.msg import JointState
 
-from kf_imitation.data_types import CHANNELS, Expression, FaceRegion, HeadPose, Landmarks
+from kf_imitation.data_types import (
+    BLENDSHAPES,
+    CHANNELS,
+    Expression,
+    FaceRegion,
+    HeadPose,
+    Landmarks,
+    Shapes,
+)
 from kf_imitation.nodes.conversions import header, to_ns
+
+_PLACES = {name: place for place, name in enumerate((*CHANNELS, *BLENDSHAPES))}
 
 
 def to_expression(expression: Expression, frame_id: str) -> JointState:
-    """Channels as a JointState: values in position, confidence in effort."""
+    """Channels, then blendshapes, as a JointState: values in position, confidence in effort."""
     return JointState(
         header=header(expression.stamp_ns, frame_id),
-        name=list(CHANNELS),
-        position=array('d', expression.values),
-        effort=array('d', expression.confidence),
+        name=list(expression.names),
+        position=array('d', expression.all_values),
+        effort=array('d', expression.all_confidence),
     )
 
 
 def expression_faults(message: JointState) -> str:
     """Return everything that is wrong with an expression, in one sentence; '' if it is good."""
     faults = [
-        f'{name} is not an expression channel' for name in message.name if name not in CHANNELS
+        f'{name} is neither a channel nor a blendshape'
+        for name in message.name
+        if name not in _PLACES
     ]
     if len(message.position) != len(message.name):
         faults.append(f'{len(message.position)} values for {len(message.name)} channels')
@@ -36,15 +48,20 @@ def expression_faults(message: JointState) -> str:
 
 
 def from_expression(message: JointState) -> Expression:
-    """Channels by name, in any order; what the sender leaves out rests with confidence 0."""
-    values = np.zeros(len(CHANNELS), np.float32)
-    confidence = np.zeros(len(CHANNELS), np.float32)
-    places = {name: i for i, name in enumerate(CHANNELS)}
+    """Channels and blendshapes by name, in any order.
+
+    What the sender leaves out rests with confidence 0; without any blendshape there are none.
+    """
+    values = np.zeros(len(_PLACES), np.float32)
+    confidence = np.zeros(len(_PLACES), np.float32)
     for i, name in enumerate(message.name):
-        if name in places and i < len(message.position):
-            values[places[name]] = message.position[i]
-            confidence[places[name]] = message.effort[i] if i < len(message.effort) else 1.0
-    return Expression(to_ns(message.header.stamp), values, confidence)
+        if name in _PLACES and i < len(message.position):
+            values[_PLACES[name]] = message.position[i]
+            confidence[_PLACES[name]] = message.effort[i] if i < len(message.effort) else 1.0
+    count = len(CHANNELS)
+    named = any(name in BLENDSHAPES for name in message.name)
+    shapes = Shapes(values[count:], confidence[count:]) if named else None
+    return Expression(to_ns(message.header.stamp), values[:count], confidence[:count], shapes)
 
 
 def to_landmarks(landmarks: Landmarks, frame_id: str) -> PolygonStamped:

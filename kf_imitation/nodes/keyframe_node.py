@@ -86,7 +86,7 @@ class KeyframeNode(KfNode):
         self._pipeline = pipeline
         most_s = 0.0 if self.setting('lossless', bool) else self.setting('most_latency_s', float)
         self._bound = LatencyBound('scoring', most_s, self.now_ns, self.ledger)
-        self._estimator = ReflexEstimator()
+        self._estimator = ReflexEstimator(self.setting('learn_neutral', bool))
         self._index = 0
         self._skipped_run = 0  # images in a row that came too late
         named = self.setting('topic', str)

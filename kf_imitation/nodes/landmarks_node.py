@@ -78,7 +78,11 @@ class LandmarksNode(KfNode):
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return what the last keyframe looked like."""
-        return OK, self._state, {'keyframes [Hz]': round(self.rate_hz('read'), 1)}
+        values: dict[str, object] = {'keyframes [Hz]': round(self.rate_hz('read'), 1)}
+        belief, shift = self._pipeline.neutral()
+        values['neutral face learned'] = f'{belief:.0%}'
+        values |= {f'neutral {name}': f'{by:+.2f}' for name, by in shift.items()}
+        return OK, self._state, values
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """Apply confidence, filter, gains and calibration from the next keyframe on."""

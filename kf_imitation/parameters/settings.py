@@ -172,6 +172,10 @@ class KeyframeSettings:
         0,
         5,
     )
+    learn_neutral: bool = parameter(
+        True,
+        "learn how far a person's jaw is open at rest; a graph sets it from the landmarks node's",
+    )
     face: FaceSettings = group(FaceSettings)
     detector: DetectorSettings = group(DetectorSettings)
     crop_px: int = parameter(
@@ -206,6 +210,12 @@ class ExpressionSettings:
 
     minimum_confidence: float = parameter(
         0.3, 'channels below hold their value, then relax to neutral', '', 0, 1, live=True
+    )
+    learn_neutral: bool = parameter(
+        True,
+        "learn the person's face at rest while it runs; false keeps what was learned so far, at "
+        'the start that of most people; a replay learns only with --learn',
+        live=True,
     )
     filter: OneEuroSettings = group(OneEuroSettings, 'One-Euro filter of the channels')
     gain: Mapping[str, float] = parameter(

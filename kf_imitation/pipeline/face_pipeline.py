@@ -366,6 +366,10 @@ class ExpressionPipeline:
         """Use the calibration of another person; None learns one as it goes."""
         self._estimator.calibrate(calibration)
 
+    def neutral(self) -> tuple[float, dict[str, float]]:
+        """Return what was learned of the face at rest; see ExpressionEstimator.neutral."""
+        return self._estimator.neutral()
+
     def reset(self) -> None:
         """Forget the person."""
         self._estimator.reset()

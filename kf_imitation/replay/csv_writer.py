@@ -4,7 +4,15 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS, Expression, FrameScore, Keyframe
+from kf_imitation.data_types import (
+    BLENDSHAPES,
+    CHANNELS,
+    HEAD_CHANNELS,
+    REFLEX_CHANNELS,
+    Expression,
+    FrameScore,
+    Keyframe,
+)
 from kf_imitation.replay.record import JointTrace, PosedKeyframe
 
 SCORE_COLUMNS = ('frame', 'stamp_s', 'score', 'keyframe', 'committed_s')
@@ -68,6 +76,25 @@ def write_expressions(path: Path, posed: Iterable[PosedKeyframe]) -> None:
         for p in posed
     )
     _write(path, columns, rows)
+
+
+def write_shapes(path: Path, posed: Iterable[PosedKeyframe]) -> None:
+    """Write shapes.csv: the 51 blendshapes and the head angles [rad] of every keyframe.
+
+    Columns: stamp_s, committed_s, the blendshapes, head_yaw, head_pitch, head_roll.
+    """
+    head = [CHANNELS.index(name) for name in HEAD_CHANNELS]
+    rows = (
+        (
+            seconds(p.keyframe.stamp_ns),
+            seconds(p.keyframe.committed_stamp_ns),
+            *(fixed(v) for v in p.expression.shapes.values),
+            *(fixed(v) for v in p.expression.values[head]),
+        )
+        for p in posed
+        if p.expression.shapes is not None
+    )
+    _write(path, ('stamp_s', 'committed_s', *BLENDSHAPES, *HEAD_CHANNELS), rows)
 
 
 def write_reflexes(path: Path, reflexes: Iterable[Expression]) -> None:

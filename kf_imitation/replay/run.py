@@ -32,6 +32,7 @@ from kf_imitation.replay.csv_writer import (
     write_joints,
     write_reflexes,
     write_scores,
+    write_shapes,
 )
 from kf_imitation.replay.record import RunRecord, write_crops, write_facts
 from kf_imitation.replay.score_trace import CHANGES, write_changes
@@ -46,6 +47,7 @@ from kf_imitation.visualization.video_writer import check_suffix
 RESULTS = (
     'scores.csv',
     'expression.csv',
+    'shapes.csv',
     'joints.csv',
     'summary.png',
     'run.json',
@@ -66,6 +68,7 @@ def replay_to_files(
     video: Path | None = None,
     overwrite: bool = False,
     summary: bool = False,
+    learn: bool = False,
 ) -> RunFigures:
     """Replay a recording and write everything about it.
 
@@ -79,6 +82,8 @@ def replay_to_files(
         video: side-by-side video to make, outside of `out`.
         overwrite: replace results that exist.
         summary: draw summary.png, too; it takes two seconds.
+        learn: learn the person's neutral face, as a live run does by default; without, every
+            frame counts against that of most people.
 
     Returns:
         Counts and times for the table.
@@ -94,6 +99,7 @@ def replay_to_files(
         if out.resolve() in video.resolve().parents:
             raise OutputError(f'{video}: must not be inside {out}, which is made at the end')
     values = merged_parameters(parameter_file)
+    values['landmarks']['learn_neutral'] = learn
     if mode:
         values['keyframe']['detector.mode'] = mode
     robot_name = robot_name or str(values['servo']['robot'])
@@ -116,6 +122,7 @@ def replay_to_files(
             stages.ledger.observe('commit delay', keyframe.commit_delay_s)
         write_scores(folder / 'scores.csv', record.scores, keyframes)
         write_expressions(folder / 'expression.csv', record.posed)
+        write_shapes(folder / 'shapes.csv', record.posed)
         write_reflexes(folder / 'reflex.csv', record.reflexes)
         write_joints(folder / 'joints.csv', record.joints)
         if summary:

@@ -313,7 +313,7 @@ def build_stages(values: dict[str, dict[str, Any]], robot_name: str) -> Stages:
             PoseBudget(robot, servo['pose_patience_s']),
         ),
         ledger,
-        ReflexEstimator() if servo['reflex'] else None,
+        ReflexEstimator(values['landmarks']['learn_neutral']) if servo['reflex'] else None,
     )
 
 

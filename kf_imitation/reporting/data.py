@@ -16,19 +16,21 @@ from kf_imitation.bags.reader import header_stamp_ns, read_topic, topics
 from kf_imitation.camera.encodings import image_to_bgr
 from kf_imitation.data_types import FaceImage, FrameScore, Image, Landmarks
 from kf_imitation.errors import BagError, SourceError
-from kf_imitation.evaluation.labels import load_labels
+from kf_imitation.evaluation.labels import Labels, load_labels
 from kf_imitation.evaluation.metrics import label_target
 from kf_imitation.parameters.definition import parameters_of, renamed
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.replay.score_trace import CHANGES, Provisional, provisional, read_changes
 from kf_imitation.reporting.curves import (
-    ChannelsOf,
     Held,
     channel_groups,
     joint_curves,
     rounded,
 )
 from kf_imitation.reporting.health import Fault, read_health, unscored
+from kf_imitation.reporting.sizes import run_sizes
+from kf_imitation.robot import RobotConfig
+from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.visualization.drawing import face_thumbnail
 
 _PICTURE_PX = 224
@@ -47,23 +49,22 @@ class ReportData:
         page: what the script of the page draws, JSON-ready.
         times_ms: percentiles by stage.
         faults: of the diagnostics.
+        sizes: gain, ccc, rest and apex by joint and channel; empty without labels.
     """
 
     name: str
     page: dict[str, Any]
     times_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     faults: Sequence[Fault] = ()
+    sizes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def read_run(
-    path: Path, channels_of: ChannelsOf | None, joint_names: tuple[str, ...], labels: Path | None
-) -> ReportData:
+def read_run(path: Path, robot: RobotConfig | None, labels: Path | None) -> ReportData:
     """Read a run.
 
     Args:
         path: bag, or folder of a replay.
-        channels_of: inverse joint mapping of the robot; None leaves the robot's channels out.
-        joint_names: of that robot; a bag with other joints gets no robot channels either.
+        robot: whose joints the bag holds; None, or other joints, leave its channels out.
         labels: .npz next to the clip, or None to look next to the source of a replay.
 
     Raises:
@@ -79,6 +80,9 @@ def read_run(
     stamps, scores, keyframes = _read_explanations(bag)
     start_ns = int(stamps[0])
     fps = float(facts.get('fps') or _rate((stamps - start_ns) * 1e-9))
+    channels_of = None if robot is None else JointMapping(robot).channels
+    joint_names = () if robot is None else robot.names
+    truth = _truth(facts, labels)
     health = read_health(bag, held, start_ns)
     run, faults = final_run(stamps, scores), health.faults
     if (path / CHANGES).is_file():
@@ -96,12 +100,15 @@ def read_run(
             'settings': settings,
             'run': run,
             'keyframes': keyframes,
-            'truth_s': _truth(facts, labels),
+            'truth_s': truth and _keyframes_s(truth),
             'channels': channel_groups(bag, held, channels_of, joint_names, start_ns),
             'joints': joint_curves(bag, held, start_ns),
         },
         times_ms=facts.get('times_ms') or health.times_ms,
         faults=faults,
+        sizes={}
+        if truth is None or robot is None
+        else run_sizes(bag, held, stamps.astype(np.int64), truth, robot),
     )
 
 
@@ -247,18 +254,21 @@ def _data_uri(bgr: Image) -> str:
     return 'data:image/jpeg;base64,' + base64.b64encode(data.tobytes()).decode('ascii')
 
 
-def _truth(facts: Mapping[str, Any], labels: Path | None) -> list[float] | None:
-    """Return the times of the labels' keyframes, None without labels."""
-    if labels is None:
-        found = Path(str(facts.get('source', ''))).with_suffix('.npz') if facts else None
-        if found is None or not found.is_file():
-            return None
-        try:
-            loaded = load_labels(found)
-        except SourceError:  # something else of that name
-            return None
-    else:
-        loaded = load_labels(labels)
+def _truth(facts: Mapping[str, Any], labels: Path | None) -> Labels | None:
+    """Return the labels named, or those next to the source of a replay; None without."""
+    if labels is not None:
+        return load_labels(labels)
+    found = Path(str(facts.get('source', ''))).with_suffix('.npz') if facts else None
+    if found is None or not found.is_file():
+        return None
+    try:
+        return load_labels(found)
+    except SourceError:  # something else of that name
+        return None
+
+
+def _keyframes_s(loaded: Labels) -> list[float]:
+    """Return the times of the labels' keyframes."""
     return [round(int(k) / loaded.fps, 4) for k in label_target(loaded).keyframes]
 
 

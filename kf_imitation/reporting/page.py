@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -13,7 +14,6 @@ from kf_imitation.pipeline.run_report import STAGES
 from kf_imitation.reporting.data import ReportData, read_run
 from kf_imitation.reporting.health import Fault
 from kf_imitation.robot import load_robot
-from kf_imitation.robot.joint_mapping import JointMapping
 
 SCRIPTS = ('what_if.js', 'charts.js', 'report.js')
 EXACT = 'Searched as the running system does: what it found with these settings.'
@@ -55,7 +55,7 @@ def write_report(
     out = out or default_place(run_path)
     check_free(out, overwrite, [run_path])
     robot = load_robot(robot_name)
-    data = read_run(run_path, JointMapping(robot).channels, robot.names, labels)
+    data = read_run(run_path, robot, labels)
     with new_file(out, overwrite) as partial:
         partial.write_text(page(data), encoding='utf-8')
     return out
@@ -78,7 +78,7 @@ def page(data: ReportData) -> str:
         facts=html.escape(facts),
         against='the labels' if data.page['truth_s'] else 'the keyframes of the run',
         exactness=EXACT if data.page['run']['exact'] else FROM_BAG,
-        tables=tables(data.times_ms, data.faults),
+        tables=tables(data.times_ms, data.faults, data.sizes),
         plotly=_plotly(),
         style=_part('style.css'),
         script='\n'.join(_part(name) for name in SCRIPTS),
@@ -95,9 +95,20 @@ def _part(name: str) -> str:
         raise OutputError(f"{path}: the report's page is missing: {error.strerror}") from error
 
 
-def tables(times_ms: Mapping[str, Mapping[str, float]], faults: Sequence[Fault]) -> str:
-    """Return the sections on time and faults."""
+def tables(
+    times_ms: Mapping[str, Mapping[str, float]],
+    faults: Sequence[Fault],
+    sizes: Mapping[str, Mapping[str, float]],
+) -> str:
+    """Return the sections on size, time and faults."""
     sections = []
+    if sizes:
+        head = ('gain', 'ccc', 'rest', 'apex')
+        rows = [
+            [name, *('–' if math.isnan(of[key]) else f'{of[key]:.2f}' for key in head)]
+            for name, of in sizes.items()
+        ]
+        sections.append(_table('Size against the labels', ['joint or channel', *head], rows))
     if times_ms:
         rows = [
             [

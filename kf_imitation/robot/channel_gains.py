@@ -5,12 +5,20 @@ the lower one. Angles move one radian per radian as far as the joint can show al
 do, else less, so that a wide look is a look to the limit and not cut short before.
 """
 
+import difflib
+import math
 from collections.abc import Mapping
 from typing import Any
 
-from kf_imitation.data_types import UNIT_CHANNELS
+import numpy as np
+
+from kf_imitation.data_types import ANGLE_CHANNELS, BLENDSHAPES, CHANNELS
+from kf_imitation.face_geometry.arkit import SAME_AS
+from kf_imitation.robot.model import Points
 from kf_imitation.robot.section import Section
 
+# What can move joints.
+INPUTS = (*CHANNELS, *(name for name in BLENDSHAPES if name not in SAME_AS))
 DIRECTIONS = {'up': 1, 'down': -1}
 # How far people turn eyes and head while they talk, to each side [rad].
 PEOPLE_RAD = {
@@ -28,20 +36,22 @@ def automatic_alpha(
     """Rad per unit of a channel.
 
     Args:
-        channel: of data_types.CHANNELS.
+        channel: of INPUTS.
         direction: 'up' or 'down', which way the joint goes when the channel grows.
         limits_rad: of the joint.
         neutral_rad: of the joint.
     """
     sign = DIRECTIONS[direction]
     up, down = limits_rad[1] - neutral_rad, neutral_rad - limits_rad[0]
-    if channel in UNIT_CHANNELS:
+    if channel not in ANGLE_CHANNELS:
         return sign * max(0.0, up if sign > 0 else down)
     room = max(0.0, min(up, down))
     return sign * min(1.0, room / PEOPLE_RAD.get(channel, 1.0))
 
 
-def read_alphas(section: Section, prefix: str, faults: list[str]) -> dict[str, float]:
+def read_alphas(
+    section: Section, prefix: str, faults: list[str]
+) -> tuple[dict[str, float], dict[str, Points]]:
     """Read `channels` of a joint.
 
     Args:
@@ -50,19 +60,54 @@ def read_alphas(section: Section, prefix: str, faults: list[str]) -> dict[str, f
         faults: gets what is wrong.
 
     Returns:
-        Rad per unit by channel; NaN where faulty.
+        Rad per unit by channel, NaN where faulty, and the points of those that have some.
     """
     alphas = Section(section.mapping('channels'), f'{prefix}channels.', faults)
     limits, neutral = _plain(section.values)
     channels: dict[str, float] = {}
+    curves: dict[str, Points] = {}
     for key, value in alphas.values.items():
-        if not isinstance(value, str):
-            channels[str(key)] = alphas.number(str(key), -6.3, 6.3)
+        name = channel_name(str(key), alphas)
+        if isinstance(value, list):
+            curves[name] = _points(alphas, str(key), value, name)
+            channels[name] = float(np.interp(1.0, *np.transpose(curves[name])))
+        elif not isinstance(value, str):
+            channels[name] = alphas.number(str(key), -6.3, 6.3)
         elif value not in DIRECTIONS:
-            alphas.fault(str(key), value, 'must be a number, up or down')
+            alphas.fault(str(key), value, 'must be a number, up, down or points')
         elif limits is not None and neutral is not None:
-            channels[str(key)] = automatic_alpha(str(key), value, limits, neutral)
-    return channels
+            channels[name] = automatic_alpha(name, value, limits, neutral)
+    return channels, curves
+
+
+def channel_name(key: str, section: Section) -> str:
+    """Return the channel or blendshape that a key names; a fault where there is none."""
+    name = SAME_AS.get(key, key)
+    if name not in INPUTS:
+        near = difflib.get_close_matches(key, INPUTS, 1)
+        hint = f' (did you mean {near[0]}?)' if near else ''
+        section.faults.append(
+            f'{section.prefix}{key} is neither an expression channel nor a blendshape{hint}'
+        )
+    return name
+
+
+def _points(section: Section, key: str, value: list[Any], name: str) -> Points:
+    """Read points; a straight line that does nothing where they are faulty."""
+    rows = [row for row in value if isinstance(row, list) and len(row) == 2]
+    numbers = [n for row in rows for n in row if type(n) in (int, float) and math.isfinite(n)]
+    if len(rows) != len(value) or len(numbers) != 2 * len(rows) or len(rows) < 2:
+        section.fault(key, value, 'must be two or more points [value, rad]')
+        return ((0.0, 0.0), (1.0, 0.0))
+    at, rad = np.array(rows, np.float64).T
+    steps = np.diff(rad)
+    if (np.diff(at) <= 0).any() or not ((steps >= 0).all() or (steps <= 0).all()):
+        section.fault(key, value, 'must have rising values, and angles that rise or fall')
+    if name not in ANGLE_CHANNELS and not (at[0] == 0 and at[-1] == 1):
+        section.fault(key, value, 'must begin at 0 and end at 1')
+    if np.interp(0.0, at, rad) != 0.0:
+        section.fault(key, value, 'must leave the joint at neutral where the channel is 0')
+    return tuple((float(a), float(r)) for a, r in zip(at, rad, strict=True))
 
 
 def _plain(values: Mapping[Any, Any]) -> tuple[tuple[float, float] | None, float | None]:

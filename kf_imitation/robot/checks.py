@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kf_imitation.actuators.dynamixel.units import current_unit_a, travel_rad
-from kf_imitation.data_types import UNIT_CHANNELS
+from kf_imitation.data_types import ANGLE_CHANNELS
 from kf_imitation.robot.model import (
     NO_PORT,
     SIMULATED_PORT,
@@ -107,10 +107,13 @@ def _joint_faults(joint: JointConfig, thermal: ThermalLimits) -> list[str]:
             f'where {joint.name} ({joint.model}) shuts itself off'
         )
     for channel, alpha in joint.channels.items():
-        goal = joint.neutral_rad + alpha
-        if channel in UNIT_CHANNELS and not low - 1e-9 <= goal <= high + 1e-9:
-            faults.append(
-                f'{prefix}channels.{channel} = {alpha:g} moves the joint to {goal:g}, '
-                f'must stay inside limits_rad = [{low:g}, {high:g}]'
-            )
+        if channel in ANGLE_CHANNELS and channel not in joint.curves:
+            continue
+        for rad in [angle for _, angle in joint.curves.get(channel, ((1.0, alpha),))]:
+            goal = joint.neutral_rad + rad
+            if not low - 1e-9 <= goal <= high + 1e-9:
+                faults.append(
+                    f'{prefix}channels.{channel} = {rad:g} moves the joint to {goal:g}, '
+                    f'must stay inside limits_rad = [{low:g}, {high:g}]'
+                )
     return faults

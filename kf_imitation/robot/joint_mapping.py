@@ -3,16 +3,28 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, FloatArray
+from kf_imitation.data_types import (
+    ANGLE_CHANNELS,
+    BLENDSHAPES,
+    CHANNELS,
+    Expression,
+    FloatArray,
+)
+from kf_imitation.face_geometry.arkit import channels_of_blendshapes, shapes_of_channels
 from kf_imitation.robot import RobotConfig
+from kf_imitation.robot.channel_gains import INPUTS
+from kf_imitation.robot.model import Combination
 
 Array = NDArray[np.float64]
 # Pulls channels that a pose does not need to 0 [rad²]; too small to shrink the others visibly.
 REST_WEIGHT = 1e-6
+_STEPS = 6  # of the way back through curves, each straight where the one before arrived
+_SHAPES = [BLENDSHAPES.index(name) for name in INPUTS[len(CHANNELS) :]]
+_IS_UNIT = np.array([name not in ANGLE_CHANNELS for name in INPUTS])
 
 
 class JointMapping:
-    """goal = neutral + alpha * channels, clamped to the limits.
+    """goal = neutral + sum of what each channel or blendshape moves, clamped to the limits.
 
     Attributes:
         neutral_rad: (J,) float64.
@@ -24,37 +36,112 @@ class JointMapping:
         self.neutral_rad: Array = robot.neutral_rad
         self._low = np.array([j.limits_rad[0] for j in joints], np.float64)
         self._high = np.array([j.limits_rad[1] for j in joints], np.float64)
-        self._alpha = np.zeros((len(joints), len(CHANNELS)))
+        self._alpha = np.zeros((len(joints), len(INPUTS)))
+        self._curves: list[tuple[int, int, Array, Array]] = []  # joint, input, values, rad
         for row, joint in enumerate(joints):
             for channel, alpha in joint.channels.items():
-                self._alpha[row, CHANNELS.index(channel)] = alpha
-        self.used: NDArray[np.bool_] = np.any(self._alpha != 0.0, axis=0)
-        # Least squares: explain the pose, and let channels that it does not need rest at 0.
-        self._inverse = np.vstack([self._alpha, np.sqrt(REST_WEIGHT) * np.eye(len(CHANNELS))])
-        self._lowest = np.where(np.arange(len(CHANNELS)) < len(UNIT_CHANNELS), 0.0, -np.inf)
+                place = INPUTS.index(channel)
+                if channel in joint.curves:
+                    self._curves.append((row, place, *np.transpose(joint.curves[channel])))
+                else:
+                    self._alpha[row, place] = alpha
+        self._rules = [_Rule(rule) for rule in robot.combinations]
+        moving = np.any(self._alpha != 0.0, axis=0)
+        moving[[place for _, place, _, _ in self._curves]] = True
+        self._moving = np.flatnonzero(moving)
+        self._asks_shapes = bool(moving[len(CHANNELS) :].any()) or any(
+            rule.asks_shapes for rule in self._rules
+        )
+        self._direct = moving[: len(CHANNELS)]
+        shown = np.zeros(len(BLENDSHAPES))
+        shown[_SHAPES] = moving[len(CHANNELS) :]
+        self.used: NDArray[np.bool_] = self._direct | (
+            np.nan_to_num(np.abs(channels_of_blendshapes(shown))) > 0
+        )
 
     def goals(self, expression: Expression) -> Array:
         """Return the goal of every joint, (J,) float64 rad, inside the limits.
 
-        Values that are not finite count as neutral, unit channels are clipped to 0..1.
+        Values that are not finite count as neutral, all but angles are clipped to 0..1. An
+        expression without blendshapes has those that its channels make.
         """
-        values = np.nan_to_num(expression.values.astype(np.float64), posinf=0.0, neginf=0.0)
-        units = len(UNIT_CHANNELS)
-        values[:units] = np.clip(values[:units], 0.0, 1.0)
-        goal: Array = np.clip(self.neutral_rad + self._alpha @ values, self._low, self._high)
-        return goal
+        read = np.zeros(len(INPUTS))
+        read[: len(CHANNELS)] = expression.values
+        if self._asks_shapes:
+            shapes = expression.shapes
+            values = shapes_of_channels(expression.values) if shapes is None else shapes.values
+            read[len(CHANNELS) :] = values[_SHAPES]
+        values = _bounded(np.nan_to_num(read, posinf=0.0, neginf=0.0))
+        if self._rules:
+            combined = values.copy()
+            for rule in self._rules:
+                combined[rule.place] = rule(combined[rule.place], values)
+            values = _bounded(combined)
+        goal = self.neutral_rad + self._alpha @ values
+        for row, place, at, rad in self._curves:
+            goal[row] += np.interp(values[place], at, rad)
+        clamped: Array = np.clip(goal, self._low, self._high)
+        return clamped
 
     def channels(self, position_rad: Array) -> FloatArray:
         """Return the channels that a pose shows, (19,) float32.
 
         The smallest values that explain the (J,) positions, unit channels in 0..1; a channel that
-        the head cannot show is 0. Clamped goals give the clamped channel, not the original.
+        the head cannot show is 0. Clamped goals give the clamped channel, not the original;
+        combined ones what came of them.
         """
         from scipy.optimize import lsq_linear  # half a second that a head need not wait for
 
-        right = np.concatenate([position_rad - self.neutral_rad, np.zeros(len(CHANNELS))])
-        values = lsq_linear(self._inverse, right, (self._lowest, np.inf), method='bvls').x
-        units = len(UNIT_CHANNELS)
-        values[:units] = np.clip(values[:units], 0.0, 1.0)
-        channels: FloatArray = values.astype(np.float32)
+        moving, count = self._moving, len(self._moving)
+        lowest = np.where(_IS_UNIT[moving], 0.0, -np.inf)
+        rest = np.sqrt(REST_WEIGHT) * np.eye(count)
+        values = np.zeros(len(INPUTS))
+        if not count:
+            return np.zeros(len(CHANNELS), np.float32)
+        for _ in range(_STEPS if self._curves else 1):
+            slopes, offset = self._alpha.copy(), self.neutral_rad.copy()
+            for row, place, at, rad in self._curves:
+                slope = _slope(values[place], at, rad)
+                slopes[row, place] = slope
+                offset[row] += np.interp(values[place], at, rad) - slope * values[place]
+            matrix = np.vstack([slopes[:, moving], rest])
+            right = np.concatenate([position_rad - offset, np.zeros(count)])
+            found = lsq_linear(matrix, right, (lowest, np.inf), method='bvls').x
+            values[moving] = found
+            values = _bounded(values)
+        shapes = np.zeros(len(BLENDSHAPES))
+        shapes[_SHAPES] = values[len(CHANNELS) :]
+        through = np.nan_to_num(channels_of_blendshapes(shapes))
+        channels: FloatArray = np.where(self._direct, values[: len(CHANNELS)], through).astype(
+            np.float32
+        )
         return channels
+
+
+class _Rule:
+    """A combination as numbers."""
+
+    def __init__(self, rule: Combination) -> None:
+        self.place = INPUTS.index(rule.channel)
+        self._add, self._damp = (
+            [(INPUTS.index(name), factor) for name, factor in terms.items()]
+            for terms in (rule.add, rule.damp)
+        )
+        places = [self.place, *(place for place, _ in (*self._add, *self._damp))]
+        self.asks_shapes = max(places) >= len(CHANNELS)
+
+    def __call__(self, value: float, read: Array) -> float:
+        value += sum(factor * read[place] for place, factor in self._add)
+        for place, factor in self._damp:
+            value *= 1 - factor * abs(read[place])
+        return value
+
+
+def _bounded(values: Array) -> Array:
+    return np.where(_IS_UNIT, np.clip(values, 0.0, 1.0), values)
+
+
+def _slope(value: float, at: Array, rad: Array) -> float:
+    """How steep a curve is from a value on."""
+    piece = int(np.clip(np.searchsorted(at, value, side='right') - 1, 0, len(at) - 2))
+    return float((rad[piece + 1] - rad[piece]) / (at[piece + 1] - at[piece]))

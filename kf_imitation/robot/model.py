@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.actuators.dynamixel.control_tables import MODELS, ServoModel
 
+Points = tuple[tuple[float, float], ...]
 EXIT_POLICIES = ('limp', 'hold', 'neutral_limp')
 STOP_ACTIONS = ('limp', 'hold')
 SIMULATED_PORT = 'simulated'
@@ -63,7 +64,10 @@ class JointConfig:
         direction: +1, or -1 where the servo turns the other way.
         max_velocity_rad_s, max_acceleration_rad_s2, max_jerk_rad_s3: of commanded motion.
         max_current_a: the servo's force limit.
-        channels: rad per unit of a channel (the paper's alpha); goal = neutral + sum.
+        channels: rad per unit of a channel or blendshape (the paper's alpha); goal = neutral +
+            sum.
+        curves: of those that do not move it in proportion, points (value, rad from neutral), both
+            rising or the angles falling; `channels` then has the angle at 1.
         measured: by `servo selftest`.
         bus: name of the bus that the servo is on, '' where there is only one.
     """
@@ -80,6 +84,7 @@ class JointConfig:
     max_jerk_rad_s3: float
     max_current_a: float
     channels: Mapping[str, float]
+    curves: Mapping[str, Points] = field(default_factory=dict)
     measured: Measured = field(default_factory=Measured)
     bus: str = ''
 
@@ -102,6 +107,23 @@ class CoupledLimit:
     name: str
     terms: Mapping[str, float]
     maximum_rad: float
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """What other channels do to one: (value + sum of adds) * product of (1 - damping).
+
+    All values are those that were read, so the order of the rules does not matter.
+
+    Attributes:
+        channel: channel or blendshape that is changed.
+        add: what a full other one adds to it.
+        damp: which share of it a full other one takes away, 0..1.
+    """
+
+    channel: str
+    add: Mapping[str, float]
+    damp: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +157,7 @@ class RobotConfig:
             else is the record's path.
         joints: in the order of all position arrays.
         coupled_limits: linear limits between joints.
+        combinations: what channels do to each other before they move joints.
         reflex: names of the joints that follow every frame, whatever keyframes say.
         buses: in the order of the file; () for one bus, that of port and baud.
         source: file it was read from.
@@ -151,6 +174,7 @@ class RobotConfig:
     thermal: ThermalLimits
     joints: tuple[JointConfig, ...]
     coupled_limits: tuple[CoupledLimit, ...] = ()
+    combinations: tuple[Combination, ...] = ()
     reflex: tuple[str, ...] = ()
     buses: tuple[BusConfig, ...] = ()
     commissioned: str = ''

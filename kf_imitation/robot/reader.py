@@ -1,17 +1,18 @@
 """From the mappings of a robot file to RobotConfig; every fault is noted, none raised."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS, table_name
-from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS
-from kf_imitation.robot.channel_gains import read_alphas
+from kf_imitation.data_types import REFLEX_CHANNELS
+from kf_imitation.face_geometry.arkit import LOOKS
+from kf_imitation.robot.channel_gains import channel_name, read_alphas
 from kf_imitation.robot.model import (
     EXIT_POLICIES,
     PORTS_APART,
     STOP_ACTIONS,
     BusConfig,
+    Combination,
     CoupledLimit,
     JointConfig,
     Measured,
@@ -37,6 +38,10 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
         _read_coupled(values, f'coupled_limits[{index}].', top.faults)
         for index, values in top.sections('coupled_limits', optional=True).items()
     ]
+    combinations = tuple(
+        _read_combination(values, f'combinations[{index}].', top.faults)
+        for index, values in top.sections('combinations', optional=True).items()
+    )
     thermal = Section(top.mapping('thermal', optional=True), 'thermal.', top.faults)
     limits = ThermalLimits(
         thermal.number('derate_above_c', 20, 100, ThermalLimits().derate_above_c),
@@ -56,7 +61,8 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
         thermal=limits,
         joints=tuple(joints),
         coupled_limits=tuple(coupled),
-        reflex=_read_reflex(top, joints),
+        combinations=combinations,
+        reflex=_read_reflex(top, joints, combinations),
         buses=buses,
         commissioned=top.text('commissioned', ''),
     )
@@ -94,9 +100,13 @@ def _read_baud(section: Section) -> int:
     return int(baud)  # 1e6
 
 
-def _read_reflex(top: Section, joints: list[JointConfig]) -> tuple[str, ...]:
+def _read_reflex(
+    top: Section, joints: list[JointConfig], combinations: Sequence[Combination]
+) -> tuple[str, ...]:
     """Return the joints of the reflex lane; by default all that it can move."""
-    able = [j.name for j in joints if j.channels and set(j.channels) <= set(REFLEX_CHANNELS)]
+    fast = {*REFLEX_CHANNELS, *LOOKS}
+    slow = {rule.channel for rule in combinations if not {*rule.add, *rule.damp} <= fast}
+    able = [j.name for j in joints if j.channels and set(j.channels) <= fast - slow]
     chosen = top.raw('reflex', able)
     if not isinstance(chosen, list):
         top.fault('reflex', chosen, 'must be a list of joints')
@@ -119,12 +129,7 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
     if type(direction) is not int or direction not in (1, -1):
         section.fault('direction', direction, 'must be 1 or -1')
         direction = 1
-    channels = read_alphas(section, prefix, faults)
-    for key in channels:
-        if key not in CHANNELS:
-            near = difflib.get_close_matches(key, CHANNELS, 1)
-            hint = f' (did you mean {near[0]}?)' if near else ''
-            faults.append(f'{prefix}channels.{key} is not an expression channel{hint}')
+    channels, curves = read_alphas(section, prefix, faults)
     measured = Section(section.mapping('measured', optional=True), f'{prefix}measured.', faults)
     joint = JointConfig(
         name=section.text('name'),
@@ -139,6 +144,7 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
         max_jerk_rad_s3=section.number('max_jerk_rad_s3', 0, 500_000, above=True),
         max_current_a=section.number('max_current_a', 0, 10, above=True),
         channels=channels,
+        curves=curves,
         measured=_read_measured(measured),
         bus=section.text('bus', ''),
     )
@@ -186,3 +192,22 @@ def _read_coupled(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> 
         section.fault('terms', dict(limit.terms), 'must name at least two joints')
     section.reject_unknown()
     return limit
+
+
+def _read_combination(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Combination:
+    section = Section(values, prefix, faults)
+
+    def others(key: str, low: float) -> dict[str, float]:
+        terms = Section(section.mapping(key, optional=True), f'{prefix}{key}.', faults)
+        return {
+            channel_name(str(name), terms): terms.number(str(name), low, 1)
+            for name in terms.values
+        }
+
+    rule = Combination(
+        channel_name(section.text('channel'), section), others('add', -1), others('damp', 0)
+    )
+    if not rule.add and not rule.damp:
+        section.fault('add', {}, 'must name a channel, or damp must')
+    section.reject_unknown()
+    return rule

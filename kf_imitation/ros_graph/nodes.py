@@ -201,6 +201,7 @@ def _bound_latency(values: Mapping[str, dict[str, Any]], lossless: bool) -> None
         keyframe['most_latency_s'] = 0.0
     most_s = keyframe['most_latency_s']
     of_keyframes_s = most_s + keyframe['detector.commit_delay_s'] if most_s else 0.0
+    keyframe['learn_neutral'] = values['landmarks']['learn_neutral']
     values['landmarks']['most_latency_s'] = values['servo']['most_latency_s'] = of_keyframes_s
 
 

@@ -141,8 +141,9 @@ def test_the_bag_holds_the_same_results_as_the_tables(out):
     for topic in ('/face/landmarks', '/face/expression', '/face/head_pose'):
         assert counts[topic] == keyframes, topic
     assert counts['/servo/joint_commands'] == counts['/joint_states'] == len(joints)
-    table = rows(out / 'expression.csv')
-    for message, row in zip(states, table, strict=True):
+    table = rows(out / 'expression.csv'), rows(out / 'shapes.csv')
+    assert all(len(message.name) == 70 for message in states)
+    for message, row in zip(states, map(dict.__or__, *table), strict=True):
         assert message.position == pytest.approx([float(row[n]) for n in message.name], abs=1e-6)
 
 
@@ -176,7 +177,8 @@ def test_the_same_clip_gives_the_same_bytes(out, clip, tmp_path):
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
-    for name in ('scores.csv', 'expression.csv', 'reflex.csv', 'joints.csv', 'bag/bag.mcap'):
+    tables = ('scores.csv', 'expression.csv', 'shapes.csv', 'reflex.csv', 'joints.csv')
+    for name in (*tables, 'bag/bag.mcap'):
         assert digest(out / name) == digest(again / name), name
 
 

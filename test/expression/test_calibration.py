@@ -176,3 +176,16 @@ def test_unsure_channels_teach_nothing():
     assert np.allclose(after.neutral, before.neutral) and np.allclose(
         after.extreme, before.extreme
     )
+
+
+def test_what_was_learned_is_kept_where_learning_stops_and_forgotten_with_the_person():
+    auto = AutoCalibration()
+    assert auto.belief == 0.0 and np.array_equal(auto.calibration.neutral, REST)
+    raw = REST.copy()
+    raw[index('brow_raise_left')] += 1.0
+    for _ in range(100):
+        auto.push(raw, ALL)
+    assert auto.belief > 0.9
+    assert auto.calibration.neutral[index('brow_raise_left')] > REST[index('brow_raise_left')]
+    auto.reset()
+    assert auto.belief == 0.0 and np.array_equal(auto.calibration.neutral, REST)

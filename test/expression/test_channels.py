@@ -14,7 +14,7 @@ from kf_imitation.face_geometry.head_pose import (
     rotation_of,
     solve_head_pose,
 )
-from kf_imitation.face_geometry.wflw import FLIP
+from kf_imitation.face_geometry.wflw import FLIP, LEFT_BROW, RIGHT_BROW
 from kf_imitation.parameters.settings import ExpressionSettings, OneEuroSettings
 
 CAMERA = CameraModel(640, 480, 554.0)
@@ -296,3 +296,21 @@ def test_what_turning_adds_is_taken_off_alike_on_both_sides():
         assert side[left] == pytest.approx(other[right])
         assert side[right] == pytest.approx(other[left])
     assert taken_off(2.0, 1.0) == pytest.approx(taken_off(0.7, 0.35))  # no further than the fit
+
+
+def test_without_learning_the_same_face_is_read_the_same_for_ever():
+    estimator = ExpressionEstimator(None, ExpressionSettings(learn_neutral=False))
+    face = neutral_face()
+    face[[*LEFT_BROW, *RIGHT_BROW], 1] -= 0.004
+    read = []
+    for frame in range(30):
+        landmarks = look(face, stamp_ns=frame * 100 * MS)
+        read.append(estimator.update(landmarks, solve_head_pose(landmarks, CAMERA)).values)
+    assert np.array_equal(read[0], read[-1]) and estimator.neutral() == (0.0, {})
+    learning = ExpressionEstimator(None)
+    for frame in range(30):
+        landmarks = look(face, stamp_ns=frame * 100 * MS)
+        last = learning.update(landmarks, solve_head_pose(landmarks, CAMERA)).values
+    belief, shift = learning.neutral()
+    assert belief > 0.7 and shift['brow_raise_left'] > 0.0
+    assert last[CHANNELS.index('brow_raise_left')] < read[-1][CHANNELS.index('brow_raise_left')]

@@ -4,14 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Landmarks
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS, CameraModel, FaceRegion, Landmarks
 from kf_imitation.expression.channels import raw_channels
-from kf_imitation.face_geometry.arkit import BLENDSHAPES
 from kf_imitation.face_geometry.head_pose import predicted_angles, solve_head_pose, template
 from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.landmarks.landmark_model import (
+    FacePrediction,
     LandmarkModel,
-    channel_predictions,
     mirrored_head,
     turned_back,
 )
@@ -79,8 +78,14 @@ def channel(predictions, name):
     return float(predictions[CHANNELS.index(name)])
 
 
+def predictions(head, eyes, parts=None):
+    """Channels of what the models predict, whatever the points."""
+    points, confidence = np.zeros((98, 2), np.float32), np.ones(98, np.float32)
+    return FacePrediction(points, confidence, head, eyes, parts).landmarks(0).predictions
+
+
 def test_predictions_become_channels():
-    read = channel_predictions(head_predictions(jawOpen=1.5, mouthFunnel=0.7), None)
+    read = predictions(head_predictions(jawOpen=1.5, mouthFunnel=0.7), None)
     assert channel(read, 'jaw_open') == pytest.approx(1.5, abs=1e-4)
     assert channel(read, 'mouth_pucker') == pytest.approx(0.7, abs=1e-4)
     assert channel(read, 'head_yaw') == pytest.approx(0.0, abs=1e-6)
@@ -90,17 +95,17 @@ def test_the_eye_model_has_the_last_word_on_eyes():
     eyes = np.full((2, 7), -6.0)
     eyes[0, 0], eyes[1, 0] = 2.0, -1.0  # the right eye blinks
     eyes[1, 6] = eyes[0, 5] = 3.0  # both look to the person's left: out of the left eye
-    read = channel_predictions(head_predictions(eyeBlinkLeft=5.0), eyes)
+    read = predictions(head_predictions(eyeBlinkLeft=5.0), eyes)
     assert channel(read, 'eye_close_right') == pytest.approx(2.0, abs=1e-4)
     assert channel(read, 'eye_close_left') == pytest.approx(-1.0, abs=1e-4)
     assert channel(read, 'gaze_yaw') == pytest.approx(0.5 * 0.95, abs=0.01)
-    alone = channel_predictions(None, eyes)
+    alone = predictions(None, eyes)
     assert np.isnan(channel(alone, 'jaw_open')) and np.isfinite(channel(alone, 'gaze_pitch'))
 
 
 def test_a_turned_crop_is_turned_back():
     # A head upright in a crop that was turned clockwise leans the other way in the picture.
-    read = channel_predictions(turned_back(head_predictions(), 0.3), None)
+    read = predictions(turned_back(head_predictions(), 0.3), None)
     assert abs(channel(read, 'head_roll')) == pytest.approx(0.3, abs=1e-5)
     assert channel(read, 'head_yaw') == pytest.approx(0.0, abs=1e-5)
 

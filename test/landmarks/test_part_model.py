@@ -4,10 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from kf_imitation.data_types import CHANNELS, FaceRegion
-from kf_imitation.face_geometry.arkit import BLENDSHAPES
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FaceRegion
 from kf_imitation.face_geometry.head_pose import template
-from kf_imitation.landmarks.landmark_model import PART_WEIGHT, LandmarkModel, channel_predictions
+from kf_imitation.landmarks.landmark_model import PART_WEIGHT, FacePrediction, LandmarkModel
 from kf_imitation.landmarks.patches import EYE, EYE_BLENDSHAPES, MOUTH, PartModel
 
 MOUTH_NAMES = ('jawOpen', 'mouthFunnel', 'mouthPucker', 'mouthPressLeft', 'mouthPressRight')
@@ -83,13 +82,19 @@ def test_predictions_have_their_names_and_one_inner_brow():
     assert np.isnan(named['noseSneerLeft'])
 
 
+def predictions(head, eyes, parts=None):
+    """Channels of what the models predict, whatever the points."""
+    points, confidence = np.zeros((98, 2), np.float32), np.ones(98, np.float32)
+    return FacePrediction(points, confidence, head, eyes, parts).landmarks(0).predictions
+
+
 def test_they_count_against_the_predictions_of_the_landmark_model():
     head = np.full(54, -1.0)
     head[51:] = 0.0
     parts = np.full(len(BLENDSHAPES), np.nan)
     parts[BLENDSHAPES.index('jawOpen')] = 1.0
     parts[BLENDSHAPES.index('eyeBlinkLeft')] = 2.0
-    row = channel_predictions(head, None, parts)
+    row = predictions(head, None, parts)
     weight = PART_WEIGHT['jaw']
     assert row[CHANNELS.index('jaw_open')] == pytest.approx(-1 + 2 * weight, abs=1e-4)
     weight = PART_WEIGHT['eye']

@@ -12,12 +12,14 @@ from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image as ImageMessage
 
 from kf_imitation.data_types import (
+    BLENDSHAPES,
     CHANNELS,
     CameraModel,
     Expression,
     FaceRegion,
     HeadPose,
     Landmarks,
+    Shapes,
 )
 from kf_imitation.errors import SourceError
 from kf_imitation.nodes import conversions, face_messages
@@ -143,6 +145,19 @@ def test_an_expression_survives_the_round_trip_exactly():
     assert got.stamp_ns == STAMP_NS
     np.testing.assert_array_equal(got.values, values)
     np.testing.assert_array_equal(got.confidence, confidence)
+
+
+def test_the_blendshapes_travel_with_their_channels():
+    rng = np.random.default_rng(3)
+    values, confidence = rng.random((2, len(CHANNELS)), np.float32)
+    shapes = Shapes(*rng.random((2, len(BLENDSHAPES)), np.float32))
+    message = face_messages.to_expression(Expression(STAMP_NS, values, confidence, shapes), '')
+    assert not face_messages.expression_faults(message)
+    assert len(message.name) == len(message.position) == len(message.effort) == 70
+    got = face_messages.from_expression(message)
+    np.testing.assert_array_equal(got.values, values)
+    np.testing.assert_array_equal(got.shapes.values, shapes.values)
+    np.testing.assert_array_equal(got.shapes.confidence, shapes.confidence)
 
 
 def test_channels_are_found_by_name_and_the_missing_ones_have_no_confidence():

@@ -16,7 +16,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 from rosbags.highlevel import AnyReader
 
 from kf_imitation.bags.reader import header_stamp_ns, read_topic
-from kf_imitation.data_types import Expression
+from kf_imitation.data_types import CHANNELS, Expression, Shapes
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 
@@ -104,20 +104,19 @@ def test_the_nodes_find_what_the_replay_finds(environment, clip, live, tmp_path)
 
 
 def expressions(bag):
-    return [
-        Expression(
-            header_stamp_ns(message),
-            np.asarray(message.position, np.float32),
-            np.asarray(message.effort, np.float32),
-        )
-        for _, message in read_topic(bag, 'face/expression')
-    ]
+    def of(message):
+        rows = np.array([message.position, message.effort], np.float32)
+        values, confidence = rows[:, : len(CHANNELS)]
+        shapes = Shapes(*rows[:, len(CHANNELS) :])
+        return Expression(header_stamp_ns(message), values, confidence, shapes)
+
+    return [of(message) for _, message in read_topic(bag, 'face/expression')]
 
 
 def test_a_recording_gives_offline_what_the_live_graph_published(environment, live, tmp_path):
     """Scores, keyframes, expressions and joint goals, for the frames that were recorded."""
     out = tmp_path / 'out'
-    command(environment, 'replay', live, '--out', out)
+    command(environment, 'replay', live, '--out', out, '--learn')
     offline = out / 'bag'
     scores, keyframes = explained(live)
     offline_scores, offline_keyframes = explained(offline)
@@ -129,6 +128,7 @@ def test_a_recording_gives_offline_what_the_live_graph_published(environment, li
     for ours, theirs in zip(computed, published, strict=True):
         np.testing.assert_array_equal(ours.values, theirs.values)
         np.testing.assert_array_equal(ours.confidence, theirs.confidence)
+        np.testing.assert_array_equal(ours.shapes.values, theirs.shapes.values)
     # The goals that these expressions mean to the servos are those that the replay gave them.
     robot = load_robot('sim_face')
     with (out / 'joints.csv').open(newline='') as file:

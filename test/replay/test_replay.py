@@ -196,7 +196,7 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
     )
     assert code == 0
     names = {p.name for p in (tmp_path / 'out').iterdir()}
-    tables = {'scores.csv', 'expression.csv', 'reflex.csv', 'joints.csv'}
+    tables = {'scores.csv', 'expression.csv', 'shapes.csv', 'reflex.csv', 'joints.csv'}
     assert names == tables | {
         *('summary.png', 'run.json', 'changes.npz', 'keyframes', 'bag', RECORD)
     }

@@ -2,16 +2,23 @@
 
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kf_imitation.bags.messages import BagTopics
+from kf_imitation.bags.reader import topics
+from kf_imitation.bags.writer import BagWriter
+from kf_imitation.data_types import BLENDSHAPES
+from kf_imitation.evaluation.labels import Labels
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.reporting import page as report
 from kf_imitation.reporting.data import ReportData, final_run
 from kf_imitation.reporting.health import Fault
+from kf_imitation.reporting.sizes import run_sizes
+from kf_imitation.robot import load_robot
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,3 +76,28 @@ def test_the_page_goes_into_the_folder_of_a_replay_or_next_to_a_bag(tmp_path):
     assert report.default_place(tmp_path / 'bag') == tmp_path / 'bag-report.html'
     (tmp_path / 'run.json').write_text('{}')
     assert report.default_place(tmp_path) == tmp_path / 'report.html'
+
+
+def test_a_replay_with_labels_is_measured_by_joint_and_channel(tmp_path):
+    """A jaw that opens half as far as the person's, 0.1 s later."""
+    robot, time_s = load_robot('sim_face'), np.arange(150) / 30
+    stamps = np.round(time_s * 1e9).astype(np.int64)
+    opened = np.clip(np.sin(2 * np.pi * time_s / 1.5), 0, 1) * 0.8
+    names = ('_neutral', *BLENDSHAPES)
+    shapes = np.zeros((len(stamps), len(names)), np.float32)
+    shapes[:, names.index('jawOpen')] = opened
+    pose = np.tile(np.eye(4, dtype=np.float32), (len(stamps), 1, 1))
+    points = np.ones((len(stamps), 478, 3), np.float32)
+    points[:, 263, 0] = 100
+    labels = Labels(shapes, names, pose, points, np.ones(len(stamps), bool), 30.0)
+    with BagWriter(tmp_path / 'bag', 0.0) as writer:
+        topics_of = BagTopics(writer)
+        for stamp, value in zip(stamps.tolist(), (0.5 * 0.45 * opened).tolist(), strict=True):
+            position = np.where(np.array(robot.names) == 'jaw', value, 0.0)
+            topics_of.joints('joint_states', robot.names, position, stamp + 100_000_000)
+    found = run_sizes(tmp_path / 'bag', topics(tmp_path / 'bag'), stamps, labels, robot)
+    assert found['joint jaw']['gain'] == pytest.approx(0.5, abs=0.05)
+    assert found['channel jaw_open']['apex'] == pytest.approx(0.5, abs=0.05)
+    page = report.page(replace(small_data(), sizes=found))
+    assert 'Size against the labels' in page and '<td>joint jaw</td><td>0.5' in page
+    assert not run_sizes(tmp_path / 'bag', topics(tmp_path / 'bag'), stamps[:90], labels, robot)

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression
-from kf_imitation.robot import load_robot
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS, UNIT_CHANNELS, Expression, Shapes
+from kf_imitation.robot import Combination, load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 
 ROBOT = load_robot('sim_face')
@@ -85,3 +87,60 @@ def test_the_inverse_gives_the_channels_back(values):
         expected = shown[name] if MAPPING.used[index] else 0.0
         assert back[index] == pytest.approx(expected, abs=0.01), name
     assert (back[: len(UNIT_CHANNELS)] >= 0).all()
+
+
+def head(channels, **more):
+    """A mapping of sim_face whose joints are moved by these channels alone."""
+    still = {'channels': {}}
+    joints = tuple(replace(j, **(still | channels.get(j.name, {}))) for j in ROBOT.joints)
+    return JointMapping(replace(ROBOT, joints=joints, **more))
+
+
+def shaped(**values):
+    shapes = np.zeros(len(BLENDSHAPES), np.float32)
+    for name, value in values.items():
+        shapes[BLENDSHAPES.index(name)] = value
+    return replace(expression(), shapes=Shapes(shapes, np.ones_like(shapes)))
+
+
+def test_a_blendshape_moves_a_joint():
+    mapping = head({'lips': {'channels': {'mouthStretchLeft': 0.3}}})
+    lips = ROBOT.names.index('lips')
+    assert mapping.goals(shaped(mouthStretchLeft=0.5))[lips] == pytest.approx(0.15)
+    assert mapping.goals(expression(mouth_pucker=1.0))[lips] == 0.0
+
+
+def test_an_expression_without_blendshapes_has_those_that_its_channels_make():
+    mapping = head({'lips': {'channels': {'mouthPucker': 0.4}}})
+    position = mapping.goals(expression(mouth_pucker=0.5))
+    assert position[ROBOT.names.index('lips')] == pytest.approx(0.2)
+    assert mapping.used[CHANNELS.index('mouth_pucker')]
+    shown = mapping.channels(position)
+    assert shown[CHANNELS.index('mouth_pucker')] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_channel_moves_a_joint_by_points_and_back():
+    points = ((0.0, 0.0), (0.3, 0.05), (1.0, 0.4))
+    jaw = {'channels': {'jaw_open': 0.4}, 'curves': {'jaw_open': points}}
+    mapping = head({'jaw': jaw})
+    for value, rad in ((0.0, 0.0), (0.15, 0.025), (0.3, 0.05), (0.65, 0.225), (1.0, 0.4)):
+        position = mapping.goals(expression(jaw_open=value))
+        assert position[ROBOT.names.index('jaw')] == pytest.approx(rad)
+        back = mapping.channels(position)
+        assert back[CHANNELS.index('jaw_open')] == pytest.approx(value, abs=0.01)
+
+
+def test_channels_change_each_other_by_the_rules_of_the_robot_file():
+    rules = (
+        Combination('lip_press', {}, {'jaw_open': 1.0}),
+        Combination('eye_wide_left', {'brow_raise_left': 0.5}, {}),
+    )
+    mapping = JointMapping(replace(ROBOT, combinations=rules))
+
+    def at(joint, **channels):
+        return mapping.goals(expression(**channels))[ROBOT.names.index(joint)]
+
+    assert at('lips', lip_press=1.0) == pytest.approx(-0.35)
+    assert at('lips', lip_press=1.0, jaw_open=0.5) == pytest.approx(-0.175)
+    assert at('eyelid_left', brow_raise_left=0.8) == pytest.approx(0.4 * 0.2)
+    assert at('eyelid_left', brow_raise_left=1.0, eye_wide_left=0.9) == pytest.approx(0.2)

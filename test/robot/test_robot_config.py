@@ -162,7 +162,50 @@ def test_a_direction_that_is_none_is_a_fault():
     def change(document):
         document['joints'][0]['channels'] = {'jaw_open': 'left'}
 
-    assert any('must be a number, up or down' in fault for fault in faults_of(change))
+    assert any('must be a number, up, down or points' in fault for fault in faults_of(change))
+
+
+def test_a_blendshape_that_is_a_channel_by_another_name_counts_as_that_channel():
+    assert with_channels({'jawOpen': 0.3, 'mouthStretchLeft': 'up'}) == pytest.approx(
+        {'jaw_open': 0.3, 'mouthStretchLeft': 0.4}
+    )
+
+
+@pytest.mark.parametrize(
+    ('points', 'words'),
+    [
+        ([[0, 0]], 'two or more points'),
+        ([[0, 0], [1, 'far']], 'two or more points'),
+        ([[0, 0], [0.5, 0.2], [1, 0.1]], 'angles that rise or fall'),
+        ([[0, 0], [0.5, 0.1]], 'begin at 0 and end at 1'),
+        ([[0, 0.1], [1, 0.2]], 'leave the joint at neutral'),
+        ([[0, 0], [1, 3.0]], 'must stay inside limits_rad'),
+    ],
+)
+def test_points_of_a_channel_that_make_no_sense_are_a_fault(points, words):
+    def change(document):
+        document['joints'][0]['channels'] = {'jaw_open': points}
+
+    assert any(words in fault for fault in faults_of(change)), faults_of(change)
+
+
+def test_a_rule_between_channels_names_channels_and_says_something():
+    def change(document):
+        document['combinations'] = [
+            {'channel': 'lip_press'},
+            {'channel': 'lipPress', 'damp': {'jaw_open': 2}},
+        ]
+
+    faults = faults_of(change)
+    assert any('combinations[0].add' in fault for fault in faults), faults
+    assert any('lipPress is neither' in fault for fault in faults), faults
+    assert any('combinations[1].damp.jaw_open = 2' in fault for fault in faults), faults
+
+
+def test_a_joint_that_waits_for_keyframes_through_a_rule_is_no_reflex_joint():
+    rule = {'channel': 'jaw_open', 'damp': {'lip_press': 0.5}}
+    assert 'jaw' in parse_robot(GOOD, 'test.yaml').reflex
+    assert 'jaw' not in parse_robot({**GOOD, 'combinations': [rule]}, 'test.yaml').reflex
 
 
 def test_lids_eyes_and_jaw_are_the_reflex_joints_unless_the_file_names_others():

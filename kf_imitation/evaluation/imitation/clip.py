@@ -9,9 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import Expression, FrameScore, HeadPose, Landmarks
+from kf_imitation.data_types import (
+    CHANNELS,
+    Expression,
+    FloatArray,
+    FrameScore,
+    HeadPose,
+    Landmarks,
+    Shapes,
+)
 from kf_imitation.errors import SourceError
-from kf_imitation.evaluation.channel_labels import label_channels, mouth_aperture
+from kf_imitation.evaluation.channel_labels import label_channels, label_shapes, mouth_aperture
 from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.face.tracker import FaceTracker
@@ -36,6 +44,7 @@ class Clip:
         name: of the clip.
         stamps_ns: (N,) int64.
         human: (N, 19) float64 channels from the labels.
+        shapes: (N, 51) float32 blendshapes of the labels; None where only channels are known.
         valid: (N,) bool, frames whose labels count.
         readings: landmarks and head pose of each frame, None without a face.
         scores: raw, of the keyframe model.
@@ -55,6 +64,16 @@ class Clip:
     smoothing: Smoothing = field(default_factory=Smoothing)
     aperture: Rows | None = None
     reflexes: Sequence[Expression | None] = ()
+    shapes: FloatArray | None = None
+
+    def labelled(self, frame: int) -> Expression:
+        """Return what the labels say of a frame."""
+        shapes = None
+        if self.shapes is not None:
+            shapes = Shapes(self.shapes[frame], np.ones(self.shapes.shape[1], np.float32))
+        values = self.human[frame].astype(np.float32)
+        sure = np.ones(len(CHANNELS), np.float32)
+        return Expression(int(self.stamps_ns[frame]), values, sure, shapes)
 
     @property
     def duration_s(self) -> float:
@@ -90,7 +109,7 @@ class ClipReader:
         tracker = FaceTracker(face_settings(self._values['keyframe']))
         scorer = PairScorer(ChangeNetwork(self._model))
         difference = PairScorer(FrameDifference())
-        reader = ReflexEstimator()
+        reader = ReflexEstimator(self._values['landmarks']['learn_neutral'])
         self._pipeline.reset()
         source = open_file(str(path), source_settings(dict(self._values['camera'])))
         stamps: list[int] = []
@@ -125,4 +144,5 @@ class ClipReader:
             Smoothing.of_model(self._model.entry),
             mouth_aperture(labels.landmarks_px, labels.head_pose)[:count],
             reflexes[:count],
+            label_shapes(labels.blendshapes, labels.names)[:count].astype(np.float32),
         )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression
+from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS
 from kf_imitation.evaluation.imitation import formulas
 from kf_imitation.evaluation.imitation.clip import Clip, Rows
 from kf_imitation.evaluation.imitation.methods import Pose
@@ -23,6 +23,7 @@ from kf_imitation.evaluation.imitation.size import (
     size,
     sizes,
 )
+from kf_imitation.face_geometry.arkit import LOOKS
 from kf_imitation.replay.record import JointTrace
 from kf_imitation.robot import RobotConfig
 from kf_imitation.robot.joint_mapping import JointMapping
@@ -134,11 +135,8 @@ def measure_sizes(clip: Clip, joints: JointTrace, robot: Rows, head: RobotConfig
         return np.asarray((position_rad - mapping.neutral_rad) / (high - low))
 
     shown = share_of_range(joints.present_rad)
-    confidence = np.ones(len(CHANNELS), np.float32)
     wanted = share_of_range(
-        np.array(
-            [mapping.goals(Expression(0, row.astype(np.float32), confidence)) for row in human]
-        )
+        np.array([mapping.goals(clip.labelled(k)) for k in np.flatnonzero(kept).tolist()])
     )
 
     def at(rows: Rows) -> Callable[[float], Rows]:
@@ -159,7 +157,7 @@ def measure_sizes(clip: Clip, joints: JointTrace, robot: Rows, head: RobotConfig
     return ClipSizes(
         of_joints,
         of_channels,
-        tuple(j.name for j in head.joints if any(c in UNIT_CHANNELS for c in j.channels)),
+        tuple(j.name for j in head.joints if not {*ANGLE_CHANNELS, *LOOKS} >= {*j.channels}),
         aperture,
         lids(human[:, LIDS], at(robot)(delay_s)[:, LIDS], rate_hz),
     )

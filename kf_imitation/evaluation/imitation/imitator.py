@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kf_imitation.data_types import CHANNELS, Expression, FloatArray
+from kf_imitation.data_types import Expression
 from kf_imitation.evaluation.imitation.clip import Clip, Rows
 from kf_imitation.evaluation.imitation.figures import ImitationMetrics, measure, measure_sizes
 from kf_imitation.evaluation.imitation.formulas import LONGEST_DELAY_S
@@ -102,7 +102,10 @@ class Imitator:
         head = VirtualHead(self._robot, servo['rate_hz'], servo['hold_s'], budget)
         estimator = ExpressionEstimator(
             self._calibration,
-            ExpressionSettings(self._values['landmarks']['minimum_confidence']),
+            ExpressionSettings(
+                self._values['landmarks']['minimum_confidence'],
+                self._values['landmarks']['learn_neutral'],
+            ),
         )
         sent = []
         head.start(int(clip.stamps_ns[0]))
@@ -144,11 +147,7 @@ def _reflex(clip: Clip, frame: int, channels: str) -> Expression | None:
 
 
 def _of_labels(clip: Clip, frame: int) -> Expression | None:
-    if not clip.valid[frame]:
-        return None
-    values: FloatArray = clip.human[frame].astype(np.float32)
-    stamp_ns = int(clip.stamps_ns[frame])
-    return Expression(stamp_ns, values, np.ones(len(CHANNELS), np.float32))
+    return clip.labelled(frame) if clip.valid[frame] else None
 
 
 def _expression(

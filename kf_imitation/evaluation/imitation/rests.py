@@ -63,4 +63,5 @@ def with_rests(clip: Clip, lively_s: float = LIVELY_S, rest_s: float = REST_S) -
         scored(list(clip.differences)),
         clip.smoothing,
         None if clip.aperture is None else clip.aperture[source],
+        shapes=None if clip.shapes is None else clip.shapes[source],
     )

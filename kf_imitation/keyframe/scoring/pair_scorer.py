@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.data_types import BLENDSHAPES as ARKIT
 from kf_imitation.data_types import FaceRegion, FloatArray, Frame, FrameScore, Image
 from kf_imitation.errors import ModelError
-from kf_imitation.face_geometry.arkit import BLENDSHAPES as ARKIT
 from kf_imitation.inference import channel_mean, crop
 
 Array = np.ndarray[Any, np.dtype[Any]]

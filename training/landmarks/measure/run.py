@@ -24,7 +24,7 @@ import yaml
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Image, Landmarks
-from kf_imitation.evaluation.channel_labels import label_channels
+from kf_imitation.evaluation.channel_labels import label_channels, label_shapes
 from kf_imitation.expression.channels import IS_ANGLE, channel_confidence, raw_channels
 from kf_imitation.expression.estimator import AutoCalibration, Calibration
 from kf_imitation.face_geometry import wflw
@@ -72,6 +72,7 @@ class Clip:
         self.channels = label_channels(
             labels['blendshapes'], labels['names'], labels['head_pose']
         )[self.index]
+        self.shapes = label_shapes(labels['blendshapes'], labels['names'])[self.index]
         self.found = [Landmarks(0, p, np.ones(98, np.float32)) for p in self.truth]
         self.predictions: list[FacePrediction] = []
 
