@@ -34,6 +34,7 @@ from kf_imitation.paths import share_path
 
 LATENCY, EVERY_FRAME = 'face/expression', 'face/region'
 SAMPLE_S = 2.0  # between two looks at the memory
+START_S = 120.0  # for the head to send its first frames, on one core too
 END_S = 60.0  # for the head to come to rest and the bag to be closed
 # Source and company of a row of --bound: frame rate, width [px], words before the command,
 # programs that do nothing but calculate.
@@ -137,7 +138,7 @@ def run(
 
         def wait_for(pattern: str) -> str:
             """Return what the head said, once it did."""
-            end = monotonic() + END_S
+            end = monotonic() + START_S
             while monotonic() < end and head.poll() is None:
                 if found := re.search(pattern, (folder / 'log').read_text()):
                     return found[0]

@@ -87,5 +87,7 @@ class Ledger:
 
 
 def _times(seconds: list[float], count: int) -> Times:
-    p50, p95, p99, worst = np.percentile(np.asarray(seconds) * 1e3, (50, 95, 99, 100))
+    # np.percentile gives the same, in ten times the time.
+    ranks = np.array([0.5, 0.95, 0.99, 1.0]) * (len(seconds) - 1)
+    p50, p95, p99, worst = np.interp(ranks, np.arange(len(seconds)), np.sort(seconds)) * 1e3
     return Times(count, float(p50), float(p95), float(p99), float(worst))
