@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 
 from benchmark.bus import memory_mb, robot_with
 from benchmark.runs import COMMAND, machine, short_clip
-from kf_imitation.bags.reader import header_stamp_ns, read_topic
+from kf_imitation.bags.reader import header_stamp_ns, read_topic, topics
 from kf_imitation.paths import share_path
 
 LATENCY, EVERY_FRAME = 'face/expression', 'face/region'
 SAMPLE_S = 2.0  # between two looks at the memory
 START_S = 120.0  # for the head to send its first frames, on one core too
-END_S = 60.0  # for the head to come to rest and the bag to be closed
+END_S = 240.0  # for the head to come to rest and the bag to be closed
 # Source and company of a row of --bound: frame rate, width [px], words before the command,
 # programs that do nothing but calculate.
 BOUND_ROWS: dict[str, tuple[float, int, tuple[str, ...], int]] = {
@@ -79,10 +79,11 @@ def thirds(values: Sequence[float]) -> tuple[float, float, float]:
     return first, middle, last
 
 
-def latencies_ms(bag: Path, topic: str = LATENCY) -> NDArray[np.float64]:
-    """Return how long after their stamps the messages of a topic arrived."""
-    messages = read_topic(bag, topic)
-    return np.array([(at_ns - header_stamp_ns(message)) * 1e-6 for at_ns, message in messages])
+def arrivals(bag: Path, topic: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return when the messages of a topic arrived, and their stamps [ns]; none without topic."""
+    found = list(read_topic(bag, topic)) if f'/{topic}' in topics(bag) else []
+    at_ns = np.array([at for at, _ in found], np.int64)
+    return at_ns, np.array([header_stamp_ns(message) for _, message in found], np.int64)
 
 
 def read_table(table: str) -> tuple[int, dict[str, int], dict[str, int]]:
@@ -173,14 +174,15 @@ def run(
         table, _ = head.communicate(timeout=END_S)
         if watcher is not None:
             watcher.communicate('end\n')
-        late = latencies_ms(folder / 'bag')
-        frames = [at_ns for at_ns, _ in read_topic(folder / 'bag', EVERY_FRAME)]
+        at_ns, stamps_ns = arrivals(folder / 'bag', LATENCY)
+        late = (at_ns - stamps_ns) * 1e-6
+        frames, _ = arrivals(folder / 'bag', EVERY_FRAME)
         overruns, skipped, models = read_table(table)
         first, _, last = thirds(list(late))
         _, middle_mb, last_mb = thirds(memory)
         p50, p99, worst = np.percentile(late, (50, 99, 100)) if late.size else [np.nan] * 3
         return Load(
-            (len(frames) - 1) / max((frames[-1] - frames[0]) * 1e-9, 1e-3),
+            len(frames) / seconds,
             float(p50),
             float(p99),
             float(worst),
@@ -194,7 +196,7 @@ def run(
 
 def long_run(minutes: float, servos: int, params: str, folder: Path) -> dict[str, Load]:
     """The load test: page, bag, many servos."""
-    options = ['--robot', robot_with(servos, folder).source, '--params', params]
+    options = ['--robot', robot_with(servos, 1, folder).source, '--params', params]
     clip = share_path('media/demo.mp4')
     return {f'{minutes:g} minutes, {servos} servos': run(clip, 60 * minutes, options, page=True)}
 

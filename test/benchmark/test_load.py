@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmark.load import family, latencies_ms, read_table, thirds
+from benchmark.load import LATENCY, arrivals, family, read_table, thirds
 from benchmark.runs import short_clip
 from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.writer import BagWriter
@@ -31,7 +31,9 @@ def test_latency_is_from_the_stamp_to_the_arrival_in_the_bag(tmp_path):
             late_ns = (100 + index) * 1_000_000
             expression = Expression(10**18 + index * 10**8, values, values)
             BagTopics(writer).expression(expression, expression.stamp_ns + late_ns)
-    assert latencies_ms(tmp_path / 'bag') == pytest.approx([100, 101, 102, 103, 104])
+    at_ns, stamps_ns = arrivals(tmp_path / 'bag', LATENCY)
+    assert (at_ns - stamps_ns).tolist() == [(100 + i) * 1_000_000 for i in range(5)]
+    assert [part.size for part in arrivals(tmp_path / 'bag', 'face/region')] == [0, 0]
 
 
 def test_the_table_of_a_run_is_read_back():
