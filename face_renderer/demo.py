@@ -47,11 +47,12 @@ EVENTS: tuple[tuple[str, float, float, float, float, dict[str, float]], ...] = (
     ('pucker', 8.85, 0.28, 0.30, 0.28, {'mouthPucker': 0.95}),
     ('smile_open', 12.2, 0.30, 0.35, 0.40,
      {'mouthSmile': 0.9, 'jawOpen': 0.18, 'mouthUpperUp': 0.3, 'cheekSquint': 0.6}),
+    ('wink', 12.55, 0.10, 0.22, 0.18, {'eyeBlinkLeft': 1.0, 'cheekSquintLeft': 0.4}),
 )  # fmt: skip
 SPEECH_START_S = 7.0
 SPEECH = (
-    ('jaw', 0.40), ('wide', 0.55), ('round', 0.6), ('shut', 0.6),
-    ('jaw', 0.55), ('round', 0.5), ('wide', 0.4), ('jaw', 0.45),
+    ('jaw', 0.60), ('wide', 0.75), ('round', 0.8), ('shut', 0.8),
+    ('jaw', 0.75), ('round', 0.9), ('wide', 0.7), ('jaw', 0.55),
 )  # fmt: skip
 SYLLABLES = {
     'jaw': {'jawOpen': 0.8, 'mouthLowerDown': 0.2},
@@ -97,7 +98,7 @@ def choreography(
         lids = np.maximum(lids, sequence.pulse(t, start, 0.09, 0.03, 0.17))
         events.append(('blink', start, start + 0.29))
     for name in ('eyeBlinkLeft', 'eyeBlinkRight'):
-        weights[:, model.index[name]] = lids
+        weights[:, model.index[name]] = np.maximum(weights[:, model.index[name]], lids)
     gaze = np.zeros((frames, 2))
     before = np.zeros(2)
     for start, yaw, pitch in GAZE:

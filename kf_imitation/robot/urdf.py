@@ -16,15 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.robot import JointConfig, RobotConfig, load_robot, urdf_path
+from kf_imitation.robot.meshes import MOUTH_CUT
 
 Vector = tuple[float, float, float]
-SKIN, DARK, RED, WHITE, BLUE, BLACK = (
-    '0.87 0.88 0.9 1',
-    '0.25 0.24 0.26 1',
-    '0.76 0.42 0.45 1',
+# The colours of the drawn face.
+SKIN, LID, DARK, RED, WHITE, BLUE, BLACK, TEAL = (
+    '0.96 0.95 0.94 1',
+    '0.8 0.84 0.88 1',
+    '0.2 0.22 0.27 1',
+    '0.82 0.24 0.30 1',
     '1 1 1 1',
-    '0.15 0.45 0.66 1',
-    '0.14 0.1 0.12 1',
+    '0.1 0.5 0.75 1',
+    '0.1 0.07 0.1 1',
+    '0.3 0.7 0.8 1',
 )
 EFFORT_NM = '0.5'  # URDF asks for one; the force limit of the robot file is a current
 DENSITY_KG_M3 = 200.0  # a printed shell with servos in it
@@ -37,7 +41,8 @@ class Shape:
     """A visible part.
 
     Attributes:
-        kind: 'box', 'ball' (an ellipsoid) or 'cap' (half of one, its pole up).
+        kind: 'box', or a mesh of meshes.py: 'ball' (an ellipsoid), 'cap' (half of one, its pole
+            up), 'lash' (half a ring), 'skull', 'jaw' and 'crown' (parts of the head).
         size: edges of a box, half axes of the others [m].
         centre: in the frame of the link [m].
         colour: red, green, blue, alpha.
@@ -71,77 +76,129 @@ class Part:
     shapes: tuple[Shape, ...]
 
     def mirrored(self) -> 'Part':
-        """Return it on the other side of the face; the axis stays, so that signs agree."""
+        """Return it on the other side of the face, moving as in a mirror."""
         x, y, z = self.origin
-        return replace(self, origin=(x, -y, z), shapes=tuple(s.mirrored() for s in self.shapes))
+        about_x, about_y, about_z = self.axis
+        return Part(
+            (x, -y, z),
+            (-about_x, about_y, -about_z),
+            tuple(shape.mirrored() for shape in self.shapes),
+        )
 
 
 UP = (0.0, -1.0, 0.0)  # positive angles lift what is in front
 DOWN = (0.0, 1.0, 0.0)
 YAW = (0.0, 0.0, 1.0)
-EYE = (0.045, 0.03, 0.135)
-LID = (0.0195, 0.0195, 0.0195)
+ROLL = (1.0, 0.0, 0.0)
+MIDDLE, RADII = (-0.005, 0.0, 0.14), (0.074, 0.078, 0.090)
+CROWN_RADII = (1.02 * RADII[0], 1.02 * RADII[1], 1.02 * RADII[2])
+MOUTH_Z = MIDDLE[2] + MOUTH_CUT * RADII[2]
+LIP_X = 0.0605  # the face's surface at the mouth
+EYE = (0.041, 0.033, 0.142)
+BALL_M, LID_M = 0.0265, 0.0290
 # A lid's edge at rest, as seen from the middle of the eye: above and below the pupil.
-UPPER_EDGE, LOWER_EDGE = 0.44, 0.16
+UPPER_EDGE, LOWER_EDGE = 0.60, 0.34
 HEAD = (
-    Shape('ball', (0.077, 0.068, 0.09), (-0.012, 0, 0.14), SKIN),
-    Shape('ball', (0.048, 0.056, 0.062), (0.018, 0, 0.092), SKIN),
-    Shape('ball', (0.03, 0.03, 0.035), (-0.01, 0, 0.03), DARK),
-    Shape('ball', (0.016, 0.022, 0.016), (0.0465, 0, 0.06), BLACK),  # the mouth when it is open
-    Shape('ball', (0.016, 0.01, 0.016), (-0.01, 0.072, 0.125), DARK),
-    Shape('ball', (0.016, 0.01, 0.016), (-0.01, -0.072, 0.125), DARK),
+    Shape('skull', RADII, MIDDLE, SKIN),
+    Shape('crown', CROWN_RADII, MIDDLE, TEAL),
+    Shape('ball', (0.030, 0.032, 0.045), (-0.01, 0, 0.035), DARK),
+    Shape('ball', (0.050, 0.058, 0.030), (-0.006, 0, MOUTH_Z - 0.004), LID),
+    Shape('ball', (0.026, 0.030, 0.012), (LIP_X - 0.034, 0, MOUTH_Z - 0.003), BLACK),  # inside
+    Shape('ball', (0.010, 0.022, 0.008), (LIP_X - 0.0125, 0, MOUTH_Z - 0.001), WHITE),  # teeth
+    *(
+        shape
+        for side in (1, -1)
+        for shape in (
+            Shape('ball', (0.026, 0.012, 0.026), (-0.008, 0.079 * side, 0.137), DARK),
+            Shape('ball', (0.019, 0.005, 0.019), (-0.008, 0.0885 * side, 0.137), TEAL),
+            Shape('ball', (0.014, 0.005, 0.014), (-0.008, 0.090 * side, 0.137), DARK),
+        )
+    ),
 )
-SHOULDERS = (Shape('ball', (0.05, 0.11, 0.045), (-0.01, 0, 0), DARK),)
+SHOULDERS = (Shape('ball', (0.05, 0.11, 0.04), (-0.01, 0, 0), DARK),)
+LIP_M = 0.0034  # half the thickness of a lip
+LOWER_LIP_M = 0.0030  # how much lower it is
+# A side of the mouth bends twice, so that a smile is a bow: lengths of its two pieces.
+INNER_M, OUTER_M = 0.012, 0.011
 
 
-def _lip(y: float, z: float, half: float) -> Shape:
-    return Shape('ball', (0.006, half, 0.0045), (0.022, y, z), RED)
+def _lip(half: float, centre: Vector, yaw: float = 0.0) -> Shape:
+    return Shape('ball', (0.0052, half, LIP_M), centre, RED, (0, 0, yaw))
 
+
+def _mouth_side(lower: float) -> Part:
+    """Return the inner piece of the left side of the upper lip, or of one so much lower."""
+    place = (LIP_X + 0.002, 0.006, MOUTH_Z - lower)
+    return Part(place, ROLL, (_lip(0.5 * INNER_M + 0.004, (-0.001, 0.5 * INNER_M, 0), 0.15),))
+
+
+def _mouth_end() -> Part:
+    """Return the outer piece, in the frame of the inner one."""
+    lip = _lip(0.5 * OUTER_M + 0.003, (-0.003, 0.5 * OUTER_M, 0), 0.45)
+    return Part((-0.002, INNER_M, 0.0), ROLL, (lip,))
+
+
+def _brow(half: float, x: float) -> Shape:
+    return Shape('ball', (0.006, half, 0.0045), (0.043 + x, 0, 0), DARK, (0, 0, -0.3))
+
+
+def _shell(radius_m: float, edge_rad: float, colour: str, roll: float = 0.0) -> Part:
+    """Return half a shell around the eye; roll pi for the lower half."""
+    return Part(EYE, UP, (Shape('cap', (radius_m,) * 3, NONE, colour, (roll, edge_rad, 0)),))
+
+
+UPPER_LID = _shell(LID_M, -UPPER_EDGE, LID).shapes
+LASH = Shape('lash', (1.012 * LID_M,) * 3, NONE, DARK, (0, -UPPER_EDGE, 0))
 
 # In the frame of the head; the left one of a pair, the right one is its mirror image.
 PARTS = {
-    'neck_yaw': Part((0, 0, 0.05), YAW, (Shape('ball', (0.032, 0.032, 0.025), NONE, DARK),)),
-    'neck_pitch': Part((0, 0, 0.03), DOWN, (Shape('ball', (0.03, 0.03, 0.025), NONE, DARK),)),
-    'neck_roll': Part((0, 0, 0.01), (1.0, 0.0, 0.0), HEAD),
+    'neck_yaw': Part((0, 0, 0.03), YAW, (Shape('ball', (0.034, 0.034, 0.022), NONE, DARK),)),
+    'neck_pitch': Part((0, 0, 0.018), DOWN, (Shape('ball', (0.032, 0.032, 0.022), NONE, DARK),)),
+    'neck_roll': Part((0, 0, 0.004), ROLL, HEAD),
     'jaw': Part(
-        (0.0, 0, 0.085),
+        (0.0, 0, 0.115),
         DOWN,
         (
-            Shape('ball', (0.044, 0.044, 0.032), (0.023, 0, -0.032), SKIN),
-            Shape('ball', (0.006, 0.019, 0.0045), (0.064, 0, -0.0175), RED),
+            Shape('jaw', RADII, (MIDDLE[0], 0, MIDDLE[2] - 0.115), SKIN),
+            Shape('jaw', (0.072, 0.076, 0.0875), (MIDDLE[0], 0, MIDDLE[2] - 0.116), DARK),
+            Shape('ball', (0.020, 0.018, 0.006), (LIP_X - 0.032, 0, MOUTH_Z - 0.124), RED),
+            _lip(0.011, (LIP_X + 0.002, 0, MOUTH_Z - 0.115 - LOWER_LIP_M)),
         ),
     ),
-    'mouth_corner': Part((0.043, 0.022, 0.073), UP, (_lip(-0.004, 0, 0.011),)),
-    'upper_lip': Part((0.045, 0, 0.076), UP, (_lip(0, 0, 0.018),)),
-    'lower_lip': Part((0.045, 0, 0.067), DOWN, (_lip(0, 0, 0.016),)),
+    'mouth_corner': _mouth_side(0.0),
+    'upper_lip': Part((0.035, 0, MOUTH_Z), UP, (_lip(0.011, (LIP_X - 0.033, 0, 0.001)),)),
+    'lower_lip': Part((0.035, 0, MOUTH_Z - 0.004), DOWN, (_lip(0.011, (LIP_X - 0.033, 0, 0)),)),
     # Both lips at once: they hang from above, so that lifting them pushes them out.
-    'lips': Part((0.045, 0, 0.1), UP, (replace(_lip(0, 0, 0.018), centre=(0.022, 0, -0.024)),)),
-    'lip_corner': Part((0.042, 0.024, 0.072), YAW, (_lip(0, 0, 0.006),)),
+    'lips': Part(
+        (LIP_X, 0, MOUTH_Z + 0.035),
+        UP,
+        (
+            replace(_lip(0.010, (0.001, 0, -0.0340)), size=(0.0065, 0.010, 0.0045)),
+            replace(_lip(0.009, (0.001, 0, -0.0375)), size=(0.0065, 0.009, 0.0045)),
+        ),
+    ),
+    'lip_corner': Part((0.035, 0.026, MOUTH_Z), YAW, (_lip(0.005, (0.019, 0, 0), 0.5),)),
     'cheek': Part(
-        (0.02, 0.036, 0.1), UP, (Shape('ball', (0.007, 0.015, 0.01), (0.023, 0, 0), SKIN),)
+        (0.02, 0.04, 0.1), UP, (Shape('ball', (0.007, 0.013, 0.010), (0.027, 0, 0.004), SKIN),)
     ),
-    'eyelid': Part(EYE, UP, (Shape('cap', LID, NONE, SKIN, (0, -UPPER_EDGE, 0)),)),
-    'lower_lid': Part(EYE, UP, (Shape('cap', LID, NONE, SKIN, (3.1416, LOWER_EDGE, 0)),)),
-    'brow': Part(
-        (0.02, 0.032, 0.166), UP, (Shape('ball', (0.006, 0.019, 0.004), (0.037, 0, 0), DARK),)
-    ),
-    'brow_inner': Part(
-        (0.02, 0.022, 0.166), UP, (Shape('ball', (0.006, 0.011, 0.004), (0.039, 0, 0), DARK),)
-    ),
-    'brow_outer': Part(
-        (0.02, 0.041, 0.166), UP, (Shape('ball', (0.006, 0.011, 0.004), (0.033, 0, 0), DARK),)
-    ),
-    'gaze_pitch': Part(EYE, UP, (Shape('ball', (0.0168, 0.0168, 0.0168), NONE, WHITE),)),
+    'eyelid': _shell(1.03 * LID_M, -UPPER_EDGE - 0.35, LID),
+    'lower_lid': _shell(0.98 * LID_M, LOWER_EDGE, SKIN, 3.1416),
+    # The inner end is further from the axis and moves more.
+    'brow': Part((0.018, 0.033, 0.181), (-0.55, -0.835, 0.0), (_brow(0.021, 0.0),)),
+    'brow_inner': Part((0.018, 0.022, 0.181), UP, (_brow(0.012, -0.002),)),
+    'brow_outer': Part((0.018, 0.044, 0.181), UP, (_brow(0.012, -0.004),)),
+    'gaze_pitch': Part(EYE, UP, (Shape('ball', (BALL_M,) * 3, NONE, WHITE),)),
     'gaze_yaw': Part(
         NONE,
         YAW,
         (
-            Shape('ball', (0.0092, 0.009, 0.009), (0.0085, 0, 0), BLUE),
-            Shape('ball', (0.0062, 0.0042, 0.0042), (0.0122, 0, 0), BLACK),
+            Shape('ball', (0.0150, 0.0155, 0.0155), (0.0130, 0, 0), BLUE),
+            Shape('ball', (0.0090, 0.0080, 0.0080), (0.0196, 0, 0), BLACK),
+            Shape('ball', (0.0022, 0.0026, 0.0026), (0.0256, -0.0042, 0.0050), WHITE),
         ),
     ),
     'nose': Part(
-        (0.05, 0, 0.11), UP, (Shape('ball', (0.014, 0.007, 0.014), (0.012, 0, 0), SKIN),)
+        (0.05, 0, 0.116), UP, (Shape('ball', (0.010, 0.008, 0.0075), (0.0185, 0, 0.001), SKIN),)
     ),
 }
 # Parts of a face that stay in place on a robot that has none of the joints named.
@@ -154,6 +211,17 @@ FIXED = {
     'jaw': ('jaw',),
 }
 PAIRED = ('lower_lid', 'eyelid', 'brow')
+# Further pieces that follow a joint: its stem, the piece's name, what carries it, by how much it
+# turns, and the piece. So a smile is a bow, and the lower lip smiles, too.
+FOLLOWERS = {
+    # Two shells, one inside the other, so that a small turn of the servo closes a large eye.
+    'eyelid': (('edge', '', 0.7, Part(NONE, UP, (*UPPER_LID, LASH))),),
+    'mouth_corner': (
+        ('end', '', 0.8, _mouth_end()),
+        ('lower', 'jaw', 1.0, _mouth_side(LOWER_LIP_M)),
+        ('lower_end', 'lower', 0.8, _mouth_end()),
+    ),
+}
 NECK = ('neck_yaw', 'neck_pitch', 'neck_roll')
 
 
@@ -196,12 +264,16 @@ def urdf(robot: RobotConfig) -> str:
             parent, place, pivot = 'jaw_link', part.origin, PARTS['jaw'].origin
             part = replace(part, origin=(place[0], 0.0, place[2] - pivot[2]))
         _add(root, joint, parent, part)
+        _add_followers(root, joint, head, 'jaw' in joints)
     _add_eyes(root, joints, head)
     for name, movers in FIXED.items():
         if any(joint.startswith(movers) for joint in joints):
             continue
-        sides = {'_left': PARTS[name], '_right': PARTS[name].mirrored()}
-        for side, part in sides.items() if name in PAIRED else [('', PARTS[name])]:
+        whole = PARTS[name]
+        for _, _, _, piece in FOLLOWERS.get(name, ()):
+            whole = replace(whole, shapes=whole.shapes + piece.shapes)
+        sides = {'_left': whole, '_right': whole.mirrored()}
+        for side, part in sides.items() if name in PAIRED else [('', whole)]:
             _fixed(root, f'{name}{side}_fixed', head, part)
     ET.indent(root)
     return f'<?xml version="1.0"?>\n{ET.tostring(root, encoding="unicode")}\n'
@@ -217,6 +289,18 @@ def _part(name: str) -> Part | None:
     return PARTS[stem] if side == 'left' else PARTS[stem].mirrored()
 
 
+def _add_followers(root: ET.Element, joint: JointConfig, head: str, has_jaw: bool) -> None:
+    """Add what else turns with a joint."""
+    stem, _, side = joint.name.rpartition('_')
+    for name, carrier, factor, part in FOLLOWERS.get(stem, ()):
+        parent = f'{joint.name}_{carrier}_link' if carrier else f'{joint.name}_link'
+        if carrier == 'jaw':
+            parent = 'jaw_link' if has_jaw else head
+            x, y, z = part.origin
+            part = replace(part, origin=(x, y, z - PARTS['jaw'].origin[2] * has_jaw))
+        _add(root, joint, parent, part if side == 'left' else part.mirrored(), name, factor)
+
+
 def _add_eyes(root: ET.Element, joints: Mapping[str, JointConfig], head: str) -> None:
     """Add both eyeballs; the right one repeats the left one's joints unless it has its own."""
     own = {'left': '_left', 'right': '_right'} if 'gaze_yaw_left' in joints else {}
@@ -224,14 +308,14 @@ def _add_eyes(root: ET.Element, joints: Mapping[str, JointConfig], head: str) ->
         parent = head
         for stem in ('gaze_pitch', 'gaze_yaw'):
             joint = joints.get(f'{stem}{own.get(side, "")}') or joints.get(stem)
-            part = PARTS[stem] if side == 'left' else PARTS[stem].mirrored()
+            part = PARTS[stem]
+            if stem == 'gaze_pitch' and side == 'right':
+                part = replace(part, origin=_other_side(EYE))
             if joint is None:
-                if stem == 'gaze_pitch' or parent == head:
-                    part = replace(part, origin=EYE if side == 'left' else _other_side(EYE))
                 parent = _fixed(root, f'{stem}_{side}_fixed', parent, part)
                 continue
-            mimic = joint.name if side == 'right' and not joint.name.endswith('right') else ''
-            parent = _add(root, joint, parent, part, mimic)
+            follows = side == 'right' and not joint.name.endswith('right')
+            parent = _add(root, joint, parent, part, 'mirror' if follows else '')
 
 
 def _other_side(place: Vector) -> Vector:
@@ -254,9 +338,16 @@ def _fixed(root: ET.Element, name: str, parent: str, part: Part) -> str:
     return name
 
 
-def _add(root: ET.Element, config: JointConfig, parent: str, part: Part, mimic: str = '') -> str:
-    """Add link and joint; returns the link's name."""
-    name = f'{config.name}_mirror' if mimic else config.name
+def _add(
+    root: ET.Element,
+    config: JointConfig,
+    parent: str,
+    part: Part,
+    follower: str = '',
+    factor: float = 1.0,
+) -> str:
+    """Add link and joint, or one that follows it; returns the link's name."""
+    name = f'{config.name}_{follower}' if follower else config.name
     link = ET.SubElement(root, 'link', name=f'{name}_link')
     _fill(link, part.shapes)
     joint = ET.SubElement(root, 'joint', name=name, type='revolute')
@@ -273,8 +364,8 @@ def _add(root: ET.Element, config: JointConfig, parent: str, part: Part, mimic: 
         velocity=f'{config.max_velocity_rad_s:g}',
         effort=EFFORT_NM,
     )
-    if mimic:
-        ET.SubElement(joint, 'mimic', joint=mimic, multiplier='1', offset='0')
+    if follower:
+        ET.SubElement(joint, 'mimic', joint=config.name, multiplier=f'{factor:g}', offset='0')
     return f'{name}_link'
 
 
@@ -319,7 +410,6 @@ def _visual(link: ET.Element, shape: Shape) -> None:
     if shape.kind == 'box':
         ET.SubElement(geometry, 'box', size=_text(shape.size))
     else:
-        # A ball of radius 1, or its upper half, stretched.
         file = f'{MESHES}/{shape.kind}.stl'
         ET.SubElement(geometry, 'mesh', filename=file, scale=_text(shape.size))
     material = ET.SubElement(visual, 'material', name=f'colour_{shape.colour.replace(" ", "_")}')

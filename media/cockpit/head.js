@@ -18,6 +18,26 @@ function makeRenderer(canvas) {
   }
 }
 
+/** Round what a mesh file has in flat facets; edges stay where faces meet at more than 60 degrees. */
+function smooth(geometry) {
+  const [place, normal] = [geometry.getAttribute('position'), geometry.getAttribute('normal')];
+  const corners = new Map();
+  const facets = [];
+  for (let i = 0; i < place.count; i += 1) {
+    const key = [place.getX(i), place.getY(i), place.getZ(i)].map((v) => Math.round(v * 1e4)).join();
+    if (!corners.has(key)) corners.set(key, []);
+    corners.get(key).push(i);
+    facets.push(new THREE.Vector3().fromBufferAttribute(normal, i));
+  }
+  for (const here of corners.values()) {
+    for (const i of here) {
+      const sum = new THREE.Vector3();
+      for (const j of here) if (facets[i].dot(facets[j]) > 0.5) sum.add(facets[j]);
+      normal.setXYZ(i, ...sum.normalize());
+    }
+  }
+}
+
 export class Head {
   /** Load a model; rejects where there is no WebGL, or the URDF cannot be read. */
   static async load(canvas, address) {
@@ -29,6 +49,7 @@ export class Head {
     });
     const robot = await loader.loadAsync(address.href);
     await loaded;
+    robot.traverse(({ geometry }) => geometry?.getAttribute('normal') && smooth(geometry));
     return new Head(canvas, renderer, robot, periodMs);
   }
 
@@ -44,9 +65,9 @@ export class Head {
     stand.rotation.x = -Math.PI / 2;
     stand.add(robot);
     this.scene.add(stand);
-    const key = new THREE.DirectionalLight(0xffffff, 2.2);
+    const key = new THREE.DirectionalLight(0xffffff, 1.5);
     key.position.set(1.2, 1.6, 0.8);
-    this.scene.add(new THREE.HemisphereLight(0xffffff, 0x566073, 1.6), key);
+    this.scene.add(new THREE.HemisphereLight(0xffffff, 0x566073, 1.3), key);
     this.camera = new THREE.PerspectiveCamera(32, 1, 0.01, 50);
     this.scene.updateMatrixWorld(true);
     const box = new THREE.Box3().setFromObject(robot);
@@ -63,7 +84,7 @@ export class Head {
 
   /** Look from the front, a little from above and aside. */
   face() {
-    const away = new THREE.Vector3(3.1, 0.45, 0.9).normalize().multiplyScalar(this.radius * 3.3);
+    const away = new THREE.Vector3(3.1, 0.3, 0.55).normalize().multiplyScalar(this.radius * 2.9);
     this.camera.position.copy(this.centre).add(away);
     this.controls.target.copy(this.centre);
     this.controls.update();

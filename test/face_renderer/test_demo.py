@@ -52,7 +52,15 @@ def test_it_shows_what_it_promises(labels):
     yaw = np.arctan2(labels['head_pose'][:, 0, 2], labels['head_pose'][:, 2, 2])
     assert np.degrees(yaw.max()) > 15 and np.degrees(yaw.min()) < -15
     times = dict(zip(labels['event_names'], labels['event_times'], strict=True))
-    assert {'smile', 'surprise', 'speech', 'pucker', 'gaze', 'head', 'blink'} <= set(times)
+    assert {'smile', 'surprise', 'speech', 'pucker', 'gaze', 'head', 'blink', 'wink'} <= set(times)
+
+
+def test_a_wink_closes_one_eye(labels):
+    names = list(labels['names'])
+    start, end = dict(zip(labels['event_names'], labels['event_times'], strict=True))['wink']
+    during = labels['blendshapes'][round(start * 30) : round(end * 30)]
+    left, right = (during[:, names.index(f'eyeBlink{side}')].max() for side in ('Left', 'Right'))
+    assert left > 0.95 and right < 0.3
 
 
 def test_rest_is_still(frames, labels):
