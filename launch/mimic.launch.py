@@ -31,6 +31,8 @@ ARGUMENTS = (
         'video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, '
         'URL, bag, test-pattern or topic:NAME (another camera node); empty plays the demo clip',
     ),
+    ('rotate', '0', 'clockwise turn of every image: 0, 90, 180 or 270 degrees'),
+    ('mirror', 'false', 'swap left and right of every image (true or false)'),
     ('robot', '', 'name in config/robots, or a file; empty takes the parameter file'),
     ('port', '', 'serial device, simulated, or none; empty takes the robot file'),
     ('rviz', 'false', 'also start RViz with config/mimic.rviz (true or false)'),
@@ -48,8 +50,17 @@ ARGUMENTS = (
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Return the processes; a faulty argument raises before any of them starts."""
     given = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
-    for name in ('rviz', 'avatar', 'cockpit', 'record_images', 'realtime', 'every_frame'):
+    for name in (
+        'rviz',
+        'avatar',
+        'cockpit',
+        'record_images',
+        'realtime',
+        'every_frame',
+        'mirror',
+    ):
         given[name] = given[name].lower() in ('true', '1', 'yes')
+    given['rotate'] = int(given['rotate'])
     rviz = given.pop('rviz')
     graph = build_graph(RunOptions(**given))
     environment = checked_defaults(os.environ)

@@ -10,9 +10,10 @@ from kf_imitation.camera.image_folder import IMAGE_SUFFIXES, ImageFolder
 from kf_imitation.camera.live import MOST_TORN, LiveSource, open_device, open_url, without_password
 from kf_imitation.camera.reconnect import Reconnecting
 from kf_imitation.camera.test_pattern import TestPattern
+from kf_imitation.camera.upright import Upright
 from kf_imitation.camera.video_file import VideoFile
 from kf_imitation.errors import SourceError
-from kf_imitation.parameters.settings import SourceSettings
+from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import user_path
 
 VIDEO_SUFFIXES = frozenset({'.mp4', '.mov', '.mkv', '.webm', '.avi', '.m4v', '.mpg', '.mpeg'})
@@ -43,8 +44,13 @@ def make_source(spec: str, settings: SourceSettings) -> FrameSource:
     """As open_source, but does not open yet.
 
     Raises:
-        SourceError: spec names nothing that exists.
+        SourceError: spec names nothing that exists, or the turn is not a quarter of a circle.
     """
+    source = _plain_source(spec, settings)
+    return source if settings.upright == UprightSettings() else Upright(source, settings.upright)
+
+
+def _plain_source(spec: str, settings: SourceSettings) -> FrameSource:
     if not spec:
         raise SourceError(
             'source is empty: name a video, camera, folder, URL, bag or test-pattern'

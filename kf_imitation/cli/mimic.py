@@ -12,6 +12,7 @@ from kf_imitation.cli.options import (
     add_port,
     add_robot,
     add_source,
+    add_upright,
 )
 from kf_imitation.cli.terminal import show_tables, write_json
 from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     add_source(parser, 'the demo clip')
+    add_upright(parser)
     add_robot(parser)
     add_port(parser)
     parser.add_argument('--record', default='', metavar='DIR', help='bag folder to create (MCAP)')

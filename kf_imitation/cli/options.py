@@ -16,6 +16,20 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def add_upright(parser: argparse.ArgumentParser) -> None:
+    """Declare --rotate and --mirror."""
+    parser.add_argument(
+        '--rotate',
+        type=int,
+        default=0,
+        choices=(0, 90, 180, 270),
+        help='turn every image clockwise by so many degrees; default: the parameter file',
+    )
+    parser.add_argument(
+        '--mirror', action='store_true', help='swap left and right of every image, after the turn'
+    )
+
+
 def add_robot(parser: argparse.ArgumentParser, default: str = '') -> None:
     """Declare --robot."""
     parser.add_argument(

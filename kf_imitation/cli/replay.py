@@ -2,9 +2,10 @@
 
 import argparse
 
-from kf_imitation.cli.options import add_json, add_overwrite, add_params, add_robot
+from kf_imitation.cli.options import add_json, add_overwrite, add_params, add_robot, add_upright
 from kf_imitation.cli.terminal import show_tables, write_json
 from kf_imitation.parameters.modes import MODES
+from kf_imitation.parameters.settings import UprightSettings
 from kf_imitation.paths import user_path
 
 
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', required=True, type=user_path, metavar='DIR', help='folder to create'
     )
     add_robot(parser)
+    add_upright(parser)
     parser.add_argument(
         '--mode', default='', choices=MODES, help='which frame of a movement is imitated'
     )
@@ -61,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
         args.overwrite,
         args.summary,
         args.learn,
+        UprightSettings(args.rotate, args.mirror) if args.rotate or args.mirror else None,
     )
     if str(args.json) != '-':
         show_tables(run_table(figures))

@@ -1,5 +1,6 @@
 """Which square of every frame is the face."""
 
+import logging
 import math
 from dataclasses import dataclass
 
@@ -40,6 +41,12 @@ OTHERS_INTERVAL_S = 2.0  # how often 'largest' and 'centre' search for a better 
 OTHERS_AGAIN_S = 0.3  # and when they have seen one
 LARGER = 1.25
 NEARER = 0.25  # in sizes of the face followed
+# Without a face, one that lies on its side or stands on its head is looked for so seldom; it
+# counts once two searches in a row have seen it.
+TURNED_AFTER_S = 2.0
+TURNED_AGAIN_S = 0.3
+_TURNS = {180: cv2.ROTATE_180, 90: cv2.ROTATE_90_CLOCKWISE, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -81,6 +88,8 @@ class FaceTracker:
 
     Attributes:
         state: what is going on, as a sentence.
+        turned_deg: the clockwise turn that would put a face upright which was found lying or
+            upside down, and is not followed; 0 without one.
     """
 
     def __init__(
@@ -104,6 +113,7 @@ class FaceTracker:
         self._settings = settings
         self._next_id = 1
         self.state = ''
+        self._said_turned = False
         self.reset()
 
     def set_settings(self, settings: FaceSettings) -> None:
@@ -125,6 +135,10 @@ class FaceTracker:
         self._searches = 0
         self._next_cascade_s = -math.inf
         self._next_others_s = -math.inf
+        self._next_turned_s = -math.inf
+        self._turns = list(_TURNS)
+        self._turned_seen = False
+        self.turned_deg = 0
         self.state = 'waiting for the first frame'
 
     def update(self, frame: Frame) -> FaceRegion | None:
@@ -149,11 +163,15 @@ class FaceTracker:
             self._follow(self._face, frame.bgr)
         if self._face is None:
             self._find(frame.bgr)
+            self._find_turned(frame.bgr)
         self._hold()
         if self._face is not None:
+            self.turned_deg = 0
             self.state = f'following a face of {self._held.size if self._held else 0:.0f} px'
         else:
             self.state = f'no face for {now_s - self._gone_since_s:.1f} s'
+            if self.turned_deg:
+                self.state += f', but a turned one: rotate = {self.turned_deg} puts it upright'
         return self._held
 
     # -- without a face ------------------------------------------------------------------------
@@ -178,6 +196,29 @@ class FaceTracker:
             if self._centre(face, bgr):
                 self._candidate = face
                 return
+
+    def _find_turned(self, bgr: Image) -> None:
+        """Look now and then whether the camera hangs upside down or on its side; say so once."""
+        if self._now_s - self._gone_since_s < TURNED_AFTER_S or self._now_s < self._next_turned_s:
+            return
+        turn = self._turns[0]
+        upright = np.asarray(cv2.rotate(bgr, _TURNS[turn]), np.uint8)
+        faces = (_Face.at(found.region, self._now_s) for found in self._detector.search(upright))
+        seen = any(self._centre(face, upright) for face in faces)
+        if seen and self._turned_seen:
+            self.turned_deg = turn
+            if not self._said_turned:
+                self._said_turned = True
+                _logger.warning(
+                    'a face is seen turned and is not followed: rotate = %d puts it upright', turn
+                )
+        elif not seen:
+            self._turns.append(self._turns.pop(0))
+            self.turned_deg = 0
+        self._next_turned_s = self._now_s + (
+            TURNED_AGAIN_S if seen and not self._turned_seen else TURNED_AFTER_S
+        )
+        self._turned_seen = seen
 
     def _centre(self, face: _Face, bgr: Image) -> bool:
         """Move a face that was just detected to where the network sees it; False: sees none."""

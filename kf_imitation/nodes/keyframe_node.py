@@ -12,6 +12,7 @@ from std_msgs.msg import Float32
 from kf_imitation.camera.encodings import GreySamples
 from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.stamps import CameraLag, FrameTimes
+from kf_imitation.camera.upright import check_turn, turned
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import SourceError
 from kf_imitation.expression.estimator import ReflexEstimator
@@ -30,6 +31,7 @@ from kf_imitation.nodes.foreign_images import ForeignImages
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value
+from kf_imitation.parameters.settings import UprightSettings
 from kf_imitation.pipeline.face_pipeline import (
     ChosenFrame,
     FacePipeline,
@@ -96,6 +98,8 @@ class KeyframeNode(KfNode):
         self._lag = CameraLag(topic, most_s / 2 if named else 0.0, say)
         self._left_out = LeftOut(topic, say)
         self._grey = GreySamples(topic)
+        self._upright = UprightSettings(self.setting('rotate', int), self.setting('mirror', bool))
+        check_turn(self._upright)
         self._last_done_s = monotonic()
         self._pending = False
         self._state = 'no frame yet'
@@ -168,6 +172,8 @@ class KeyframeNode(KfNode):
             packed = isinstance(message, CompressedImage)
             with self.ledger.timed('convert'):
                 bgr = from_compressed(message) if packed else from_image(message, self._grey)
+                if self._foreign is not None:  # our own camera node has turned its images
+                    bgr = turned(bgr, self._upright)
         except SourceError as fault:
             self._leave_out(str(fault))
             self._regions.publish(to_region(None, stamp_ns, self._frame_id))

@@ -16,6 +16,14 @@ from kf_imitation.parameters.modes import MODES
 
 
 @dataclass(frozen=True, slots=True)
+class UprightSettings:
+    """How images are turned once, where they come in, so that faces stand upright in them."""
+
+    rotate: int = parameter(0, 'clockwise turn of every image: 0, 90, 180 or 270', 'deg', 0, 270)
+    mirror: bool = parameter(False, 'swap left and right of every image, after the turn')
+
+
+@dataclass(frozen=True, slots=True)
 class SourceSettings:
     """What is asked of a source of frames; 0 and '' leave the choice to it.
 
@@ -43,6 +51,7 @@ class SourceSettings:
         1.0, 'pause between attempts to reopen a lost device', 's', 0.05, 60
     )
     topic: str = parameter('', 'image topic of a bag source; empty takes the only one')
+    upright: UprightSettings = group(UprightSettings, prefixed=False)
     start_ns: int = 0
 
 
@@ -163,6 +172,8 @@ class KeyframeSettings:
     topic: str = parameter(
         '', "image topic of another package's camera, raw or compressed; empty: image_raw"
     )
+    # Of the images of `topic`; our camera node turns its own.
+    upright: UprightSettings = group(UprightSettings, prefixed=False)
     most_latency_s: float = parameter(
         0.15,
         'oldest frame that is scored, since its capture; in a graph keyframes are bounded '

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,7 +22,7 @@ from kf_imitation.output_files import (
     new_file,
     new_folder,
 )
-from kf_imitation.parameters.settings import SourceSettings
+from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import user_path
 from kf_imitation.pipeline.run_report import RunFigures
 from kf_imitation.pipeline.statistics import Ledger
@@ -69,6 +70,7 @@ def replay_to_files(
     overwrite: bool = False,
     summary: bool = False,
     learn: bool = False,
+    upright: UprightSettings | None = None,
 ) -> RunFigures:
     """Replay a recording and write everything about it.
 
@@ -84,6 +86,7 @@ def replay_to_files(
         summary: draw summary.png, too; it takes two seconds.
         learn: learn the person's neutral face, as a live run does by default; without, every
             frame counts against that of most people.
+        upright: how frames are turned; None: as the parameters say.
 
     Returns:
         Counts and times for the table.
@@ -106,6 +109,8 @@ def replay_to_files(
     stages = build_stages(values, robot_name)
     channels_of = JointMapping(load_robot(robot_name)).channels
     settings = source_settings(values['camera'], topic)
+    if upright is not None:
+        settings = replace(settings, upright=upright)
     started_s = perf_counter()
     with ExitStack() as outputs:
         source = open_file(spec, settings)
@@ -147,7 +152,10 @@ def replay_to_files(
 def source_settings(camera: dict[str, Any], topic: str = '') -> SourceSettings:
     """Return the settings of a file from the camera node's parameters."""
     return SourceSettings(
-        fps=camera['fps'], focal_px=camera['focal_px'], topic=topic or camera['topic']
+        fps=camera['fps'],
+        focal_px=camera['focal_px'],
+        topic=topic or camera['topic'],
+        upright=UprightSettings(camera['rotate'], camera['mirror']),
     )
 
 

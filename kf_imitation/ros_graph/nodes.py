@@ -10,11 +10,12 @@ from importlib import import_module
 from typing import Any
 
 from kf_imitation.camera.sources import make_source
+from kf_imitation.camera.upright import check_turn
 from kf_imitation.errors import SourceError
 from kf_imitation.output_files import check_free
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, load_file
-from kf_imitation.parameters.settings import SourceSettings
+from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import share_path, user_path
 from kf_imitation.ros_graph.environment import check_namespace
 
@@ -79,6 +80,8 @@ class RunOptions:
         namespace: of all nodes and relative topics.
         avatar: draw the robot's face, as an image topic and on a page.
         cockpit: serve the page to see, tune and stop the head.
+        rotate: clockwise turn of every image, 0, 90, 180 or 270 [deg].
+        mirror: swap left and right of every image.
     """
 
     source: str = ''
@@ -92,6 +95,8 @@ class RunOptions:
     namespace: str = ''
     avatar: bool = False
     cockpit: bool = False
+    rotate: int = 0
+    mirror: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,11 @@ def build_graph(options: RunOptions) -> Graph:
     recorder['images'] = options.record_images or recorder['images']
     topic = foreign_topic(str(camera['source']))
     values['keyframe']['topic'] = topic or values['keyframe']['topic']
+    # Images are turned once: by the node that takes them in.
+    taker = values['keyframe'] if topic else camera
+    taker['rotate'] = options.rotate or camera['rotate'] or taker['rotate']
+    taker['mirror'] = options.mirror or camera['mirror'] or taker['mirror']
+    check_turn(UprightSettings(int(taker['rotate'])))
     waits = not topic and not make_source(str(camera['source']), SourceSettings()).is_live
     # Without a pace, or if the user wants it, no frame is lost, whatever the machine's speed.
     lossless = waits and (options.every_frame or not camera['realtime'])
