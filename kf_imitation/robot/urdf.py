@@ -31,6 +31,8 @@ SKIN, LID, DARK, RED, WHITE, BLUE, BLACK, TEAL = (
     '0.3 0.7 0.8 1',
 )
 EFFORT_NM = '0.5'  # URDF asks for one; the force limit of the robot file is a current
+# How much of a whole ellipsoid a part of one is.
+SHARES = {'cap': 0.5, 'lash': 0.02, 'skull': 0.8, 'jaw': 0.2, 'crown': 0.05}
 DENSITY_KG_M3 = 200.0  # a printed shell with servos in it
 MESHES = 'package://kf_imitation/urdf/meshes'
 NONE: Vector = (0.0, 0.0, 0.0)
@@ -391,7 +393,7 @@ def _inertia(shapes: Sequence[Shape]) -> tuple[float, Vector, NDArray[np.float64
         size, centre = np.array(shape.size), np.array(shape.centre)
         turn = Rotation.from_euler('xyz', shape.rpy).as_matrix()
         whole = math.prod(shape.size) * (1 if shape.kind == 'box' else 4 / 3 * math.pi)
-        m = DENSITY_KG_M3 * whole * (0.5 if shape.kind == 'cap' else 1)
+        m = DENSITY_KG_M3 * whole * SHARES.get(shape.kind, 1)
         own = turn @ np.diag(m * size**2 / (12 if shape.kind == 'box' else 5)) @ turn.T
         lean = turn[:, 2] * (m * 3 / 8 * size[2] if shape.kind == 'cap' else 0)
         mass, first = mass + m, first + lean + m * centre
