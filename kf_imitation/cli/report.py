@@ -21,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--labels', type=user_path, metavar='NPZ', help='labels of the clip, for E_n and E_l'
     )
+    parser.add_argument(
+        '--no-images', dest='images', action='store_false', help='leave out pictures of the person'
+    )
     add_overwrite(parser)
 
 
@@ -35,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     """
     from kf_imitation.reporting.page import write_report
 
-    out = write_report(args.run_path, args.out, args.robot, args.labels, args.overwrite)
+    out = write_report(
+        args.run_path, args.out, args.robot, args.labels, args.overwrite, args.images
+    )
     print(f'written to {out}')
     return 0

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kf_imitation.bags.reader import read_joints
 from kf_imitation.data_types import CHANNELS, FloatArray
 from kf_imitation.replay.summary_figure import joint_groups
+from kf_imitation.robot import RobotConfig
 
 # A curve with more points than a screen has columns gains nothing.
 _MOST_POINTS = 3000
@@ -53,7 +54,7 @@ def channel_groups(
         joint_stamps, found, positions = read_joints(bag, 'joint_states')
         if set(found) == set(joint_names):
             order = [found.index(name) for name in joint_names]
-            thin = _thinning(len(positions))
+            thin = thinning(len(positions))
             rows = positions[::thin][:, order]
             robot = np.stack([channels_of(row) for row in rows]).astype(np.float64)
             robot_s = rounded((joint_stamps[::thin] - start_ns) * 1e-9, 3)
@@ -95,7 +96,7 @@ def joint_curves(bag: Path, held: Held, start_ns: int) -> list[dict[str, Any]]:
     stamps, names, present = read_joints(bag, 'joint_states')
     commanded: NDArray[np.float64] | None = None
     command_s: list[float] = []
-    thin = _thinning(len(stamps))
+    thin = thinning(len(stamps))
     if held.get('/servo/joint_commands', ('', 0))[1]:
         command_stamps, command_names, commands = read_joints(bag, 'servo/joint_commands')
         if command_names == names:
@@ -122,11 +123,45 @@ def joint_curves(bag: Path, held: Held, start_ns: int) -> list[dict[str, Any]]:
     return groups
 
 
+def joint_sizes(bag: Path, held: Held, robot: RobotConfig) -> list[list[str]]:
+    """Return how far each joint moved and how well it followed, as rows of a table.
+
+    Args:
+        bag: to read.
+        held: its topics.
+        robot: whose limits hold.
+
+    Returns:
+        Name, lowest and highest angle [rad], share of the limits, and root mean square of what is
+        commanded less what is present [rad] where both have the same stamps.
+    """
+    if not held.get('/joint_states', ('', 0))[1]:
+        return []
+    stamps, names, present = read_joints(bag, 'joint_states')
+    errors: dict[str, str] = {}
+    if held.get('/servo/joint_commands', ('', 0))[1]:
+        command_stamps, command_names, commanded = read_joints(bag, 'servo/joint_commands')
+        _, here, there = np.intersect1d(stamps, command_stamps, return_indices=True)
+        if command_names == names and len(here):
+            off = np.sqrt(np.mean((commanded[there] - present[here]) ** 2, axis=0))
+            errors = {name: f'{value:.4f}' for name, value in zip(names, off, strict=True)}
+    rows = []
+    for joint in robot.joints:
+        if joint.name in names:
+            angles = present[:, names.index(joint.name)]
+            low, high = float(angles.min()), float(angles.max())
+            share = (high - low) / (joint.limits_rad[1] - joint.limits_rad[0])
+            cells = [f'{low:+.3f}', f'{high:+.3f}', f'{share:.0%}', errors.get(joint.name, '–')]
+            rows.append([joint.name.replace('_', ' '), *cells])
+    return rows
+
+
 def rounded(values: NDArray[np.floating[Any]], digits: int) -> list[float]:
     """Return numbers that JSON writes in few characters."""
     result: list[float] = np.round(values, digits).tolist()
     return result
 
 
-def _thinning(count: int) -> int:
+def thinning(count: int) -> int:
+    """Return every how many-th point of a curve is shown."""
     return max(1, math.ceil(count / _MOST_POINTS))

@@ -25,9 +25,12 @@ from kf_imitation.reporting.curves import (
     Held,
     channel_groups,
     joint_curves,
+    joint_sizes,
     rounded,
 )
 from kf_imitation.reporting.health import Fault, read_health, unscored
+from kf_imitation.reporting.moments import moments
+from kf_imitation.reporting.playback import playback
 from kf_imitation.reporting.sizes import run_sizes
 from kf_imitation.robot import RobotConfig
 from kf_imitation.robot.joint_mapping import JointMapping
@@ -50,6 +53,7 @@ class ReportData:
         times_ms: percentiles by stage.
         faults: of the diagnostics.
         sizes: gain, ccc, rest and apex by joint and channel; empty without labels.
+        joint_sizes: rows of curves.joint_sizes.
     """
 
     name: str
@@ -57,15 +61,19 @@ class ReportData:
     times_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     faults: Sequence[Fault] = ()
     sizes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    joint_sizes: Sequence[Sequence[str]] = ()
 
 
-def read_run(path: Path, robot: RobotConfig | None, labels: Path | None) -> ReportData:
+def read_run(
+    path: Path, robot: RobotConfig, labels: Path | None, images: bool = True
+) -> ReportData:
     """Read a run.
 
     Args:
         path: bag, or folder of a replay.
-        robot: whose joints the bag holds; None, or other joints, leave its channels out.
+        robot: of the run; a bag with other joints gets no channels of the robot.
         labels: .npz next to the clip, or None to look next to the source of a replay.
+        images: show the person.
 
     Raises:
         BagError: it cannot be read or holds no scores.
@@ -80,8 +88,6 @@ def read_run(path: Path, robot: RobotConfig | None, labels: Path | None) -> Repo
     stamps, scores, keyframes = _read_explanations(bag)
     start_ns = int(stamps[0])
     fps = float(facts.get('fps') or _rate((stamps - start_ns) * 1e-9))
-    channels_of = None if robot is None else JointMapping(robot).channels
-    joint_names = () if robot is None else robot.names
     truth = _truth(facts, labels)
     health = read_health(bag, held, start_ns)
     run, faults = final_run(stamps, scores), health.faults
@@ -92,7 +98,12 @@ def read_run(path: Path, robot: RobotConfig | None, labels: Path | None) -> Repo
     if 'detector' in facts:  # a replay of the last release has names of then
         settings = renamed(parameters_of(DetectorSettings), facts['detector'])[0]
     _add_facts(keyframes, facts, scores)
-    _add_pictures(bag, held, path / 'keyframes' if is_replay else None, keyframes)
+    if images:
+        _add_pictures(bag, held, path / 'keyframes' if is_replay else None, keyframes)
+    for keyframe in keyframes:
+        del keyframe['_stamp_ns']
+    channels_of = JointMapping(robot).channels
+    source = str(facts.get('source', ''))
     return ReportData(
         name=Path(str(facts.get('source', path))).name,
         page={
@@ -101,14 +112,15 @@ def read_run(path: Path, robot: RobotConfig | None, labels: Path | None) -> Repo
             'run': run,
             'keyframes': keyframes,
             'truth_s': truth and _keyframes_s(truth),
-            'channels': channel_groups(bag, held, channels_of, joint_names, start_ns),
+            'channels': channel_groups(bag, held, channels_of, robot.names, start_ns),
             'joints': joint_curves(bag, held, start_ns),
+            'moments': moments(bag, held, channels_of, robot.names, start_ns),
+            'player': playback(bag, held, robot, source, start_ns, images),
         },
         times_ms=facts.get('times_ms') or health.times_ms,
         faults=faults,
-        sizes={}
-        if truth is None or robot is None
-        else run_sizes(bag, held, stamps.astype(np.int64), truth, robot),
+        sizes={} if truth is None else run_sizes(bag, held, stamps.astype(np.int64), truth, robot),
+        joint_sizes=joint_sizes(bag, held, robot),
     )
 
 
@@ -213,6 +225,7 @@ def _add_facts(
         keyframe['frame'] = fact.get('frame')
         keyframe['rank'] = math.floor(100 * float(np.mean(good < keyframe['score'])))
         keyframe['_stamp_ns'] = stamp_ns
+        keyframe['picture'] = None
 
 
 def _add_pictures(
@@ -237,13 +250,12 @@ def _add_pictures(
                 message.data, message.encoding, message.height, message.width, message.step
             )
     for keyframe in keyframes:
-        stamp_ns = keyframe.pop('_stamp_ns')
+        stamp_ns = keyframe['_stamp_ns']
         picture = images.get(stamp_ns)
         if picture is None and crops is not None and keyframe['frame'] is not None:
             picture = cv2.imread(str(crops / f'{keyframe["frame"]:06d}.jpg'))
         roi = places.get(stamp_ns)
         if picture is None or roi is None:
-            keyframe['picture'] = None
             continue
         face = FaceImage(stamp_ns, picture, roi.x_offset, roi.y_offset, roi.width, roi.height)
         keyframe['picture'] = _data_uri(face_thumbnail(face, landmarks.get(stamp_ns), _PICTURE_PX))

@@ -13,9 +13,10 @@ from kf_imitation.paths import share_path
 from kf_imitation.pipeline.run_report import STAGES
 from kf_imitation.reporting.data import ReportData, read_run
 from kf_imitation.reporting.health import Fault
+from kf_imitation.reporting.playback import import_map
 from kf_imitation.robot import load_robot
 
-SCRIPTS = ('what_if.js', 'charts.js', 'report.js')
+SCRIPTS = ('what_if.js', 'charts.js', 'player.js', 'report.js')
 EXACT = 'Searched as the running system does: what it found with these settings.'
 FROM_BAG = (
     'Searched in the final scores, all that a bag holds. While it ran, the scores ahead of a '
@@ -36,6 +37,7 @@ def write_report(
     robot_name: str = 'sim_face',
     labels: Path | None = None,
     overwrite: bool = False,
+    images: bool = True,
 ) -> Path:
     """Write the page about a run.
 
@@ -45,6 +47,7 @@ def write_report(
         robot_name: whose joints the bag holds.
         labels: of the clip, for E_n and E_l; None: without them.
         overwrite: replace a page that exists.
+        images: show the person.
 
     Returns:
         Where the page is.
@@ -54,8 +57,7 @@ def write_report(
     """
     out = out or default_place(run_path)
     check_free(out, overwrite, [run_path])
-    robot = load_robot(robot_name)
-    data = read_run(run_path, robot, labels)
+    data = read_run(run_path, load_robot(robot_name), labels, images)
     with new_file(out, overwrite) as partial:
         partial.write_text(page(data), encoding='utf-8')
     return out
@@ -78,8 +80,9 @@ def page(data: ReportData) -> str:
         facts=html.escape(facts),
         against='the labels' if data.page['truth_s'] else 'the keyframes of the run',
         exactness=EXACT if data.page['run']['exact'] else FROM_BAG,
-        tables=tables(data.times_ms, data.faults, data.sizes),
+        tables=tables(data.joint_sizes, data.times_ms, data.faults, data.sizes),
         plotly=_plotly(),
+        modules=json.dumps(import_map()) if data.page.get('player') else '{}',
         style=_part('style.css'),
         script='\n'.join(_part(name) for name in SCRIPTS),
         # In a script element only this could end it early.
@@ -96,12 +99,16 @@ def _part(name: str) -> str:
 
 
 def tables(
+    joint_sizes: Sequence[Sequence[str]],
     times_ms: Mapping[str, Mapping[str, float]],
     faults: Sequence[Fault],
     sizes: Mapping[str, Mapping[str, float]],
 ) -> str:
-    """Return the sections on size, time and faults."""
+    """Return the sections on how far joints moved, size, time and faults."""
     sections = []
+    if joint_sizes:
+        titles = ['joint', 'from', 'to', 'of its range', 'off (rms)']
+        sections.append(_table('How far each joint moved [rad]', titles, joint_sizes))
     if sizes:
         head = ('gain', 'ccc', 'rest', 'apex')
         rows = [

@@ -39,10 +39,12 @@ function smooth(geometry) {
 }
 
 export class Head {
-  /** Load a model; rejects where there is no WebGL, or the URDF cannot be read. */
-  static async load(canvas, address) {
+  /** Load a model, with its meshes if they lie elsewhere than beside it; rejects where there is no
+   * WebGL, or the URDF cannot be read. */
+  static async load(canvas, address, meshes = {}) {
     const { renderer, periodMs } = makeRenderer(canvas);
     const manager = new THREE.LoadingManager();
+    manager.setURLModifier((url) => meshes[url.split('/').at(-1)] ?? url);
     const loader = new URDFLoader(manager);
     const loaded = new Promise((resolve) => {
       manager.onLoad = resolve;

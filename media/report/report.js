@@ -146,6 +146,7 @@ function press(buttons, chosen) {
 }
 
 function start(data) {
+  const player = data.player ? new Player(data, cursor) : null;
   const original = Object.freeze(Object.assign({}, data.settings));
   const state = { settings: Object.assign({}, original), result: null, shown: null };
   const buttons = strip(data, (keyframe) => choose(keyframe));
@@ -159,12 +160,14 @@ function start(data) {
     state.shown = { keyframe };
     press(buttons, keyframe.number - 1);
     tellWhy();
+    player?.seek(keyframe.time_s);
     show(data, keyframe.time_s, 3);
   };
   const chooseFrame = (frame) => {
     state.shown = { frame };
     press(buttons, -1);
     tellWhy();
+    player?.seek(data.run.time_s[frame]);
   };
 
   const redraw = async () => {
@@ -233,6 +236,7 @@ function start(data) {
   let restored = false;
   const restoreOnce = () => { const first = !restored; restored = true; return first ? restore() : redraw(); };
   drawAll().then(() => {
+    byId('score').on('plotly_afterplot', () => player && cursor(player.now));
     byId('score').on('plotly_click', (event) => {
       const point = event.points[0];
       if (point.curveNumber === RUN_TRACE) choose(data.keyframes[point.pointIndex]);

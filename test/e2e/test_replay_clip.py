@@ -154,13 +154,16 @@ def test_the_picture_is_a_picture(out):
 
 def test_a_report_of_the_replay_and_one_of_its_bag_show_every_keyframe(out, tmp_path):
     keyframes = sum(r['keyframe'] == '1' for r in rows(out / 'scores.csv'))
-    for source, pictures in ((out, keyframes), (out / 'bag', 0)):
-        page = tmp_path / f'{source.name}.html'
-        assert cli.main(['report', str(source), '--out', str(page)]) == 0
+    runs = ((out, keyframes, []), (out, 0, ['--no-images']), (out / 'bag', 0, []))
+    for number, (source, pictures, options) in enumerate(runs):
+        page = tmp_path / f'{number}.html'
+        assert cli.main(['report', str(source), '--out', str(page), *options]) == 0
         text = page.read_text().split('type="application/json">')[1]
         data = json.loads(text.split('</script>')[0])
         assert len(data['keyframes']) == keyframes
         assert sum(bool(k['picture']) for k in data['keyframes']) == pictures
+        assert bool(data['player']['pictures']) == bool(pictures)
+        assert len(data['player']['rad']) == len(data['player']['joints'])
         assert len(data['joints']) >= 5 and len(data['channels']) == 6
 
 

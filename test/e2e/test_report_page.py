@@ -1,15 +1,20 @@
 """The report in a real browser: real clicks, what-if, widths, dark and light, no network."""
 
 from dataclasses import asdict
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from kf_imitation.cockpit.model import head_model
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.reporting import page as report
 from kf_imitation.reporting.data import ReportData, final_run
 from kf_imitation.reporting.health import Fault
+from kf_imitation.reporting.playback import _data_uri
+from kf_imitation.robot import load_robot
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -48,6 +53,21 @@ def page_file(tmp_path_factory):
         }
         for n in range(SECONDS)
     ]
+    robot = load_robot('sim_face')
+    model = head_model(robot)
+    swing = np.sin(2 * np.pi * stamps * 1e-9 / 10).tolist()
+    player = {
+        'joints': list(robot.names),
+        'time_s': (stamps * 1e-9).tolist(),
+        'rad': [swing if name == 'neck_yaw' else [0.0] * len(swing) for name in robot.names],
+        'urdf': _data_uri('application/xml', model.urdf.encode()),
+        'meshes': {n: _data_uri('x/x', p.read_bytes()) for n, p in model.meshes.items()},
+        'pictures': [[0.0, PICTURE], [30.0, f'{PICTURE}#later']],
+    }
+    moments = [
+        {'name': 'blink', 'time_s': 5.0, 'share': 0.9, 'reached': True},
+        {'name': 'jaw open', 'time_s': 30.0, 'share': 0.4, 'reached': False},
+    ]
     line = {'name': 'left', 'time_s': (stamps * 1e-9).tolist(), 'value': score.tolist()}
     data = ReportData(
         'clip.mp4',
@@ -59,6 +79,8 @@ def page_file(tmp_path_factory):
             'truth_s': None,
             'channels': [{'title': 'mouth', 'lines': [line]}] * 6,
             'joints': [{'title': 'jaw', 'lines': [line]}] * 6,
+            'moments': moments,
+            'player': player,
         },
         {
             'score': {'p50': 1.0, 'p95': 2.0, 'p99': 3.0, 'n': 1800},
@@ -123,6 +145,49 @@ def test_the_settings_of_the_run_give_its_keyframes(opened):
     )
     assert rings(opened) == 0
     assert opened.locator('#mode option').all_inner_texts() == list(MODES)
+
+
+def test_person_and_robot_are_played_on_one_time_axis(opened):
+    opened.wait_for_selector('body[data-head=true]')
+    head = lambda: opened.locator('#head').screenshot()  # noqa: E731
+
+    def seek(time_s):
+        opened.locator('#scrub').evaluate(
+            '(e, v) => { e.value = v; e.dispatchEvent(new Event("input")); }', str(time_s)
+        )
+
+    seek(0)
+    before, turned = head(), False
+    seek(2.5)  # the head is turned
+    for _ in range(200):
+        if turned := head() != before:
+            break
+    assert turned
+    assert opened.locator('#person-frame').get_attribute('src') == PICTURE
+    assert '1 of 2 blinks and apexes were reached' in text(opened, '#moment-count')
+    opened.click('#moments .missed')
+    assert text(opened, '#now') == '30.00 s'
+    assert opened.locator('#person-frame').get_attribute('src') == f'{PICTURE}#later'
+    opened.locator('#strip button').nth(9).click()  # a keyframe, at 9.5 s
+    assert text(opened, '#now') == '9.50 s'
+    opened.select_option('#speed', '2')
+    opened.click('#play')
+    opened.wait_for_function('Number(document.getElementById("scrub").value) > 9.8')
+    opened.click('#play')
+    assert text(opened, '#play') == 'Play'
+
+
+def test_the_frame_and_the_curves_can_be_kept(opened):
+    opened.wait_for_selector('body[data-head=true]')
+    with opened.expect_download() as kept:
+        opened.click('#save-curves')
+    lines = Path(kept.value.path()).read_text(encoding='utf-8').splitlines()
+    assert lines[0].startswith('time_s,score,') and 'jaw_rad' in lines[0]
+    assert len(lines) == 1 + FPS * SECONDS
+    with opened.expect_download() as kept:
+        opened.click('#save-frame')
+    picture = cv2.imread(str(kept.value.path()))
+    assert picture.shape[0] == 480 and picture.std() > 5  # the head, not an empty canvas
 
 
 def test_a_slider_redraws_keyframes_and_errors_at_once(opened):

@@ -60,7 +60,7 @@ def test_the_page_loads_nothing_from_elsewhere_and_escapes_what_it_is_given():
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', own)
     assert '<h1>clip &lt;b&gt;.mp4</h1>' in own
     assert 'joint jaw &lt;hot&gt;' in own
-    assert own.count('</script>') == 4
+    assert own.count('</script>') == 5
     data = re.search(r'type="application/json">(.*?)</script>', own, re.DOTALL).group(1)
     assert json.loads(data)['note'].startswith('</script>')
 

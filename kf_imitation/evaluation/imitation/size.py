@@ -174,6 +174,16 @@ def sizes(
     return Sizes(fit.delay_s, fit.correlation, by_name)
 
 
+def blink_shares(human: Signal, robot: Signal, rate_hz: float) -> list[tuple[int, float]]:
+    """Return place of each blink of the human and how much of it the robot shows; as lids."""
+    before, after = (round(edge * rate_hz) for edge in BLINK_WINDOW_S)
+    shut, shown = human.mean(axis=1), robot.mean(axis=1)
+    blinks, _ = find_peaks(shut, height=BLINK, prominence=BLINK_PROMINENCE)
+    return [
+        (int(k), float(shown[max(0, k + before) : k + after + 1].max() / shut[k])) for k in blinks
+    ]
+
+
 def lids(human: Signal, robot: Signal, rate_hz: float) -> Lids:
     """Count blinks and winks.
 
@@ -183,9 +193,9 @@ def lids(human: Signal, robot: Signal, rate_hz: float) -> Lids:
         rate_hz: frames per second.
     """
     before, after = (round(edge * rate_hz) for edge in BLINK_WINDOW_S)
-    shut, shown = human.mean(axis=1), robot.mean(axis=1)
-    blinks, _ = find_peaks(shut, height=BLINK, prominence=BLINK_PROMINENCE)
-    closures, _ = find_peaks(shown, height=BLINK, prominence=BLINK_PROMINENCE)
+    shares = blink_shares(human, robot, rate_hz)
+    blinks = np.array([place for place, _ in shares], np.int64)
+    closures, _ = find_peaks(robot.mean(axis=1), height=BLINK, prominence=BLINK_PROMINENCE)
 
     def reached(signal: Signal, place: int) -> float:
         return float(signal[max(0, place + before) : place + after + 1].max())
@@ -202,11 +212,11 @@ def lids(human: Signal, robot: Signal, rate_hz: float) -> Lids:
         )
     return Lids(
         len(blinks),
-        sum(bool(reached(shown, k) >= BLINK_SHOWN * shut[k]) for k in blinks),
+        sum(share >= BLINK_SHOWN for _, share in shares),
         len(invented),
         winks,
         apart,
-        len(shut) / rate_hz / 60,
+        len(human) / rate_hz / 60,
     )
 
 
