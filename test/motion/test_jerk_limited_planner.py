@@ -3,7 +3,6 @@ import sys
 
 import numpy as np
 import pytest
-import ruckig
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ FIELDS = (
     'max_jerk',
 )
 MODES = ('No', 'Time', 'Phase')
+NO_RUCKIG = 'ruckig is not installed: there is nothing to compare with'
 
 
 def some_motion(seed, joints):
@@ -62,6 +62,7 @@ def sampled(trajectory, duration, count=500):
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(MODES), st.integers(1, 6))
 def test_goals_are_reached_as_fast_as_ruckig_reaches_them(seed, mode, joints):
+    ruckig = pytest.importorskip('ruckig', reason=NO_RUCKIG)
     motion = some_motion(seed, joints)
     ours = planned(own, motion, mode)
     theirs = planned(ruckig, motion, mode)
@@ -127,6 +128,7 @@ def test_what_is_no_number_is_rejected(field):
 
 
 def test_the_head_reaches_its_goals_without_ruckig_in_the_same_time(monkeypatch):
+    pytest.importorskip('ruckig', reason=NO_RUCKIG)
     robot = load_robot('sim_face')
     low, high = np.array([j.limits_rad for j in robot.joints]).T
     rng = np.random.default_rng(3)

@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import ruckig
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +10,7 @@ from kf_imitation.head.controller import ServoController
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
 from kf_imitation.motion.motion_generator import MotionGenerator, StallGuard, thermal_scale
-from kf_imitation.motion.planner import MotionPlanner
+from kf_imitation.motion.planner import MotionPlanner, ruckig
 from kf_imitation.motion.safety_limiter import (
     RECOVERY_RAD_S,
     TOLERANCE,
@@ -27,6 +26,7 @@ LOW, HIGH = np.array([j.limits_rad for j in ROBOT.joints]).T
 SPEED = np.array([j.max_velocity_rad_s for j in ROBOT.joints])
 ACCELERATION = np.array([j.max_acceleration_rad_s2 for j in ROBOT.joints])
 JERK = np.array([j.max_jerk_rad_s3 for j in ROBOT.joints])
+NO_RUCKIG = 'ruckig is not installed: our own planner stands in'
 NO_HEAT = np.full(JOINTS, np.nan)
 
 
@@ -114,6 +114,7 @@ def test_a_brake_ends_at_rest_without_exceeding_acceleration_and_jerk(v, share, 
 @pytest.mark.parametrize('a', [20.0, -30.0, 0.0])
 def test_a_brake_takes_as_long_as_ruckigs(v, a):
     """An independent implementation of the same optimum."""
+    ruckig = pytest.importorskip('ruckig', reason=NO_RUCKIG)
     request = ruckig.InputParameter(1)
     request.control_interface = ruckig.ControlInterface.Velocity
     request.current_velocity, request.current_acceleration = [v], [a]
