@@ -23,7 +23,6 @@ from kf_imitation.data_types import (
     HeadPose,
     Landmarks,
 )
-from kf_imitation.expression.blinks import BlinkStrokes
 from kf_imitation.expression.channels import (
     IS_ANGLE,
     channel_confidence,
@@ -34,8 +33,13 @@ from kf_imitation.expression.channels import (
     true_size,
 )
 from kf_imitation.expression.one_euro import OneEuroFilter
-from kf_imitation.expression.shapes import SOURCE, agreed_shapes, true_shapes
-from kf_imitation.face_geometry.arkit import channels_of_blendshapes
+from kf_imitation.face_geometry.arkit import (
+    LEAST,
+    SOURCE,
+    agreed_shapes,
+    channels_of_blendshapes,
+    true_shapes,
+)
 from kf_imitation.model_files import load_table
 from kf_imitation.parameters.settings import ExpressionSettings
 
@@ -45,9 +49,7 @@ Levels = NDArray[np.float64]
 REST = rest_levels()
 FULL = full_levels()
 _AT_REST = true_size(np.where(IS_ANGLE, 0.0, REST))
-# The reflex lane. Readings closer to 0 or 1 say no more, and on a face that keeps still they
-# flicker by about as much [value, rad].
-_LEAST = 1e-3
+# The reflex lane. Readings of a face that keeps still flicker by about as much [value, rad].
 _FLICKER = 0.03
 _REFLEX_SIZE = load_table('reflex_size')
 _REFLEXES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
@@ -69,6 +71,15 @@ _REFLEX_TYPICAL, _REFLEX_TRUST = _reflex_levels('typical'), _reflex_levels('trus
 _REFLEX_FARTHEST = 2 * _reflex_levels('spread')
 _REFLEX_KEPT = 600  # frames of a person, 20 s at 30 Hz
 _REFLEX_HALF = 60.0  # frames after which half of what is seen of a person's own is believed
+# Strokes of the lids, chosen on people that the networks have not seen (docs/landmarks.md).
+SHUT = 0.4  # a lid that fell so far …
+FALL = 0.2  # … by so much …
+WITHIN_NS = 120_000_000  # … within this time shuts.
+APART = 0.1  # a lid that falls by less does not take part
+DEPTH = 0.7  # of a shut lid, at least: what eyes that are surely shut are read as
+STROKE_NS = 95_000_000  # as long as a quick servo takes to shut the lid
+LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
+OPENING = 0.7  # of the depth that was read: the eye opens again
 
 
 @dataclass(frozen=True)
@@ -279,12 +290,63 @@ class ExpressionEstimator:
             self._filter.reset()
 
 
+class BlinkStrokes:
+    """Makes the closure of two lids whole: once a lid's fall is sure it shuts.
+
+    A blink is over in three or four frames, of which one may be read at its depth; a lid that
+    followed the readings would turn back halfway. Both lids that fall together are a blink, one
+    alone a wink.
+    """
+
+    def __init__(self) -> None:
+        self._past: deque[tuple[int, Levels]] = deque()
+        self._begun_ns: list[int | None] = [None, None]
+        self._depth = np.zeros(2)
+
+    def push(self, stamp_ns: int, closed: Levels) -> Levels:
+        """Take the next frame.
+
+        Args:
+            stamp_ns: later than the one before.
+            closed: (2,) closure of the left and the right lid as it was read, 0..1.
+
+        Returns:
+            (2,) closure to show.
+        """
+        while self._past and self._past[0][0] < stamp_ns - WITHIN_NS:
+            self._past.popleft()
+        before = np.min([row for _, row in self._past], axis=0) if self._past else closed
+        self._past.append((stamp_ns, closed))
+        fall = closed - before
+        together = bool((fall >= APART).all())
+        sure = together and fall.mean() >= FALL and closed.mean() >= SHUT
+        shown = np.array(closed, np.float64)
+        for eye in range(2):
+            begun_ns = self._begun_ns[eye]
+            if begun_ns is None and (
+                sure or (not together and fall[eye] >= FALL and closed[eye] >= SHUT)
+            ):
+                begun_ns = stamp_ns
+                self._depth[eye] = 0.0
+            if begun_ns is None:
+                continue
+            self._depth[eye] = max(self._depth[eye], closed[eye])
+            lasts_ns = stamp_ns - begun_ns
+            opens = closed[eye] < OPENING * self._depth[eye] or lasts_ns >= LONGEST_NS
+            if lasts_ns >= STROKE_NS and opens:
+                begun_ns = None
+            else:
+                shown[eye] = max(DEPTH, closed[eye])
+            self._begun_ns[eye] = begun_ns
+        return shown
+
+
 class ReflexEstimator:
     """Turns the readings of frames into values of REFLEX_CHANNELS.
 
     What a person's jaw reads at rest is learned while they are in view, as in AutoCalibration,
     unless `learn` is false.
-    Blinks and winks are shown whole (blinks.py).
+    Blinks and winks are shown whole.
     """
 
     def __init__(self, learn: bool = True) -> None:
@@ -332,7 +394,7 @@ class ReflexEstimator:
 def raw_reflexes(reading: NDArray[np.floating]) -> Levels:
     """Return the channels of readings (..., 51), (..., 7): logits, and gaze [rad]."""
     raw = channels_of_blendshapes(reading)[..., _REFLEXES]
-    return np.where(IS_ANGLE[_REFLEXES], raw, logit(np.clip(raw, _LEAST, 1 - _LEAST)))
+    return np.where(IS_ANGLE[_REFLEXES], raw, logit(np.clip(raw, LEAST, 1 - LEAST)))
 
 
 def reflex_values(raw: Levels) -> Levels:

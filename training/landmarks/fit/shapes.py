@@ -21,8 +21,7 @@ from rich.console import Console
 from scipy.special import expit
 
 from kf_imitation.data_types import BLENDSHAPES
-from kf_imitation.expression.shapes import base_name, shape_logits
-from kf_imitation.face_geometry.arkit import LOOKS, MAKE_CHANNELS, SAME_AS
+from kf_imitation.face_geometry.arkit import LOOKS, MAKE_CHANNELS, SAME_AS, base_name, shape_logits
 from kf_imitation.pipeline.face_pipeline import build_landmark_model
 from training.landmarks.fit.size import (
     MODELS,
