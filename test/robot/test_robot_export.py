@@ -11,7 +11,7 @@ from kf_imitation.cli.main import main
 from kf_imitation.replay.simulation import VirtualHead
 from kf_imitation.robot import BusConfig, load_robot, robot_names
 from kf_imitation.robot.export import export
-from kf_imitation.robot.urdf import description
+from kf_imitation.robot.urdf import LID_M, description
 
 # hardware parameters and gpio parameters that the packages read, from their sources.
 KNOWN_TO = {
@@ -60,12 +60,12 @@ def test_the_inertia_of_a_ball_and_of_a_cap_are_those_of_the_textbook():
     links = ET.fromstring(description(load_robot('sim_face'))).findall('link')
     link = {link.get('name'): link for link in links}
     mass = float(link['neck_yaw_link'].find('inertial/mass').get('value'))
-    a, c = 0.032, 0.025
+    a, c = 0.034, 0.022
     assert mass == pytest.approx(200 * 4 / 3 * np.pi * a * a * c, rel=1e-4)
     expected = np.diag([a * a + c * c, a * a + c * c, 2 * a * a]) * mass / 5
     np.testing.assert_allclose(moment(link['neck_yaw_link']), expected, rtol=1e-4)
     lid = link['eyelid_left_link']
-    mass, r = float(lid.find('inertial/mass').get('value')), 0.0195
+    mass, r = float(lid.find('inertial/mass').get('value')), 1.03 * LID_M
     centre = [float(v) for v in lid.find('inertial/origin').get('xyz').split()]
     assert np.linalg.norm(centre) == pytest.approx(3 / 8 * r, rel=1e-4)
     # Half a ball about its centre of mass: 83/320 m r² across, 2/5 m r² along its axis.
