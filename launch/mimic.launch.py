@@ -3,15 +3,19 @@
     ros2 launch kf_imitation mimic.launch.py source:=clip.mp4 robot:=sim_face
 
 Composition only: kf_imitation.ros_graph.nodes says which nodes run and with which parameters. The
-run ends when a file has been played, when any node ends, or with Ctrl-C.
+run ends when a file has been played, when a node ends that the head needs, or with Ctrl-C. Exit
+code 1: such a node ended with a fault. Avatar and cockpit are started again; the head goes on
+without them, and without a recorder whose disk is full.
 """
 
 import os
+import signal
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     IncludeLaunchDescription,
+    LogInfo,
     OpaqueFunction,
     SetEnvironmentVariable,
     Shutdown,
@@ -22,8 +26,10 @@ from launch_ros.actions import Node
 
 from kf_imitation.paths import share_path
 from kf_imitation.ros_graph.environment import checked_defaults
-from kf_imitation.ros_graph.nodes import OWN_PROCESS, PACKAGE, RunOptions, build_graph
+from kf_imitation.ros_graph.nodes import PACKAGE, SIDE, RunOptions, build_graph
 
+STOPPED = (0, -signal.SIGINT, -signal.SIGTERM)  # exit codes that are no fault
+RESTARTED = ('avatar', 'cockpit')  # a second recorder would not find the folder free
 ARGUMENTS = (
     (
         'source',
@@ -76,15 +82,30 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             output='screen',
             # The head may need 3 s for its way to neutral before torque goes off.
             sigterm_timeout='10',
-            # A page that ends is no reason to stop the head.
-            on_exit=None
-            if node.name in OWN_PROCESS
-            else Shutdown(reason=f'{node.name} has ended'),
+            on_exit=ended(node.name),
+            respawn=node.name in RESTARTED,
+            respawn_delay=2.0,
+            respawn_max_retries=3,
         )
         for node in graph.nodes
     ]
     # Report a missing view before a node starts.
     return (viewers(graph) if rviz else []) + actions
+
+
+def ended(name: str):
+    """Return what launch calls when a node has ended."""
+
+    def react(event, context: LaunchContext) -> LaunchDescriptionEntity | None:
+        if context.is_shutdown:
+            return None
+        if name in SIDE:
+            return LogInfo(msg=f'{name} has ended: the head goes on')
+        if event.returncode not in STOPPED:  # the exit code of launch says so
+            raise RuntimeError(f'{name} has ended with exit code {event.returncode}')
+        return Shutdown(reason=f'{name} has ended')
+
+    return react
 
 
 def viewers(graph) -> list[LaunchDescriptionEntity]:

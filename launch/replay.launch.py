@@ -3,16 +3,18 @@
     ros2 launch kf_imitation replay.launch.py bag:=run1 robot:=sim_face rate:=0.5 loop:=true
 
 Composition only: kf_imitation.ros_graph.replay_graph says which nodes run with which parameters.
-All of them run on the bag's time (/clock). The run ends with the bag, when any node ends, or with
-Ctrl-C.
+All of them run on the bag's time (/clock). The run ends with the bag, when a node ends that the
+head needs (exit code 1: with a fault), or with Ctrl-C.
 """
 
 import os
+import signal
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
+    LogInfo,
     OpaqueFunction,
     SetEnvironmentVariable,
     Shutdown,
@@ -23,7 +25,7 @@ from launch_ros.actions import Node
 
 from kf_imitation.errors import ConfigError
 from kf_imitation.ros_graph.environment import checked_defaults
-from kf_imitation.ros_graph.nodes import PACKAGE
+from kf_imitation.ros_graph.nodes import PACKAGE, SIDE
 from kf_imitation.ros_graph.replay_graph import PLAYERS, ReplayOptions, build_replay_graph
 
 ARGUMENTS = (
@@ -40,6 +42,7 @@ ARGUMENTS = (
     ('namespace', '', 'of all nodes and relative topics'),
     ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),
 )
+STOPPED = (0, -signal.SIGINT, -signal.SIGTERM)  # exit codes that are no fault
 # For the last move after the bag, where the player does not see to it.
 TAIL_S = 3.0
 
@@ -65,7 +68,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             output='screen',
             # The head may need 3 s for its way to neutral before torque goes off.
             sigterm_timeout='10',
-            on_exit=Shutdown(reason=f'{node.name} has ended'),
+            on_exit=ended(node.name),
         )
         for node in graph.nodes
     ]
@@ -73,6 +76,21 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         end = TimerAction(period=TAIL_S, actions=[Shutdown(reason='the bag has been played')])
         actions.append(ExecuteProcess(cmd=command, output='screen', on_exit=end))
     return actions
+
+
+def ended(name: str):
+    """Return what launch calls when a node has ended."""
+
+    def react(event, context: LaunchContext) -> LaunchDescriptionEntity | None:
+        if context.is_shutdown:
+            return None
+        if name in SIDE:
+            return LogInfo(msg=f'{name} has ended: the head goes on')
+        if event.returncode not in STOPPED:  # the exit code of launch says so
+            raise RuntimeError(f'{name} has ended with exit code {event.returncode}')
+        return Shutdown(reason=f'{name} has ended')
+
+    return react
 
 
 def number(name: str, text: str) -> float:

@@ -15,16 +15,19 @@ from rosbags.rosbag2 import ReaderError
 from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_typestore
 
-from kf_imitation.bags.mcap_recovery import FinishedView, is_unfinished
-from kf_imitation.bags.recognition import storage_files
+from kf_imitation.bags.foreign_mcap import ForeignMcap
+from kf_imitation.bags.mcap_recovery import MAGIC, FinishedView, is_unfinished
+from kf_imitation.bags.recognition import packed_files, storage_files
 from kf_imitation.errors import BagError
 
 RAW_IMAGE = 'sensor_msgs/msg/Image'
 COMPRESSED_IMAGE = 'sensor_msgs/msg/CompressedImage'
 FOXGLOVE_IMAGE = 'foxglove_msgs/msg/CompressedImage'
+FOXGLOVE_RAW_IMAGE = 'foxglove_msgs/msg/RawImage'
 # Messages whose data are a whole image file, and all that show something.
 PACKED_IMAGES = (COMPRESSED_IMAGE, FOXGLOVE_IMAGE)
-IMAGES = (RAW_IMAGE, *PACKED_IMAGES)
+IMAGES = (RAW_IMAGE, FOXGLOVE_RAW_IMAGE, *PACKED_IMAGES)
+_EXPORT = 'export a video or a folder of images and give that'
 _OWN_IMAGES = ('/keyframe/image', '/keyframe/annotated')
 
 
@@ -37,6 +40,8 @@ def _library_errors() -> tuple[type[Exception], ...]:
         ('compression.zstd', 'ZstdError'),
         ('backports.zstd', 'ZstdError'),
         ('zstandard', 'ZstdError'),
+        ('mcap.exceptions', 'McapError'),
+        ('google.protobuf.message', 'Error'),
     ):
         try:
             found.append(getattr(import_module(module), name))
@@ -118,13 +123,13 @@ class OpenBag:
         """
         self.path = path
         try:
-            self.library = AnyReader(files, default_typestore=get_typestore(Stores.ROS2_KILTED))
+            self.library = _library(files)
             self.library.open()
             self.message_count = int(self.library.message_count)
             self.start_ns = int(self.library.start_time) if self.message_count else 0
             self.end_ns = int(self.library.end_time) - 1 if self.message_count else 0
         except _DAMAGE as error:
-            reason = _foreign(path) or _reason(error)
+            reason = _foreign(path, files) or _reason(error)
             raise BagError(f'bag {path}: cannot be read: {reason}') from error
         self.topics = {
             name: _topic([c for c in self.library.connections if c.topic == name])
@@ -138,14 +143,21 @@ class OpenBag:
         self.close()
 
     @property
-    def is_ros1(self) -> bool:
-        """Whether it was recorded by ROS 1."""
-        return not self.library.is2
+    def is_ros2(self) -> bool:
+        """Whether its messages are of ROS 2, as they would be sent."""
+        return bool(self.library.is2)
 
     @property
     def held(self) -> str:
         """The names of its topics, for a message."""
         return ', '.join(self.topics) or 'nothing'
+
+    @property
+    def unread(self) -> str:
+        """What of it is not read, and what to do, for a message; '' for a bag of ROS 2."""
+        left_out = ', '.join(sorted(getattr(self.library, 'left_out', ())))
+        held = f'; not read: {left_out}' if left_out else ''
+        return f'{held}; {_EXPORT}' if isinstance(self.library, ForeignMcap) else ''
 
     def messages(
         self, topics: Collection[str], start_ns: int | None = None
@@ -233,7 +245,7 @@ def image_topic(bag: OpenBag, wanted: str = '') -> str:
     path = bag.path
     topics = [n for n, t in bag.topics.items() if t.kind in IMAGES]
     if not topics:
-        raise BagError(f'bag {path}: holds no image topic (holds {bag.held})')
+        raise BagError(f'bag {path}: holds no image topic (holds {bag.held}){bag.unread}')
     if wanted:
         name = f'/{wanted.strip("/")}'
         if name not in topics:
@@ -264,7 +276,7 @@ def focal_px(bag: OpenBag, image_topic: str) -> float:
     for folder in (place.rpartition('/')[0], place) if packed else (place,):
         for message in bag.messages({f'{folder}/camera_info'}):
             info = bag.decode(message)
-            return float(getattr(info, 'K' if bag.is_ros1 else 'k')[0])
+            return float((info.k if hasattr(info, 'k') else info.K)[0])
     return 0.0
 
 
@@ -284,23 +296,34 @@ def _reason(error: BaseException) -> str:
     return ' '.join(str(text).split()).rstrip('.')
 
 
-def _foreign(path: Path) -> str:
-    """Return what to do with a recording that rosbags has no way to read, or ''."""
-    files = storage_files(path) if path.is_dir() else [path]
-    with suppress(OSError, IndexError):
+def _library(files: Sequence[Any]) -> Any:
+    """Return the reader of files: that of rosbags, or ours for other profiles of MCAP."""
+    if len(files) == 1 and files[0].suffix == '.mcap' and _profile(files[0]) not in ('ros2', None):
+        return ForeignMcap(files[0])
+    return AnyReader(files, default_typestore=get_typestore(Stores.ROS2_KILTED))
+
+
+def _profile(file: Any) -> str | None:
+    """Return the profile in the head of an MCAP file, for example ros2; None of another file."""
+    with file.open('rb') as opened:
+        start: bytes = opened.read(200)
+    if not start.startswith(MAGIC):
+        return None
+    # After the magic comes the record of the head (opcode, length), which begins with it.
+    length = int.from_bytes(start[17:21], 'little')
+    return start[21 : 21 + length].decode('ascii', 'replace')
+
+
+def _foreign(path: Path, files: Sequence[Any]) -> str:
+    """Return what to do with a recording that only another program can read, or ''."""
+    with suppress(OSError):
         with files[0].open('rb') as file:
-            start = file.read(1_000_000)
-        if start.startswith(b'#ROSBAG V2'):
-            return 'it was not closed, or is damaged; `rosbag reindex` of ROS 1 mends it'
-        # MCAP: magic, then a record of the head (opcode, length) that begins with the profile.
-        length = int.from_bytes(start[17:21], 'little')
-        profile = start[21 : 21 + length].decode('ascii', 'replace')
-        if start.startswith(b'\x89MCAP') and profile == 'ros1':
-            return 'its messages are of ROS 1; give the .bag that it was made from'
-        if start.startswith(b'\x89MCAP') and profile != 'ros2':
-            found = [n for n in ('protobuf', 'json', 'flatbuffer') if n.encode() in start]
-            what = f'{found[0]}, not of ROS' if found else 'not of ROS 2'
-            return f'its messages are {what}; export a video or a folder of images and give that'
+            if file.read(10) == b'#ROSBAG V2':
+                return 'it was not closed, or is damaged; `rosbag reindex` of ROS 1 mends it'
+        if path.suffix == '.zstd':
+            return f'it is compressed as a whole; unpack it first (zstd -d {path.name})'
+        if _profile(files[0]) not in ('ros2', None):
+            return f'its messages are not of ROS 2, and not understood; {_EXPORT}'
     return ''
 
 
@@ -308,6 +331,11 @@ def _open_folder(path: Path) -> OpenBag:
     files = storage_files(path)
     cut = [f for f in files if f.suffix == '.mcap' and is_unfinished(f)]
     if not (path / 'metadata.yaml').is_file():
+        if not files and (packed := packed_files(path)):
+            raise BagError(
+                f'bag {path}: cannot be read: {packed[0].name} is compressed as a whole, and '
+                f'metadata.yaml is missing; unpack it first (zstd -d {packed[0].name})'
+            )
         if not files:
             raise BagError(f'bag {path}: is not a bag (no metadata.yaml, .mcap or .db3)')
         return _open_files(path, files)

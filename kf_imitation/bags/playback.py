@@ -62,8 +62,11 @@ class BagPlay:
             BagError: a topic is not in the bag, or nothing is left to be played.
         """
         name = f'bag {bag.path}'
-        if bag.is_ros1:
-            raise BagError(f'{name}: is a ROS 1 bag; rosbags-convert makes a ROS 2 bag of it')
+        if not bag.is_ros2:
+            raise BagError(
+                f'{name}: its messages are not of ROS 2: replay reads the images of such a bag; '
+                f'of a .bag of ROS 1, rosbags-convert makes one that can be played'
+            )
         wanted = {f'/{topic.strip("/")}' for topic in topics} or set(bag.topics)
         if missing := sorted(wanted - set(bag.topics)):
             raise BagError(f'{name}: has no topic {", ".join(missing)} (has {bag.held})')

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from rosbags.interfaces import (
     Qos,
@@ -42,18 +42,32 @@ FLUSH_NS = 500_000_000
 # Of a message in the file, in addition to its data: record head, stamps, index entry.
 _OVERHEAD_BYTES = 47
 _FOREVER = QosTime(9_223_372_036, 854_775_807)
-# What the publisher of a topic offers that keeps messages for late listeners, as players need it.
-_KEPT = Qos(
-    QosHistory.KEEP_LAST,
-    10,
-    QosReliability.RELIABLE,
-    QosDurability.TRANSIENT_LOCAL,
-    _FOREVER,
-    _FOREVER,
-    QosLiveliness.AUTOMATIC,
-    _FOREVER,
-    avoid_ros_namespace_conventions=False,
-)
+
+
+class Offered(NamedTuple):
+    """What the publishers of a topic offer, as a player has to.
+
+    Attributes:
+        reliable: lost messages are sent again.
+        kept: the last messages are kept for late listeners (transient local).
+    """
+
+    reliable: bool = True
+    kept: bool = False
+
+
+def _qos(offered: Offered) -> Qos:
+    return Qos(
+        QosHistory.KEEP_LAST,
+        10,
+        QosReliability.RELIABLE if offered.reliable else QosReliability.BEST_EFFORT,
+        QosDurability.TRANSIENT_LOCAL if offered.kept else QosDurability.VOLATILE,
+        _FOREVER,
+        _FOREVER,
+        QosLiveliness.AUTOMATIC,
+        _FOREVER,
+        avoid_ros_namespace_conventions=False,
+    )
 
 
 def free_disk_mb(folder: Path) -> float:
@@ -114,19 +128,19 @@ class BagWriter:
         """Message classes by ROS name: writer.types['std_msgs/msg/Float32'](data=0.5)."""
         return self._store.types
 
-    def declare(self, topic: str, message_type: str, kept: bool = False) -> None:
+    def declare(self, topic: str, message_type: str, offered: Offered | None = None) -> None:
         """Make a topic.
 
         Args:
             topic: name; a leading slash is added.
             message_type: for example std_msgs/msg/Float32.
-            kept: its publisher keeps messages for late listeners (transient local).
+            offered: by its publishers; None says nothing, and players take their default.
 
         Raises:
             BagError: the type is unknown, or the topic has another type.
         """
         with self._lock:
-            self._connection(topic, message_type, kept)
+            self._connection(topic, message_type, offered)
 
     def write(self, topic: str, message: Any, stamp_ns: int) -> None:
         """Write a message of `types`.
@@ -149,7 +163,7 @@ class BagWriter:
         message_type: str,
         data: bytes | memoryview,
         stamp_ns: int,
-        kept: bool = False,
+        offered: Offered | None = None,
     ) -> None:
         """Write a message that is serialized already (CDR, as in raw subscriptions).
 
@@ -158,13 +172,13 @@ class BagWriter:
             message_type: for example std_msgs/msg/Float32.
             data: with its encapsulation header of 4 bytes.
             stamp_ns: time in the bag, at which it is played.
-            kept: as in declare(); the topic's first message says it for all.
+            offered: as in declare(); the topic's first message says it for all.
 
         Raises:
             BagError: closed, unknown type, disk full; after a full disk the bag is closed.
         """
         with self._lock:
-            connection = self._connection(topic, message_type, kept)
+            connection = self._connection(topic, message_type, offered)
             self._unchecked += len(data)
             if self._unchecked >= CHECK_BYTES:
                 self._unchecked = 0
@@ -218,7 +232,7 @@ class BagWriter:
         """Close, after errors too: what was written is worth having."""
         self.close()
 
-    def _connection(self, topic: str, message_type: str, kept: bool) -> Any:
+    def _connection(self, topic: str, message_type: str, offered: Offered | None) -> Any:
         if self._writer is None:
             raise BagError(f'bag {self.directory}: is closed')
         name = topic if topic.startswith('/') else f'/{topic}'
@@ -231,7 +245,7 @@ class BagWriter:
                     name,
                     message_type,
                     typestore=self._store,
-                    offered_qos_profiles=[_KEPT] if kept else [],
+                    offered_qos_profiles=[_qos(offered)] if offered else [],
                 )
             except (TypesysError, KeyError) as error:
                 raise BagError(

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Generator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from kf_imitation.bags.opening import (
     PACKED_IMAGES,
@@ -131,20 +132,37 @@ class BagSource:
                 return height, width
         if not reason:
             raise SourceError(f'{self.name}: topic {self.topic} has no messages')
-        raise SourceError(f'{self.name}: {self.topic}: not one image can be decoded: {reason}')
+        raise SourceError(
+            f'{self.name}: {self.topic}: not one image can be decoded: {reason}{bag.unread}'
+        )
 
     def _decode(self, bag: OpenBag, message: BagMessage) -> tuple[int, Image]:
         content = bag.decode(message)
-        if message.kind in PACKED_IMAGES:
-            image = compressed_to_bgr(content.data, content.format)
-        else:
-            image = image_to_bgr(
-                content.data,
-                content.encoding,
-                content.height,
-                content.width,
-                content.step,
-                bool(content.is_bigendian),
-                self._grey,
-            )
-        return header_stamp_ns(content), image
+        return header_stamp_ns(content), content_to_bgr(content, message.kind, self._grey)
+
+
+def content_to_bgr(content: Any, kind: str, grey: GreySamples) -> Image:
+    """Convert an image message of a bag.
+
+    Args:
+        content: decoded.
+        kind: its type, one of IMAGES.
+        grey: of its topic.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Raises:
+        SourceError: it cannot be decoded.
+    """
+    if kind in PACKED_IMAGES:
+        return compressed_to_bgr(content.data, content.format)
+    return image_to_bgr(
+        content.data,
+        content.encoding,
+        content.height,
+        content.width,
+        content.step,
+        bool(getattr(content, 'is_bigendian', False)),  # Foxglove's has none
+        grey,
+    )

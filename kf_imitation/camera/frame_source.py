@@ -67,9 +67,9 @@ def camera_model(width: int, height: int, focal_px: float) -> CameraModel:
     Args:
         width: [px].
         height: [px].
-        focal_px: 0 assumes a horizontal field of view of 60 degrees.
+        focal_px: 0, or what is no number, assumes a horizontal field of view of 60 degrees.
     """
-    if focal_px <= 0:
+    if not 0 < focal_px < math.inf:
         focal_px = width / 2 / math.tan(FIELD_OF_VIEW_RAD / 2)
     return CameraModel(width, height, focal_px)
 

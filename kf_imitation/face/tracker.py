@@ -40,6 +40,7 @@ FIRST_SEARCHES_S = 0.1  # the interval between searches grows from here to the o
 OTHERS_INTERVAL_S = 2.0  # how often 'largest' and 'centre' search for a better face
 OTHERS_AGAIN_S = 0.3  # and when they have seen one
 LARGER = 1.25
+APART = 0.2  # two faces overlap no more
 NEARER = 0.25  # in sizes of the face followed
 # Without a face, one that lies on its side or stands on its head is looked for so seldom; it
 # counts once two searches in a row have seen it.
@@ -125,6 +126,7 @@ class FaceTracker:
         self._face: _Face | None = None
         self._candidate: _Face | None = None
         self._rival: FaceRegion | None = None
+        self._why = ''
         self._held: FaceRegion | None = None
         self._shape: tuple[int, ...] | None = None
         self._thumb: NDArray[np.uint8] | None = None
@@ -167,7 +169,8 @@ class FaceTracker:
         self._hold()
         if self._face is not None:
             self.turned_deg = 0
-            self.state = f'following a face of {self._held.size if self._held else 0:.0f} px'
+            size = self._held.size if self._held else 0
+            self.state = f'following a face of {size:.0f} px{self._why}'
         else:
             self.state = f'no face for {now_s - self._gone_since_s:.1f} s'
             if self.turned_deg:
@@ -195,6 +198,7 @@ class FaceTracker:
             face = _Face.at(best.region, self._now_s)
             if self._centre(face, bgr):
                 self._candidate = face
+                self._why = self._reason(face.region(), found, bgr)
                 return
 
     def _find_turned(self, bgr: Image) -> None:
@@ -236,6 +240,20 @@ class FaceTracker:
             half = region.size / 2
             return -math.hypot(region.x + half - width / 2, region.y + half - height / 2)
         return region.size
+
+    def _reason(self, chosen: FaceRegion, found: list[Found], bgr: Image) -> str:
+        """Return why this face is followed, where there are others."""
+        others = 0
+        for other in found:
+            face = _Face.at(other.region, self._now_s)
+            if overlap(other.region, chosen) <= APART and self._centre(face, bgr):
+                others += overlap(face.region(), chosen) <= APART
+        if not others:
+            return ''
+        near = self._settings.policy == 'centre'
+        rule = 'nearest to the middle' if near else 'largest'
+        since = ' when it came' if self._settings.policy == 'sticky' else ''
+        return f', the {rule} of {others + 1}{since} (policy {self._settings.policy})'
 
     def _start(self, candidate: _Face) -> None:
         candidate.track_id = self._next_id
@@ -343,15 +361,17 @@ class FaceTracker:
         rival, self._rival = self._rival, None
         own = face.region()
         found: list[Found] = self._detector.search(bgr)
+        self._why = self._reason(own, found, bgr)
         for other in sorted(found, key=lambda f: -self._merit(f.region, bgr)):
             new = _Face.at(other.region, self._now_s)
-            if overlap(other.region, own) > 0.2 or not self._centre(new, bgr):
+            if overlap(other.region, own) > APART or not self._centre(new, bgr):
                 continue
             if not self._better(new.region(), own, bgr):
                 continue
             if rival is not None and overlap(rival, new.region()) > 0.3:
                 self._lose(self._now_s)
                 self._start(new)
+                self._why = self._reason(new.region(), found, bgr)
             else:
                 self._rival = new.region()
                 self._next_others_s = self._now_s + OTHERS_AGAIN_S

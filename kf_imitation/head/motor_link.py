@@ -138,7 +138,7 @@ class MotorLink:
 
         Raises:
             EOFError: the other end is closed.
-            MotorError: it speaks another version.
+            MotorError: it speaks another version, or not this language at all.
         """
         while True:
             try:
@@ -149,7 +149,10 @@ class MotorLink:
                 raise EOFError from error
             if not packet:
                 raise EOFError
-            message = self._take(packet)
+            try:
+                message = self._take(packet)
+            except (ValueError, struct.error) as error:
+                raise MotorError(f'the motor link carried what is no message: {error}') from error
             if message is not None:
                 yield message
 

@@ -3,9 +3,10 @@
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
-from kf_imitation.bags.opening import PACKED_IMAGES, BagMessage, OpenBag, focal_px
+from kf_imitation.bags.opening import RAW_IMAGE, BagMessage, OpenBag, focal_px
 from kf_imitation.bags.reader import header_stamp_ns
-from kf_imitation.camera.encodings import compressed_to_bgr
+from kf_imitation.camera.bag_source import content_to_bgr
+from kf_imitation.camera.encodings import GreySamples
 from kf_imitation.camera.frame_source import camera_model
 from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.errors import BagError, SourceError
@@ -29,6 +30,7 @@ class ImagePublisher:
         self._images = node.create_publisher(Image, 'image_raw', qos.frame_publisher(True))
         self._infos = node.create_publisher(CameraInfo, 'camera_info', qos.frame_publisher(True))
         self._focal_px = focal_px(bag, topic)
+        self._grey = GreySamples(topic)
 
     def publish(self, message: BagMessage) -> bool:
         """Publish one image of the bag; one that cannot be decoded is left out.
@@ -48,12 +50,13 @@ class ImagePublisher:
         image = self._bag.decode(message)
         stamp_ns = header_stamp_ns(image)
         frame_id = str(getattr(image, 'header', image).frame_id)
-        if message.kind in PACKED_IMAGES:
-            bgr = compressed_to_bgr(image.data, image.format)
-            height, width = bgr.shape[:2]
-            out: Image | bytes = to_image(bgr, stamp_ns, frame_id)
+        if message.kind == RAW_IMAGE:
+            width, height = int(image.width), int(image.height)
+            out: Image | bytes = message.data
         else:
-            width, height, out = int(image.width), int(image.height), message.data
+            bgr = content_to_bgr(image, message.kind, self._grey)
+            height, width = bgr.shape[:2]
+            out = to_image(bgr, stamp_ns, frame_id)
         camera = camera_model(width, height, self._focal_px)
         self._infos.publish(to_camera_info(camera, stamp_ns, frame_id))
         self._images.publish(out)

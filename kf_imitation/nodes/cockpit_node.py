@@ -288,7 +288,7 @@ class CockpitNode(KfNode):
             about = {
                 'id': str(stamp_ns),
                 'time_s': stamp_ns * 1e-9,
-                'score': finite([values['score']])[0],
+                'score': finite([values.get('score', math.nan)])[0],
                 'reason': reason(values),
             }
             self._board.append('keyframes', about, KEYFRAMES_KEPT)

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -91,6 +92,7 @@ class CommandSenders:
             process = values.get('process', self._process)
             if process == self._process:
                 continue
-            since = float(values['active since']), process
-            if since < (self._since_s, self._process):
-                self._elder, self._elder_heard_s = process, time.monotonic()
+            with suppress(KeyError, ValueError):  # of somebody who only calls itself as we do
+                since = float(values['active since']), process
+                if since < (self._since_s, self._process):
+                    self._elder, self._elder_heard_s = process, time.monotonic()

@@ -12,7 +12,7 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S, start_ros
 from kf_imitation.pipeline.statistics import Ledger
-from kf_imitation.ros_graph.nodes import OWN_PROCESS, Graph
+from kf_imitation.ros_graph.nodes import OWN_PROCESS, SIDE, Graph
 
 # Python hands its lock over after at most this long; the default of 5 ms is half a bus cycle.
 _SWITCH_INTERVAL_S = 0.001
@@ -27,7 +27,7 @@ class Composition:
 
     Attributes:
         nodes: by name.
-        crashed: a node's thread died of a bug (its traceback is on stderr).
+        crashed: names of nodes whose threads died of a bug (its traceback is on stderr).
     """
 
     def __init__(self, graph: Graph, extra: dict[str, dict[str, Any]] | None = None) -> None:
@@ -43,7 +43,7 @@ class Composition:
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         start_ros([])
         self.nodes: dict[str, KfNode] = {}
-        self.crashed = False
+        self.crashed: set[str] = set()
         self._closing = Event()
         self._threads: list[Thread] = []
         self._executors: list[SingleThreadedExecutor] = []
@@ -72,8 +72,8 @@ class Composition:
 
     @property
     def finished(self) -> bool:
-        """Whether a node wants the run to end."""
-        return any(node.finished.is_set() for node in self.nodes.values())
+        """Whether a node that the head needs wants the run to end."""
+        return any(n.finished.is_set() for name, n in self.nodes.items() if name not in SIDE)
 
     @property
     def fault(self) -> KfImitationError | None:
@@ -124,5 +124,9 @@ class Composition:
             pass
         finally:
             # spin() only returns here when it is shut down; anything else is a bug in a callback.
-            self.crashed |= not self._closing.is_set()
+            if not self._closing.is_set():
+                name = node.get_name()
+                self.crashed.add(name)
+                if name in SIDE:
+                    print(f'kf_imitation: {name} has ended; the head goes on', file=sys.stderr)
             node.finished.set()

@@ -18,6 +18,7 @@ from kf_imitation.data_types import (
 from kf_imitation.nodes.conversions import header, to_ns
 
 _PLACES = {name: place for place, name in enumerate((*CHANNELS, *BLENDSHAPES))}
+LARGEST = 1e6  # of a channel: far above any, and far below what float32 holds
 
 
 def to_expression(expression: Expression, frame_id: str) -> JointState:
@@ -40,7 +41,7 @@ def expression_faults(message: JointState) -> str:
     if len(message.position) != len(message.name):
         faults.append(f'{len(message.position)} values for {len(message.name)} channels')
     for name, value in zip(message.name, message.position, strict=False):
-        if not np.isfinite(value):
+        if not abs(value) < LARGEST:  # nor is NaN
             faults.append(f'{name} = {value} must be a finite number')
     if not message.name:
         faults.append('it names no channel')
@@ -54,10 +55,11 @@ def from_expression(message: JointState) -> Expression:
     """
     values = np.zeros(len(_PLACES), np.float32)
     confidence = np.zeros(len(_PLACES), np.float32)
-    for i, name in enumerate(message.name):
-        if name in _PLACES and i < len(message.position):
-            values[_PLACES[name]] = message.position[i]
-            confidence[_PLACES[name]] = message.effort[i] if i < len(message.effort) else 1.0
+    with np.errstate(over='ignore'):  # to infinity, which counts as neutral
+        for i, name in enumerate(message.name):
+            if name in _PLACES and i < len(message.position):
+                values[_PLACES[name]] = message.position[i]
+                confidence[_PLACES[name]] = message.effort[i] if i < len(message.effort) else 1.0
     count = len(CHANNELS)
     named = any(name in BLENDSHAPES for name in message.name)
     shapes = Shapes(values[count:], confidence[count:]) if named else None
@@ -95,9 +97,10 @@ def to_region(region: FaceRegion | None, stamp_ns: int, frame_id: str) -> Polygo
 
 
 def from_region(message: PolygonStamped) -> FaceRegion | None:
-    """Inverse of to_region."""
+    """Inverse of to_region; what is no region is none."""
     points = message.polygon.points
-    if not points:
+    corners = [value for point in points[:2] for value in (point.x, point.y, point.z)]
+    if len(points) < 2 or not np.isfinite(corners).all():
         return None
     return FaceRegion(points[0].x, points[0].y, points[1].x - points[0].x, int(points[0].z))
 

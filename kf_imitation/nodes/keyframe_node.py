@@ -11,6 +11,7 @@ from std_msgs.msg import Float32
 
 from kf_imitation.camera.encodings import GreySamples
 from kf_imitation.camera.left_out import LeftOut
+from kf_imitation.camera.picture_watch import PictureWatch
 from kf_imitation.camera.stamps import CameraLag, FrameTimes
 from kf_imitation.camera.upright import check_turn, turned
 from kf_imitation.data_types import Frame
@@ -100,6 +101,7 @@ class KeyframeNode(KfNode):
         self._grey = GreySamples(topic)
         self._upright = UprightSettings(self.setting('rotate', int), self.setting('mirror', bool))
         check_turn(self._upright)
+        self._watch = PictureWatch(topic, say)
         self._last_done_s = monotonic()
         self._pending = False
         self._state = 'no frame yet'
@@ -134,6 +136,8 @@ class KeyframeNode(KfNode):
             return WARN, self._too_old(), {}
         if self._foreign is not None and self._foreign.state:
             return WARN, self._foreign.state, {}
+        if self._watch.state and not idle:
+            return WARN, self._watch.state, {}
         sentence = f'no frames arrive; {self._state}' if idle else self._state
         values: dict[str, object] = {'scored [Hz]': round(self.rate_hz('frames'), 1)}
         if self._choice is not None:
@@ -190,6 +194,7 @@ class KeyframeNode(KfNode):
             self._explainer.reset()
         self._info = usable_info(self._info, bgr)
         stamp_ns = time_ns
+        self._watch.look(bgr, stamp_ns)
         frame = Frame(self._index, stamp_ns, bgr)
         self._index += 1
         began_s = monotonic()

@@ -9,7 +9,7 @@ from typing import Any
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.errors import BagError, ConfigError
 from kf_imitation.nodes import qos
-from kf_imitation.nodes.node_base import OK, WARN, KfNode
+from kf_imitation.nodes.node_base import ERROR, OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.topic_follower import TopicFollower, is_name, topic_fault
 from kf_imitation.output_files import check_free
@@ -76,7 +76,7 @@ class RecorderNode(KfNode):
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return how much was recorded."""
         if self._closed:
-            return OK, self._closed, {}
+            return ERROR if self.fault else OK, self._closed, {}
         if self._writer is None:
             return WARN, 'waiting for the first frame', {}
         size_mb = round(self._writer.byte_count / 1e6, 1)
@@ -162,7 +162,7 @@ class RecorderNode(KfNode):
             while self._waiting and not self._closed:
                 row = self._waiting.popleft()
                 with self.ledger.timed('record'):
-                    self._writer.write_raw(*row, kept=self._follower.kept(row[0]))
+                    self._writer.write_raw(*row, offered=self._follower.offered(row[0]))
                 self.counts[row[0]] += 1
                 if 0 < limit_bytes <= self._writer.byte_count:
                     size = f'{self.setting("maximum_mb", int)} MB (maximum_mb)'
@@ -191,8 +191,13 @@ class RecorderNode(KfNode):
             self.finished.set()
 
     def _give_up(self, fault: BagError) -> None:
+        """Stop recording, and say so; a head that is recorded goes on, and says so at its end."""
         self._closed = str(fault)
-        self.fail(fault)
+        if self._alone:
+            self.fail(fault)
+        else:
+            self.fault = fault
+            self.get_logger().error(f'{fault}; the head goes on')
 
 
 def main(args: list[str] | None = None) -> int:

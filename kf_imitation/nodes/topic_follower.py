@@ -12,6 +12,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.validate_topic_name import validate_topic_name
 
 from kf_imitation.bags.message_definitions import is_defined
+from kf_imitation.bags.writer import Offered
 from kf_imitation.nodes import qos
 
 IMAGE_TYPES = frozenset({'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'})
@@ -44,13 +45,16 @@ class TopicFollower:
         """Resolved names of the topics that are subscribed to."""
         return self._followed.keys()
 
-    def kept(self, name: str) -> bool:
-        """Whether the publishers of a resolved name keep messages for late listeners.
+    def offered(self, name: str) -> Offered:
+        """Return what the publishers of a resolved name offer.
 
-        Only sure of a topic that has sent one: before, it is what was asked for.
+        Only sure of a topic that has sent a message: before, it is what was asked for.
         """
-        held = self._followed.get(name)
-        return held is not None and held.profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
+        held = self._followed[name].profile
+        return Offered(
+            held.reliability != ReliabilityPolicy.BEST_EFFORT,
+            held.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+        )
 
     def follow(self, topic: str, kind: str, profile: QoSProfile) -> None:
         """Subscribe now, whether the topic exists or not."""

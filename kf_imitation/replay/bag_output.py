@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 
 from kf_imitation.bags.messages import BagTopics
-from kf_imitation.bags.writer import BagWriter
+from kf_imitation.bags.writer import BagWriter, Offered
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.keyframe.explanation import Explanation
@@ -42,7 +42,8 @@ class RunBag:
         self._last: int | None = None  # stamp of the newest keyframe
         for topic, message_type in RECORDED.items():
             if topic not in _LIVE_ONLY:
-                self._writer.declare(topic, message_type, kept=topic in PER_FRAME)
+                offered = Offered(kept=True) if topic in PER_FRAME else None
+                self._writer.declare(topic, message_type, offered)
 
     def on_step(self, frame: Frame, step: FaceStep) -> None:
         """Write the region of the frame and the scores that it made final."""

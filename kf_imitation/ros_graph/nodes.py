@@ -60,6 +60,8 @@ VIEWED = {
 TOPICS = {**RECORDED, **RECORDED_IMAGES, **VIEWED}
 # Started as processes also where the other nodes share one: their work must not delay the head.
 OWN_PROCESS = ('cockpit',)
+# Whose end is said and does not stop the head.
+SIDE = ('recorder', 'avatar', 'cockpit')
 # Results of every frame: kept by their publisher for a recorder that matches a moment late.
 PER_FRAME = ('face/region', 'face/reflex', 'keyframe/score', 'keyframe/explanation')
 

@@ -18,7 +18,7 @@ from kf_imitation.bags.reader import (
     repair_bag,
     topics,
 )
-from kf_imitation.bags.writer import BagWriter
+from kf_imitation.bags.writer import BagWriter, Offered
 from kf_imitation.data_types import (
     CHANNELS,
     CameraModel,
@@ -292,7 +292,7 @@ def test_a_bag_reports_which_publishers_keep_messages_for_late_listeners(tmp_pat
     path = tmp_path / 'bag'
     with BagWriter(path) as writer:
         for stamp in (1, 2):
-            writer.write_raw('kept', 'std_msgs/msg/Float32', bytes(8), stamp, kept=True)
+            writer.write_raw('kept', 'std_msgs/msg/Float32', bytes(8), stamp, Offered(kept=True))
         writer.write_raw('fleeting', 'std_msgs/msg/Float32', bytes(8), 3)
         writer.flush()
         shutil.copytree(path, tmp_path / 'killed')

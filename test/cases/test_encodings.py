@@ -1,13 +1,17 @@
 """Encodings and containers as drivers really use them."""
 
+import base64
+import json
 import struct
 
 import cv2
 import numpy as np
 import pytest
+from rosbags.typesys import Stores, get_typestore
 
 from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.opening import focal_px, image_topic, open_bag
+from kf_imitation.bags.playback import BagPlay
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.camera.encodings import GreySamples, image_to_bgr
 from kf_imitation.camera.sources import make_source, open_source
@@ -134,18 +138,135 @@ def test_compressed_images_of_foxglove_are_read(tmp_path):
     assert [int(frame.bgr[0, 0, 0]) for frame in frames] == [50, 100]
 
 
+def png(level):
+    return cv2.imencode('.png', np.full((48, 64, 3), level, np.uint8))[1].tobytes()
+
+
+def json_messages(kind, **fields):
+    """Two messages with stamps of 1 and 2 s."""
+    return [
+        json.dumps({'timestamp': {'sec': second, 'nsec': 0}, **fields}).encode()
+        for second in (1, 2)
+    ]
+
+
+def protobuf_messages(kind, text_name, **fields):
+    """A schema in which the needed file comes last, and two messages of it."""
+    descriptor_pb2 = pytest.importorskip('google.protobuf.descriptor_pb2')
+    from google.protobuf import descriptor_pool, message_factory
+
+    kinds = descriptor_pb2.FieldDescriptorProto
+    types = {bytes: kinds.TYPE_BYTES, str: kinds.TYPE_STRING, int: kinds.TYPE_FIXED32}
+    stamp = descriptor_pb2.FileDescriptorProto(name='time.proto', package='google.protobuf')
+    parts = stamp.message_type.add(name='Timestamp').field
+    parts.add(name='seconds', number=1, type=kinds.TYPE_INT64, label=kinds.LABEL_OPTIONAL)
+    parts.add(name='nanos', number=2, type=kinds.TYPE_INT32, label=kinds.LABEL_OPTIONAL)
+    file = descriptor_pb2.FileDescriptorProto(name='a.proto', package='foxglove', syntax='proto3')
+    file.dependency.append('time.proto')
+    made = file.message_type.add(name=text_name).field
+    made.add(
+        name='timestamp',
+        number=1,
+        type=kinds.TYPE_MESSAGE,
+        type_name='.google.protobuf.Timestamp',
+        label=kinds.LABEL_OPTIONAL,
+    )
+    for number, (name, value) in enumerate(fields.items(), 2):
+        kind_of = types[type(value)]
+        made.add(name=name, number=number, type=kind_of, label=kinds.LABEL_OPTIONAL)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(stamp)
+    pool.Add(file)
+    message = message_factory.GetMessageClass(pool.FindMessageTypeByName(f'foxglove.{text_name}'))
+    messages = []
+    for second in (1, 2):
+        one = message(**fields)
+        one.timestamp.seconds = second
+        messages.append(one.SerializeToString())
+    return descriptor_pb2.FileDescriptorSet(file=[file, stamp]).SerializeToString(), messages
+
+
+def ros1_messages():
+    store = get_typestore(Stores.ROS1_NOETIC)
+    types = store.types
+    raw = np.full(48 * 64 * 3, 50, np.uint8)
+    messages = [
+        store.serialize_ros1(
+            types['sensor_msgs/msg/Image'](
+                types['std_msgs/msg/Header'](0, types['builtin_interfaces/msg/Time'](s, 0), 'cam'),
+                *(48, 64, 'bgr8', 0, 192, raw),
+            ),
+            'sensor_msgs/msg/Image',
+        )
+        for s in (1, 2)
+    ]
+    text = store.generate_msgdef('sensor_msgs/msg/Image', ros_version=1)[0]
+    return text.encode(), [bytes(message) for message in messages]
+
+
+RAW = {'width': 64, 'height': 48, 'encoding': 'bgr8', 'step': 192}
+
+
 @pytest.mark.parametrize(
-    ('profile', 'encoding', 'words'),
+    'case', ['ros1', 'json', 'json raw', 'protobuf', 'protobuf raw', 'protobuf that was cut']
+)
+def test_recordings_of_other_profiles_are_decoded(tmp_path, case):
+    pixels = bytes([50]) * (48 * 192)
+    path = tmp_path / 'a.mcap'
+    if case == 'ros1':
+        text, messages = ros1_messages()
+        mcap(path, 'ros1', 'ros1', 'sensor_msgs/Image', 'ros1msg', text, messages)
+    elif case.startswith('json'):
+        name = 'foxglove.RawImage' if 'raw' in case else 'foxglove.CompressedImage'
+        data = base64.b64encode(pixels if 'raw' in case else png(50)).decode()
+        fields = {'data': data, **(RAW if 'raw' in case else {'format': 'png'})}
+        mcap(path, '', 'json', name, 'jsonschema', b'{}', json_messages(name, **fields))
+    else:
+        name = 'RawImage' if 'raw' in case else 'CompressedImage'
+        fields = {'data': pixels, **RAW} if 'raw' in case else {'data': png(50), 'format': 'png'}
+        text, messages = protobuf_messages(case, name, **fields)
+        mcap(path, '', 'protobuf', f'foxglove.{name}', 'protobuf', text, messages)
+    if 'cut' in case:
+        path.write_bytes(path.read_bytes()[:-60])
+    source = open_source(str(path))
+    frames = [source.read(), source.read()]
+    source.close()
+    assert [frame.stamp_ns for frame in frames] == [10**9, 2 * 10**9]
+    assert {int(frame.bgr[0, 0, 0]) for frame in frames} == {50}
+    with open_bag(path) as bag, pytest.raises(BagError, match='not of ROS 2: replay reads'):
+        BagPlay(bag, (), 0.0)
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'schema', 'text', 'data'),
     [
-        ('ros1', 'ros1', r'of ROS 1; give the \.bag that it was made from'),
-        ('', 'protobuf', 'are protobuf, not of ROS; export a video or a folder of images'),
-        ('', 'json', 'are json, not of ROS; export a video'),
+        ('protobuf', 'foxglove.CompressedVideo', b'x', b'y'),
+        ('flatbuffer', 'foxglove.CompressedImage', b'x', b'y'),
+        ('json', 'my.Picture', b'{}', b'{}'),
+        ('json', 'foxglove.CompressedImage', b'{}', b'{"data": ""}'),
+        ('json', 'foxglove.CompressedImage', b'{}', b'[1]'),
+        ('json', 'foxglove.RawImage', b'{}', b'{"width": "many"}'),
+        ('protobuf', 'foxglove.CompressedImage', b'\n\x00', b'y'),
+        ('ros1', 'sensor_msgs/Image', b'uint', b'y'),
     ],
 )
-def test_recordings_of_others_are_answered_with_what_to_do(tmp_path, profile, encoding, words):
-    path = mcap(tmp_path / 'a.mcap', profile, encoding, 'some/Image', encoding, b'x', [b'y'])
-    with pytest.raises(BagError, match=words):
-        open_bag(path)
+def test_what_is_not_understood_is_answered_with_what_to_do(
+    tmp_path, encoding, schema, text, data
+):
+    of_ros = encoding == 'ros1'
+    kinds = {'ros1': 'ros1msg', 'json': 'jsonschema'}
+    profile, schema_encoding = 'ros1' if of_ros else '', kinds.get(encoding, encoding)
+    path = mcap(tmp_path / 'a.mcap', profile, encoding, schema, schema_encoding, text, [data])
+    with pytest.raises(SourceError, match='export a video or a folder of images and give that'):
+        open_source(str(path))
+
+
+@pytest.mark.parametrize('in_folder', [True, False])
+def test_a_bag_that_is_compressed_as_a_whole_is_answered_with_what_to_do(tmp_path, in_folder):
+    path = tmp_path / 'a_0.db3.zstd'
+    path.write_bytes(b'(\xb5/\xfd' + bytes(100))
+    with pytest.raises(SourceError, match=r'unpack it first \(zstd -d a_0.db3.zstd\)'):
+        open_source(str(tmp_path if in_folder else path))
 
 
 def test_a_bag_of_ros_1_whose_recorder_was_killed_is_answered_with_what_to_do(tmp_path):

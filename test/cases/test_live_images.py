@@ -150,3 +150,12 @@ def test_a_foreign_camera_that_always_lags_is_scored_but_for_the_first_images(
     assert len(pipeline.stamps) == begun and pipeline.resets == 0
     # What follows sees the stamps of arrival, and gets no allowance of its own.
     assert pipeline.stamps[-1] == now_ns
+
+
+def test_a_camera_that_hangs_is_named_in_the_state(node):
+    node, pipeline, _ = node
+    for index in range(200):
+        node._on_image(image(T0 + index * DT))
+    level, sentence, _ = node.status()
+    assert level == WARN and 'sends the same picture again and again' in sentence
+    assert len(pipeline.stamps) == 200

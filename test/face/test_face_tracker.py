@@ -157,6 +157,20 @@ def test_the_larger_of_two_faces_is_taken_and_kept():
         assert abs(centre(play(follower, small_grew, start=10)[-1])[0] - expected) < 60
 
 
+@pytest.mark.parametrize(
+    ('policy', 'why'),
+    [
+        ('sticky', 'the largest of 2 when it came (policy sticky)'),
+        ('largest', 'the largest of 2 (policy largest)'),
+        ('centre', 'the nearest to the middle of 2 (policy centre)'),
+    ],
+)
+def test_of_several_faces_it_is_told_which_one_is_followed_and_why(policy, why):
+    follower = tracker(policy=policy)
+    play(follower, [scene((170, 240, 330), (500, 200, 240))] * 10)
+    assert follower.state.endswith(f' px, {why}')
+
+
 def test_the_face_at_the_centre_is_taken_when_asked_for():
     both = [scene((130, 240, 330), (370, 200, 240))] * 10
     region = play(tracker(policy='centre'), both)[-1]

@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 
@@ -15,6 +14,7 @@ from kf_imitation.inference.optimised_models import cache_folder, open_session
 @pytest.fixture
 def model(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    onnx = pytest.importorskip('onnx', reason='onnx makes these models')
     helper, tensor = onnx.helper, onnx.TensorProto
     graph = helper.make_graph(
         [helper.make_node('Add', ['a', 'a'], ['b']), helper.make_node('Relu', ['b'], ['c'])],

@@ -63,3 +63,35 @@ def test_a_missing_source_starts_nothing(launch, tmp_path):
     assert process.returncode != 0
     assert 'gone.mp4: does not exist' in output
     assert 'process started' not in output
+
+
+def read_until(process, words):
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if re.search(words, line):
+            return ''.join(lines)
+    raise AssertionError(''.join(lines))
+
+
+def pid_of(process, node):
+    started = read_until(process, rf'{node}_node-\d\]: process started with pid')
+    return int(re.findall(rf'{node}_node-\d\]: process started with pid \[(\d+)\]', started)[-1])
+
+
+def test_a_killed_avatar_is_started_again_and_the_head_goes_on(launch):
+    process = launch('source:=test-pattern', 'robot:=sim_face', 'avatar:=true')
+    os.kill(pid_of(process, 'avatar'), signal.SIGKILL)
+    read_until(process, 'avatar has ended: the head goes on')
+    pid_of(process, 'avatar')
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 0, output
+
+
+def test_the_fault_of_a_node_that_the_head_needs_is_that_of_the_run(launch):
+    process = launch('source:=test-pattern', 'robot:=sim_face')
+    os.kill(pid_of(process, 'landmarks'), signal.SIGKILL)
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 1, output
+    assert 'landmarks has ended with exit code -9' in output

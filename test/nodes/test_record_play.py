@@ -118,12 +118,19 @@ def test_the_bag_notes_which_publishers_keep_messages_for_late_listeners(
     process = start('record', '--out', str(bag))
     score = lambda: Float32(data=0.5)  # noqa: E731
     publish(Float32, 'keyframe/score', score, grown(bag), qos.per_frame_publisher())
-    publish(JointState, 'joint_states', stamped, lambda: '/joint_states' in topics(bag))
+    held = lambda: '/joint_states' in topics(bag)  # noqa: E731
+    loose = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+    publish(JointState, 'joint_states', stamped, held, loose)
     _, err = interrupt(process)
     assert process.returncode == 0, err
     with open_bag(bag) as reader:
         kept = {name: topic.kept for name, topic in reader.topics.items()}
+        offered = {
+            connection.topic: connection.ext.offered_qos_profiles[0].reliability.name
+            for connection in reader.library.connections
+        }
     assert kept['/keyframe/score'] and not kept['/joint_states']
+    assert offered['/keyframe/score'] == 'RELIABLE' and offered['/joint_states'] == 'BEST_EFFORT'
 
 
 def test_the_bag_is_closed_at_its_size_limit(start, publish, tmp_path):

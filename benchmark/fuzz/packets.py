@@ -1,6 +1,4 @@
-"""Fuzz the packet parser and the simulated servos: random, truncated and oversize packets.
-
-    python -m benchmark.fuzz [--seconds 60] [--seed 0]
+"""The packet parser and the simulated servos: random, truncated and oversize packets.
 
 A sequence is 20 bursts: random bytes, packets of all instructions with random content, some of
 them cut short or with a false length; writes of extreme values to registers that exist; a supply,
@@ -8,22 +6,14 @@ load or horn that changes meanwhile. Then
 
 - the parser, given the same bytes in pieces of any size, must find the next good packet;
 - after a pause on the line every servo must answer the next ping, and be read as a whole.
-
-A crash, a hang (a sequence above 2 s) or silence ends it with exit code 1 and the seed. Seconds
-are of processor time, so that the figures do not depend on what else the machine does.
-The small run of the tests is test/benchmark/test_fuzz.py.
 """
 
-import argparse
 import random
-import signal
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
+from hypothesis import strategies as st
+
+from benchmark.fuzz.bounds import FuzzError
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
 from kf_imitation.actuators.dynamixel.simulator import packet as p
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
@@ -53,29 +43,8 @@ INSTRUCTIONS = (
 IDS = (1, 2, 3)
 BAUDS = (1_000_000,) * 8 + (57_600, 4_000_000)
 BURSTS = 20
-LONGEST_S = 2.0
 PAUSE_S = 0.6  # reboots end, half packets are forgotten
 WHOLE_TABLE = bytes((0, 0)) + (700).to_bytes(2, 'little')
-
-
-class FuzzError(Exception):
-    """Something answered wrongly, or not at all."""
-
-
-@contextmanager
-def no_hang() -> Iterator[None]:
-    """Raise FuzzError where the code inside takes too much processor time."""
-
-    def late(number: int, frame: FrameType | None) -> None:
-        raise FuzzError(f'hangs: more than {LONGEST_S:g} s')
-
-    before = signal.signal(signal.SIGPROF, late)
-    signal.setitimer(signal.ITIMER_PROF, LONGEST_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0.0)
-        signal.signal(signal.SIGPROF, before)
 
 
 def burst(rng: random.Random) -> bytes:
@@ -188,45 +157,6 @@ def check_servo(line: SimulatedBus, servo: SimulatedServo) -> None:
             raise FuzzError(f'servo {servo.id} does not reply')
 
 
-def run(first: int, seconds: float) -> Counter[str]:
-    """Run sequences for a time.
-
-    Raises:
-        FuzzError: with the seed; any other error is a crash, and its seed is printed.
-    """
-    total: Counter[str] = Counter()
-    end = time.process_time() + seconds
-    seed = first
-    while time.process_time() < end:
-        good = False
-        try:
-            with no_hang():
-                total += run_sequence(seed)
-            good = True
-        finally:
-            if not good:
-                print(f'seed {seed}:', file=sys.stderr)
-        seed += 1
-    return total
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Fuzz for a time."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--seconds', type=float, default=60.0, help='of processor time')
-    parser.add_argument('--seed', type=int, default=0, help='of the first sequence')
-    args = parser.parse_args(arguments)
-    try:
-        total = run(args.seed, args.seconds)
-    except FuzzError as error:
-        print(error)
-        return 1
-    print(
-        ', '.join(f'{count} {name}' for name, count in total.items())
-        + f' in {args.seconds:g} s of processor time: no crash, no hang, always an answer'
-    )
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())
+def run(data: st.DataObject) -> Counter[str]:
+    """Send one sequence, of any seed."""
+    return run_sequence(data.draw(st.integers(0, 2**32 - 1), label='seed'))
