@@ -24,7 +24,7 @@ from kf_imitation.nodes.cockpit_node import CockpitNode
 from kf_imitation.nodes.keyframe_node import KeyframeNode
 from kf_imitation.nodes.landmarks_node import LandmarksNode
 from kf_imitation.nodes.node_base import KfNode
-from kf_imitation.nodes.node_main import start_ros
+from kf_imitation.nodes.node_main import end_ros, start_ros
 from kf_imitation.nodes.servo_node import ServoNode
 from kf_imitation.nodes.topic_follower import message_class
 from kf_imitation.pipeline.face_pipeline import FaceStep
@@ -123,7 +123,7 @@ class Receivers:
         for node in self._nodes.values():
             node.close()
             node.destroy_node()
-        node.context.try_shutdown()
+        end_ros()
 
     def _keyframe_image(self, message: Any) -> None:
         """Let the newest image and the newest info meet."""

@@ -5,12 +5,11 @@ from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Any
 
-import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from kf_imitation.errors import KfImitationError
 from kf_imitation.nodes.node_base import KfNode
-from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S, start_ros
+from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S, end_ros, start_ros
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.ros_graph.nodes import OWN_PROCESS, SIDE, Graph
 
@@ -102,7 +101,7 @@ class Composition:
             thread.join(timeout=5.0)
         for node in self.nodes.values():
             node.destroy_node()
-        rclpy.try_shutdown()
+        end_ros()
 
     def _start(self, node: KfNode) -> None:
         executor = SingleThreadedExecutor()

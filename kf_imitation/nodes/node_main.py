@@ -39,6 +39,11 @@ def start_ros(args: list[str] | None = None, context: Context | None = None) -> 
         raise KfImitationError(f'ROS does not start: {reason}') from error
 
 
+def end_ros() -> None:
+    """End what start_ros() began in the common context; it can begin again."""
+    rclpy.try_shutdown()
+
+
 def catch_stop_signals(stop: Event) -> None:
     """Set an event on Ctrl-C, a closed terminal or kill, from now to the end of the process.
 
@@ -88,7 +93,7 @@ def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
             executor.remove_node(node)
             node.destroy_node()
         executor.shutdown()
-        rclpy.try_shutdown()
+        end_ros()
     if fault is not None:
         print(f'kf_imitation: {fault}', file=sys.stderr)
         return 2

@@ -101,7 +101,7 @@ def test_a_merged_mapping_stays_allowed_and_its_keys_may_be_overridden(robot_fil
         ('neutral_rad: 0.0', 'neutral_rad: 0,5', 'must be a finite number (write 0.5)'),
         ('neutral_rad: 0.0', "neutral_rad: '0.1'", '(write 0.1 without quotes)'),
         ('limits_rad: [-0.6, 0.2]', 'limits_rad: [0.2, -0.6]', 'must have low < high'),
-        ('jaw_open: 0.35', 'jaw_opn: 0.35', 'did you mean jaw_open?'),
+        ('jaw_open: [[0, 0]', 'jaw_opn: [[0, 0]', 'did you mean jaw_open?'),
         ('model: XL330-M288 ', 'model: XL330-M2888 ', 'did you mean XL330-M288?'),
     ],
 )
