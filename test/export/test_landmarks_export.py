@@ -49,13 +49,13 @@ def test_onnx_equals_torch(exported):
     for level in (40, 255):
         crop = rng.integers(0, level, (1, 112, 112, 3), dtype=np.uint8)
         names = ['points', 'confidence', 'readings']
-        points, confidence, readings = session.run(names, {'crop': crop})
+        points, confidence, predictions = session.run(names, {'crop': crop})
         with torch.no_grad():
             wanted = Deployed(model).eval()(torch.from_numpy(crop))
         assert np.abs(points - wanted[0].numpy()).max() < TOLERANCE
         assert np.abs(confidence - wanted[1].numpy()).max() < TOLERANCE
-        assert readings.shape == (1, 54)
-        assert np.abs(readings - wanted[2].numpy()).max() < TOLERANCE
+        assert predictions.shape == (1, 54)
+        assert np.abs(predictions - wanted[2].numpy()).max() < TOLERANCE
         assert ((confidence >= 0) & (confidence <= 1)).all()
         answers.append(points)
     assert np.abs(answers[0] - answers[1]).max() > 1e-3

@@ -28,14 +28,14 @@ from training.keyframe.measure import choose_mesh  # noqa: E402
 from training.keyframe.networks import eye_mouth_mesh_points  # noqa: E402
 from training.keyframe.networks.eye_mouth_networks import (  # noqa: E402
     CROP_PX,
+    EMBEDDING,
     EYE,
-    LOOKS,
     MOUTH,
     Parts,
     SteadyDropout,
     cut_parts,
     direction,
-    reading_order,
+    prediction_order,
 )
 from training.keyframe.networks.fusion import KeyframeNet, normalise  # noqa: E402
 from training.keyframe.train.train_parts import WEIGHT, changes, losses, places_of  # noqa: E402
@@ -120,9 +120,9 @@ def mirrored_mouth():
     return np.array(eye_mouth_mesh_points.MIRRORED[mouth]) - mouth.start
 
 
-def test_readings_of_a_shape_do_not_depend_on_where_the_patch_lies():
+def test_predictions_of_a_shape_do_not_depend_on_where_the_patch_lies():
     torch.manual_seed(0)
-    mouth = Parts(reading_order(NAMES)).mouth
+    mouth = Parts(prediction_order(NAMES)).mouth
     torch.nn.init.normal_(mouth.shape[-1].weight)
     points = 0.02 * torch.randn(3, len(eye_mouth_mesh_points.MOUTH), 2)
     shifted = points + torch.tensor([0.05, -0.03])
@@ -142,8 +142,8 @@ def test_errors_common_to_a_group_are_no_errors_of_changes():
     assert apart[0, 3].sub(7 / 8).abs().max() < 1e-6
 
 
-def test_readings_have_the_places_of_their_names():
-    right, left, mouth = reading_order(NAMES)
+def test_predictions_have_the_places_of_their_names():
+    right, left, mouth = prediction_order(NAMES)
     assert NAMES[right[0]] == 'eyeBlinkRight' and NAMES[left[0]] == 'eyeBlinkLeft'
     assert {NAMES[i] for i in mouth} >= {'jawOpen', 'mouthSmileLeft', 'cheekPuff'}
     assert not set(mouth) & {*right, *left}
@@ -194,7 +194,7 @@ def test_batches_repeat_with_the_seed_and_points_follow_the_crop():
 
 def test_a_few_steps_on_one_batch_lower_the_loss():
     torch.manual_seed(0)
-    parts, batch = Parts(reading_order(NAMES)), next(iter(stream()))
+    parts, batch = Parts(prediction_order(NAMES)), next(iter(stream()))
     assert NAMES[parts.order[0]] == 'eyeBlinkRight'
     parts.eye.drop.p = parts.mouth.drop.p = 0.0
     optimiser = torch.optim.AdamW(parts.parameters(), lr=1e-3)
@@ -210,7 +210,7 @@ def test_a_few_steps_on_one_batch_lower_the_loss():
     assert set(terms) == set(WEIGHT)
 
 
-def test_the_network_with_parts_streams_and_keeps_its_readings(tmp_path):
+def test_the_network_with_parts_streams_and_keeps_its_predictions(tmp_path):
     torch.manual_seed(0)
     net = KeyframeNet(motion='difference', use_places=False, gradient='coarse', parts=True).eval()
     torch.nn.init.normal_(net.trust_parts)
@@ -222,10 +222,14 @@ def test_the_network_with_parts_streams_and_keeps_its_readings(tmp_path):
     assert compare(step, tmp_path / 'net.onnx', [fixed_crops(CROP_PX, 3)]).largest < 2e-4
     assert step.pictures['colour'] == (1, CROP_PX // 2, CROP_PX // 2, 3)
     image = normalise(torch.from_numpy(fixed_crops(CROP_PX, 2))).mean(dim=1, keepdim=True)
-    readings, looks = net.parts(image)
-    assert looks.shape == (2, 3 * LOOKS)
+    predictions, embeddings = net.parts(image)
+    assert embeddings.shape == (2, 3 * EMBEDDING)
     unread = [i for i in range(54) if i not in net.parts.order]
-    assert (readings[:, unread] == 0).all() and (readings >= 0).all() and (readings <= 1).all()
+    assert (
+        (predictions[:, unread] == 0).all()
+        and (predictions >= 0).all()
+        and (predictions <= 1).all()
+    )
 
 
 def test_a_small_network_takes_one_channel_and_comes_back_from_its_file(tmp_path):

@@ -31,15 +31,15 @@ def tiny():
     return PFLDConfig(8, 8, 2, 16, 2, 2, 2, 8, 8, 16)
 
 
-def face_points(px=CACHE_PX, share=0.45):
-    return ((template() - 0.5) * share * px + px / 2).astype(np.float32)
+def face_points(px=CACHE_PX, fraction=0.45):
+    return ((template() - 0.5) * fraction * px + px / 2).astype(np.float32)
 
 
 def test_shapes_and_the_mean_shape_to_start_from(tiny):
     model = PFLD(tiny, torch.from_numpy(template())).eval()
-    points, logits, early, readings = model(torch.zeros(2, 3, 112, 112))
+    points, logits, early, predictions = model(torch.zeros(2, 3, 112, 112))
     assert points.shape == (2, 98, 2) and logits.shape == (2, 98)
-    assert readings.shape == (2, 54)
+    assert predictions.shape == (2, 54)
     assert early.shape == (2, tiny.early, 28, 28)
     assert torch.allclose(points[0], torch.from_numpy(template()), atol=0.05)
     assert PoseBranch(tiny)(early).shape == (2, 3)

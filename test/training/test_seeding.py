@@ -56,8 +56,8 @@ def test_two_trainings_of_the_eye_model_with_one_seed_are_equal(tmp_path, monkey
     rng = np.random.default_rng(0)
     np.save(tmp_path / 'patches.npy', rng.integers(0, 255, (24, 72, 112, 3), np.uint8))
     points = np.tile(np.linspace(30, 80, 9, dtype=np.float32)[:, None], (24, 1, 2))
-    readings = rng.uniform(0, 1, (24, 7)).astype(np.float32)
-    np.savez(tmp_path / 'labels.npz', points=points, readings=readings, group=groups(24))
+    predictions = rng.uniform(0, 1, (24, 7)).astype(np.float32)
+    np.savez(tmp_path / 'labels.npz', points=points, predictions=predictions, group=groups(24))
 
     def train(out, seed):
         options = ['--cache', tmp_path, '--out', out, '--steps', 3, '--batch', 4, '--seed', seed]

@@ -163,13 +163,13 @@ def move_points(face: Face, motion: Motion, skin: float, head: float) -> np.ndar
     return np.stack(moved)
 
 
-def borrow_shape(face: Face, other: Face, share: float) -> Face:
+def borrow_shape(face: Face, other: Face, fraction: float) -> Face:
     """Give a face some of the shape of another, so that few photographs show many people.
 
     Args:
         face: keeps its picture, size, place and turn.
         other: of about the same expression, which belongs to its shape.
-        share: of the other's shape, 0..1.
+        fraction: of the other's shape, 0..1.
 
     Returns:
         The face with the points it shall have; its picture is as before.
@@ -178,7 +178,7 @@ def borrow_shape(face: Face, other: Face, share: float) -> Face:
         (f.points - f.points[RIGID].mean(axis=0)) @ f.rotation / eye_distance(f.points)
         for f in (face, other)
     )
-    change = share * eye_distance(face.points) * (wanted - own) @ face.rotation.T
+    change = fraction * eye_distance(face.points) * (wanted - own) @ face.rotation.T
     return replace(face, points=face.points + change)
 
 

@@ -58,10 +58,10 @@ class Mesh:
         """Add the rings and the canvas edge to (478, 3) landmarks."""
         middle = first[OUTLINE].mean(axis=0)
         rings = []
-        for reach, share in ((1.3, 0.6), (1.7, 0.15)):
+        for reach, fraction in ((1.3, 0.6), (1.7, 0.15)):
             home = middle + (first[OUTLINE] - middle) * reach
             home[:, 2] = first[OUTLINE, 2].max() + 10 * reach
-            moved = share * (points[OUTLINE] - first[OUTLINE])
+            moved = fraction * (points[OUTLINE] - first[OUTLINE])
             moved[:, 2] = 0
             rings.append(home + moved)
         far = np.linspace(-0.6, 1.6, 7) * CANVAS_PX

@@ -30,7 +30,7 @@ class MouthAppearance:
         upper: how far the upper teeth reach below the line of the closed lips, eye distances.
         lower: how far the lower teeth reach above it.
         tooth: width of one, eye distances.
-        depth: share of the light that the back of the mouth loses.
+        depth: fraction of the light that the back of the mouth loses.
     """
 
     colour: np.ndarray

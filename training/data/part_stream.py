@@ -123,14 +123,14 @@ class PartStream(IterableDataset[dict[str, Tensor]]):
 
     def _group(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, bool]:
         mirrored = rng.random() < 0.5
-        look = Appearance(rng, AUGMENT, self._size, mean=True)
+        appearance = Appearance(rng, AUGMENT, self._size, mean=True)
         same = True
         if self._faces is not None and rng.random() < 0.1:
             parts, shapes = self._people(self._faces, rng, mirrored)
             same = False
         else:
             parts, shapes = self._person(rng, mirrored)
-        crops = np.stack([look.apply(crop) for crop, _ in parts])
+        crops = np.stack([appearance.apply(crop) for crop, _ in parts])
         points = np.stack([p for _, p in parts])
         if mirrored:
             shapes = shapes[:, self._mirror]

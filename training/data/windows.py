@@ -202,9 +202,9 @@ class SampleStream(IterableDataset[Batch]):
         mirrored = rng.random() < s.mirror
         region = window.clip.regions[index[s.frames // 2]]
         matrix, angle = crop_matrix(region, s.crop_px, rng, s.augment, mirrored)
-        look = Appearance(rng, s.augment, s.crop_px)
+        appearance = Appearance(rng, s.augment, s.crop_px)
         crops = np.stack(
-            [look.apply(cut(window.clip.frames[i], matrix, s.crop_px)) for i in index]
+            [appearance.apply(cut(window.clip.frames[i], matrix, s.crop_px)) for i in index]
         )
         state = self._turned(window.state[index], window.rotation[index], angle, mirrored)
         # The matrix leads from the crop to the image; its mirroring is undone point by point.
@@ -227,11 +227,11 @@ class SampleStream(IterableDataset[Batch]):
         place = np.stack([x, y], axis=-1) + flow
         place = (place @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
         now = cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        look = Appearance(rng, s.augment, size)
+        appearance = Appearance(rng, s.augment, size)
         labels = faces.labels
         matrices = Rotation.from_rotvec(labels.rotation[i : i + 1]).as_matrix()
         state = self._turned(labels.blendshapes[i : i + 1], matrices, angle, mirrored)
-        return look.apply(now), look.apply(before), flow, state[0]
+        return appearance.apply(now), appearance.apply(before), flow, state[0]
 
     def _render(self, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Draw a rendered pair; its flow leads from `image` to `next_image`."""
@@ -242,8 +242,13 @@ class SampleStream(IterableDataset[Batch]):
         if rng.random() < s.mirror:
             now, before, valid = now[:, ::-1], before[:, ::-1], valid[:, ::-1]
             flow = flow[:, ::-1] * np.array([-1, 1], np.float32)
-        look = Appearance(rng, s.augment, s.still_px or s.crop_px)
-        return look.apply(now), look.apply(before), np.ascontiguousarray(flow), valid.copy()
+        appearance = Appearance(rng, s.augment, s.still_px or s.crop_px)
+        return (
+            appearance.apply(now),
+            appearance.apply(before),
+            np.ascontiguousarray(flow),
+            valid.copy(),
+        )
 
     def _turned(
         self, blendshapes: np.ndarray, rotation: np.ndarray, angle: float, mirrored: bool

@@ -32,7 +32,7 @@ WIDTH = 100
 WORST = 3
 SMALL_FACE_PX = 200
 LIVELY_PER_S = 2.0
-MOUTH_SHARE = 0.5
+MOUTH_FRACTION = 0.5
 
 USE = """
 Score of how much the expression changes from one frame to the next, and the signed change
@@ -69,7 +69,7 @@ class ClipFacts:
         fps: of the clip.
         face_px: edge of the median face region [px].
         keyframes_per_s: true ones.
-        mouth: share of jaw and mouth in the change of the blendshapes, 0..1.
+        mouth: fraction of jaw and mouth in the change of the blendshapes, 0..1.
     """
 
     fps: float
@@ -83,8 +83,8 @@ GROUPS: tuple[tuple[str, Callable[[ClipFacts], bool]], ...] = (
     ('above 26 fps', lambda c: c.fps > 26),
     (f'low resolution: face below {SMALL_FACE_PX} px', lambda c: c.face_px < SMALL_FACE_PX),
     (f'face of {SMALL_FACE_PX} px or more', lambda c: c.face_px >= SMALL_FACE_PX),
-    ('talking: mostly jaw and mouth move', lambda c: c.mouth >= MOUTH_SHARE),
-    ('expressive: brows, eyes, cheeks move as much', lambda c: c.mouth < MOUTH_SHARE),
+    ('talking: mostly jaw and mouth move', lambda c: c.mouth >= MOUTH_FRACTION),
+    ('expressive: brows, eyes, cheeks move as much', lambda c: c.mouth < MOUTH_FRACTION),
     (f'lively: {LIVELY_PER_S:g} keyframes/s or more', lambda c: c.keyframes_per_s >= LIVELY_PER_S),
     ('calm', lambda c: c.keyframes_per_s < LIVELY_PER_S),
 )

@@ -40,7 +40,7 @@ from training.keyframe.export.flow_graph import GraphFlow
 from training.keyframe.export.manifest_file import write_manifest
 from training.keyframe.export.pack import pack_weights
 from training.keyframe.export.quantise import calibration_crops, prepare, quantise
-from training.keyframe.networks.eye_mouth_networks import LOOKS
+from training.keyframe.networks.eye_mouth_networks import EMBEDDING
 from training.keyframe.networks.fusion import (
     STATE_NAMES,
     FrameState,
@@ -95,7 +95,7 @@ class StreamingStep(nn.Module):
             'state_image': (1, 1, motion_px, motion_px),
             'state_expression': (1, CHANGE_SIZE),
             'state_readings': (1, CHANGE_SIZE),
-            'state_looks': (1, 3 * LOOKS),
+            'state_looks': (1, 3 * EMBEDDING),
             'state_places': (1, place_values(motion_px)),
         }
         unused = set()
@@ -121,7 +121,7 @@ class StreamingStep(nn.Module):
         given = dict(zip(self.states, inputs[len(self.pictures) :], strict=True))
         absent = torch.zeros(1, 1, 1, 1)
         previous = FrameState(*(given.get(name, absent) for name in STATE_NAMES))
-        current, places = self.net.see(*seen) if len(seen) == 1 else self.net.look(*seen)
+        current, places = self.net.see(*seen) if len(seen) == 1 else self.net.see_pictures(*seen)
         result = self.net.compare(current, places, previous)
         flow = [self.net.shrink * f for f in result.flows[:1]]
         out = [torch.sigmoid(result.score_logit), self.gain * result.change, *flow]

@@ -46,7 +46,7 @@ def relative_error(changes: np.ndarray, clip: CachedClip) -> float:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Scoring:
     """How scores are made of change vectors.
 
     Attributes:
@@ -63,18 +63,18 @@ def measure(
     clips: list[CachedClip],
     crop_px: int,
     limit: int = 150,
-    readings: Sequence[Reading] = (Reading(),),
+    scorings: Sequence[Scoring] = (Scoring(),),
 ) -> list[dict[str, float]]:
-    """Return for each reading the means over clips: error (relative_error), rho, f1, e_n, e_l."""
+    """Return for each scoring the means over clips: error (relative_error), rho, f1, e_n, e_l."""
     changes = [clip_changes(clip, scorer, crop_px, limit) for clip in clips]
     found = []
-    for reading in readings:
+    for scoring in scorings:
         rows = []
         for clip, change in zip(clips, changes, strict=True):
-            score = smoothed_score(reading.gain * change, clip.labels.fps, reading.sigma_s)
+            score = smoothed_score(scoring.gain * change, clip.labels.fps, scoring.sigma_s)
             rows.append(figures(score, clip.labels, 0.1))
         errors = [
-            relative_error(reading.gain * c, clip) for c, clip in zip(changes, clips, strict=True)
+            relative_error(scoring.gain * c, clip) for c, clip in zip(changes, clips, strict=True)
         ]
         means = mean_figures(rows)
         found.append(
@@ -88,14 +88,14 @@ def measure_file(
     model: Path,
     clips: list[CachedClip],
     limit: int = 150,
-    readings: Sequence[Reading] = (Reading(),),
+    scorings: Sequence[Scoring] = (Scoring(),),
 ) -> list[dict[str, float]]:
     """Measure a .ckpt or .onnx; see `measure`."""
     if model.suffix == '.onnx':
         scorer = OnnxScorer(model)
-        return measure(scorer, clips, scorer.crop_px, limit, readings)
+        return measure(scorer, clips, scorer.crop_px, limit, scorings)
     net = load_network(model)
-    return measure(net_scorer(net), clips, net.crop_px, limit, readings)
+    return measure(net_scorer(net), clips, net.crop_px, limit, scorings)
 
 
 def clips_of(
@@ -136,12 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     grid = itertools.product(options.gains, options.sigmas)
-    readings = [Reading(*values) for values in grid]
-    rows = measure_file(options.model, clips, options.limit, readings)
+    scorings = [Scoring(*values) for values in grid]
+    rows = measure_file(options.model, clips, options.limit, scorings)
     print(f'{options.model} on {len(clips)} clips')
     rounded = [{k: round(v, 4) for k, v in row.items()} for row in rows]
-    for reading, row in zip(readings, rounded, strict=True):
-        print(json.dumps((asdict(reading) if len(readings) > 1 else {}) | row))
+    for scoring, row in zip(scorings, rounded, strict=True):
+        print(json.dumps((asdict(scoring) if len(scorings) > 1 else {}) | row))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(rounded[0]) + '\n')

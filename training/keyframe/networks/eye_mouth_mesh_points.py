@@ -39,7 +39,7 @@ MOUTH_CORNERS = (MOUTH.index(61), MOUTH.index(291))
 def usual_places(part: str) -> np.ndarray:
     """Return (P, 2) float32 usual places of 'eye' or 'mouth' points in their patch.
 
-    From its middle, shares of its width.
+    From its middle, fractions of its width.
     """
     rows = {'eye': _eye, 'mouth': _mouth}[part]
     return np.array([[row['x'], row['y']] for row in rows], np.float32)

@@ -3,10 +3,10 @@
 Motion of a few cells sees that something moves; that an iris went from one corner of the eye to
 the other, or lips parted, is read better from a patch that lies where the eye or the mouth is.
 Three small networks: one finds the places, one reads both eyes (the left one mirrored), one reads
-the mouth. Differences of their readings between frames are part of the change (fusion.py).
+the mouth. Differences of their predictions between frames are part of the change (fusion.py).
 A part is read in two ways at once. Its picture shows how it looks, which differs from person to
 person; the points of the face mesh found in it give its shape, and what a shape means differs
-less: readings made of the teacher's own points are good for unknown people too.
+less: predictions made of the teacher's own points are good for unknown people too.
 They see the mean of the three colour channels: sampling patches costs a third of the time.
 """
 
@@ -24,15 +24,15 @@ from training.keyframe.networks import eye_mouth_mesh_points
 # Of the crop whose places are found; the patches are cut from the crop as it comes.
 FINDER_PX = 64
 CROP_PX = 256
-# Mean places of right eye, left eye and mouth in the crop, as shares of its edge.
+# Mean places of right eye, left eye and mouth in the crop, as fractions of its edge.
 MEAN_PLACES = ((0.335, 0.395), (0.665, 0.395), (0.5, 0.69))
 
-# Values from which a part's readings are made.
-LOOKS = 96
+# Values from which a part's predictions are made.
+EMBEDDING = 96
 # Points of a part move together, in about so many ways.
 MESH_MODES = 48
 SHAPE_HIDDEN = 128
-# Points lie off their usual places by about this share of the patch's width.
+# Points lie off their usual places by about this fraction of the patch's width.
 MESH_GAIN = 0.05
 
 
@@ -55,7 +55,7 @@ class Patch:
 
         Args:
             image: (B, 1, S, S).
-            centre: (B, 2) of the part, shares of S.
+            centre: (B, 2) of the part, fractions of S.
             along: (B, 2) unit vector from the right eye to the left.
             mirror: exchange left and right.
 
@@ -77,10 +77,10 @@ class Patch:
     def locate(
         self, points: Tensor, centre: Tensor, along: Tensor, mirror: bool = False
     ) -> Tensor:
-        """Return where (B, P, 2) points, shares of S, lie in the patches of `cut`.
+        """Return where (B, P, 2) points, fractions of S, lie in the patches of `cut`.
 
         Returns:
-            (B, P, 2) from the middle of the patch, shares of its width.
+            (B, P, 2) from the middle of the patch, fractions of its width.
         """
         apart = (points - centre[:, None]) * CROP_PX
         x = (apart * along[:, None]).sum(-1) * (-1 if mirror else 1)
@@ -106,8 +106,8 @@ def conv_layers(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
     ]
 
 
-def reading_order(names: tuple[str, ...]) -> tuple[list[int], list[int], list[int]]:
-    """Return the places of right eye, left eye and mouth readings among the 51 blendshapes.
+def prediction_order(names: tuple[str, ...]) -> tuple[list[int], list[int], list[int]]:
+    """Return the places of right eye, left eye and mouth predictions among the 51 blendshapes.
 
     Args:
         names: of the 51 blendshapes.
@@ -125,7 +125,7 @@ class PartNet(nn.Module):
 
     Args:
         size_px: width and height of the patch.
-        readings: blendshapes to read.
+        predictions: blendshapes to read.
         points: of the face mesh in the patch.
         corners: of the part, among them.
         dropout: before the last layers.
@@ -134,7 +134,7 @@ class PartNet(nn.Module):
     def __init__(
         self,
         size_px: tuple[int, int],
-        readings: int,
+        predictions: int,
         points: int,
         corners: tuple[int, int],
         dropout: float = 0.3,
@@ -148,26 +148,28 @@ class PartNet(nn.Module):
         features = 48 * (size_px[0] // 8) * (size_px[1] // 8)
         self.half = False  # convolutions in bfloat16, for training
         self.drop = nn.Dropout(dropout)
-        self.hidden = nn.Linear(features, LOOKS)
-        self.read = nn.Linear(LOOKS, readings)
+        self.hidden = nn.Linear(features, EMBEDDING)
+        self.read = nn.Linear(EMBEDDING, predictions)
         self.points, self.corners = points, list(corners)
         self.modes = nn.Linear(features, MESH_MODES)
         self.mesh = nn.Linear(MESH_MODES, 2 * points, bias=False)
         self.shape = nn.Sequential(
-            nn.Linear(2 * points, SHAPE_HIDDEN), nn.LeakyReLU(0.1), nn.Linear(SHAPE_HIDDEN, LOOKS)
+            nn.Linear(2 * points, SHAPE_HIDDEN),
+            nn.LeakyReLU(0.1),
+            nn.Linear(SHAPE_HIDDEN, EMBEDDING),
         )
         # Networks from before are read as they were, until the shape is learned.
         nn.init.zeros_(self.shape[-1].weight)
         nn.init.zeros_(self.shape[-1].bias)
 
     def forward(self, patch: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, h, w) around -1..1 to readings (B, R) 0..1 and looks (B, 96).
+        """(B, 1, h, w) around -1..1 to predictions (B, R) 0..1 and embeddings (B, 96).
 
-        Looks are what the readings are made from.
+        Embeddings are what the predictions are made from.
         """
         features = self.see(patch)
-        looks = self.look(features, self.offsets(features))
-        return torch.sigmoid(self.read(self.drop(looks))), looks
+        embeddings = self.embed(features, self.offsets(features))
+        return torch.sigmoid(self.read(self.drop(embeddings))), embeddings
 
     def see(self, patch: Tensor) -> Tensor:
         """(B, 1, h, w) to features (B, F)."""
@@ -176,7 +178,7 @@ class PartNet(nn.Module):
         return features.float()
 
     def offsets(self, features: Tensor) -> Tensor:
-        """(B, F) to (B, P, 2) points against their usual places, shares of the patch's width."""
+        """(B, F) to (B, P, 2) points from their usual places, fractions of the patch's width."""
         return MESH_GAIN * self.mesh(self.modes(features)).view(len(features), self.points, 2)
 
     def shape_of(self, offsets: Tensor) -> Tensor:
@@ -184,8 +186,8 @@ class PartNet(nn.Module):
         centred = offsets - offsets[:, self.corners].mean(dim=1, keepdim=True)
         return self.shape(centred.flatten(1) / MESH_GAIN)
 
-    def look(self, features: Tensor, offsets: Tensor) -> Tensor:
-        """Features and points to looks."""
+    def embed(self, features: Tensor, offsets: Tensor) -> Tensor:
+        """Features and points to embeddings."""
         return F.leaky_relu(self.hidden(self.drop(features)) + self.shape_of(offsets), 0.1)
 
 
@@ -229,7 +231,7 @@ class Finder(nn.Module):
         self.register_buffer('mean', torch.tensor(MEAN_PLACES))
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, 1, S, S) to (B, 3, 2) places of right eye, left eye and mouth, shares of S."""
+        """(B, 1, S, S) to (B, 3, 2) places of right eye, left eye and mouth, fractions of S."""
         small = F.avg_pool2d(image, image.shape[-1] // FINDER_PX)
         small = small - small.mean(dim=(2, 3), keepdim=True)
         small = small / (small.square().mean(dim=(2, 3), keepdim=True) + 1e-3).sqrt()
@@ -241,10 +243,10 @@ class Parts(nn.Module):
     """Finds and reads the parts of a face.
 
     Args:
-        order: of `reading_order`.
+        order: of `prediction_order`.
 
     Attributes:
-        order: the blendshape that each reading stands for.
+        order: the blendshape that each prediction stands for.
     """
 
     def __init__(self, order: tuple[list[int], list[int], list[int]]) -> None:
@@ -275,14 +277,16 @@ class Parts(nn.Module):
             image: (B, 1, S, S) of `scale_levels`.
 
         Returns:
-            (B, 54) readings in their places, elsewhere zeros; (B, 3 LOOKS) of right eye, left
-            eye and mouth.
+            (B, 54) predictions in their places, elsewhere zeros; (B, 3 EMBEDDING) of right eye,
+            left eye and mouth.
         """
         eyes, mouth = cut_parts(image, self.finder(image))
-        eye, eye_looks = self.eye(eyes)
-        lips, lip_looks = self.mouth(mouth)
-        readings = torch.cat([*eye.chunk(2), lips], dim=1)
-        return readings @ self.spread, torch.cat([*eye_looks.chunk(2), lip_looks], dim=1)
+        eye, eye_embeddings = self.eye(eyes)
+        lips, lip_embeddings = self.mouth(mouth)
+        predictions = torch.cat([*eye.chunk(2), lips], dim=1)
+        return predictions @ self.spread, torch.cat(
+            [*eye_embeddings.chunk(2), lip_embeddings], dim=1
+        )
 
 
 def direction(places: Tensor) -> Tensor:
@@ -295,7 +299,7 @@ def cut_parts(image: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         image: (B, 1, S, S).
-        places: (B, 3, 2) of right eye, left eye, mouth, shares of S.
+        places: (B, 3, 2) of right eye, left eye, mouth, fractions of S.
 
     Returns:
         (2 B, 1, h, w) right eyes, then mirrored left eyes; (B, 1, h, w) mouths.

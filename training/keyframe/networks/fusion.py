@@ -6,7 +6,7 @@ four stages then have the same height and width as FastFlowNet's levels 8, 16, 3
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,12 @@ from kf_imitation.keyframe.scoring.pair_scorer import (
 )
 from training.keyframe.networks import resnet50
 from training.keyframe.networks.eye_mouth_networks import CROP_PX as PARTS_PX
-from training.keyframe.networks.eye_mouth_networks import LOOKS, Parts, conv_layers, reading_order
+from training.keyframe.networks.eye_mouth_networks import (
+    EMBEDDING,
+    Parts,
+    conv_layers,
+    prediction_order,
+)
 from training.keyframe.networks.fastflownet import (
     FEATURE_CHANNELS,
     STRIDES,
@@ -50,16 +55,15 @@ TURN_GAIN = 0.02
 GRADIENT_GAIN = 2.0
 # Features of ResNet-50 change by about this part of one between two frames.
 PLACE_GAIN = 5.0
-# Looks change by about this part of one between two frames.
-LOOK_GAIN = 5.0
+# Embeddings change by about this part of one between two frames.
+EMBEDDING_GAIN = 5.0
 # Features of consecutive frames differ by a tenth of their size or less, coarse ones least;
 # without a gain the motion would drown in the features themselves.
 DIFFERENCE_GAINS = (5.0, 7.0, 12.0, 20.0, 30.0)
-# Stages are named in the exported graph by what they hold.
+# The fields of FrameState as exported files call them; shipped ones say readings and looks.
 STATE_NAMES = (
     'state_stride4', 'state_stride8', 'state_image', 'state_expression', 'state_readings',
-    'state_looks',
-    'state_places',
+    'state_looks', 'state_places',
 )  # fmt: skip
 
 
@@ -72,9 +76,9 @@ class FrameState:
         stride8: (B, 64, S/8, S/8) pyramid features.
         image: (B, 1, S, S) local contrast.
         expression: (B, 54) blendshapes and head rotation guessed from the frame alone.
-        readings: (B, 54) blendshapes of eyes and mouth read from their patches (parts.py).
-        looks: (B, 288) what these were made from. Readings of closed mouths and open eyes hardly
-            move, being squeezed into 0..1; these do.
+        predictions: (B, 54) blendshapes of eyes and mouth read from their patches (parts.py).
+        embeddings: (B, 288) what these were made from. Predictions of closed mouths and open eyes
+            hardly move, being squeezed into 0..1; these do.
         places: (B, N) squeezed features of ResNet-50, all strides in a row, where nothing else
             compares the frames.
     """
@@ -83,13 +87,13 @@ class FrameState:
     stride8: Tensor
     image: Tensor
     expression: Tensor
-    readings: Tensor
-    looks: Tensor
+    predictions: Tensor
+    embeddings: Tensor
     places: Tensor
 
     def tensors(self) -> tuple[Tensor, ...]:
         """Return the fields in the order of STATE_NAMES."""
-        return tuple(getattr(self, name.removeprefix('state_')) for name in STATE_NAMES)
+        return tuple(getattr(self, field.name) for field in fields(self))
 
     def select(self, index: Tensor) -> 'FrameState':
         """Return the frames of a batch at the indices."""
@@ -203,10 +207,10 @@ class KeyframeNet(nn.Module):
             self.turn = nn.Linear(GRADIENT_POOLED['coarse'], CHANGE_SIZE - BLENDSHAPES, bias=False)
             nn.init.zeros_(self.turn.weight)
         if parts:
-            self.parts = Parts(reading_order(CHANGE_NAMES[:BLENDSHAPES]))
-            self.hidden_parts = nn.Linear(2 * CHANGE_SIZE + 3 * LOOKS, HIDDEN, bias=False)
+            self.parts = Parts(prediction_order(CHANGE_NAMES[:BLENDSHAPES]))
+            self.hidden_parts = nn.Linear(2 * CHANGE_SIZE + 3 * EMBEDDING, HIDDEN, bias=False)
             # A straight way to the answer, as for turns.
-            self.looks = nn.Linear(3 * LOOKS, CHANGE_SIZE, bias=False)
+            self.looks = nn.Linear(3 * EMBEDDING, CHANGE_SIZE, bias=False)
             nn.init.zeros_(self.looks.weight)
             nn.init.zeros_(self.hidden_parts.weight)
             self.trust_parts = nn.Parameter(0.5 * (self.parts.spread.sum(dim=0) > 0).float())
@@ -256,19 +260,19 @@ class KeyframeNet(nn.Module):
 
         Args:
             image: (B, 3, S, S) of `normalise`, or (B, 1, S, S), its mean, where no colour is
-                needed. With parts S is 256; what is smaller has no readings and is not halved.
+                needed. With parts S is 256; what is smaller has no predictions and is not halved.
             half: run ResNet-50 in bfloat16.
 
         Returns:
             The frame's state and its squeezed place features (strides 8 to 64).
         """
         if image.shape[1] == 1:
-            return self.look(image, image, half)
+            return self.see_pictures(image, image, half)
         shrinks = self.use_parts and self.needs_colour and image.shape[-1] == PARTS_PX
         small = F.avg_pool2d(image, self.shrink) if shrinks else image
-        return self.look(image.mean(dim=1, keepdim=True), small, half)
+        return self.see_pictures(image.mean(dim=1, keepdim=True), small, half)
 
-    def look(
+    def see_pictures(
         self, grey: Tensor, image: Tensor, half: bool = False
     ) -> tuple[FrameState, list[Tensor]]:
         """As see().
@@ -279,10 +283,10 @@ class KeyframeNet(nn.Module):
             half: as there.
         """
         batch, size = grey.shape[0], image.shape[-1]
-        readings = image.new_zeros(batch, CHANGE_SIZE)
-        looks = image.new_zeros(batch, 3 * LOOKS)
+        predictions = image.new_zeros(batch, CHANGE_SIZE)
+        embeddings = image.new_zeros(batch, 3 * EMBEDDING)
         if self.use_parts and grey.shape[-1] == PARTS_PX:
-            readings, looks = self.parts(grey)
+            predictions, embeddings = self.parts(grey)
             grey = F.avg_pool2d(grey, self.shrink)
         if self.motion != 'none':
             # Motion is a small difference of these features: they stay in float32.
@@ -305,7 +309,7 @@ class KeyframeNet(nn.Module):
         stored = image.new_zeros(batch, 1)
         if self.compares_places:
             stored = torch.cat([p.float().flatten(1) for p in places], dim=1)
-        state = FrameState(stride4, stride8, contrast, expression, readings, looks, stored)
+        state = FrameState(stride4, stride8, contrast, expression, predictions, embeddings, stored)
         return state, places
 
     def compare(
@@ -358,13 +362,13 @@ class KeyframeNet(nn.Module):
             x = torch.cat([x, 10 * step, current.expression], dim=1)
         x = self.hidden(x)
         if self.use_parts:
-            read = current.readings - previous.readings
-            looked = LOOK_GAIN * (current.looks - previous.looks)
-            x = x + self.hidden_parts(torch.cat([10 * read, current.readings, looked], dim=1))
+            read = current.predictions - previous.predictions
+            embedded = EMBEDDING_GAIN * (current.embeddings - previous.embeddings)
+            x = x + self.hidden_parts(torch.cat([10 * read, current.predictions, embedded], dim=1))
         x = self.drop(F.leaky_relu(x, 0.1))
         change = self.change(x)
         if self.use_parts:
-            change = change + self.trust_parts * read + 0.1 * self.looks(looked)
+            change = change + self.trust_parts * read + 0.1 * self.looks(embedded)
         if self.use_places:
             change = change + self.trust * step
         if self.gradient != 'none':

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.keyframe.networks.fastflownet import warp
 
-# The mask's tolerance: a share of the squared flows, and squared pixels.
+# The mask's tolerance: a fraction of the squared flows, and squared pixels.
 _SHARE, _FLOOR_PX2 = 0.01, 0.5
 _CENSUS_SIDE = 7
 _EDGE_GAIN = 4.0

@@ -68,10 +68,10 @@ def endpoint_loss(flows: list[Tensor], exact: Tensor, valid: Tensor) -> Tensor:
     known = valid[:, None].float()
     for level, flow in enumerate(flows):
         factor = exact.shape[-1] // flow.shape[-1]
-        share = F.avg_pool2d(known, factor)
-        target = F.avg_pool2d(exact * known, factor) / share.clamp(min=1e-3)
+        fraction = F.avg_pool2d(known, factor)
+        target = F.avg_pool2d(exact * known, factor) / fraction.clamp(min=1e-3)
         error = ((flow - target).square().sum(1, keepdim=True) + 1e-4).sqrt()
-        total = total + 0.6**level * (error * share).sum() / share.sum().clamp(min=1)
+        total = total + 0.6**level * (error * fraction).sum() / fraction.sum().clamp(min=1)
     return total
 
 

@@ -27,7 +27,7 @@ from training.keyframe.export.manifest_file import write_manifest
 
 CONFIGS = Path('training/keyframe/train/configs')
 PARTS = 'parts'
-# Configuration, name of the model, share of the minutes, runs to start from (the last wins), of
+# Configuration, name of the model, fraction of the minutes, runs to start from (the last wins), of
 # which all weights are taken or those whose names begin so.
 STAGES: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
     ('lite', 'keyframe_lite', 0.1, (PARTS,)),
@@ -112,7 +112,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
         *('--minutes', round(options.minutes * PARTS_SHARE, 2)),
         *(['--hold-out', *held] if held else []),
     )
-    for config, name, share, start in STAGES:
+    for config, name, fraction, start in STAGES:
         run = options.out / name
         checkpoints = [start_of(options.out, other) for other in start]
         if imported:
@@ -125,7 +125,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
             '--out',
             run,
             '--minutes',
-            round(options.minutes * share, 2),
+            round(options.minutes * fraction, 2),
             *(['--start', *checkpoints] if start else []),
             '--set',
             f'hold_out=[{", ".join(held)}]',

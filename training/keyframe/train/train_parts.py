@@ -34,7 +34,7 @@ from training.keyframe.networks.eye_mouth_networks import (
     Parts,
     cut_parts,
     direction,
-    reading_order,
+    prediction_order,
 )
 from training.keyframe.networks.fusion import normalise, scale_levels, weights_under
 from training.keyframe.train import bfloat16
@@ -63,7 +63,7 @@ WEIGHT = {
     'points_differ': 1.0,
     'points_near': 1.0,
 }
-# How much readings count that are made of the found points alone, and of the true ones.
+# How much predictions count that are made of the found points alone, and of the true ones.
 FOUND_SHAPE, TRUE_SHAPE = 0.5, 0.5
 
 
@@ -86,18 +86,18 @@ def losses(parts: Parts, batch: dict[str, Tensor], step: int) -> dict[str, Tenso
     nets = (parts.eye, parts.eye, parts.mouth)
     own = true_offsets(points, places)
     seen = [net.offsets(f) for net, f in zip(nets, features, strict=True)]
-    looks = [net.look(f, s) for net, f, s in zip(nets, features, seen, strict=True)]
-    shapes, drawn = looks_of_points(parts, seen), looks_of_points(parts, own)
+    embeddings = [net.embed(f, s) for net, f, s in zip(nets, features, seen, strict=True)]
+    shapes, drawn = embeddings_of_points(parts, seen), embeddings_of_points(parts, own)
     same = batch['same'].float()[:, None, None]
     groups = wanted.shape[:2]
     for name in ('level', 'differ', 'near'):
         terms[name] = image.new_zeros(())
-    for share, made_of in ((1.0, looks), (FOUND_SHAPE, shapes), (TRUE_SHAPE, drawn)):
-        error = read_looks(parts, made_of).view(*groups, -1) - wanted
+    for fraction, made_of in ((1.0, embeddings), (FOUND_SHAPE, shapes), (TRUE_SHAPE, drawn)):
+        error = predict_from(parts, made_of).view(*groups, -1) - wanted
         apart, near = changes(error)
-        terms['level'] = terms['level'] + share * error.square().mean()
-        terms['differ'] = terms['differ'] + share * (same * apart).square().mean()
-        terms['near'] = terms['near'] + share * (same * near).square().mean()
+        terms['level'] = terms['level'] + fraction * error.square().mean()
+        terms['differ'] = terms['differ'] + fraction * (same * apart).square().mean()
+        terms['near'] = terms['near'] + fraction * (same * near).square().mean()
     off = torch.cat([s - o for s, o in zip(seen, own, strict=True)], dim=1)
     terms['points'] = torch.log1p(off.norm(dim=-1) / 0.02).mean()
     apart, near = changes(off.flatten(1).view(*groups, -1) / MESH_GAIN)
@@ -130,17 +130,17 @@ def places_of(points: Tensor) -> Tensor:
     return torch.stack(middles, dim=-2)
 
 
-def looks_of_points(parts: Parts, offsets: list[Tensor]) -> list[Tensor]:
-    """(B, P, 2) points of right eye, left eye and mouth to (B, 96) looks of each."""
+def embeddings_of_points(parts: Parts, offsets: list[Tensor]) -> list[Tensor]:
+    """(B, P, 2) points of right eye, left eye and mouth to (B, 96) embeddings of each."""
     nets = (parts.eye, parts.eye, parts.mouth)
     return [F.leaky_relu(n.shape_of(o), 0.1) for n, o in zip(nets, offsets, strict=True)]
 
 
-def read_looks(parts: Parts, looks: list[Tensor]) -> Tensor:
-    """(B, 96) looks of right eye, left eye and mouth to (B, R) readings, as `parts.order`."""
+def predict_from(parts: Parts, embeddings: list[Tensor]) -> Tensor:
+    """(B, 96) embeddings of both eyes and mouth to (B, R) predictions, as `parts.order`."""
     nets = (parts.eye, parts.eye, parts.mouth)
     return torch.cat(
-        [torch.sigmoid(n.read(n.drop(x))) for n, x in zip(nets, looks, strict=True)], dim=1
+        [torch.sigmoid(n.read(n.drop(x))) for n, x in zip(nets, embeddings, strict=True)], dim=1
     )
 
 
@@ -148,7 +148,7 @@ def true_offsets(points: Tensor, places: Tensor) -> list[Tensor]:
     """(B, P, 2) true points to those of right eye, left eye and mouth as PartNet.offsets has them.
 
     Args:
-        points: shares of the crop.
+        points: fractions of the crop.
         places: (B, 3, 2) at which the patches are cut.
     """
     along = direction(places)
@@ -163,7 +163,7 @@ def true_offsets(points: Tensor, places: Tensor) -> list[Tensor]:
 def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[str, float]:
     """Return RMS(error) / RMS(truth) of changes between consecutive frames, by part.
 
-    With `points` in their name those of readings made of the teacher's own points.
+    With `points` in their name those of predictions made of the teacher's own points.
     """
     parts.eval()
 
@@ -177,8 +177,8 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
         return np.diff(np.concatenate(rows), axis=0)
 
     eyes, mouth = parts.order[: 2 * len(EYE_BLENDSHAPES)], parts.order[2 * len(EYE_BLENDSHAPES) :]
-    looks = [i for i, n in zip(eyes, 2 * EYE_BLENDSHAPES, strict=True) if n.startswith('eyeLook')]
-    kinds = {'eyes': eyes, 'looks': looks, 'mouth': mouth}
+    gaze = [i for i, n in zip(eyes, 2 * EYE_BLENDSHAPES, strict=True) if n.startswith('eyeLook')]
+    kinds = {'eyes': eyes, 'gaze': gaze, 'mouth': mouth}
     found: dict[str, list[float]] = {}
     for clip in clips:
         seen = clip_changes(clip, scorer, CROP_PX, limit)[1:]
@@ -191,7 +191,9 @@ def validate(parts: Parts, clips: list[CachedClip], limit: int = 200) -> dict[st
         ]
         points = smooth(points / size, TRAINED_SIGMA_S, labels.fps)
         true = torch.from_numpy(points.astype(np.float32))
-        read = read_looks(parts, looks_of_points(parts, true_offsets(true, places_of(true))))
+        read = predict_from(
+            parts, embeddings_of_points(parts, true_offsets(true, places_of(true)))
+        )
         drawn = np.diff((read @ parts.spread)[:, : shapes.shape[1]].numpy(), axis=0)
         truth = np.diff(shapes, axis=0)
         # What the runtime's smoothing leaves.
@@ -241,13 +243,13 @@ def main() -> None:
     names = train[0].labels.names
     if arguments.measure:
         saved = torch.load(arguments.measure, map_location='cpu', weights_only=False)
-        parts = Parts(reading_order(names))
+        parts = Parts(prediction_order(names))
         parts.load_state_dict(weights_under(saved['state_dict'], PREFIX))
         for kind, clips in (('trained on', train), ('held out', held)):
             figures = validate(parts, clips)
             print(kind, ' '.join(f'{k} {v:.3f}' for k, v in figures.items()))
         return
-    parts = Parts(reading_order(names)).to(memory_format=torch.channels_last)
+    parts = Parts(prediction_order(names)).to(memory_format=torch.channels_last)
     if arguments.start:
         weights = torch.load(arguments.start, map_location='cpu', weights_only=False)
         parts.load_state_dict(weights_under(weights['state_dict'], PREFIX))

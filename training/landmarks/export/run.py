@@ -24,7 +24,7 @@ from training.keyframe.networks.eye_mouth_networks import (
     EYE,
     MOUTH,
     Parts,
-    reading_order,
+    prediction_order,
 )
 from training.keyframe.networks.fusion import scale_levels, weights_under
 from training.landmarks.networks.eye_model import Deployed as DeployedEyes
@@ -48,10 +48,10 @@ class Deployed(nn.Module):
         self.model = model
 
     def forward(self, crop: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(1, 112, 112, 3) uint8 BGR to points, confidence (1, 98) and readings (1, 54)."""
+        """(1, 112, 112, 3) uint8 BGR to points, confidence (1, 98) and predictions (1, 54)."""
         x = crop.permute(0, 3, 1, 2).float() / 127.5 - 1
-        points, logits, _, readings = self.model(x)
-        return points, ((torch.sigmoid(logits) - LOW) / (HIGH - LOW)).clamp(0, 1), readings
+        points, logits, _, predictions = self.model(x)
+        return points, ((torch.sigmoid(logits) - LOW) / (HIGH - LOW)).clamp(0, 1), predictions
 
 
 def load(checkpoint: Path) -> PFLD:
@@ -81,15 +81,15 @@ class DeployedParts(nn.Module):
         """(2, 56, 64) and (1, 56, 80) uint8 to logits (2, 10) and (1, M)."""
         found = []
         for net, patch in ((self.eye, eyes), (self.mouth, mouth)):
-            _, looks = net(scale_levels(patch[:, None].float()))
-            found.append(net.read(looks))
+            _, embeddings = net(scale_levels(patch[:, None].float()))
+            found.append(net.read(embeddings))
         return found[0], found[1]
 
 
 def load_parts(checkpoint: Path) -> Parts:
     """The averaged weights of training.keyframe.train.train_parts, ready to run."""
     saved = torch.load(checkpoint, map_location='cpu', weights_only=False)
-    parts = Parts(reading_order(CHANGE_NAMES[:BLENDSHAPES]))
+    parts = Parts(prediction_order(CHANGE_NAMES[:BLENDSHAPES]))
     parts.load_state_dict(weights_under(saved['state_dict'], 'mean_net.parts.'))
     return parts.eval()
 
@@ -162,7 +162,7 @@ PFLD_ENTRY: dict[str, Any] = {
         'crop_px': CROP_PX,
         'passes': 2,
         'first_weight': 0.3,
-        'note': 'normalisation is inside; the second look is on the upright crop',
+        'note': 'normalisation is inside; the second pass is on the upright crop',
     },
     'layout': 'wflw98',
     'outputs': {

@@ -206,11 +206,11 @@ def main() -> None:
         prediction = PREDICTION_WEIGHT[channel]
         scores = {part: table[channel][part, prediction] for part in WEIGHTS}
         show(f'{key} ({channel})', scores, PART_WEIGHT[key], best(scores, PART_WEIGHT[key]))
-    print('\nREADING_SHARE of channels, with the part weight there is')
+    print('\nPREDICTION_WEIGHT of channels, with the part weight there is')
     for channel, key in PART_OF.items():
         scores = {weight: table[channel][PART_WEIGHT[key], weight] for weight in WEIGHTS}
         show(channel, scores, PREDICTION_WEIGHT[channel], best(scores, PREDICTION_WEIGHT[channel]))
-    print('\nREADING_SHARE of the head angles')
+    print('\nPREDICTION_WEIGHT of the head angles')
     for (name, scores), now in zip(
         head_scores(clips, bases).items(), head_pose.PREDICTION_WEIGHT.tolist(), strict=True
     ):

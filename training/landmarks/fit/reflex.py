@@ -1,11 +1,11 @@
-"""Fit what the readings of the reflex lane are worth, on people that the networks have not seen.
+"""Fit what the reflex lane's predictions are worth, on people that the networks have not seen.
 
     .venv/bin/python -m training.landmarks.fit.reflex [--write]
 
 The keyframe model reads eyes and mouth in every frame (kf_imitation/expression/estimator.py). As
 with raw channels (size.py) a monotone map by quantiles, people counting alike, gives back the size
 that the regression has lost. The table that is printed has, on people left out by folds, gain,
-concordance, apex, correlation and rest before and after. Readings are kept in --cache.
+concordance, apex, correlation and rest before and after. Predictions are kept in --cache.
 """
 
 import argparse
@@ -52,7 +52,7 @@ UNIT = {
 }
 ANGLES = {'gaze_yaw': True, 'gaze_pitch': False}
 ABOUT = """
-What the readings of the reflex lane are worth, by python -m training.landmarks.fit.reflex: points
+What the reflex lane's predictions are worth, by python -m training.landmarks.fit.reflex: points
 of a monotone map from logits to 0..1; of gaze, the factor of what it differs from rest. typical is
 the median over a clip of most people, spread how much people differ in it and trust how much of
 that is theirs and not what they just do.

@@ -4,9 +4,9 @@
 
 A regression trained with squared error shrinks what it is unsure of, so raw channels say less than
 there is, the more so for strangers. Here each channel gets a monotone map from its raw value to
-the label, by quantiles: the raw value that a share of the frames exceeds becomes the label that
-the same share exceeds. People count alike. The maps rest where the labels rest and end where the
-largest labels of these people do.
+the label, by quantiles: the raw value that a fraction of the frames exceeds becomes the label that
+the same fraction exceeds. People count alike. The maps rest where the labels rest and end where
+the largest labels of these people do.
 
 The table that is printed compares channels before and after on people that were left out of the
 fit, by folds over persons: mean over the signals whose label moves of gain, concordance,
@@ -111,8 +111,8 @@ class Signal(NamedTuple):
     rate_hz: float
 
 
-Reading = Callable[[Array], Array]  # values of raw values
-Fit = Callable[[Sequence[Signal]], Reading]
+ValueMap = Callable[[Array], Array]  # values of raw values
+Fit = Callable[[Sequence[Signal]], ValueMap]
 
 
 def signals_of(clips: Sequence[Clip], persons: dict[str, str]) -> dict[str, list[Signal]]:
@@ -172,7 +172,7 @@ def angle_map(signals: Sequence[Signal], symmetric: bool) -> tuple[float, float]
     return 0.0 if symmetric else float(np.median(offsets)), gain
 
 
-def measured(signals: Sequence[Signal], read: Reading) -> dict[str, float]:
+def measured(signals: Sequence[Signal], read: ValueMap) -> dict[str, float]:
     """Return gain, ccc, apex and r over the signals that move, rest over all, and how many."""
     moving: list[Size] = []
     still: list[Size] = []
@@ -230,7 +230,7 @@ def shifted(signals: Sequence[Signal], trust: float) -> list[Signal]:
 def unit_fit(channel: Channel) -> Fit:
     """Return how a unit channel is fitted on some people."""
 
-    def fit(signals: Sequence[Signal]) -> Reading:
+    def fit(signals: Sequence[Signal]) -> ValueMap:
         at, value = quantile_map(signals, channel)
         return lambda raw: np.interp(raw, at, value)
 
@@ -240,7 +240,7 @@ def unit_fit(channel: Channel) -> Fit:
 def angle_fit(symmetric: bool) -> Fit:
     """Return how an angle is fitted on some people."""
 
-    def fit(signals: Sequence[Signal]) -> Reading:
+    def fit(signals: Sequence[Signal]) -> ValueMap:
         rest, gain = angle_map(signals, symmetric)
         return lambda raw: np.asarray(gain * (raw - rest))
 
@@ -333,9 +333,9 @@ much people differ in it and trust how much of that is theirs and not what they 
 
 def _quantiles(values: Array, weight: Array, at: Array) -> Array:
     order = np.argsort(values)
-    share = np.cumsum(weight[order])
-    share = (share - weight[order] / 2) / share[-1]
-    return np.interp(at, share, values[order])
+    fraction = np.cumsum(weight[order])
+    fraction = (fraction - weight[order] / 2) / fraction[-1]
+    return np.interp(at, fraction, values[order])
 
 
 def _mean(values: Sequence[float]) -> float:

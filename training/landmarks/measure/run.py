@@ -4,7 +4,7 @@
     .venv/bin/python -m training.landmarks.measure --split train --save data/points_train.npz
 
 Landmarks are found in the canonical region of the labels, disturbed as a tracker would (`--jitter`
-shares of its size). `--points labels` measures the channels on the labels' own points: the most
+fractions of its size). `--points labels` measures the channels on the labels' own points: the most
 that better landmarks could buy.
 """
 
@@ -92,7 +92,7 @@ class Clip:
 
         Args:
             model: to measure.
-            jitter: of the regions, in shares of their size.
+            jitter: of the regions, in fractions of their size.
             cache: of cache_folder; what it holds is not found again and took no time.
         """
         file = None if cache is None else cache / f'{self.stem}.pickle'

@@ -1,4 +1,4 @@
-"""The eye model: nine points and seven readings of one eye from a patch of 64 x 40 px.
+"""The eye model: nine points and seven predictions of one eye from a patch of 64 x 40 px.
 
 A plain small network: two eyes of one face are a batch of two, 5 M multiplications each.
 """
@@ -13,7 +13,7 @@ POINTS = 9
 
 
 class EyeNet(nn.Module):
-    """Points in patch pixels and logits of the readings."""
+    """Points in patch pixels and logits of the predictions."""
 
     def __init__(self, mean_points: Tensor | None = None, dropout: float = 0.3) -> None:
         super().__init__()
@@ -59,9 +59,9 @@ class Deployed(nn.Module):
         self.model = model
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """(2, 40, 64, 3) uint8 BGR to points (2, 9, 2) and readings (2, 7)."""
-        points, readings = self.model(patches.permute(0, 3, 1, 2).float() / 127.5 - 1)
-        return points, readings
+        """(2, 40, 64, 3) uint8 BGR to points (2, 9, 2) and predictions (2, 7)."""
+        points, predictions = self.model(patches.permute(0, 3, 1, 2).float() / 127.5 - 1)
+        return points, predictions
 
 
 def normalise(patches: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 CROP_PX = 112
 POINTS = 98
 BLENDSHAPES = 51
-READINGS = BLENDSHAPES + 3
+PREDICTIONS = BLENDSHAPES + 3
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class PFLD(nn.Module):
         )
         self.read = nn.Sequential(
             nn.Dropout(0.3), nn.Linear(features, 128), nn.ReLU(inplace=True),
-            nn.Dropout(0.2), nn.Linear(128, READINGS),
+            nn.Dropout(0.2), nn.Linear(128, PREDICTIONS),
         )  # fmt: skip
         if mean_shape is not None:
             nn.init.normal_(self.points.weight, std=1e-3)
@@ -135,7 +135,7 @@ class PFLD(nn.Module):
 
         Returns:
             points (B, 98, 2) in crop edges (0..1 inside the crop), logits (B, 98) of their
-            confidence, early features (B, early, 28, 28), readings (B, 54): logits of the
+            confidence, early features (B, early, 28, 28), predictions (B, 54): logits of the
             blendshapes in the label order without _neutral, then yaw, pitch and roll [rad] of
             the head as the crop shows it.
         """

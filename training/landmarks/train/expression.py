@@ -33,13 +33,13 @@ LABELS = (5, 2, 3)
 SHOWN = ('jawOpen', 'eyeBlinkLeft', 'mouthSmileLeft', 'mouthPucker', 'browInnerUp')
 
 
-def fit_of(readings: Tensor, blendshapes: Tensor, angles: Tensor) -> str:
+def fit_of(predictions: Tensor, blendshapes: Tensor, angles: Tensor) -> str:
     """Correlation with the labels over all held-out faces, for people to read."""
-    seen = readings[:, :-3].sigmoid()
+    seen = predictions[:, :-3].sigmoid()
     pairs = [(n, seen[:, BLENDSHAPES.index(n)], blendshapes[:, BLENDSHAPES.index(n)])
              for n in SHOWN]  # fmt: skip
     pairs += [
-        (n, readings[:, k - 3], angles[:, k]) for k, n in enumerate(('yaw', 'pitch', 'roll'))
+        (n, predictions[:, k - 3], angles[:, k]) for k, n in enumerate(('yaw', 'pitch', 'roll'))
     ]
     return ' '.join(f'{n} {np.corrcoef(a.numpy(), b.numpy())[0, 1]:.3f}' for n, a, b in pairs)
 
@@ -80,13 +80,13 @@ def main() -> None:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, arguments.epochs, 1e-5)
 
     def loss_of(pick: Tensor) -> Tensor:
-        return losses.reading_loss(
+        return losses.prediction_loss(
             head(features[pick]), blendshapes[pick], angles[pick], state[pick]
         )
 
     def evaluate() -> tuple[float, str]:
         found = head(apart)
-        return float(losses.reading_loss(found, *kept[1:])), fit_of(found, kept[1], kept[2])
+        return float(losses.prediction_loss(found, *kept[1:])), fit_of(found, kept[1], kept[2])
 
     every = torch.arange(len(features))
     train_head(head, optimiser, loss_of, evaluate, every, 256, arguments.epochs, schedule)

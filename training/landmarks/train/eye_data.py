@@ -1,7 +1,7 @@
 r"""Training data of the eye model: patches of single eyes as the runtime cuts them, with room.
 
-A patch is cut upright at a fixed share of the face's size, from the picture as it came, so that a
-closed lid is more than two pixels of it. Left eyes are mirrored: every patch looks like a right
+A patch is cut upright at a fixed fraction of the face's size, from the picture as it came, so that
+a closed lid is more than two pixels of it. Left eyes are mirrored: every patch looks like a right
 eye. `patches.npy` (n, 72, 112, 3) uint8 and `labels.npz`:
 
     .venv/bin/python -m training.landmarks.train.eye_data --out data/eyes
@@ -21,8 +21,8 @@ from kf_imitation.landmarks.patches import EYE_POINTS, eye_matrix, mirrored_poin
 from training.landmarks.train.data import apply, mesh_to_wflw, warp
 
 ROOM_PX = (112, 72)  # cached patch, width and height; the model sees the middle of it
-# Own side of each reading; In is towards the nose.
-READINGS = (
+# Own side of each prediction; In is towards the nose.
+PREDICTIONS = (
     'eyeBlink', 'eyeWide', 'eyeSquint', 'eyeLookUp', 'eyeLookDown', 'eyeLookIn', 'eyeLookOut',
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ class Patches:
     def __init__(self) -> None:
         self._patches: list[NDArray[np.uint8]] = []
         self._points: list[NDArray[np.float32]] = []
-        self._readings: list[list[float]] = []
+        self._predictions: list[list[float]] = []
         self._group: list[str] = []
 
     def add(self, picture: Picture) -> None:
@@ -66,8 +66,8 @@ class Patches:
                 found = mirrored_points(found, ROOM_PX[0]).astype(np.float32)
             self._patches.append(patch)
             self._points.append(found)
-            self._readings.append(
-                [float(picture.blendshapes[picture.names.index(r + side)]) for r in READINGS]
+            self._predictions.append(
+                [float(picture.blendshapes[picture.names.index(r + side)]) for r in PREDICTIONS]
             )
             self._group.append(picture.group)
 
@@ -78,7 +78,7 @@ class Patches:
         np.savez(
             out / 'labels.npz',
             points=np.stack(self._points),
-            readings=np.array(self._readings, np.float32),
+            predictions=np.array(self._predictions, np.float32),
             group=np.array(self._group),
         )
         return len(self._patches)

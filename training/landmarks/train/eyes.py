@@ -21,7 +21,7 @@ from kf_imitation.landmarks.patches import PATCH_PX
 from training.interrupt import ignore_interrupt
 from training.landmarks.networks.eye_model import EyeNet, normalise
 from training.landmarks.train.data import apply
-from training.landmarks.train.eye_data import READINGS, ROOM_PX
+from training.landmarks.train.eye_data import PREDICTIONS, ROOM_PX
 from training.loop import (
     Schedule,
     WeightedDraws,
@@ -45,7 +45,7 @@ class Patches(Dataset[Item]):
     def __init__(self, folder: Path) -> None:
         self.patches = np.load(folder / 'patches.npy', mmap_mode='r')
         labels = np.load(folder / 'labels.npz')
-        self.points, self.readings = labels['points'], labels['readings']
+        self.points, self.predictions = labels['points'], labels['predictions']
         self.group = labels['group']
         self.clean = False
 
@@ -53,7 +53,7 @@ class Patches(Dataset[Item]):
         return len(self.patches)
 
     def __getitem__(self, index: int) -> Item:
-        """Patch, points [px], readings, 1 for footage or 0 for renders."""
+        """Patch, points [px], predictions, 1 for footage or 0 for renders."""
         rng = np.random.default_rng(index if self.clean else int(torch.randint(2**62, (1,))))
         noise = 0.6 if self.clean else 1.0
         scale = float(np.exp(rng.normal(0, 0.06 * noise)))
@@ -69,16 +69,16 @@ class Patches(Dataset[Item]):
         if not self.clean:
             patch = disturb(rng, patch)
         footage = np.array([not str(self.group[index]).startswith('render:')], np.float32)
-        return patch, points, self.readings[index], footage
+        return patch, points, self.predictions[index], footage
 
     def held_out(self) -> NDArray[np.bool_]:
         """True for the people on whom settings are chosen: every tenth of clips and images."""
         return held_out_people(self.group)
 
     def weights(self) -> NDArray[np.float64]:
-        """How often a patch is drawn: people even out, closing lids and looks aside come up."""
-        blink, look = self.readings[:, 0], self.readings[:, 3:].max(1)
-        rare = 1 + 1.5 * (blink > 0.25) + 2.5 * (blink > 0.5) + 1.0 * (look > 0.5)
+        """How often a patch is drawn: people even out, closing lids and glances aside come up."""
+        blink, gaze = self.predictions[:, 0], self.predictions[:, 3:].max(1)
+        rare = 1 + 1.5 * (blink > 0.25) + 2.5 * (blink > 0.5) + 1.0 * (gaze > 0.5)
         return balanced_weights(self.group, rare, FRACTIONS)
 
 
@@ -112,11 +112,11 @@ def disturb(rng: np.random.Generator, patch: NDArray[np.uint8]) -> NDArray[np.ui
 
 
 def eye_loss(
-    points: Tensor, readings: Tensor, truth: Tensor, wanted: Tensor, footage: Tensor
+    points: Tensor, predictions: Tensor, truth: Tensor, wanted: Tensor, footage: Tensor
 ) -> Tensor:
-    """Points and lid gaps in shares of the eye's width, readings as soft targets.
+    """Points and lid gaps in fractions of the eye's width, predictions as soft targets.
 
-    Renders count fully for points and a quarter for readings.
+    Renders count fully for points and a quarter for predictions.
     """
     width = (truth[:, 0] - truth[:, 4]).norm(dim=-1).clamp(min=12.0)[:, None]
     error = (points - truth).norm(dim=-1) / width
@@ -125,7 +125,7 @@ def eye_loss(
     gaps = (points[:, a] - points[:, b] + 1e-4).norm(dim=-1)
     gaps = gaps - (truth[:, a] - truth[:, b]).norm(dim=-1)
     target = wanted.clamp(1e-4, 1 - 1e-4)
-    cross = nn.functional.binary_cross_entropy_with_logits(readings, target, reduction='none')
+    cross = nn.functional.binary_cross_entropy_with_logits(predictions, target, reduction='none')
     entropy = -(target * target.log() + (1 - target) * (1 - target).log())
     shape = ((cross - entropy) * WEIGHT * (0.25 + 0.75 * footage)).mean()
     return 0.2 * place + (gaps.abs() / width).mean() + shape
@@ -133,23 +133,23 @@ def eye_loss(
 
 @torch.no_grad()
 def evaluate(model: EyeNet, data: Patches, indices: NDArray[np.int64]) -> tuple[float, ...]:
-    """Point error and lid gap error [% of the eye's width]; correlation with blink and looks."""
+    """Point error and lid gap error [% of the eye's width]; correlation with blink and gaze."""
     model.eval()
     data.clean = True
     seen, wanted, errors, gaps = [], [], [], []
     for start in range(0, len(indices), 128):
         items = [data[int(i)] for i in indices[start : start + 128]]
-        points, readings = model(normalise(torch.from_numpy(np.stack([i[0] for i in items]))))
+        points, predictions = model(normalise(torch.from_numpy(np.stack([i[0] for i in items]))))
         truth = torch.from_numpy(np.stack([i[1] for i in items]))
         width = (truth[:, 0] - truth[:, 4]).norm(dim=-1).clamp(min=12.0)[:, None]
         errors.append(((points - truth).norm(dim=-1) / width).mean(1))
         gap = (points[:, 2] - points[:, 6]).norm(dim=-1)
         gaps.append((gap - (truth[:, 2] - truth[:, 6]).norm(dim=-1)).abs() / width[:, 0])
-        seen.append(readings.sigmoid())
+        seen.append(predictions.sigmoid())
         wanted.append(torch.from_numpy(np.stack([i[2] for i in items])))
     data.clean = False
     a, b = torch.cat(seen).numpy(), torch.cat(wanted).numpy()
-    fits = [float(np.corrcoef(a[:, k], b[:, k])[0, 1]) for k in range(len(READINGS))]
+    fits = [float(np.corrcoef(a[:, k], b[:, k])[0, 1]) for k in range(len(PREDICTIONS))]
     return 100 * float(torch.cat(errors).mean()), 100 * float(torch.cat(gaps).mean()), *fits
 
 
@@ -190,8 +190,8 @@ def main() -> None:
     for patches, truth, wanted, footage in loader:
         rate = schedule.set_rate(optimiser, arguments.rate, warm_steps=200, least=0.003)
         model.train()
-        points, readings = model(normalise(patches))
-        loss = eye_loss(points, readings, truth, wanted, footage)
+        points, predictions = model(normalise(patches))
+        loss = eye_loss(points, predictions, truth, wanted, footage)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

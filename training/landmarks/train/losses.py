@@ -16,7 +16,7 @@ _BROWS = ((34, 60), (36, 64), (39, 64), (45, 72), (43, 68), (49, 68))
 PAIRS = torch.tensor((*_INNER_LIPS, *_MOUTH, *_LIDS, *_PUPILS, *_BROWS))
 PAIR_WEIGHT = torch.tensor([3.0] * 3 + [1.5] * 3 + [5.0] * 6 + [3.0] * 6 + [1.0] * 6)
 
-# What a gap is a share of: the inner lips of the mouth, the lids of their own eye.
+# What a gap is a fraction of: the inner lips of the mouth, the lids of their own eye.
 APERTURES = torch.tensor((*_LIDS, *_INNER_LIPS))
 SPANS = torch.tensor([(60, 64)] * 3 + [(68, 72)] * 3 + [(88, 92)] * 3)
 
@@ -75,7 +75,7 @@ def pose_weight(angles: Tensor, estimate: Tensor) -> Tensor:
 def class_weight(state: Tensor, angles: Tensor) -> Tensor:
     """Weight of a sample by its attributes: rare ones count more.
 
-    The paper weights a class by the inverse of its share in the training set. Ours are closed
+    The paper weights a class by the inverse of its fraction in the training set. Ours are closed
     and half-closed eyes, open mouths and turned heads.
 
     Args:
@@ -165,7 +165,9 @@ def aperture_loss(points: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
     return (weight * error.mean(1)).mean()
 
 
-def reading_loss(readings: Tensor, blendshapes: Tensor, angles: Tensor, state: Tensor) -> Tensor:
+def prediction_loss(
+    predictions: Tensor, blendshapes: Tensor, angles: Tensor, state: Tensor
+) -> Tensor:
     """Loss of the expression head.
 
     Cross entropy against the labels as soft targets, less the entropy of the labels themselves
@@ -173,16 +175,16 @@ def reading_loss(readings: Tensor, blendshapes: Tensor, angles: Tensor, state: T
     coefficients are those of another face model.
 
     Args:
-        readings: (B, 54) logits and angles [rad].
+        predictions: (B, 54) logits and angles [rad].
         blendshapes: (B, 51) labels, 0..1.
         angles: (B, 3) [rad] of the head as the crop shows it.
         state: (B, 4) eyeBlinkLeft, eyeBlinkRight, jawOpen, 1 for footage.
     """
     target = blendshapes.clamp(1e-4, 1 - 1e-4)
-    logits = readings[:, :-3]
+    logits = predictions[:, :-3]
     cross = nn.functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
     entropy = -(target * target.log() + (1 - target) * (1 - target).log())
     counts = 0.25 + 0.75 * (state[:, 3] > 0.5)
     shape = (counts * ((cross - entropy) * READ_WEIGHT).mean(1)).mean()
-    turn = (counts * (readings[:, -3:] - angles).abs().sum(1)).mean()
+    turn = (counts * (predictions[:, -3:] - angles).abs().sum(1)).mean()
     return shape + turn

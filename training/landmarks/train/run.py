@@ -125,11 +125,11 @@ def evaluate(
         items = [data[int(i)] for i in indices[start : start + 64]]
         crops = torch.from_numpy(np.stack([i[0] for i in items]))
         truth = torch.from_numpy(np.stack([i[1] for i in items]))
-        points, _, _, readings = model(normalise(crops))
+        points, _, _, predictions = model(normalise(crops))
         blendshapes = torch.from_numpy(np.stack([i[5] for i in items]))
-        shapes.append(((readings[:, :-3].sigmoid() - blendshapes).abs() * weight).sum(1))
+        shapes.append(((predictions[:, :-3].sigmoid() - blendshapes).abs() * weight).sum(1))
         angles = torch.from_numpy(np.stack([i[2] for i in items]))
-        turns.append((readings[:, -3:] - angles).abs().mean(1))
+        turns.append((predictions[:, -3:] - angles).abs().mean(1))
         eyes = losses.inter_ocular(truth)
         errors.append((points - truth).norm(dim=-1).mean(1) / eyes)
         lid = [
@@ -207,7 +207,7 @@ def main() -> None:
     for crops, truth, angles, state, _, blendshapes in loader:
         rate = schedule.set_rate(optimiser, arguments.rate, warm_steps=200, least=0.005)
         model.train()
-        points, _, early, readings = model(normalise(crops))
+        points, _, early, predictions = model(normalise(crops))
         estimate = branch(early)
         weight = losses.class_weight(state, angles)
         if arguments.loss == 'paper':
@@ -222,7 +222,7 @@ def main() -> None:
             loss = loss + losses.pair_loss(points, truth, weight, of_point)
             loss = loss + 0.3 * losses.aperture_loss(points, truth, weight)
             loss = loss + 0.1 * (estimate - angles).abs().mean()
-        loss = loss + 0.4 * losses.reading_loss(readings, blendshapes, angles, state)
+        loss = loss + 0.4 * losses.prediction_loss(predictions, blendshapes, angles, state)
         total += float(loss.detach())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
