@@ -5,7 +5,6 @@ PYTHON ?= python3
 VENV ?= .venv
 TRAINING ?=
 WORKERS ?= 2
-MINUTES ?= 120
 OUT ?= runs
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -52,7 +51,7 @@ faults: $(VENV)/.tested ## inject every fault and write the table of docs/safety
 	$(BIN)/python -m benchmark.faults --markdown docs/safety.md $(ARGS)
 
 train: $(VENV)/.trained ## train the keyframe models [CLIPS= LABELS= MINUTES=120 OUT=runs FACES=FILE|none INSTALL=1 ARGS=]
-	$(BIN)/python -m training.keyframe.train.recipe --minutes '$(MINUTES)' --out '$(OUT)' \
+	$(BIN)/python -m training.keyframe.train.recipe $(if $(MINUTES),--minutes '$(MINUTES)') --out '$(OUT)' \
 	    $(if $(CLIPS),--clips '$(CLIPS)') $(if $(LABELS),--labels '$(LABELS)') \
 	    $(if $(FACES),--faces '$(FACES)') $(if $(filter 1,$(INSTALL)),--install) $(ARGS)
 

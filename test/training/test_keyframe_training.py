@@ -10,15 +10,25 @@ pytest.importorskip('lightning')
 
 from fake_faces import fake_points  # noqa: E402
 
+from kf_imitation.data_types import FaceRegion, Frame  # noqa: E402
 from kf_imitation.errors import KfImitationError  # noqa: E402
+from kf_imitation.inference import OnnxModel  # noqa: E402
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer  # noqa: E402
 from training.data import (  # noqa: E402
     clip_cache,
     labels,
 )
 from training.data.augment import OFF, random_flow  # noqa: E402
 from training.data.windows import SampleSettings, SampleStream  # noqa: E402
-from training.keyframe.measure.run import figures, hold_regions, smoothed_score  # noqa: E402
-from training.keyframe.networks.fastflownet import warp  # noqa: E402
+from training.keyframe.export import run as exporting  # noqa: E402
+from training.keyframe.measure.held_out import net_scorer  # noqa: E402
+from training.keyframe.measure.run import (  # noqa: E402
+    OnnxScorer,
+    figures,
+    hold_regions,
+    smoothed_score,
+)
+from training.keyframe.networks.fastflownet import FastFlowNet, warp  # noqa: E402
 from training.keyframe.train import bfloat16  # noqa: E402
 from training.keyframe.train.config import TrainConfig  # noqa: E402
 from training.keyframe.train.losses import (  # noqa: E402
@@ -219,6 +229,67 @@ def test_the_papers_config_is_the_papers_recipe():
     optimiser = config.optimiser
     assert (optimiser['kind'], optimiser['rate'], optimiser['weight_decay']) == ('sgd', 1e-4, 1e-4)
     assert config.network['dropout'] == 0.5 and config.max_epochs == 1000
+
+
+@pytest.mark.timeout(600)  # ResNet-50 and FastFlowNet forwards and backwards, on a busy machine
+def test_the_papers_recipe_moves_every_branch_and_its_score_is_what_is_run(tmp_path):
+    """ResNet-50 used to stay an identity, and what ran was a change vector that nobody trained."""
+    config = small_config('paper', frames=2, augment=OFF.__dict__)
+    config.optimiser['rate'] = 0.03  # four steps instead of 1,000 epochs
+    torch.manual_seed(0)
+    stream = SampleStream([fake_clip(0), fake_clip(1)], None, config.samples(), 0)
+    batch = stream.batch(np.random.default_rng(0))
+    task = KeyframeTraining(config, steps=4)
+    optimiser = task.configure_optimizers()
+    before = {name: w.detach().clone() for name, w in task.net.named_parameters()}
+    totals = []
+    for _ in range(5):
+        total = sum(config.loss[k] * v for k, v in task.losses(batch).items())
+        totals.append(float(total.detach()))
+        if len(totals) < 5:
+            optimiser.zero_grad()
+            total.backward()
+            optimiser.step()
+    assert totals[-1] < 0.95 * totals[0], str(totals)
+    for name, weight in task.net.named_parameters():
+        assert weight.grad is not None and weight.grad.abs().max() > 1e-9, name
+        assert not torch.equal(weight, before[name]), name
+
+    net = task.net.eval()
+    file = tmp_path / 'paper.onnx'
+    exporting.export(net, net.crop_px, file)
+    crops = exporting.fixed_crops(net.crop_px, 3)
+    trained = net_scorer(net)(crops)
+    assert trained.shape == (2, 1)
+    np.testing.assert_allclose(OnnxScorer(file)(crops), trained, atol=2e-2)
+    entry = exporting.manifest_entry(net, file, net.crop_px, {}, '')
+    assert 'change' not in entry['outputs']
+    exporting.write_manifest(tmp_path / 'manifest.yaml', 'paper', entry)
+    model = OnnxModel.load('paper', manifest=tmp_path / 'manifest.yaml')
+    scorer = PairScorer(ChangeNetwork(model))
+    region = FaceRegion(0, 0, net.crop_px, 1)
+    first, second = (
+        scorer.score(Frame(i, round(i / 30 * 1e9), crop), region)
+        for i, crop in enumerate(crops[:2])
+    )
+    assert first.score is None and second.change is None
+    assert second.score == pytest.approx(float(trained[0, 0]), abs=2e-2)
+
+
+def test_flow_has_the_switches_of_the_published_network():
+    torch.manual_seed(0)
+    image = torch.randn(1, 2, 6, 6)
+    away = torch.full((1, 2, 6, 6), 20.0)
+    assert warp(image, away, 'zeros').abs().max() == 0
+    assert torch.allclose(warp(image, away), image[..., -1:, -1:].expand_as(image))
+    still = torch.zeros(1, 2, 6, 6)
+    assert torch.allclose(warp(image, still), image, atol=1e-5)
+    assert not torch.allclose(warp(image, still, align_corners=False), image, atol=1e-2)
+    plain, published = FastFlowNet(), FastFlowNet(0, False, 'zeros')
+    published.load_state_dict(plain.state_dict())
+    pair = torch.randn(2, 1, 3, 64, 64)
+    assert not torch.allclose(plain(*pair)[-1], published(*pair)[-1])
+    assert published.published and not plain.published
 
 
 def test_overrides_win_over_the_file():

@@ -53,6 +53,24 @@ def test_small_networks_come_first_and_start_the_default(capsys, folder):
     assert not (folder / 'out').exists()
 
 
+def test_the_papers_model_is_one_flag_away(capsys, folder):
+    code, lines, _ = printed(capsys, folder, '--config', 'paper', '--faces', 'none')
+    modules = [line.split('-m ')[1].split()[0] for line in lines]
+    assert code == 0 and modules == [
+        'training.keyframe.train.run',
+        'training.keyframe.export.run',
+        'training.keyframe.measure.held_out_people',
+    ]
+    # The paper's length and random weights, and a model that `model: paper` finds.
+    assert 'configs/paper.yaml' in lines[0] and '--minutes' not in lines[0]
+    assert '--start' not in lines[0] and '--name paper ' in lines[1]
+    _, lines, _ = printed(capsys, folder, '--config', 'paper', '--minutes', 30)
+    assert '--minutes 30.0' in lines[0]
+    with pytest.raises(SystemExit):
+        printed(capsys, folder, '--config', 'paper', '--start-from', 'models')
+    assert 'leave --start-from out' in capsys.readouterr().err
+
+
 def test_models_that_are_there_are_trained_on(capsys, folder):
     models = folder / 'models'
     code, _, error = printed(capsys, folder, '--faces', 'none', '--start-from', models)

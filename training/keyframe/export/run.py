@@ -112,7 +112,7 @@ class StreamingStep(nn.Module):
         self.states = {name: shapes[name] for name in STATE_NAMES if name not in unused}
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return score (1,), change (1, 54), flow (1, 2, h, w) if there is flow, and states.
+        """Return score (1,), change (1, 54) and flow (1, 2, h, w) if there are, and states.
 
         Args:
             inputs: pictures as uint8, then states.
@@ -124,14 +124,16 @@ class StreamingStep(nn.Module):
         current, places = self.net.see(*seen) if len(seen) == 1 else self.net.see_pictures(*seen)
         result = self.net.compare(current, places, previous)
         flow = [self.net.shrink * f for f in result.flows[:1]]
-        out = [torch.sigmoid(result.score_logit), self.gain * result.change, *flow]
+        change = [] if self.net.score_only else [self.gain * result.change]
+        out = [torch.sigmoid(result.score_logit), *change, *flow]
         after = dict(zip(STATE_NAMES, current.tensors(), strict=True))
         return (*out, *(after[name] for name in self.states))
 
     def output_names(self) -> list[str]:
         """Return the names of what `forward` returns."""
         flow = ['flow'] if self.net.motion == 'flow' else []
-        return ['score', 'change', *flow, *(f'next_{name}' for name in self.states)]
+        change = [] if self.net.score_only else ['change']
+        return ['score', *change, *flow, *(f'next_{name}' for name in self.states)]
 
 
 def load_network(*checkpoints: Path) -> KeyframeNet:
@@ -199,7 +201,7 @@ def export(
     runtime_net = copy.deepcopy(net)
     if calibration:
         prepare(runtime_net, calibration)
-    if net.motion == 'flow':
+    if net.motion == 'flow' and not net.flow_net.published:
         runtime_net.flow_net = GraphFlow(runtime_net.flow_net)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
@@ -269,6 +271,7 @@ def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) ->
     """
     session = onnxruntime.InferenceSession(str(file), providers=['CPUExecutionProvider'])
     names, largest = step.output_names(), 0.0
+    answers = [name for name in ('change', 'score') if name in names]
     wanted: list[np.ndarray] = []
     apart: list[np.ndarray] = []
     for crops in sequences:
@@ -280,8 +283,8 @@ def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) ->
                 zip(names, step(*map(torch.from_numpy, seen.values()), *states), strict=True)
             )
             found = dict(zip(names, session.run(names, {**seen, **feeds}), strict=True))
-            row = np.concatenate([expected[n].numpy().ravel() for n in ('change', 'score')])
-            other = np.concatenate([found[n].ravel() for n in ('change', 'score')])
+            row = np.concatenate([expected[n].numpy().ravel() for n in answers])
+            other = np.concatenate([found[n].ravel() for n in answers])
             largest = max(largest, float(np.abs(other - row).max()))
             if i > 0:
                 wanted.append(row)
@@ -289,10 +292,10 @@ def compare(step: StreamingStep, file: Path, sequences: Sequence[np.ndarray]) ->
             states = [expected[f'next_{name}'] for name in step.states]
             feeds = {name: found[f'next_{name}'] for name in step.states}
     difference, values = np.stack(apart), np.stack(wanted)
-    size = float(np.sqrt(np.square(values[:, :-1]).mean())) + 1e-9
+    size = float(np.linalg.norm(values[:, :-1])) + 1e-9
     return Difference(
         largest,
-        float(np.sqrt(np.square(difference[:, :-1]).mean())) / size,
+        float(np.linalg.norm(difference[:, :-1])) / size,
         float(np.abs(difference[:, -1]).mean()),
     )
 
@@ -330,6 +333,8 @@ def manifest_entry(
             ' in the order of the labels), then the head rotation vector [rad]',
         },
     }
+    if net.score_only:
+        del outputs['change']
     if net.motion == 'flow':
         outputs['flow'] = {
             'shape': [1, 2, side, side],

@@ -23,13 +23,14 @@ def net_scorer(net: KeyframeNet) -> PairScorer:
 
     @torch.no_grad()
     def scorer(crops: np.ndarray) -> np.ndarray:
-        rows = [np.zeros((0, CHANGE_SIZE), np.float32)]
+        rows = [np.zeros((0, 1 if net.score_only else CHANGE_SIZE), np.float32)]
         for start in range(0, len(crops) - 1, BATCH):
             part = normalise(torch.from_numpy(crops[start : start + BATCH + 1]).to(device))
             state, places = net.see(part.contiguous(memory_format=torch.channels_last))
             now = torch.arange(1, len(part))
             pair = net.compare(state.select(now), [p[now] for p in places], state.select(now - 1))
-            rows.append(pair.change.cpu().numpy())
+            score = torch.sigmoid(pair.score_logit)[:, None]
+            rows.append((score if net.score_only else pair.change).cpu().numpy())
         return np.concatenate(rows)
 
     return scorer

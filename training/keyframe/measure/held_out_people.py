@@ -20,6 +20,7 @@ import numpy as np
 from kf_imitation.errors import KfImitationError
 from kf_imitation.evaluation import datasets
 from kf_imitation.evaluation.metrics import SIGMA_S
+from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_SIZE
 from training.data import clip_cache
 from training.data.clip_cache import CachedClip
 from training.data.labels import TRAINED_SIGMA_S, smooth
@@ -65,7 +66,7 @@ def measure(
     limit: int = 150,
     scorings: Sequence[Scoring] = (Scoring(),),
 ) -> list[dict[str, float]]:
-    """Return for each scoring the means over clips: error (relative_error), rho, f1, e_n, e_l."""
+    """Return for each scoring the means over clips: rho, f1, e_n, e_l and, of vectors, error."""
     changes = [clip_changes(clip, scorer, crop_px, limit) for clip in clips]
     found = []
     for scoring in scorings:
@@ -74,11 +75,13 @@ def measure(
             score = smoothed_score(scoring.gain * change, clip.labels.fps, scoring.sigma_s)
             rows.append(figures(score, clip.labels, 0.1))
         errors = [
-            relative_error(scoring.gain * c, clip) for c, clip in zip(changes, clips, strict=True)
+            relative_error(scoring.gain * c, clip)
+            for c, clip in zip(changes, clips, strict=True)
+            if c.shape[1] == CHANGE_SIZE
         ]
         means = mean_figures(rows)
         found.append(
-            {'error': float(np.mean(errors))}
+            ({'error': float(np.mean(errors))} if errors else {})
             | {k: means[k] for k in ('rho', 'f1', 'e_n', 'e_l') if k in means}
         )
     return found

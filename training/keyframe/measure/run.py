@@ -131,13 +131,13 @@ class OnnxScorer:
         self._outputs = [o.name for o in self._session.get_outputs()]
 
     def __call__(self, crops: Image) -> np.ndarray:
-        """Return (n-1, 54) changes of consecutive crops."""
+        """Return (n-1, 54) changes of consecutive crops; (n-1, 1) scores of models without."""
         state, rows = self._zero, []
         for image in crops:
             values = self._session.run(None, {**pictures(image, self._shapes), **state})
             result = dict(zip(self._outputs, values, strict=True))
             state = {name: result['next_' + name] for name in self._zero}
-            rows.append(result['change'][0])
+            rows.append(result['change'][0] if 'change' in result else result['score'])
         return np.stack(rows)[1:]
 
 

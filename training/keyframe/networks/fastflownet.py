@@ -109,12 +109,17 @@ class CentreDenseCorrelation(nn.Module):
         return window.index_select(1, self.taps)
 
 
-def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Fetch from the previous frame: out(y, x) = image(y + v, x + u), bilinear, edges repeated.
+def warp(
+    image: Tensor, flow: Tensor, padding: str = 'border', align_corners: bool = True
+) -> Tensor:
+    """Fetch from the previous frame: out(y, x) = image(y + v, x + u), bilinear.
 
     Args:
         image: (B, C, H, W) of the previous frame.
         flow: (B, 2, H, W), u and v in pixels of `image`.
+        padding: outside the image: border (edges repeated) or zeros.
+        align_corners: false samples as grid_sample does by default, which is off by up to half a
+            pixel; weights trained so need it.
 
     Returns:
         (B, C, H, W) aligned with the current frame.
@@ -125,7 +130,9 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     u = (x + flow[:, 0]) * (2 / max(width - 1, 1)) - 1
     v = (y[:, None] + flow[:, 1]) * (2 / max(height - 1, 1)) - 1
     grid = torch.stack([u, v], dim=-1)
-    return F.grid_sample(image, grid, mode='bilinear', padding_mode='border', align_corners=True)
+    return F.grid_sample(
+        image, grid, mode='bilinear', padding_mode=padding, align_corners=align_corners
+    )
 
 
 def standardise(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -172,10 +179,20 @@ class FastFlowNet(nn.Module):
 
     Args:
         finest_level: index into STRIDES where estimation ends; the paper's is 0.
+        standardised: correlate standardised features (`standardise`); not in the paper.
+        padding: see `warp`.
+        align_corners: see `warp`.
     """
 
-    def __init__(self, finest_level: int = 0) -> None:
+    def __init__(
+        self,
+        finest_level: int = 0,
+        standardised: bool = True,
+        padding: str = 'border',
+        align_corners: bool = True,
+    ) -> None:
         super().__init__()
+        self.standardised, self.padding, self.align_corners = standardised, padding, align_corners
         self.finest_level = finest_level
         self.pyramid = Pyramid()
         self.correlation = CentreDenseCorrelation()
@@ -198,6 +215,11 @@ class FastFlowNet(nn.Module):
         for layer in self.up[finest_level:]:
             _start_bilinear(layer)
 
+    @property
+    def published(self) -> bool:
+        """Whether a switch is set as in the published network."""
+        return (self.standardised, self.padding, self.align_corners) != (True, 'border', True)
+
     def match(
         self, current: list[Tensor], previous: list[Tensor], half: bool = False
     ) -> tuple[list[Tensor], list[Tensor]]:
@@ -218,10 +240,11 @@ class FastFlowNet(nn.Module):
             here, there = current[level], previous[level]
             if flows:
                 guess = self.up[level](flows[-1])
-                there = warp(there, guess / STRIDES[level])
+                there = warp(there, guess / STRIDES[level], self.padding, self.align_corners)
             else:
                 guess = here[:, :2] * 0
-            cost = self.correlation(*standardise(here, there))
+            pair = standardise(here, there) if self.standardised else (here, there)
+            cost = self.correlation(*pair)
             with torch.autocast(here.device.type, torch.bfloat16, enabled=half):
                 joined = torch.cat([cost, self.reduce[level](here), guess], dim=1)
                 step, feature = self.decoders[level](joined)

@@ -7,6 +7,7 @@ four stages then have the same height and width as FastFlowNet's levels 8, 16, 3
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -151,6 +152,9 @@ class KeyframeNet(nn.Module):
         parts: read eyes and mouth from patches of their own (parts.py). Crops are then twice as
             large, and all else sees them at half size.
         dropout: before the last layer.
+        score_only: the paper's answer, the sigmoid score of the pair; change vectors are 0 and the
+            blocks of ResNet-50 do not begin as identities.
+        flow_options: switches of FastFlowNet (standardised, padding, align_corners).
 
     Attributes:
         joined: of every layer that joins different things, how many inputs are what, in order.
@@ -164,8 +168,13 @@ class KeyframeNet(nn.Module):
         flow_stride: int = 4,
         parts: bool = False,
         dropout: float = 0.5,
+        score_only: bool = False,
+        flow_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if score_only and (parts or gradient != 'none'):
+            raise ValueError('score_only goes with motion and places alone')
+        self.score_only = score_only
         if motion not in MOTIONS:
             raise ValueError(f'motion = {motion!r} must be one of {", ".join(MOTIONS)}')
         if motion == 'none' and not use_places and gradient == 'none':
@@ -183,19 +192,20 @@ class KeyframeNet(nn.Module):
         # With parts, crops are so many times larger than what all else sees.
         self.shrink = PARTS_PX // MOTION_PX if parts else 1
         if motion == 'flow':
-            self.flow_net = FastFlowNet(STRIDES.index(flow_stride))
+            self.flow_net = FastFlowNet(STRIDES.index(flow_stride), **(flow_options or {}))
         elif motion == 'difference':
             self.flow_net = PyramidOnly()
         if use_places:
-            self.place_net = resnet50.ResNet50(outputs=CHANGE_SIZE)
+            self.place_net = resnet50.ResNet50(CHANGE_SIZE, identity=not score_only)
             self.squeeze = nn.ModuleList(
                 [
                     nn.Conv2d(inputs, outputs, 1)
                     for inputs, outputs in zip(resnet50.CHANNELS, PLACE_CHANNELS, strict=True)
                 ]
             )
-            # How far the difference of two single-frame guesses is trusted, per channel.
-            self.trust = nn.Parameter(torch.zeros(CHANGE_SIZE))
+            if not score_only:
+                # How far the difference of two single-frame guesses is trusted, per channel.
+                self.trust = nn.Parameter(torch.zeros(CHANGE_SIZE))
         if gradient == 'full':
             # Mixtures of features that can be followed; two to a set, which see two directions.
             self.trackable = nn.ModuleList(
@@ -240,6 +250,9 @@ class KeyframeNet(nn.Module):
         self.joined['hidden.weight'] = joined
         self.hidden = nn.Linear(sum(joined.values()), HIDDEN)
         self.drop = nn.Dropout(dropout)
+        if score_only:
+            self.score = nn.Linear(HIDDEN, 1)
+            return
         self.change = nn.Linear(HIDDEN, CHANGE_SIZE)
         self.score = nn.Linear(HIDDEN + 1, 1)
         nn.init.normal_(self.change.weight, std=1e-3)
@@ -366,6 +379,9 @@ class KeyframeNet(nn.Module):
             embedded = EMBEDDING_GAIN * (current.embeddings - previous.embeddings)
             x = x + self.hidden_parts(torch.cat([10 * read, current.predictions, embedded], dim=1))
         x = self.drop(F.leaky_relu(x, 0.1))
+        if self.score_only:
+            nothing = x.new_zeros(len(x), CHANGE_SIZE)
+            return PairResult(nothing, self.score(x)[:, 0], flows, x)
         change = self.change(x)
         if self.use_parts:
             change = change + self.trust_parts * read + 0.1 * self.looks(embedded)

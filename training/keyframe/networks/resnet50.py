@@ -16,7 +16,7 @@ CHANNELS = tuple(width * EXPANSION for width in WIDTHS)
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 with a shortcut."""
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int, identity: bool) -> None:
         super().__init__()
         outputs = width * EXPANSION
         self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
@@ -30,8 +30,8 @@ class Bottleneck(nn.Module):
             self.shortcut = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
             )
-        # Blocks start as identities, which makes training from random weights steadier.
-        nn.init.zeros_(self.bn3.weight)
+        if identity:
+            nn.init.zeros_(self.bn3.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, H, W) to (B, 4 width, H / stride, W / stride)."""
@@ -45,9 +45,11 @@ class ResNet50(nn.Module):
 
     Args:
         outputs: of the linear layer; with 1000, ImageNet's, there are 25.6 M parameters.
+        identity: blocks start as identities, which makes training from random weights steadier;
+            at the small rates of plain SGD they would stay so.
     """
 
-    def __init__(self, outputs: int = 1000) -> None:
+    def __init__(self, outputs: int = 1000, identity: bool = True) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 64, 7, 2, 3, bias=False),
@@ -59,7 +61,7 @@ class ResNet50(nn.Module):
         for i, (depth, width) in enumerate(zip(DEPTHS, WIDTHS, strict=True)):
             blocks = []
             for j in range(depth):
-                blocks.append(Bottleneck(inputs, width, 2 if i > 0 and j == 0 else 1))
+                blocks.append(Bottleneck(inputs, width, 2 if i > 0 and j == 0 else 1, identity))
                 inputs = width * EXPANSION
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.ModuleList(stages)

@@ -4,8 +4,9 @@
 
 Animated photographs, renders, the networks of eyes and mouth, lite (with them), resnet50_only,
 default (started from both networks), export into OUT/models, figures of people who were in no
-training. With `--start-from models` the shipped models are trained on instead. Each step keeps
-what is finished, so a recipe that was stopped goes on when it is started again.
+training. With `--start-from models` the shipped models are trained on instead. `--config paper`
+trains the paper's network by the paper's recipe, without any of these, and exports it as `paper`.
+Each step keeps what is finished, so a recipe that was stopped goes on when it is started again.
 """
 
 import argparse
@@ -29,7 +30,8 @@ CONFIGS = Path('training/keyframe/train/configs')
 PARTS = 'parts'
 # Configuration, name of the model, fraction of the minutes, runs to start from (the last wins), of
 # which all weights are taken or those whose names begin so.
-STAGES: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
+Stage = tuple[str, str, float, tuple[str, ...]]
+STAGES: tuple[Stage, ...] = (
     ('lite', 'keyframe_lite', 0.1, (PARTS,)),
     ('resnet50_only', 'keyframe_resnet50', 0.2, (PARTS,)),
     (
@@ -39,9 +41,11 @@ STAGES: tuple[tuple[str, str, float, tuple[str, ...]], ...] = (
         ('keyframe_resnet50:place_net.,squeeze.', 'keyframe_lite'),
     ),
 )
+PAPER: tuple[Stage, ...] = (('paper', 'paper', 1.0, ()),)
 # What is trained on top of the networks of eyes and mouth soon knows the people of the clips by
 # heart: it gets less.
-PARTS_SHARE = 0.5
+PARTS_FRACTION = 0.5
+MINUTES = 120.0
 SHARED = Path('../shared')
 # One person in so many is kept for measuring where the configuration names nobody of the clips.
 ONE_HELD_OF = 8
@@ -98,21 +102,26 @@ def make_plan(options: argparse.Namespace) -> Plan:
     clips = datasets.find(options.clips, options.labels, labelled=True)
     named = yaml.safe_load((CONFIGS / 'default.yaml').read_text())['hold_out']
     held = choose_held_out(clips, named)
-    faces = _animate(plan, options, clips, held)
-    _render(plan, options)
+    paper = options.config == 'paper'
+    stages = PAPER if paper else STAGES
+    faces = None
+    if not paper:
+        faces = _animate(plan, options, clips, held)
+        _render(plan, options)
     labels = ['--labels', options.labels] if options.labels else []
     data = ['--clips', options.clips, *labels, '--cache', options.cache]
     pictures = ['--faces', faces or options.out / 'no_faces', '--renders', options.renders]
     material = [*data, *pictures, '--animated', options.animated, '--threads', options.threads]
     imported = _import_shipped(plan, options, labels) if options.models else {}
     begin = ['--start', imported['keyframe_lite']] if imported else []
-    plan.add(
-        'training.keyframe.train.train_parts',
-        *(*material, '--out', options.out / PARTS, *begin),
-        *('--minutes', round(options.minutes * PARTS_SHARE, 2)),
-        *(['--hold-out', *held] if held else []),
-    )
-    for config, name, fraction, start in STAGES:
+    if not paper:
+        plan.add(
+            'training.keyframe.train.train_parts',
+            *(*material, '--out', options.out / PARTS, *begin),
+            *('--minutes', round(options.minutes * PARTS_FRACTION, 2)),
+            *(['--hold-out', *held] if held else []),
+        )
+    for config, name, fraction, start in stages:
         run = options.out / name
         checkpoints = [start_of(options.out, other) for other in start]
         if imported:
@@ -124,14 +133,13 @@ def make_plan(options: argparse.Namespace) -> Plan:
             *material,
             '--out',
             run,
-            '--minutes',
-            round(options.minutes * fraction, 2),
+            *(['--minutes', round(options.minutes * fraction, 2)] if options.minutes else []),
             *(['--start', *checkpoints] if start else []),
             '--set',
             f'hold_out=[{", ".join(held)}]',
         )
     models = options.out / 'models'
-    for _, name, _, _ in STAGES:
+    for _, name, _, _ in stages:
         checkpoint = options.out / name / 'last.ckpt'
         how = ['--calibrate', options.cache, '--gain', options.gain, '--precision', 'auto']
         plan.add(
@@ -140,7 +148,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
         )
     if not held:
         plan.notes.append('only one person: nobody is left to measure on')
-    for _, name, _, _ in STAGES if held else ():
+    for _, name, _, _ in stages if held else ():
         model, figures = models / f'{name}.onnx', options.out / f'{name}.json'
         plan.add(
             'training.keyframe.measure.held_out_people',
@@ -246,7 +254,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--clips', type=Path, default=SHARED / 'data/clips/train')
     parser.add_argument('--labels', type=Path, help='label files, mirroring --clips')
-    parser.add_argument('--minutes', type=float, default=120.0, help='of training, altogether')
+    parser.add_argument(
+        '--config', choices=('ours', 'paper'), default='ours', help='whose networks and recipe'
+    )
+    parser.add_argument(
+        '--minutes',
+        type=float,
+        help=f'of training, altogether (default: {MINUTES:g}; the 1,000 epochs of the paper)',
+    )
     parser.add_argument('--out', type=Path, default=Path('runs'))
     parser.add_argument('--cache', type=Path, help='of the clips; default: OUT/clips')
     parser.add_argument('--faces', type=Path, help='<split>.npz of face images, or none')
@@ -263,14 +278,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--install', action='store_true', help='over the models of models/')
     parser.add_argument('--dry-run', action='store_true', help='only print the commands')
     options = parser.parse_args(arguments)
+    if options.minutes is None and options.config == 'ours':
+        options.minutes = MINUTES
     # Caches are named by clip: those of other videos would be taken for these.
     options.cache = options.cache or options.out / 'clips'
     options.animated = options.animated or options.out / 'animated'
     faults = [
         f'--{name} {getattr(options, name)}: must be more than 0'
         for name in ('minutes', 'shards', 'pairs', 'threads', 'gain')
-        if getattr(options, name) <= 0
+        if (value := getattr(options, name)) is not None and value <= 0
     ]
+    if options.config == 'paper' and options.models:
+        faults.append('--config paper begins with random weights: leave --start-from out')
     if faults:
         parser.error('; '.join(faults))
     try:
