@@ -52,7 +52,7 @@ class VideoFile:
         self.frame_count: int | None = None
         self._path = path
         self._settings = settings
-        self._lock = threading.Lock()  # close() may come from another thread
+        self._lock = threading.RLock()  # close() may come from another thread
         self._capture: Any = None
         self._turn: int | None = None  # for cv2.rotate
         self._index = 0
@@ -62,7 +62,11 @@ class VideoFile:
 
     def open(self) -> None:
         """See FrameSource."""
-        self.close()
+        with self._lock:
+            self._open()
+
+    def _open(self) -> None:
+        self._release()
         fault = _check_file(self._path) if isinstance(self._path, Path) else ''
         why = f': it {fault}' if fault else ''
         with quiet_opencv():

@@ -117,7 +117,8 @@ class CameraNode(KfNode):
         """Return the next frame when it is due and wanted; None at the end or when stopped."""
         with self.ledger.timed('camera read'):
             frame = self._source.read()
-        if frame is None and self.setting('loop', bool) and not self._source.is_live:
+        again = self.setting('loop', bool) and not self._source.is_live
+        if frame is None and again and not self._stop.is_set():
             self._source.close()
             self._source.open()
             self._base_ns, self._due_ns = None, 0

@@ -32,7 +32,7 @@ def export(robot: RobotConfig, folder: Path, mjcf: bool, hardware: str) -> list[
         hardware: whose ros2_control tags the URDF has: 'mujoco', 'dynamixel', or '' for none.
 
     Raises:
-        KfImitationError: MuJoCo is needed and not installed.
+        KfImitationError: MuJoCo is needed and not installed, or nothing can be written.
     """
     text = description(robot)
     model = folder.resolve() / f'{robot.name}.xml'
@@ -44,9 +44,12 @@ def export(robot: RobotConfig, folder: Path, mjcf: bool, hardware: str) -> list[
         ET.indent(root)
         text = f'<?xml version="1.0"?>\n{ET.tostring(root, encoding="unicode")}\n'
     files[model.with_suffix('.urdf')] = text
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, content in files.items():
-        path.write_text(content, encoding='utf-8')
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            path.write_text(content, encoding='utf-8')
+    except OSError as error:
+        raise KfImitationError(f'{folder}: cannot be written: {error.strerror}') from error
     return list(files)
 
 

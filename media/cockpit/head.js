@@ -7,6 +7,10 @@ import URDFLoader from 'urdf-loader';
 THREE.Cache.enabled = true; // many parts are one mesh
 const TURN_RAD = 0.12;
 const ZOOM = 1.15;
+// After a picture that took so long (a processor draws it) come pauses of so many times that:
+// the keys, and with them the stop, come first.
+const SLOW_MS = 70;
+const REST = 4;
 
 /** Where the processor has to draw, it draws plainly and seldom: the head needs it more. */
 function makeRenderer(canvas) {
@@ -58,6 +62,8 @@ export class Head {
   constructor(canvas, renderer, robot, periodMs) {
     this.periodMs = periodMs;
     this.drawnMs = 0;
+    this.costMs = 0; // of a picture that holds the page up, from its begin to the next frame
+    this.isNew = false;
     this.canvas = canvas;
     this.renderer = renderer;
     this.robot = robot;
@@ -126,7 +132,12 @@ export class Head {
   }
 
   draw(nowMs) {
-    if (nowMs - this.drawnMs < this.periodMs) return;
+    if (this.isNew) {
+      const tookMs = nowMs - this.drawnMs;
+      this.costMs = tookMs > SLOW_MS ? tookMs : 0;
+      this.isNew = false;
+    }
+    if (nowMs - this.drawnMs < Math.max(this.periodMs, REST * this.costMs)) return;
     const ratio = this.periodMs ? 1 : Math.min(devicePixelRatio || 1, 2);
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const isResized = this.width !== width || this.height !== height;
@@ -140,6 +151,7 @@ export class Head {
     if (!isResized && !this.isOld) return;
     this.isOld = false;
     this.drawnMs = nowMs;
+    this.isNew = true;
     this.renderer.render(this.scene, this.camera);
   }
 }

@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from threading import Event, Thread
 
 import cv2
 import numpy as np
@@ -43,6 +44,28 @@ def reason(spec, settings=None):
 
 
 # -- video files -------------------------------------------------------------------------------
+
+
+def test_a_file_is_not_closed_by_another_thread_while_it_is_opened_again(tmp_path, monkeypatch):
+    source = make_source(str(write_video(tmp_path / 'a.mp4')), SourceSettings())
+    inside, go = Event(), Event()
+    decode = source._next_image
+
+    def wait_and_decode():
+        inside.set()
+        assert go.wait(30)
+        return decode()
+
+    monkeypatch.setattr(source, '_next_image', wait_and_decode)
+    opening, closing = Thread(target=source.open), Thread(target=source.close)
+    opening.start()
+    assert inside.wait(30)
+    closing.start()
+    assert not source._lock.acquire(blocking=False)
+    go.set()
+    opening.join(30)
+    closing.join(30)
+    assert source.read() is None
 
 
 def test_a_video_gives_every_frame_with_the_stamps_of_its_container(tmp_path):

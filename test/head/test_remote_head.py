@@ -176,6 +176,10 @@ def test_stop_reset_and_torque_answer_when_the_servos_have_confirmed(rig, head):
     assert stopped.done and 'every servo confirmed' in stopped.sentence
     assert head.latched and rig.torques() == [False, False]
     assert head.set_goal(TARGET, time.time_ns()) == 'stopped: reset first'
+    for on in (False, True):  # torque does not end a stop
+        torque = head.torque(on).result(LONG_S)
+        assert torque.done is not on
+    assert torque.sentence == 'stopped: reset first' and rig.torques() == [False, False]
     assert head.reset().result(LONG_S).done
     assert rig.torques() == [True, True]
     rig.wait(lambda: not head.latched, 'report')

@@ -171,3 +171,9 @@ def test_every_bus_of_a_head_is_a_hardware_of_its_own_in_ros2_control(tmp_path):
     assert [tag.get('name') for tag in tags] == ['xl330_face_neck', 'xl330_face_face']
     assert [tag.find('hardware/param').text for tag in tags] == ['/dev/a', '/dev/b']
     assert [len(tag.findall('gpio')) for tag in tags] == [2, len(joints) - 2]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert main(['robot', 'export', 'sim_face', '--out', str(tmp_path / 'file')]) == 2
+    assert f'{tmp_path}/file: cannot be written' in capsys.readouterr().err
