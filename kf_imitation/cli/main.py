@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kf_imitation.cli.terminal import patient_output
 from kf_imitation.errors import KfImitationError
@@ -53,7 +53,10 @@ COMMANDS = {
 
 
 class Parser(argparse.ArgumentParser):
-    """Words every error as all others are, and says what was probably meant."""
+    """Words errors as all others are, with what was probably meant; takes whole options only."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{'allow_abbrev': False, **options})
 
     def error(self, message: str) -> NoReturn:
         """Print usage and message, exit with 2."""

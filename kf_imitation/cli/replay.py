@@ -5,7 +5,6 @@ import argparse
 from kf_imitation.cli.options import add_json, add_overwrite, add_params, add_robot, add_upright
 from kf_imitation.cli.terminal import show_tables, write_json
 from kf_imitation.parameters.modes import MODES
-from kf_imitation.parameters.settings import UprightSettings
 from kf_imitation.paths import user_path
 
 
@@ -49,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from dataclasses import asdict
 
+    from kf_imitation.parameters.settings import UprightSettings
     from kf_imitation.pipeline.run_report import run_table
     from kf_imitation.replay.run import replay_to_files
 

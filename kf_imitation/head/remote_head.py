@@ -80,7 +80,7 @@ class RemoteHead:
         self._hold_s, self._trajectory_most_s = hold_s, LONGEST_S
         self._latched = stop_record is not None and bool(stop_record.read())
         self._stop_asked = False  # and not confirmed: it counts, whatever reports say
-        self._let_go = False  # by torque(False), and nothing else has stopped the head
+        self._only_limp = False  # by torque(False), and nothing else has stopped the head
         self._motor: MotorConnection | None = None
         self._report: Values = {}
         self._changing = threading.Lock()  # whoever opens, starts, rests or closes
@@ -283,15 +283,15 @@ class RemoteHead:
 
     def stop(self) -> 'Future[Answer]':
         """Stop and stay stopped, also if the motor process hears of it only after a restart."""
-        self._let_go = False
+        self._only_limp = False
         return self._stop('stop')
 
     def torque(self, on: bool) -> 'Future[Answer]':
         """Let torque go, or bring back without motion what was let go; a stop needs reset()."""
         if on:
-            stopped = self._latched and not self._let_go
+            stopped = self._latched and not self._only_limp
             return at_once(False, 'stopped: reset first') if stopped else self.reset()
-        self._let_go |= not self._latched
+        self._only_limp |= not self._latched
         return self._stop('torque', on=False)
 
     def _stop(self, act: str, **values: Any) -> 'Future[Answer]':
@@ -308,7 +308,7 @@ class RemoteHead:
 
     def reset(self) -> 'Future[Answer]':
         """End a stop."""
-        self._stop_asked = self._let_go = False
+        self._stop_asked = self._only_limp = False
         return self._promised('reset', ANSWER_S)
 
     def recover(self, careful: bool) -> 'Future[Answer]':

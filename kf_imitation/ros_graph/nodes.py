@@ -57,7 +57,12 @@ VIEWED = {
     'avatar/image': 'sensor_msgs/msg/Image',
 }
 # Every topic of the graph that a view may show, by message type.
-TOPICS = {**RECORDED, **RECORDED_IMAGES, **VIEWED}
+TOPICS = {
+    **RECORDED,
+    **RECORDED_IMAGES,
+    **VIEWED,
+    'landmarks/calibration': 'diagnostic_msgs/msg/DiagnosticStatus',
+}
 # Started as processes also where the other nodes share one: their work must not delay the head.
 OWN_PROCESS = ('cockpit',)
 # Whose end is said and does not stop the head.

@@ -111,6 +111,7 @@ def test_the_version_is_the_one_of_package_xml(capsys):
         ('replay clip.mp4 --out there --mode travle', 'did you mean travel?'),
         ('robot check sim_fase', 'did you mean sim_face?'),
         ('replay', 'kf_imitation: the following arguments are required'),
+        ('replay clip.mp4 --out there --overwrit', 'unrecognized arguments: --overwrit'),
     ],
 )
 def test_what_was_probably_meant_is_said_in_one_shape_of_error(words, said, capsys):

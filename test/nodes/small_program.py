@@ -48,6 +48,9 @@ class BrightMouth:
     def configure(self, settings):
         self.gain = settings.gain['jaw_open']
 
+    def neutral(self):
+        return 0.0, {}
+
     def read_raw(self, frame, region, camera):
         return np.full(len(CHANNELS), frame.bgr.mean() / 255)
 
