@@ -129,7 +129,11 @@ def test_trajectories_are_followed_and_faulty_commands_are_rejected_with_a_diagn
         ('must grow', trajectory(['jaw'], (1.0, [0.1]), (0.5, [0.2])), scripts),
         ('jaw_open = nan', expression(listener, jaw_open=math.nan), faces),
         ('at most 1 s (command_age_s)', expression(listener, age_s=7.2, jaw_open=1.0), faces),
-        ('jaw_opn is neither a channel nor a blendshape', expression(listener, jaw_opn=1.0), faces),
+        (
+            'jaw_opn is neither a channel nor a blendshape',
+            expression(listener, jaw_opn=1.0),
+            faces,
+        ),
     ):
         publisher.publish(message)
         listener.wait_for(lambda words=words: told(words))
