@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from kf_imitation.data_types import (
     CHANNELS,
@@ -34,9 +33,9 @@ from kf_imitation.expression.channels import (
 )
 from kf_imitation.expression.one_euro import OneEuroFilter
 from kf_imitation.face_geometry.arkit import (
-    LEAST,
     SOURCE,
     agreed_shapes,
+    bounded_logits,
     channels_of_blendshapes,
     true_shapes,
 )
@@ -394,7 +393,7 @@ class ReflexEstimator:
 def raw_reflexes(reading: NDArray[np.floating]) -> Levels:
     """Return the channels of readings (..., 51), (..., 7): logits, and gaze [rad]."""
     raw = channels_of_blendshapes(reading)[..., _REFLEXES]
-    return np.where(IS_ANGLE[_REFLEXES], raw, logit(np.clip(raw, LEAST, 1 - LEAST)))
+    return np.where(IS_ANGLE[_REFLEXES], raw, bounded_logits(raw))
 
 
 def reflex_values(raw: Levels) -> Levels:

@@ -19,7 +19,7 @@ from kf_imitation.model_files import load_table
 
 Values = NDArray[np.float64]
 _SIZE = load_table('shape_size')
-LEAST = 1e-3  # predictions closer to 0 or 1 say no more
+_LEAST = 1e-3  # predictions closer to 0 or 1 say no more
 GAZE_RANGE_RAD = 0.5  # gaze at a difference of eyeLook* of 1
 
 _SWAPPED = {'Left': 'Right', 'Right': 'Left'}
@@ -145,14 +145,14 @@ _GIVEN = np.array([name in MAKE_CHANNELS for name in BLENDSHAPES])
 _READ = np.array([base_name(name) in _SIZE for name in BLENDSHAPES])
 
 
-def shape_logits(predicted: NDArray[np.floating]) -> Values:
-    """Return predictions 0..1 as the logits that the maps are for."""
-    return np.asarray(logit(np.clip(predicted, LEAST, 1 - LEAST)))
+def bounded_logits(predicted: NDArray[np.floating]) -> Values:
+    """Return values 0..1 as logits, clipped where they say no more."""
+    return np.asarray(logit(np.clip(predicted, _LEAST, 1 - _LEAST)))
 
 
 def true_shapes(predicted: NDArray[np.floating]) -> Values:
     """Return what predicted blendshapes (51,) are worth: 0..1, 0 where nothing is read."""
-    raw = shape_logits(predicted)
+    raw = bounded_logits(predicted)
     values = np.zeros(len(BLENDSHAPES))
     for place in np.flatnonzero(_READ & np.isfinite(raw)).tolist():
         size = _SIZE[base_name(BLENDSHAPES[place])]

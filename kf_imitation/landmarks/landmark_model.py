@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 
 from kf_imitation.data_types import (
     BLENDSHAPES,
@@ -20,7 +20,11 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.errors import ModelError
-from kf_imitation.face_geometry.arkit import channels_of_blendshapes, mirrored_name
+from kf_imitation.face_geometry.arkit import (
+    bounded_logits,
+    channels_of_blendshapes,
+    mirrored_name,
+)
 from kf_imitation.face_geometry.head_pose import angles_of, rotation_of, template
 from kf_imitation.face_geometry.point_sets import LAYOUTS
 from kf_imitation.face_geometry.wflw import FLIP
@@ -47,7 +51,6 @@ _PART_WEIGHT = np.array(
         for name in BLENDSHAPES
     ]
 )
-_LEAST = 1e-3  # predictions closer to 0 or 1 say no more
 _EYES = both_sides(EYE_BLENDSHAPES[:PREDICTIONS])
 _UNIT = slice(0, len(UNIT_CHANNELS))
 _HEAD = slice(-len(HEAD_CHANNELS), None)
@@ -266,7 +269,7 @@ def channel_predictions(
     if shapes is None:
         return None
     found = channels_of_blendshapes(shapes)
-    found[_UNIT] = logit(np.clip(found[_UNIT], _LEAST, 1 - _LEAST))
+    found[_UNIT] = bounded_logits(found[_UNIT])
     if head is not None:
         found[_HEAD] = head[len(BLENDSHAPES) :]
     return found.astype(np.float32)

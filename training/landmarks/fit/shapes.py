@@ -21,7 +21,13 @@ from rich.console import Console
 from scipy.special import expit
 
 from kf_imitation.data_types import BLENDSHAPES
-from kf_imitation.face_geometry.arkit import LOOKS, MAKE_CHANNELS, SAME_AS, base_name, shape_logits
+from kf_imitation.face_geometry.arkit import (
+    LOOKS,
+    MAKE_CHANNELS,
+    SAME_AS,
+    base_name,
+    bounded_logits,
+)
 from kf_imitation.pipeline.face_pipeline import build_landmark_model
 from training.landmarks.fit.size import (
     MODELS,
@@ -58,7 +64,7 @@ def signals_of(shared: Path, cache: Path, every: int, jitter: float) -> dict[str
     found: dict[str, list[Signal]] = {}
     for clip in open_clips(folder, 'train', every, list(persons)):
         clip.predict(model, jitter, kept)
-        raw = shape_logits(np.array([one.blendshapes for one in clip.found], np.float64))
+        raw = bounded_logits(np.array([one.blendshapes for one in clip.found], np.float64))
         rate_hz = clip.fps / float(np.median(np.diff(clip.index)))
         for k, name in enumerate(BLENDSHAPES):
             label = clip.shapes[:, k].astype(np.float64)
