@@ -27,7 +27,7 @@ mimic: $(VENV)/.installed ## let the head mimic a face [SOURCE= ROBOT= PORT= REC
 setup: $(VENV)/.installed ## install everything that mimic needs
 
 test: $(VENV)/.tested $(if $(TRAINING),$(VENV)/.trained) ## run the tests [TRAINING=1 for those of training/ too, ARGS=]
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(IGNORED) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --reruns 1 $(IGNORED) $(ARGS)
 
 lint: $(VENV)/.tested ## check style, types, import contracts and dead code
 	$(BIN)/ruff check .

@@ -90,6 +90,7 @@ setup(
             'pytest>=8,<9',  # launch_testing breaks with 9
             'pytest-timeout>=2.3',
             'pytest-xdist>=3.5',
+            'pytest-rerunfailures>=14',
             'hypothesis>=6',
             'ruff>=0.15',
             'mypy>=1.18',

@@ -95,7 +95,12 @@ def start_process():
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """List what was not run and why, one line per reason."""
+    """List what passed by luck only, and what was not run and why, one line per reason."""
+    again = [report.nodeid for report in terminalreporter.stats.get('rerun', [])]
+    if again:
+        terminalreporter.section('failed once and ran again: find out why')
+    for name in again:
+        terminalreporter.line(name)
     skipped = [
         (
             report.longrepr[2].removeprefix('Skipped: '),

@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -17,12 +18,19 @@ class CommandSenders:
     """Finds out who else commands the head, or moves another one by the same commands.
 
     On each topic the first who sends has the head until it is gone: what others send there is
-    rejected. Of two servo nodes of one name the younger one takes no command.
+    rejected. Of two servo nodes of one name the younger one takes no command, and what it took
+    before it heard of the elder is void.
     """
 
-    def __init__(self, node: Node) -> None:
-        """Listen to the reports of other servo nodes; `node` is this one."""
+    def __init__(self, node: Node, on_elder: Callable[[], None]) -> None:
+        """Listen to the reports of other servo nodes.
+
+        Args:
+            node: this one.
+            on_elder: called as another node of this name, which was first, is found.
+        """
         self._node = node
+        self._on_elder = on_elder
         self._owners: dict[str, bytes] = {}
         self._names: dict[str, str] = {}
         self._process = f'{socket.gethostname()}:{os.getpid()}'
@@ -59,12 +67,12 @@ class CommandSenders:
                 f'{self._node.get_fully_qualified_name()} also runs as process {self._elder}, '
                 'which was first: give this head a namespace or a ROS domain of its own'
             )
+        if now_s - self._began_s < HEARD_S and self._node.count_publishers(COMMANDED) > 1:
+            return f'somebody else sends {COMMANDED}: another servo node, or what is left of one'
         sender = (info.get('publisher_gid') or {}).get('data')
         owner = self._owners.get(topic)
         if sender is None or sender == owner:
             return ''
-        if now_s - self._began_s < HEARD_S and self._node.count_publishers(COMMANDED) > 1:
-            return f'somebody else sends {COMMANDED}: another servo node, or what is left of one'
         senders = self._senders(topic)
         if owner in senders:
             return (
@@ -95,4 +103,7 @@ class CommandSenders:
             with suppress(KeyError, ValueError):  # of somebody who only calls itself as we do
                 since = float(values['active since']), process
                 if since < (self._since_s, self._process):
+                    known = time.monotonic() - self._elder_heard_s < HEARD_S
                     self._elder, self._elder_heard_s = process, time.monotonic()
+                    if not known:
+                        self._on_elder()

@@ -74,7 +74,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._active = False
         self._latched = False
         self._listening: list[Any] = []
-        self._senders = CommandSenders(self)
+        self._senders = CommandSenders(self, self._yield_to_elder)
         most_s = self.setting('most_latency_s', float)
         self._bound = LatencyBound('command', most_s, self.now_ns, self.ledger)
         self._stop_input = StopInput(self, self.setting('emergency_stop_s', float), self._stop)
@@ -289,6 +289,12 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         """Keep later parts of a pose from moving the head against a newer command."""
         if self._active:
             self._pacer.forget()
+
+    def _yield_to_elder(self) -> None:
+        """Go to neutral: the commands that moved the head were meant for another one."""
+        if self._head is not None and self._active:
+            self._take_over()
+            self._head.relax()
 
     def _log_rejection(self, reason: str) -> None:
         """Put a rejected command into the log; the head counts it and says so in /diagnostics."""

@@ -56,7 +56,7 @@ def test_a_stranger_with_the_name_of_a_servo_node_is_passed_over():
     node = SimpleNamespace(
         create_subscription=lambda *_: None, get_fully_qualified_name=lambda: '/servo'
     )
-    senders = CommandSenders(node)
+    senders = CommandSenders(node, lambda: None)
     for pairs in ({'process': 'x'}, {'process': 'x', 'active since': 'noon'}):
         values = [KeyValue(key=key, value=value) for key, value in pairs.items()]
         status = DiagnosticStatus(hardware_id='/servo', values=values)

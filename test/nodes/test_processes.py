@@ -206,17 +206,13 @@ def test_wrong_parameters_end_a_node_with_every_fault_and_code_2(start_node):
     assert 'Traceback' not in err
 
 
-def servo_node(start_node, **changes):
-    return start_node(build_graph(RunOptions(source='test-pattern')).node('servo'), **changes)
-
-
 def change_state(listener, transition):
     request = ChangeState.Request(transition=Transition(id=transition))
     return listener.call(ChangeState, '/servo/change_state', request).success
 
 
-def test_the_servo_node_is_a_lifecycle_node(start_node, listener, interrupt):
-    process = servo_node(start_node, autostart=False)
+def test_the_servo_node_is_a_lifecycle_node(servo_node, listener, interrupt):
+    process = servo_node(autostart=False)
     states = listener.listen(JointState, 'joint_states')
     get = lambda: listener.call(GetState, '/servo/get_state', GetState.Request())  # noqa: E731
     assert get().current_state.label == 'unconfigured'
@@ -237,9 +233,9 @@ def test_the_servo_node_is_a_lifecycle_node(start_node, listener, interrupt):
 
 
 def test_without_autostart_a_failed_transition_says_why_and_may_be_tried_again(
-    start_node, listener, interrupt
+    servo_node, listener, interrupt
 ):
-    process = servo_node(start_node, autostart=False, robot='nobody')
+    process = servo_node(autostart=False, robot='nobody')
     assert not change_state(listener, Transition.TRANSITION_CONFIGURE)
     assert not change_state(listener, Transition.TRANSITION_CONFIGURE)
     _, err = interrupt(process)
@@ -247,15 +243,15 @@ def test_without_autostart_a_failed_transition_says_why_and_may_be_tried_again(
     assert err.count('no such robot') == 2
 
 
-def test_a_missing_port_ends_the_servo_node_with_one_message(start_node):
-    process = servo_node(start_node, port='/dev/no-such-port')
+def test_a_missing_port_ends_the_servo_node_with_one_message(servo_node):
+    process = servo_node(port='/dev/no-such-port')
     _, err = process.communicate(timeout=200)
     assert process.returncode == 2
     assert '/dev/no-such-port' in err and 'Traceback' not in err
 
 
-def test_stop_holds_until_reset(start_node, listener):
-    servo_node(start_node, hold_s=3600.0)
+def test_stop_holds_until_reset(servo_node, listener):
+    servo_node(hold_s=3600.0)
     states = listener.listen(JointState, 'joint_states')
     expressions = listener.node.create_publisher(JointState, 'face/expression', 10)
     listener.wait_for(lambda: expressions.get_subscription_count() and len(states) > 5)
