@@ -36,7 +36,10 @@ COMMANDS = {
         'kf_imitation.cli.bag',
         'show what a bag holds, or repair one whose recorder was killed',
     ),
-    'report': ('kf_imitation.cli.report', 'write an HTML page about a bag or replay folder'),
+    'report': (
+        'kf_imitation.cli.report',
+        'write an HTML page about a bag or replay folder, or compare two',
+    ),
     'evaluate': ('kf_imitation.cli.evaluate', 'measure keyframes and imitation on labelled clips'),
     'calibrate': ('kf_imitation.cli.calibrate', "learn one person's neutral and extremes"),
     'doctor': (

@@ -1,21 +1,26 @@
-"""`kf_imitation report`: one HTML page about a run, which opens without a network."""
+"""`kf_imitation report`: one HTML page about a run or two, which opens without a network."""
 
 import argparse
 
 from kf_imitation.cli.options import add_overwrite
+from kf_imitation.errors import ConfigError
 from kf_imitation.paths import user_path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of the command."""
     parser.add_argument(
-        'run_path', type=user_path, metavar='BAG_OR_DIR', help='bag, or replay folder'
+        'run_paths',
+        type=user_path,
+        nargs='+',
+        metavar='BAG_OR_DIR',
+        help='bag, or replay folder; two of them are compared',
     )
     parser.add_argument(
         '--out',
         type=user_path,
         metavar='FILE',
-        help='page to write; default: report.html next to it',
+        help='page to write; default: report.html in the folder, or a name next to it',
     )
     parser.add_argument('--robot', default='sim_face', help='whose joints the bag holds')
     parser.add_argument(
@@ -36,10 +41,18 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
+    from kf_imitation.reporting.comparison import write_comparison
     from kf_imitation.reporting.page import write_report
 
-    out = write_report(
-        args.run_path, args.out, args.robot, args.labels, args.overwrite, args.images
-    )
+    options = (args.out, args.robot, args.labels, args.overwrite, args.images)
+    match args.run_paths:
+        case [path]:
+            out = write_report(path, *options)
+        case [first, second]:
+            out = write_comparison((first, second), *options)
+        case paths:
+            raise ConfigError(
+                'report', [f'{len(paths)} runs were named; one is shown, or two are compared']
+            )
     print(f'written to {out}')
     return 0

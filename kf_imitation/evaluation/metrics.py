@@ -16,7 +16,7 @@ from kf_imitation.keyframe.scoring.pair_scorer import REFERENCE_S, score_of_chan
 
 SIGMA_S = 0.05  # smoothing of labels over time
 _PROMINENCE = 0.1
-_DISTANCE_S = 0.2
+DISTANCE_S = 0.2
 # Clips with fewer ground-truth keyframes say little; the means leave them out.
 FEWEST_KEYFRAMES = 3
 
@@ -94,9 +94,7 @@ def target_of(motion: NDArray[np.floating], valid: NDArray[np.bool_], fps: float
     smooth = gaussian_filter1d(motion.astype(np.float64), SIGMA_S * fps, axis=0, mode='nearest')
     changes = np.diff(smooth, axis=0) * (fps * REFERENCE_S)
     scores = np.array([0.0, *map(score_of_change, changes)])
-    peaks, _ = find_peaks(
-        scores, prominence=_PROMINENCE, distance=max(1, round(_DISTANCE_S * fps))
-    )
+    peaks, _ = find_peaks(scores, prominence=_PROMINENCE, distance=max(1, round(DISTANCE_S * fps)))
     counted = valid & np.append(valid[0], valid[:-1])
     return Target(scores, peaks[counted[peaks]].astype(np.int64), fps, counted)
 
@@ -148,7 +146,7 @@ def clip_metrics(
     kept = target.counted[np.asarray(keyframes, np.int64)]
     keyframes = np.asarray(keyframes, np.int64)[kept]
     delays_s = [delay_s for delay_s, keep in zip(delays_s, kept, strict=False) if keep]
-    near = pair(truth, keyframes, round(_DISTANCE_S * target.fps))
+    near = pair(truth, keyframes, round(DISTANCE_S * target.fps))
     hits = pair(truth, keyframes, max(1, round(2 * target.fps / 30)))
     total = len(truth) + len(keyframes)
     return ClipMetrics(

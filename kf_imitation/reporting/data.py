@@ -65,7 +65,11 @@ class ReportData:
 
 
 def read_run(
-    path: Path, robot: RobotConfig, labels: Path | None, images: bool = True
+    path: Path,
+    robot: RobotConfig,
+    labels: Path | None,
+    images: bool = True,
+    played: bool = True,
 ) -> ReportData:
     """Read a run.
 
@@ -74,6 +78,7 @@ def read_run(
         robot: of the run; a bag with other joints gets no channels of the robot.
         labels: .npz next to the clip, or None to look next to the source of a replay.
         images: show the person.
+        played: with what the player of person and robot needs.
 
     Raises:
         BagError: it cannot be read or holds no scores.
@@ -108,6 +113,7 @@ def read_run(
         name=Path(str(facts.get('source', path))).name,
         page={
             'fps': fps,
+            'scored_by': ', '.join(facts.get('scored_by', ())),
             'settings': settings,
             'run': run,
             'keyframes': keyframes,
@@ -115,7 +121,7 @@ def read_run(
             'channels': channel_groups(bag, held, channels_of, robot.names, start_ns),
             'joints': joint_curves(bag, held, start_ns),
             'moments': moments(bag, held, channels_of, robot.names, start_ns),
-            'player': playback(bag, held, robot, source, start_ns, images),
+            'player': playback(bag, held, robot, source, start_ns, images) if played else None,
         },
         times_ms=facts.get('times_ms') or health.times_ms,
         faults=faults,

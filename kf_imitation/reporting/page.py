@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.output_files import OutputError, check_free, new_file
@@ -22,7 +23,7 @@ FROM_BAG = (
     'Searched in the final scores, all that a bag holds. While it ran, the scores ahead of a '
     'frame were provisional, so single keyframes can differ; a replay is exact.'
 )
-_STAGES = {
+STAGE_WORDS = {
     **STAGES,
     'commit delay': 'commit delay (keyframes)',
     'capture to command': 'capture to servo command',
@@ -75,22 +76,26 @@ def page(data: ReportData) -> str:
     time_s = data.page['run']['time_s']
     facts = f'{len(time_s)} frames, {time_s[-1] if time_s else 0.0:.1f} s'
     facts += f' · {len(data.page["keyframes"])} keyframes ({data.page["settings"]["mode"]})'
-    return Template(_part('page.html')).substitute(
+    return Template(part('page.html')).substitute(
         title=html.escape(data.name),
         facts=html.escape(facts),
         against='the labels' if data.page['truth_s'] else 'the keyframes of the run',
         exactness=EXACT if data.page['run']['exact'] else FROM_BAG,
         tables=tables(data.joint_sizes, data.times_ms, data.faults, data.sizes),
-        plotly=_plotly(),
+        plotly=plotly_script(),
         modules=json.dumps(import_map()) if data.page.get('player') else '{}',
-        style=_part('style.css'),
-        script='\n'.join(_part(name) for name in SCRIPTS),
-        # In a script element only this could end it early.
-        data=json.dumps(data.page, allow_nan=False).replace('</', '<\\/'),
+        style=part('style.css'),
+        script='\n'.join(part(name) for name in SCRIPTS),
+        data=as_json(data.page),
     )
 
 
-def _part(name: str) -> str:
+def part(name: str) -> str:
+    """Return a file of media/report.
+
+    Raises:
+        OutputError: it is missing.
+    """
     path = share_path('media/report') / name
     try:
         return path.read_text(encoding='utf-8')
@@ -108,36 +113,37 @@ def tables(
     sections = []
     if joint_sizes:
         titles = ['joint', 'from', 'to', 'of its range', 'off (rms)']
-        sections.append(_table('How far each joint moved [rad]', titles, joint_sizes))
+        sections.append(table('How far each joint moved [rad]', titles, joint_sizes))
     if sizes:
         head = ('gain', 'ccc', 'rest', 'apex')
         rows = [
             [name, *('–' if math.isnan(of[key]) else f'{of[key]:.2f}' for key in head)]
             for name, of in sizes.items()
         ]
-        sections.append(_table('Size against the labels', ['joint or channel', *head], rows))
+        sections.append(table('Size against the labels', ['joint or channel', *head], rows))
     if times_ms:
         rows = [
             [
-                _STAGES.get(name, name),
+                STAGE_WORDS.get(name, name),
                 *(f'{times[p]:.1f}' if p in times else '–' for p in ('p50', 'p95', 'p99')),
                 str(times.get('n', '–')),
             ]
             for name, times in times_ms.items()
         ]
-        sections.append(_table('Time per stage [ms]', ['stage', 'p50', 'p95', 'p99', 'n'], rows))
+        sections.append(table('Time per stage [ms]', ['stage', 'p50', 'p95', 'p99', 'n'], rows))
     if faults:
         rows = [
             [fault.text, str(fault.count), f'{fault.first_s:.1f} s', f'{fault.last_s:.1f} s']
             for fault in faults
         ]
-        sections.append(_table('Faults', ['what', 'times', 'first', 'last'], rows))
+        sections.append(table('Faults', ['what', 'times', 'first', 'last'], rows))
     else:
         sections.append('<h2>Faults</h2><p class="note">The run reported none.</p>')
     return '\n'.join(sections)
 
 
-def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a section with a table; everything in it is text."""
     top = ''.join(f'<th>{html.escape(cell)}</th>' for cell in head)
     body = ''.join(
         '<tr>' + ''.join(f'<td>{html.escape(cell)}</td>' for cell in row) + '</tr>' for row in rows
@@ -148,7 +154,12 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> st
     )
 
 
-def _plotly() -> str:
+def as_json(values: Mapping[str, Any]) -> str:
+    """Return values for a script element, which only `</` could end early."""
+    return json.dumps(values, allow_nan=False).replace('</', '<\\/')
+
+
+def plotly_script() -> str:
     """Return the plotting library's script.
 
     Raises:

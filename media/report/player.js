@@ -1,7 +1,8 @@
 // Person and robot side by side on one time axis: play, scrub, speed; frames and curves to keep.
 'use strict';
 
-const TICK_S = 0.08;
+const CLIP_STEP_S = 0.04;
+const AROUND_S = 0.7; // shown before and after a keyframe
 
 class Player {
   constructor(data, onTime) {
@@ -15,7 +16,8 @@ class Player {
     this.picture = byId('person-frame');
     this.scrub = byId('scrub');
     this.scrub.max = this.end.toFixed(2);
-    this.scrub.addEventListener('input', () => this.seek(Number(this.scrub.value)));
+    this.around = null; // [from, to] while a keyframe's surroundings are played again and again
+    this.scrub.addEventListener('input', () => { this.around = null; this.seek(Number(this.scrub.value)); });
     byId('play').addEventListener('click', () => (this.isPlaying ? this.pause() : this.play()));
     byId('save-frame').addEventListener('click', () => this.saveFrame());
     byId('save-curves').addEventListener('click', () => save(new Blob([this.csv()], { type: 'text/csv' }), 'curves.csv'));
@@ -75,12 +77,25 @@ class Player {
       const by_s = (Math.max(0, nowMs - beforeMs) / 1000) * Number(byId('speed').value);
       beforeMs = nowMs;
       this.seek(Math.min(this.end, this.now + by_s));
+      if (this.around && this.now >= this.around[1]) this.seek(this.around[0]);
       if (this.now >= this.end) this.pause(); else requestAnimationFrame(step);
     };
     requestAnimationFrame(step);
   }
 
+  // Play what was before and after a time, again and again.
+  playAround(time_s) {
+    this.around = this.surroundings(time_s);
+    this.seek(this.around[0]);
+    if (!this.isPlaying) this.play();
+  }
+
+  surroundings(time_s) {
+    return [Math.max(0, time_s - AROUND_S), Math.min(this.end - 1e-3, time_s + AROUND_S)];
+  }
+
   pause() {
+    this.around = null;
     this.isPlaying = false;
     byId('play').textContent = 'Play';
   }
@@ -97,23 +112,50 @@ class Player {
     this.onTime(time_s);
   }
 
-  saveFrame() {
-    const height = 480, canvas = element('canvas'), sides = [];
+  // Person and robot as they are shown, side by side.
+  drawSides(canvas) {
+    const height = 480, sides = [];
     if (this.person.length && this.picture.naturalWidth) sides.push(this.picture);
     if (this.head) {
       this.head.isOld = true;
       this.head.draw(1e12); // drawn in this very moment, else the canvas is empty
       sides.push(byId('head'));
     }
-    const width = (side) => (height * (side.naturalWidth || side.width)) / (side.naturalHeight || side.height);
-    canvas.width = sides.reduce((sum, side) => sum + Math.round(width(side)), 0) || 1;
-    canvas.height = height;
+    const width = (side) => Math.round((height * (side.naturalWidth || side.width)) / (side.naturalHeight || side.height));
+    const whole = sides.reduce((sum, side) => sum + width(side), 0) || 1;
+    if (canvas.width !== whole || canvas.height !== height) Object.assign(canvas, { width: whole, height });
     let x = 0;
     for (const side of sides) {
-      canvas.getContext('2d').drawImage(side, x, 0, Math.round(width(side)), height);
-      x += Math.round(width(side));
+      canvas.getContext('2d').drawImage(side, x, 0, width(side), height);
+      x += width(side);
     }
+  }
+
+  saveFrame() {
+    const canvas = element('canvas');
+    this.drawSides(canvas);
     canvas.toBlob((blob) => save(blob, `frame-${this.now.toFixed(2)}s.png`));
+  }
+
+  // A video of what was before and after a time, drawn as it is recorded.
+  async saveClip(time_s) {
+    this.pause();
+    const canvas = element('canvas'), parts = [], [from, to] = this.surroundings(time_s);
+    const draw = async (shown_s) => {
+      this.seek(shown_s);
+      if (this.person.length) await this.picture.decode();
+      this.drawSides(canvas);
+    };
+    await draw(from);
+    const recorder = new MediaRecorder(canvas.captureStream());
+    recorder.addEventListener('dataavailable', (event) => parts.push(event.data));
+    recorder.addEventListener('stop', () => save(new Blob(parts, { type: 'video/webm' }), `clip-${time_s.toFixed(2)}s.webm`));
+    recorder.start();
+    for (let shown_s = from; shown_s < to; shown_s += CLIP_STEP_S) {
+      await draw(shown_s);
+      await new Promise((done) => { setTimeout(done, 1000 * CLIP_STEP_S); });
+    }
+    recorder.stop();
   }
 
   csv() {

@@ -71,7 +71,19 @@ function around(run, scores, frame) {
   return places.map((i) => (i === frame ? `[${text(i)}]` : text(i))).join('  ');
 }
 
-function explainKeyframe(data, state, keyframe) {
+// What was before and after a keyframe, to play and to keep.
+function clipButtons(player, keyframe) {
+  const row = element('p', undefined, { className: 'row' });
+  for (const [text, act] of [['Play before and after', () => player.playAround(keyframe.time_s)],
+    ['Clip as WebM', () => player.saveClip(keyframe.time_s)]]) {
+    const button = element('button', text, { type: 'button', className: 'plain' });
+    button.addEventListener('click', act);
+    row.append(button);
+  }
+  return row;
+}
+
+function explainKeyframe(data, state, player, keyframe) {
   const frame = frameAt(data.run, keyframe.time_s), e = keyframe.explanation || {};
   const items = [
     ['with these settings', sentence(data.run, state.settings, state.result, frame)],
@@ -89,7 +101,8 @@ function explainKeyframe(data, state, keyframe) {
     items.push(['what changed most', e.strongest.map(([n, v]) => `${n} ${signed(v, 3)}`).join(', ')]);
   }
   byId('why').replaceChildren(
-    element('h3', `Keyframe ${keyframe.number} at ${keyframe.time_s.toFixed(2)} s`), list(items), shares(e));
+    element('h3', `Keyframe ${keyframe.number} at ${keyframe.time_s.toFixed(2)} s`), list(items), shares(e),
+    ...(player ? [clipButtons(player, keyframe)] : []));
 }
 
 function explainFrame(data, state, frame) {
@@ -110,16 +123,15 @@ function asParameters(settings, original) {
     + changed.map((name) => `    detector.${name}: ${value(name)}`).join('\n');
 }
 
-function strip(data, choose) {
-  const place = byId('strip');
+function strip(data, choose, place = byId('strip'), prefix = '') {
   const buttons = data.keyframes.map((keyframe, index) => {
     const button = element('button', undefined, { type: 'button', tabIndex: index ? -1 : 0 });
     button.setAttribute('aria-pressed', 'false');
     if (keyframe.picture) {
       button.append(element('img', undefined, {
-        src: keyframe.picture, alt: `keyframe ${keyframe.number} with landmarks`, loading: 'lazy' }));
+        src: keyframe.picture, alt: `${prefix}keyframe ${keyframe.number} with landmarks`, loading: 'lazy' }));
     } else button.className = 'bare';
-    button.append(element('span', `${keyframe.number} · ${keyframe.time_s.toFixed(2)} s`));
+    button.append(element('span', `${prefix}${keyframe.number} · ${keyframe.time_s.toFixed(2)} s`));
     button.addEventListener('click', () => choose(keyframe));
     return button;
   });
@@ -145,6 +157,15 @@ function press(buttons, chosen) {
   if (chosen >= 0) buttons[chosen].scrollIntoView({ block: 'nearest', inline: 'nearest' });
 }
 
+function viewButtons(data) {
+  byId('whole').addEventListener('click', () => show(data));
+  const move = (by, zoom) => () => { const v = view(); show(data, v.middle + by * v.length, v.length * zoom); };
+  byId('earlier').addEventListener('click', move(-0.5, 1));
+  byId('later').addEventListener('click', move(0.5, 1));
+  byId('closer').addEventListener('click', move(0, 0.5));
+  byId('wider').addEventListener('click', move(0, 2));
+}
+
 function start(data) {
   const player = data.player ? new Player(data, cursor) : null;
   const original = Object.freeze(Object.assign({}, data.settings));
@@ -153,7 +174,7 @@ function start(data) {
 
   const tellWhy = () => {
     if (!state.shown) return;
-    if (state.shown.keyframe) explainKeyframe(data, state, state.shown.keyframe);
+    if (state.shown.keyframe) explainKeyframe(data, state, player, state.shown.keyframe);
     else explainFrame(data, state, state.shown.frame);
   };
   const choose = (keyframe) => {
@@ -221,12 +242,7 @@ function start(data) {
     byId(name).addEventListener('input', () => { byId(name).dataset.touched = 'true'; soon(); });
   }
   byId('reset').addEventListener('click', restore);
-  byId('whole').addEventListener('click', () => show(data));
-  const move = (by, zoom) => () => { const v = view(); show(data, v.middle + by * v.length, v.length * zoom); };
-  byId('earlier').addEventListener('click', move(-0.5, 1));
-  byId('later').addEventListener('click', move(0.5, 1));
-  byId('closer').addEventListener('click', move(0, 0.5));
-  byId('wider').addEventListener('click', move(0, 2));
+  viewButtons(data);
 
   const drawAll = async () => {
     await restoreOnce();

@@ -204,6 +204,30 @@ def test_a_slider_redraws_keyframes_and_errors_at_once(opened):
     assert rings(opened) == 0
 
 
+def test_what_was_before_and_after_a_keyframe_is_played_and_can_be_kept(opened):
+    opened.wait_for_selector('body[data-head=true]')
+    opened.locator('#strip button').nth(9).click()  # a keyframe, at 9.5 s
+    opened.get_by_role('button', name='Play before and after').click()
+    opened.wait_for_selector('#play:text-is("Pause")')
+    # Again and again: it goes back once it has come to the end.
+    opened.evaluate("""() => {
+        const scrub = document.getElementById('scrub');
+        window.seen = [Infinity, -Infinity, false];
+        setInterval(() => {
+            const now = Number(scrub.value), [low, high] = window.seen;
+            window.seen = [Math.min(low, now), Math.max(high, now), window.seen[2] || now < high];
+        }, 20);
+    }""")
+    opened.wait_for_function('window.seen[2]')
+    low, high, _ = opened.evaluate('window.seen')
+    assert 8.75 <= low < high <= 10.25
+    with opened.expect_download() as kept:
+        opened.get_by_role('button', name='Clip as WebM').click()
+    assert kept.value.suggested_filename == 'clip-9.50s.webm'
+    assert Path(kept.value.path()).read_bytes().startswith(bytes.fromhex('1a45dfa3'))
+    opened.wait_for_selector('#play:text-is("Play")')
+
+
 @pytest.mark.parametrize(
     ('name', 'value', 'found'),
     [('threshold', 0.75, '0'), ('prominence', 0.6, '0'), ('commit_delay_s', 0.0, '0')],

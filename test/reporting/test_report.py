@@ -56,7 +56,7 @@ def small_data():
 
 def test_the_page_loads_nothing_from_elsewhere_and_escapes_what_it_is_given():
     text = report.page(small_data())
-    own = text.replace(report._plotly(), '')
+    own = text.replace(report.plotly_script(), '')
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', own)
     assert '<h1>clip &lt;b&gt;.mp4</h1>' in own
     assert 'joint jaw &lt;hot&gt;' in own

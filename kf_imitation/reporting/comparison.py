@@ -1,0 +1,216 @@
+"""One HTML page that compares two runs, A and B, on one time axis."""
+
+import html
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any, TypeVar
+
+from kf_imitation.evaluation.metrics import DISTANCE_S, pair
+from kf_imitation.output_files import check_free, new_file
+from kf_imitation.reporting.data import ReportData, read_run
+from kf_imitation.reporting.page import STAGE_WORDS, as_json, part, plotly_script, table
+from kf_imitation.robot import load_robot
+
+SCRIPTS = ('what_if.js', 'charts.js', 'report.js', 'comparison.js')
+Group = dict[str, Any]
+T = TypeVar('T')
+
+
+def write_comparison(
+    paths: tuple[Path, Path],
+    out: Path | None = None,
+    robot_name: str = 'sim_face',
+    labels: Path | None = None,
+    overwrite: bool = False,
+    images: bool = True,
+) -> Path:
+    """Write the page about two runs.
+
+    Args:
+        paths: bags, or folders of replays.
+        out: page to write; None: next to the first.
+        robot_name: whose joints they hold.
+        labels: of the clip, for E_n and E_l; None: without them, or those next to the source.
+        overwrite: replace a page that exists.
+        images: show the keyframes.
+
+    Returns:
+        Where the page is.
+
+    Raises:
+        KfImitationError: bad input; nothing is left behind.
+    """
+    first, second = paths
+    out = out or first.with_name(f'{first.stem}-{second.stem}-report.html')
+    check_free(out, overwrite, list(paths))
+    robot = load_robot(robot_name)
+    runs = [read_run(path, robot, labels, images, played=False) for path in paths]
+    text = page((str(first), str(second)), runs[0], runs[1])
+    with new_file(out, overwrite) as partial:
+        partial.write_text(text, encoding='utf-8')
+    return out
+
+
+def page(places: tuple[str, str], first: ReportData, second: ReportData) -> str:
+    """Return the whole page as one text.
+
+    Args:
+        places: of the two runs.
+        first: run A.
+        second: run B.
+    """
+    runs = [
+        {key: data.page[key] for key in ('fps', 'run', 'settings', 'keyframes', 'truth_s')}
+        for data in (first, second)
+    ]
+    pairs = paired(first, second)
+    return Template(part('comparison.html')).substitute(
+        first=html.escape(places[0]),
+        second=html.escape(places[1]),
+        note=html.escape(_note(first, second)),
+        tables='\n'.join(tables(first, second, len(pairs))),
+        plotly=plotly_script(),
+        style=part('style.css'),
+        script='\n'.join(part(name) for name in SCRIPTS),
+        data=as_json(
+            {
+                'runs': runs,
+                'pairs': pairs,
+                'channels': _together(first.page['channels'], second.page['channels']),
+                'joints': _together(first.page['joints'], second.page['joints']),
+            }
+        ),
+    )
+
+
+def paired(first: ReportData, second: ReportData) -> list[tuple[int, int]]:
+    """Return which keyframes of two runs are at most 0.2 s apart, one to one, as indices."""
+    times_ms = [
+        _milliseconds([k['time_s'] for k in data.page['keyframes']]) for data in (first, second)
+    ]
+    pairs = pair(times_ms[0], times_ms[1], round(1000 * DISTANCE_S))
+    return [(times_ms[0].index(a), times_ms[1].index(b)) for a, b in pairs]
+
+
+def tables(first: ReportData, second: ReportData, pairs: int) -> Iterator[str]:
+    """Yield the sections with the measures of both runs side by side.
+
+    Args:
+        first: run A.
+        second: run B.
+        pairs: how many keyframes they have in common.
+    """
+    runs = (first, second)
+    rows = [[name, *map(measure, runs)] for name, measure in _MEASURES.items()]
+    rows += [
+        [f'setting: {name}', str(value), str(second.page['settings'][name])]
+        for name, value in first.page['settings'].items()
+        if value != second.page['settings'][name]
+    ]
+    rows.insert(4, ['… only in this run', *(str(len(d.page['keyframes']) - pairs) for d in runs)])
+    yield table('Measures', ['', 'A', 'B'], rows)
+    joints = _both(
+        {row[0]: row for row in first.joint_sizes}, {row[0]: row for row in second.joint_sizes}
+    )
+    if joints:
+        titles = ['joint', 'of its range, A', 'B', 'off (rms) [rad], A', 'B']
+        cells = [[name, a[3], b[3], a[4], b[4]] for name, a, b in joints]
+        yield table('How far each joint moved', titles, cells)
+    sizes = _both(first.sizes, second.sizes)
+    if sizes:
+        keys = ('gain', 'ccc', 'rest', 'apex')
+        cells = [
+            [name, *(f'{_number(a[k])} / {_number(b[k])}' for k in keys)] for name, a, b in sizes
+        ]
+        yield table('Size against the labels, A / B', ['joint or channel', *keys], cells)
+    times = _both(first.times_ms, second.times_ms)
+    if times:
+        titles = ['stage', 'p50, A', 'B', 'p99, A', 'B']
+        keys = ('p50', 'p99')
+        cells = [
+            [STAGE_WORDS.get(n, n), *(_number(run.get(k), 1) for k in keys for run in (a, b))]
+            for n, a, b in times
+        ]
+        yield table('Time per stage [ms]', titles, cells)
+
+
+def _keyframes_against_labels(data: ReportData) -> tuple[str, str]:
+    """Return E_n and E_l [frames]; – without labels."""
+    truth_s, fps = data.page['truth_s'], data.page['fps']
+    if not truth_s:
+        return '–', '–'
+    found_ms = _milliseconds([k['time_s'] for k in data.page['keyframes']])
+    near = pair(_milliseconds(truth_s), found_ms, round(1000 * (DISTANCE_S + 0.5 / fps)))
+    apart = sum(abs(a - b) for a, b in near) / 1000 * fps
+    e_l = f'{apart / len(near):.2f} frames' if near else '–'
+    return str(abs(len(truth_s) - len(found_ms))), e_l
+
+
+def _reached(data: ReportData) -> str:
+    found = data.page['moments']
+    return f'{sum(m["reached"] for m in found)} of {len(found)}' if found else '–'
+
+
+def _longest_wait(data: ReportData) -> str:
+    waits = [float(k['commit_delay_s']) for k in data.page['keyframes']]
+    return f'{max(waits):.2f} s' if waits else '–'
+
+
+_MEASURES: Mapping[str, Callable[[ReportData], str]] = {
+    'source': lambda data: data.name,
+    'scored by': lambda data: data.page['scored_by'] or '–',
+    'frames': lambda data: f'{len(data.page["run"]["time_s"])}, {_seconds(data):.1f} s',
+    'keyframes': lambda data: str(len(data.page['keyframes'])),
+    'E_n against the labels': lambda data: _keyframes_against_labels(data)[0],
+    'E_l against the labels': lambda data: _keyframes_against_labels(data)[1],
+    'longest commit delay': _longest_wait,
+    'blinks and apexes reached': _reached,
+    'kinds of faults': lambda data: str(len(data.faults)),
+}
+
+
+def _note(first: ReportData, second: ReportData) -> str:
+    if abs(_seconds(first) - _seconds(second)) > DISTANCE_S:
+        return 'The runs differ in length; the time of each begins at its first frame.'
+    return 'The time of each run begins at its first frame.'
+
+
+def _seconds(data: ReportData) -> float:
+    time_s = data.page['run']['time_s']
+    return float(time_s[-1]) if time_s else 0.0
+
+
+def _milliseconds(times_s: Sequence[float]) -> list[int]:
+    return [round(1000 * time_s) for time_s in times_s]
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return '–' if value is None or math.isnan(value) else f'{value:.{digits}f}'
+
+
+def _both(first: Mapping[str, T], second: Mapping[str, T]) -> list[tuple[str, T, T]]:
+    return [(name, first[name], second[name]) for name in first if name in second]
+
+
+def _together(first: Sequence[Group], second: Sequence[Group]) -> list[Group]:
+    """Return the groups of curves that both runs have, B's as the other line of A's."""
+    groups = []
+    for title, a, b in _both({g['title']: g for g in first}, {g['title']: g for g in second}):
+        lines = _both({n['name']: n for n in a['lines']}, {n['name']: n for n in b['lines']})
+        groups.append(
+            {'title': title, 'lines': [_line(name, of_a, of_b) for name, of_a, of_b in lines]}
+        )
+    return groups
+
+
+def _line(name: str, a: Group, b: Group) -> Group:
+    return {
+        'name': name,
+        'time_s': a['time_s'],
+        'value': a['value'],
+        'other': b['value'],
+        'other_time_s': b['time_s'],
+        'other_name': 'B',
+    }
