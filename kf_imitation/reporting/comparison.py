@@ -128,9 +128,11 @@ def tables(first: ReportData, second: ReportData, pairs: int) -> Iterator[str]:
     times = _both(first.times_ms, second.times_ms)
     if times:
         titles = ['stage', 'p50, A', 'B', 'p99, A', 'B']
-        keys = ('p50', 'p99')
         cells = [
-            [STAGE_WORDS.get(n, n), *(_number(run.get(k), 1) for k in keys for run in (a, b))]
+            [
+                STAGE_WORDS.get(n, n),
+                *(_number(x.get(p), 1) for p in ('p50', 'p99') for x in (a, b)),
+            ]
             for n, a, b in times
         ]
         yield table('Time per stage [ms]', titles, cells)
