@@ -122,5 +122,8 @@ def _add_times(table: Table, figures: RunFigures, name: str, words: str) -> None
     if name not in figures.times:
         return
     times = figures.times[name]
-    spread = f'p99 {times.p99_ms:.1f} ms, worst {times.worst_ms:.1f} ms, n = {times.count}'
+    spread = (
+        f'p95 {times.p95_ms:.1f}, p99 {times.p99_ms:.1f}, worst {times.worst_ms:.1f} ms, '
+        f'n = {times.count}'
+    )
     table.add_row(words, f'p50 {times.p50_ms:.1f} ms', spread)

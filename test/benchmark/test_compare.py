@@ -47,5 +47,6 @@ def test_the_table_of_mimic_is_read():
     assert figures_of(text.getvalue()) == {
         'rate': ('fps', 30.0),
         'capture to command p50': ('ms', 83.0),
+        'capture to command p95': ('ms', 101.0),
         'capture to command p99': ('ms', 142.5),
     }
