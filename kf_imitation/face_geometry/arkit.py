@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FloatArray, Shapes
 from kf_imitation.model_files import load_table
@@ -147,7 +146,16 @@ _READ = np.array([base_name(name) in _SIZE for name in BLENDSHAPES])
 
 def bounded_logits(predicted: NDArray[np.floating]) -> Values:
     """Return values 0..1 as logits, clipped where they say no more."""
-    return np.asarray(logit(np.clip(predicted, _LEAST, 1 - _LEAST)))
+    return _logits(np.clip(predicted, _LEAST, 1 - _LEAST))
+
+
+def _logits(fractions: NDArray[np.floating]) -> Values:
+    """As scipy.special.logit, which takes a quarter of a second to import."""
+    off = 2 * (fractions - 0.5)
+    near = np.log1p(off) - np.log1p(-off)  # exact around a half
+    odds = (fractions / (1 - fractions)).astype(np.float64)
+    far = np.log(odds).astype(fractions.dtype)
+    return np.where((fractions < 0.3) | (fractions > 0.65), far, near)
 
 
 def true_shapes(predicted: NDArray[np.floating]) -> Values:

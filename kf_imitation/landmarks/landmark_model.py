@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from kf_imitation.data_types import (
     BLENDSHAPES,
@@ -251,7 +250,7 @@ def blendshape_predictions(
     if parts is not None:
         logits = np.where(np.isnan(logits), parts, logits)
         logits += part_weight * np.where(np.isnan(parts), 0.0, parts - logits)
-    return np.asarray(expit(logits))
+    return np.asarray(1 / (1 + np.exp(-logits)))
 
 
 def channel_predictions(

@@ -56,6 +56,7 @@ RESULTS = (
     'bag',
     CHANGES,
 )
+AHEAD = 8  # frames that are scored while the head still moves to earlier ones
 _logger = logging.getLogger('kf_imitation')
 
 
@@ -121,7 +122,8 @@ def replay_to_files(
             folder / 'bag', stages.face.settings.prominence, values['recorder']['minimum_free_mb']
         )
         with bag, _progress(source, 'replay') as advance:
-            record = replay(source, stages, values['keyframe']['detector.mode'], bag, advance)
+            mode = values['keyframe']['detector.mode']
+            record = replay(source, stages, mode, bag, advance, ahead=AHEAD)
         keyframes = [posed.keyframe for posed in record.posed]
         for keyframe in keyframes:
             stages.ledger.observe('commit delay', keyframe.commit_delay_s)

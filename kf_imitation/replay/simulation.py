@@ -7,9 +7,12 @@ comes on top of that live; it is not simulated.) The same source, parameters and
 the same results to the bit.
 """
 
-from collections.abc import Callable
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -43,6 +46,10 @@ TAIL_S = 1.0
 
 # From relaxing to rest.
 SETTLED_S = 5.0
+
+# Scoring lets Python's lock go often, and must not wait for long to have it back.
+SWITCH_INTERVAL_S = 0.0005
+_Step: TypeAlias = tuple[Frame, FaceStep]
 
 
 class VirtualHead:
@@ -219,6 +226,7 @@ def replay(
     mode: str,
     listener: Listener | None = None,
     on_frame: Callable[[], None] = lambda: None,
+    ahead: int = 0,
 ) -> RunRecord:
     """Run the stages over a source.
 
@@ -228,6 +236,8 @@ def replay(
         mode: of the detector, for the record.
         listener: follows the run.
         on_frame: called after each frame, for progress.
+        ahead: so many frames may be scored before the head moves to them, which it does in a
+            thread of its own; 0 does one thing after the other. The results are the same.
 
     Returns:
         All results.
@@ -240,41 +250,28 @@ def replay(
     raw: list[FrameScore] = []
     posed: list[PosedKeyframe] = []
     reflexes: list[Expression] = []
-    frame: Frame | None = None
-    last: Frame | None = None
+    head.on_cycle = listener.on_cycle if listener else None
 
-    def take(step: FaceStep, at: Frame) -> None:
+    def follow(frame: Frame, step: FaceStep) -> None:
+        if not raw:
+            head.start(frame.stamp_ns)
+        # Cycles up to the frame know nothing of it.
+        head.advance(frame.stamp_ns)
+        if step.region is not None:
+            head.see_face(frame.stamp_ns)
         scores.extend(step.scores)
-        if step.raw is not None:
-            raw.append(step.raw)
         if listener:
-            listener.on_step(at, step)
+            listener.on_step(frame, step)
         for chosen in step.chosen:
             result = _pose(chosen, stages, source.camera)
             posed.append(result)
-            head.set_goal(result.goal_rad, at.stamp_ns, chosen.keyframe.stamp_ns)
+            head.set_goal(result.goal_rad, frame.stamp_ns, chosen.keyframe.stamp_ns)
             if listener:
                 listener.on_posed(result, source.camera, stages.face.explain(chosen))
-
-    head.on_cycle = listener.on_cycle if listener else None
-    while True:
-        with stages.ledger.timed('camera read'):
-            frame = source.read()
-        if frame is None:
-            break
-        if last is None:
-            head.start(frame.stamp_ns)
-        elif frame.stamp_ns <= last.stamp_ns:
-            raise SourceError(
-                f'{source.name}: frame {frame.index} is not later than the one before it'
-            )
-        # Cycles up to the frame know nothing of it.
-        head.advance(frame.stamp_ns)
-        step = stages.face.push(frame)
-        if step.region is not None:
-            head.see_face(frame.stamp_ns)
-        take(step, frame)
-        if stages.reflexes is not None and step.raw is not None:
+        if step.raw is None:
+            return  # what the end made final
+        raw.append(step.raw)
+        if stages.reflexes is not None:
             with stages.ledger.timed('reflex'):
                 reflex = stages.reflexes.update(step.raw)
             if reflex is not None:
@@ -282,13 +279,55 @@ def replay(
                 head.set_reflex(stages.goals(reflex), frame.stamp_ns)
                 if listener:
                     listener.on_reflex(reflex)
-        last = frame
         on_frame()
-    if last is None:
+
+    steps = _steps(source, stages)
+    if ahead:
+        _follow_behind(steps, follow, ahead)
+    else:
+        for frame, step in steps:
+            follow(frame, step)
+    if not raw:
         raise SourceError(f'{source.name}: holds no frame')
-    take(stages.face.flush(), last)
-    head.advance(last.stamp_ns + round(TAIL_S * 1e9))
+    head.advance(raw[-1].stamp_ns + round(TAIL_S * 1e9))
     return RunRecord(source.name, source.fps, mode, scores, posed, head.trace(), raw, reflexes)
+
+
+def _steps(source: FrameSource, stages: Stages) -> Iterator[_Step]:
+    """Read and score all frames; then, with the last one again, what the end makes final."""
+    last: Frame | None = None
+    while True:
+        with stages.ledger.timed('camera read'):
+            frame = source.read()
+        if frame is None:
+            break
+        if last is not None and frame.stamp_ns <= last.stamp_ns:
+            raise SourceError(
+                f'{source.name}: frame {frame.index} is not later than the one before it'
+            )
+        yield frame, stages.face.push(frame)
+        last = frame
+    if last is not None:
+        yield last, stages.face.flush()
+
+
+def _follow_behind(
+    steps: Iterator[_Step], follow: Callable[[Frame, FaceStep], None], most: int
+) -> None:
+    """Follow in a thread of its own, at most so many steps behind."""
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            waiting: deque[Future[None]] = deque()
+            for frame, step in steps:
+                waiting.append(thread.submit(follow, frame, step))
+                if len(waiting) > most:
+                    waiting.popleft().result()
+            for followed in waiting:
+                followed.result()
+    finally:
+        sys.setswitchinterval(interval_s)
 
 
 def build_stages(values: dict[str, dict[str, Any]], robot_name: str) -> Stages:

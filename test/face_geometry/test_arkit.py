@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+from scipy.special import logit
 
 from kf_imitation.data_types import BLENDSHAPES, CHANNELS, HEAD_CHANNELS
-from kf_imitation.face_geometry.arkit import channels_of_blendshapes, shapes_of_channels
+from kf_imitation.face_geometry.arkit import (
+    bounded_logits,
+    channels_of_blendshapes,
+    shapes_of_channels,
+)
 
 FACE = len(CHANNELS) - len(HEAD_CHANNELS)
 
@@ -49,3 +54,13 @@ def test_a_brow_raised_on_one_side_does_not_raise_the_other():
 def test_nothing_leaves_the_range():
     shapes = shapes_of_channels(np.full(len(CHANNELS), 5.0), np.full(len(BLENDSHAPES), np.nan))
     assert shapes.min() >= 0.0 and shapes.max() <= 1.0
+
+
+@pytest.mark.parametrize('kind', [np.float32, np.float64])
+def test_logits_are_those_of_scipy(kind):
+    values = np.concatenate([[0.0, 0.3, 0.5, 0.65, 1.0], np.linspace(0.001, 0.999, 997)])
+    values = values.astype(kind)
+    found = bounded_logits(values)
+    assert found.dtype == kind
+    wanted = logit(np.clip(values, 1e-3, 1 - 1e-3))
+    np.testing.assert_allclose(found, wanted, rtol=4 * np.finfo(kind).eps)

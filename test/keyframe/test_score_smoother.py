@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
+from scipy.special import erfcx
 
 from kf_imitation.data_types import FrameScore
 from kf_imitation.keyframe.scoring.pair_scorer import (
@@ -13,7 +14,7 @@ from kf_imitation.keyframe.scoring.pair_scorer import (
     score_of_change,
     score_of_raw,
 )
-from kf_imitation.keyframe.selection.smoother import ScoreSmoother, Smoothing, smoothed
+from kf_imitation.keyframe.selection.smoother import ScoreSmoother, Smoothing, future, smoothed
 
 
 def frames(scores, fps=30.0, changes=None):
@@ -137,3 +138,10 @@ def test_the_score_is_a_rate(score, fps):
 
 def test_who_waits_for_nothing_takes_a_movement_to_go_on():
     assert Smoothing(0.04, 0.01).at_once() == Smoothing(0.04, inf)
+
+
+@pytest.mark.parametrize('begin', [-3.0, 0.0, 0.5, 4.0])
+@pytest.mark.parametrize('decay', [0.0, 0.1, 11.0, 34.0, 40.0, 500.0])
+def test_the_future_is_the_integral_of_a_normal_density_that_dies_away(begin, decay):
+    wanted = 0.5 * np.exp(-0.5 * begin**2) * erfcx((begin + decay) / np.sqrt(2))
+    assert future(begin, decay) == pytest.approx(wanted, rel=1e-9)

@@ -21,7 +21,7 @@ from kf_imitation.data_types import (
     Keyframe,
     Landmarks,
 )
-from kf_imitation.errors import SourceError
+from kf_imitation.errors import BagError, SourceError
 from kf_imitation.keyframe.selection.smoother import Smoothing
 from kf_imitation.output_files import RECORD
 from kf_imitation.parameters.settings import DetectorSettings
@@ -139,6 +139,21 @@ def test_everything_is_reported_in_the_order_of_virtual_time():
     module.replay(Frames(23), stages(), 'peak', log)
     assert [stamp for stamp, _ in log.events] == sorted(stamp for stamp, _ in log.events)
     assert {kind for _, kind in log.events} == {'step', 'posed', 'cycle'}
+
+
+def test_a_head_that_follows_in_a_thread_of_its_own_does_the_same():
+    one, other = Log(), Log()
+    module.replay(Frames(23), stages(), 'peak', one)
+    module.replay(Frames(23), stages(), 'peak', other, ahead=3)
+    assert other.events == one.events
+
+
+def test_what_goes_wrong_while_the_head_follows_ends_the_replay():
+    def fail():
+        raise BagError('the disk is full')
+
+    with pytest.raises(BagError, match='full'):
+        module.replay(Frames(23), stages(), 'peak', on_frame=fail, ahead=3)
 
 
 def test_an_expression_reaches_the_servos_at_its_commitment_and_not_before():
