@@ -126,6 +126,26 @@ def test_a_keyframe_is_explained_for_the_picture_alone_too(listener, explainer):
     assert pipeline.asked == 1
 
 
+def test_a_live_camera_has_keyframes_explained_for_a_ninth_of_the_time(listener):
+    now_s, told = [0.0], []
+
+    class Slow(KnownShares):
+        def explain(self, chosen):
+            now_s[0] += 0.1
+            return super().explain(chosen)
+
+    pipeline = Slow()
+    explain = Explainer(
+        listener.node, pipeline, False, lambda stamp, _: told.append(stamp), lambda: now_s[0]
+    )
+    for stamp_ns, at_s in ((1, 10.0), (2, 10.5), (3, 10.89), (4, 10.91)):
+        now_s[0] = at_s
+        explain.keyframe(chosen_frame(stamp_ns), 'eye', watched=True)
+        listener.wait_for(lambda stamp_ns=stamp_ns: stamp_ns in told)
+    explain.close()
+    assert pipeline.asked == 2
+
+
 def jaw_of(listener, images, infos, expressions, stamp_ns):
     """Send one keyframe and return the jaw that is read from it."""
     count = len(expressions)
