@@ -4,8 +4,8 @@
 
 It replays a video until a frame in the steady state becomes a keyframe and follows that frame:
 from the moment the source has returned it to the moment its goals go out to the servo bus. What
-is not on that way is not counted: reading the source, servo cycles that came before the frame,
-the (simulated) servos behind the bus.
+is not on that way is not counted: reading the source, servo cycles that know nothing of the frame,
+the frame after it, the (simulated) servos behind the bus.
 """
 
 import argparse
@@ -44,16 +44,19 @@ class FrameTrace:
         self.changes = 0
         self._frames = 0
         self._is_keyframe = False
-        self._behind_the_bus: FrameType | None = None
+        self._aside: FrameType | None = None  # in a call that is not on the way
 
     def __call__(self, frame: FrameType, event: str, _argument: object) -> None:
         """Count a call; raises _AtTheBusError where the way of a steady keyframe ends."""
-        if event == 'return' and frame is self._behind_the_bus:
-            self._behind_the_bus = None
-        if event != 'call' or self._behind_the_bus is not None:
+        if event == 'return' and frame is self._aside:
+            self._aside = None
+        if event != 'call' or self._aside is not None:
             return
         code = frame.f_code
         if not code.co_filename.startswith(PACKAGE):
+            return
+        if code is (FacePipeline.push if self._is_keyframe else VirtualHead.advance).__code__:
+            self._aside = frame
             return
         if code is FacePipeline.push.__code__:
             self.files.clear()
@@ -65,7 +68,7 @@ class FrameTrace:
             raise _AtTheBusError
         name = code.co_filename.removeprefix(PACKAGE)
         if name == BUS:
-            self._behind_the_bus = frame
+            self._aside = frame
         elif not name.startswith('camera/'):  # the next frame is read before the servo cycle
             self.files[name] += 1
             caller = frame.f_back
