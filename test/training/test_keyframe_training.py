@@ -16,7 +16,7 @@ from kf_imitation.inference import OnnxModel  # noqa: E402
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer  # noqa: E402
 from training.data import (  # noqa: E402
     clip_cache,
-    labels,
+    face_states,
 )
 from training.data.augment import OFF, random_flow  # noqa: E402
 from training.data.windows import SampleSettings, SampleStream  # noqa: E402
@@ -58,7 +58,7 @@ def fake_clip(seed=0, frames=12):
     shapes = np.zeros((frames, 51), np.float32)
     shapes[:, 0] = 0.5 + 0.5 * np.sin(phase)
     points = np.tile(fake_points() / 2, (frames, 1, 1))
-    found = labels.Labels(
+    found = face_states.FaceStates(
         shapes, NAMES[1:], np.zeros((frames, 3), np.float32), points, np.ones(frames, bool), 30.0
     )
     return clip_cache.CachedClip(
@@ -127,17 +127,17 @@ def test_score_of_a_change_of_the_scale_is_one_minus_one_over_e():
 def test_target_score_follows_the_definition_on_a_ramp():
     ramp = np.zeros((40, 51), np.float32)
     ramp[:, 4] = 0.02 * np.arange(40)
-    found = labels.Labels(ramp, NAMES[1:], *_rest(40), 60.0)
-    score = labels.target(found).scores
+    found = face_states.FaceStates(ramp, NAMES[1:], *_rest(40), 60.0)
+    score = face_states.target(found).scores
     assert score[0] == 0
     # 60 frames a second: a change of 0.02 per frame is 0.04 per 1/30 s.
     assert score[20] == pytest.approx(1 - np.exp(-0.04 / 0.2), rel=1e-3)
 
 
 def test_mirroring_exchanges_left_and_right_and_keeps_nodding():
-    order = labels.mirror_order(NAMES[1:])
+    order = face_states.mirror_order(NAMES[1:])
     assert NAMES[1:][order[0]] == 'browRight' and order[2] == 2
-    turned = labels.mirror_rotation(np.array([[0.1, 0.2, 0.3]], np.float32))
+    turned = face_states.mirror_rotation(np.array([[0.1, 0.2, 0.3]], np.float32))
     assert np.allclose(turned, [[0.1, -0.2, -0.3]])
 
 
@@ -308,7 +308,7 @@ def test_regions_are_held_until_the_face_leaves_them():
 def test_a_perfect_change_vector_gives_perfect_figures():
     wave = np.zeros((90, 51), np.float32)
     wave[:, 0] = 0.4 * np.sin(np.arange(90) / 5)
-    found = labels.Labels(wave, NAMES[1:], *_rest(90), 30.0)
+    found = face_states.FaceStates(wave, NAMES[1:], *_rest(90), 30.0)
     changes = np.concatenate([np.diff(wave, axis=0, prepend=wave[:1]), np.zeros((90, 3))], axis=1)
     row = figures(smoothed_score(changes, 30.0), found, 0.1)
     assert row.f1 == 1 and row.rho > 0.99 and row.e_l <= 1

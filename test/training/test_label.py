@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.evaluation.labels import load_labels
-from training.data.labels import load_labels as load_training_labels
+from training.data.face_states import load_face_states
 from training.labels import run as label
 from training.labels.jobs import run_local, run_ray
 from training.labels.video import ALL_VIEWS, View, to_arrays
@@ -107,7 +107,7 @@ def test_frames_without_a_face_are_not_valid_and_take_the_nearest_landmarks(tmp_
     assert (arrays['landmarks_q'][1] == 32).all() and arrays['landmarks_q'].dtype == np.int16
     assert to_arrays([None, None], 30.0, (64, 48)) is None
     np.savez(tmp_path / 'a.npz', **arrays)
-    assert load_training_labels(tmp_path / 'a.npz').points_px[:, 0, 0].tolist() == [
+    assert load_face_states(tmp_path / 'a.npz').points_px[:, 0, 0].tolist() == [
         2, 2, 2, 4, 4, 4
     ]  # fmt: skip
 

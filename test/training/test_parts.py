@@ -14,7 +14,7 @@ from fake_faces import fake_points  # noqa: E402
 
 from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_NAMES  # noqa: E402
 from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
-from training.data.labels import Labels  # noqa: E402
+from training.data.face_states import FaceStates  # noqa: E402
 from training.data.part_stream import PartStream, footage  # noqa: E402
 from training.keyframe.export.import_from_onnx import import_from_onnx, set_statistics  # noqa: E402
 from training.keyframe.export.run import (  # noqa: E402
@@ -51,7 +51,7 @@ def clip(count=40):
     shapes = np.zeros((count, 51), np.float32)
     shapes[:, NAMES.index('eyeBlinkLeft')] = wave
     points = np.tile(fake_points(), (count, 1, 1))
-    labels = Labels(
+    labels = FaceStates(
         shapes, NAMES, np.zeros((count, 3), np.float32), points, np.ones(count, bool), 30.0
     )
     frames = rng.integers(0, 255, (count, 192, 192, 3), np.uint8)
@@ -91,11 +91,11 @@ def test_the_table_is_chosen_from_labels(tmp_path, monkeypatch):
     mesh[mouth] = [96, 134] + (lips + lips[mirrored_mouth()] * [-1, 1]) / 2
     shifts = np.random.default_rng(2).normal(0, 3, (20, 1, 2))
     mesh = mesh + shifts
-    labels = Labels(
+    labels = FaceStates(
         np.zeros((20, 51), np.float32), NAMES, np.zeros((20, 3), np.float32),
         mesh.astype(np.float32), np.ones(20, bool), 0.0,
     )  # fmt: skip
-    monkeypatch.setattr(choose_mesh, 'load_labels', lambda file: labels)
+    monkeypatch.setattr(choose_mesh, 'load_face_states', lambda file: labels)
     out = tmp_path / 'table.csv'
     monkeypatch.setattr(sys, 'argv', ['choose_mesh', '--clips', str(tmp_path), '--out', str(out)])
     choose_mesh.main()

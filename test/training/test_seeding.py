@@ -18,7 +18,7 @@ from fake_faces import fake_points, write_labelled_clips  # noqa: E402
 import training.keyframe.train.run as keyframe_run  # noqa: E402
 from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_NAMES  # noqa: E402
 from training.data.clip_cache import CachedClip, face_regions  # noqa: E402
-from training.data.labels import Labels  # noqa: E402
+from training.data.face_states import FaceStates  # noqa: E402
 from training.data.part_stream import PartStream  # noqa: E402
 from training.keyframe.train import train_parts  # noqa: E402
 from training.landmarks.networks.pfld import PFLDConfig  # noqa: E402
@@ -96,7 +96,7 @@ def test_two_trainings_of_eyes_and_mouth_with_one_seed_are_equal(tmp_path, monke
     wave = np.tile(np.linspace(0, 1, count, dtype=np.float32)[:, None], (1, 51))
     points = np.tile(fake_points(), (count, 1, 1))
     turn = np.zeros((count, 3), np.float32)
-    labels = Labels(wave, CHANGE_NAMES[:51], turn, points, np.ones(count, bool), 30.0)
+    labels = FaceStates(wave, CHANGE_NAMES[:51], turn, points, np.ones(count, bool), 30.0)
     frames = np.random.default_rng(3).integers(0, 255, (count, 192, 192, 3), np.uint8)
     clip = CachedClip('fake', frames, labels, face_regions(points))
     monkeypatch.setattr(train_parts, 'labelled_clips', lambda *_: ([clip], []))

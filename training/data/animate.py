@@ -26,8 +26,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 from training.data.face_mesh import RIGID, eye_distance
+from training.data.face_states import FaceStates, load_face_states
 from training.data.face_warp import CANVAS_PX, Face, Mesh
-from training.data.labels import Labels, load_labels
 from training.data.mouth_paint import draw_mouth
 from training.labels.video import Teacher, TeacherError, check_teacher
 
@@ -114,7 +114,7 @@ def take_motion(points: np.ndarray, rotation: np.ndarray) -> Motion:
 
 
 def draw_motion(
-    rng: np.random.Generator, clips: list[tuple[np.ndarray, Labels]], frames: int
+    rng: np.random.Generator, clips: list[tuple[np.ndarray, FaceStates]], frames: int
 ) -> Motion:
     """Cut a piece out of the training clips, lively pieces more often.
 
@@ -183,7 +183,7 @@ def borrow_shape(face: Face, other: Face, fraction: float) -> Face:
 
 
 def sequences(
-    faces: list[Face], clips: list[tuple[np.ndarray, Labels]], seed: int
+    faces: list[Face], clips: list[tuple[np.ndarray, FaceStates]], seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (T, S, S, 3) uint8 animated faces and their (T, 478, 3) points [px], without end.
 
@@ -255,7 +255,7 @@ def main() -> None:
     faces = load_faces(arguments.faces)
     clips = []
     for file in sorted(arguments.clips.glob('*.npz')):
-        labels = load_labels(file)
+        labels = load_face_states(file)
         if file.stem not in arguments.hold_out and len(labels.valid) > FRAMES:
             with np.load(file) as data:
                 clips.append((data['landmarks_q'].astype(np.float32) / 16, labels))

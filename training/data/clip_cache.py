@@ -14,7 +14,7 @@ import numpy as np
 
 from kf_imitation.evaluation import datasets
 from kf_imitation.evaluation.datasets import Clip
-from training.data.labels import Labels, load_labels
+from training.data.face_states import FaceStates, load_face_states
 
 REGION_FACTOR = 1.25
 # Edge of the median face region in the stored frames: enough for crops of 256 px.
@@ -37,7 +37,7 @@ class CachedClip:
 
     stem: str
     frames: np.ndarray
-    labels: Labels
+    labels: FaceStates
     regions: np.ndarray
     starts: tuple[int, ...] = (0,)
 
@@ -75,7 +75,7 @@ def build(video: Path, out: Path, name: str = '', labels_file: Path | None = Non
     labels_file = labels_file or video.with_suffix('.npz')
     if target.exists():
         return target
-    labels = load_labels(labels_file)
+    labels = load_face_states(labels_file)
     regions = face_regions(labels.points_px[labels.valid])
     reach = regions[:, 2:] * (0.5 + MARGIN)
     low = np.floor((regions[:, :2] - reach).min(axis=0)).astype(int)
@@ -111,14 +111,14 @@ def load(array: Path) -> CachedClip:
     placement = json.loads(array.with_suffix('.json').read_text())
     frames = np.load(array, mmap_mode='r')
     file = Path(placement.get('labels') or Path(placement['video']).with_suffix('.npz'))
-    labels = load_labels(file)
+    labels = load_face_states(file)
     with np.load(file) as data:
         starts = tuple(int(i) for i in data['starts']) if 'starts' in data else (0,)
     origin = np.array([placement['left'], placement['top']], np.float32)
     # Pixel centres: an original coordinate x is at (x + 0.5) * scale - 0.5 after resizing.
     points = (labels.points_px - origin + 0.5) * placement['scale'] - 0.5
     count = len(frames)
-    moved = Labels(
+    moved = FaceStates(
         labels.blendshapes[:count],
         labels.names,
         labels.rotation[:count],

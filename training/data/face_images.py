@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from training.data.clip_cache import face_regions
-from training.data.labels import Labels, load_labels
+from training.data.face_states import FaceStates, load_face_states
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class FaceImages:
     """
 
     images: list[np.ndarray]
-    labels: Labels
+    labels: FaceStates
     regions: np.ndarray
 
 
 def load(faces: Path) -> FaceImages:
     """Read <split>.npz and the images of the folder <split> next to it."""
-    labels = load_labels(faces)
+    labels = load_face_states(faces)
     with np.load(faces) as data:
         files = [faces.with_suffix('') / str(name) for name in data['name']]
     images = [cv2.imread(str(file)) for file in files]

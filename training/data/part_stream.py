@@ -20,7 +20,7 @@ from training.data import face_images
 from training.data.augment import Appearance, AugmentSettings, crop_matrix, cut
 from training.data.clip_cache import CachedClip
 from training.data.face_images import FaceImages
-from training.data.labels import TRAINED_SIGMA_S, mirror_order, smooth
+from training.data.face_states import TRAINED_SIGMA_S, mirror_order, smooth
 from training.keyframe.networks import eye_mouth_mesh_points
 
 # The face drifts inside its held region, and compression and noise are those of webcams, the

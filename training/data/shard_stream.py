@@ -19,7 +19,7 @@ from torch.utils.data import get_worker_info
 
 from kf_imitation.errors import SourceError
 from training.data import clip_cache
-from training.data.labels import Labels
+from training.data.face_states import FaceStates
 from training.data.shards import FORMAT
 from training.data.windows import Batch, SampleSettings, SampleStream, Window, prepare
 
@@ -62,7 +62,7 @@ class RunSample:
         lead = self.about['lead']
         return slice(lead, lead + self.about['frames'])
 
-    def own_labels(self) -> Labels:
+    def own_labels(self) -> FaceStates:
         """Return the labels of the frames themselves."""
         labels, part = self.clip.labels, self.part
         return replace(
@@ -139,7 +139,7 @@ def read_samples(shards: Sequence[Path], names: tuple[str, ...]) -> Iterator[Run
     ):
         about = json.loads(sample['run.json'])
         with np.load(io.BytesIO(sample['labels.npz'])) as data:
-            labels = Labels(
+            labels = FaceStates(
                 data['blendshapes'],
                 names,
                 data['rotation'],

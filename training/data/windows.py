@@ -22,7 +22,7 @@ from training.data.augment import (
 )
 from training.data.face_images import FaceImages
 from training.data.face_mesh import MOTION_POINTS
-from training.data.labels import (
+from training.data.face_states import (
     TRAINED_SIGMA_S,
     mirror_order,
     mirror_rotation,

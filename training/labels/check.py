@@ -13,7 +13,7 @@ import numpy as np
 
 from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.evaluation import datasets
-from training.data.labels import load_labels, target
+from training.data.face_states import load_face_states, target
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def compare(one: Path, other: Path) -> Agreement:
     Raises:
         SourceError: a file cannot be read, or they are not of the same frames.
     """
-    a, b = load_labels(one), load_labels(other)
+    a, b = load_face_states(one), load_face_states(other)
     if len(a.valid) != len(b.valid):
         raise SourceError(
             f'{one} has {len(a.valid)} frames, {other} has {len(b.valid)}: must be of one clip'

@@ -1,4 +1,4 @@
-"""Labels of one video by the MediaPipe face landmarker, in the form of training/data/labels.py.
+"""Labels of one video by the MediaPipe face landmarker (kf_imitation/evaluation/labels.py).
 
 Every frame is labelled on its own, so labels are on time. Blendshapes and head rotation are the
 mean of four views of each frame, which lowers the teacher's noise; landmarks and the head's place

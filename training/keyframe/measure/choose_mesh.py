@@ -15,7 +15,7 @@ import torch
 
 from training.data.clip_cache import face_regions
 from training.data.face_mesh import mirror_order
-from training.data.labels import load_labels
+from training.data.face_states import load_face_states
 from training.keyframe.networks.eye_mouth_mesh_points import TABLE
 from training.keyframe.networks.eye_mouth_networks import EYE, MOUTH, direction
 
@@ -32,9 +32,9 @@ def main() -> None:
     parser.add_argument('--faces', type=Path, default=Path('../shared/data/faces/train.npz'))
     parser.add_argument('--out', type=Path, default=TABLE)
     arguments = parser.parse_args()
-    labels = [load_labels(file) for file in sorted(arguments.clips.glob('*.npz'))]
+    labels = [load_face_states(file) for file in sorted(arguments.clips.glob('*.npz'))]
     meshes = [found.points_px[found.valid][::EVERY] for found in labels]
-    mesh = np.concatenate([*meshes, load_labels(arguments.faces).points_px])
+    mesh = np.concatenate([*meshes, load_face_states(arguments.faces).points_px])
     mirrored = mirror_order(mesh, np.arange(mesh.shape[1]))
     region = face_regions(mesh)
     crop = torch.from_numpy((mesh - region[:, None, :2]) / region[:, None, 2:] + 0.5)

@@ -23,7 +23,7 @@ from kf_imitation.evaluation.metrics import SIGMA_S
 from kf_imitation.keyframe.scoring.pair_scorer import CHANGE_SIZE
 from training.data import clip_cache
 from training.data.clip_cache import CachedClip
-from training.data.labels import TRAINED_SIGMA_S, smooth
+from training.data.face_states import TRAINED_SIGMA_S, smooth
 from training.keyframe.export.run import held_out, load_network
 from training.keyframe.measure.held_out import net_scorer
 from training.keyframe.measure.run import (

@@ -29,7 +29,7 @@ from kf_imitation.keyframe.scoring.pair_scorer import (
 from kf_imitation.keyframe.selection.selector import KeyframeSelector
 from kf_imitation.parameters.settings import DetectorSettings
 from training.data.clip_cache import CachedClip, build, load
-from training.data.labels import Labels, target
+from training.data.face_states import FaceStates, target
 
 # Consecutive crops of one region, (n, S, S, 3), to (n-1, K) changes of the pairs. K = 1: scores.
 PairScorer = Callable[[Image], np.ndarray]
@@ -97,7 +97,7 @@ def smoothed_score(
     return np.array([0.0, *map(score_of_change, smooth[1:] * (fps * REFERENCE_S))])
 
 
-def figures(score: np.ndarray, labels: Labels, prominence: float) -> ClipMetrics:
+def figures(score: np.ndarray, labels: FaceStates, prominence: float) -> ClipMetrics:
     """Compare the scores of a clip's first frames with its labels; peaks are found afterwards."""
     spacing = max(1, round(0.2 * labels.fps))
     found = find_peaks(score, prominence=prominence, distance=spacing)[0]

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from kf_imitation.errors import KfImitationError
 from kf_imitation.landmarks.patches import EYE_BLENDSHAPES
 from training.data.clip_cache import CachedClip
-from training.data.labels import TRAINED_SIGMA_S, smooth
+from training.data.face_states import TRAINED_SIGMA_S, smooth
 from training.data.part_stream import PartStream, footage
 from training.interrupt import ignore_interrupt
 from training.keyframe.measure.run import clip_changes

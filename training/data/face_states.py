@@ -15,7 +15,7 @@ TRAINED_SIGMA_S = 0.03
 
 
 @dataclass(frozen=True)
-class Labels:
+class FaceStates:
     """Labels of one clip or of a set of images.
 
     Attributes:
@@ -40,7 +40,7 @@ class Labels:
         return np.concatenate([self.blendshapes, self.rotation], axis=1)
 
 
-def load_labels(path: Path) -> Labels:
+def load_face_states(path: Path) -> FaceStates:
     """Read a label file of a clip or of images (kf_imitation/evaluation/labels.py).
 
     Args:
@@ -60,7 +60,7 @@ def load_labels(path: Path) -> Labels:
     before = (after - 1).clip(min=0)
     later = seen[after] - every < every - seen[before]
     nearest = np.where(later | (every <= seen[0]), seen[after], seen[before])
-    return Labels(
+    return FaceStates(
         blendshapes=blendshapes.astype(np.float32),
         names=read.names[1:],
         rotation=rotation.astype(np.float32),
@@ -83,7 +83,7 @@ def smooth(values: np.ndarray, sigma_s: float, fps: float) -> np.ndarray:
     return values
 
 
-def target(labels: Labels) -> Target:
+def target(labels: FaceStates) -> Target:
     """Return target scores and ground-truth keyframes of a clip."""
     return target_of(labels.state, labels.valid, labels.fps)
 
