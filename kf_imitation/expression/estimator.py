@@ -75,7 +75,8 @@ SHUT = 0.4  # a lid that fell so far …
 FALL = 0.2  # … by so much …
 WITHIN_NS = 120_000_000  # … within this time shuts.
 APART = 0.1  # a lid that falls by less does not take part
-DEPTH = 0.7  # of a shut lid, at least: what eyes that are surely shut are read as
+HALF = 0.5  # Lids that are read as falling so far shut at least to WHOLE, others to SHALLOW:
+WHOLE, SHALLOW = 0.7, 0.49  # what quick blinks that are read so are, by their labels
 STROKE_NS = 95_000_000  # as long as a quick servo takes to shut the lid
 LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
 OPENING = 0.7  # of the depth that was read: the eye opens again
@@ -133,7 +134,7 @@ class AutoCalibration:
     """
 
     _KEPT = 400
-    _HALF = 8.0  # faces after which half of it is believed
+    _HALF = 2.0  # faces after which half of it is believed (training/landmarks/fit/size.py)
     _FARTHEST = 2.0  # most a person's neutral may be off, in standard deviations of people
 
     def __init__(self) -> None:
@@ -290,11 +291,11 @@ class ExpressionEstimator:
 
 
 class BlinkStrokes:
-    """Makes the closure of two lids whole: once a lid's fall is sure it shuts.
+    """Makes the closure of two lids whole: once a lid's fall is sure it goes on to its depth.
 
     A blink is over in three or four frames, of which one may be read at its depth; a lid that
     followed the readings would turn back halfway. Both lids that fall together are a blink, one
-    alone a wink.
+    alone a wink. People blink by half, too: what is read as less than that stays under it.
     """
 
     def __init__(self) -> None:
@@ -327,16 +328,18 @@ class BlinkStrokes:
             ):
                 begun_ns = stamp_ns
                 self._depth[eye] = 0.0
-            if begun_ns is None:
-                continue
-            self._depth[eye] = max(self._depth[eye], closed[eye])
-            lasts_ns = stamp_ns - begun_ns
-            opens = closed[eye] < OPENING * self._depth[eye] or lasts_ns >= LONGEST_NS
-            if lasts_ns >= STROKE_NS and opens:
-                begun_ns = None
-            else:
-                shown[eye] = max(DEPTH, closed[eye])
+            if begun_ns is not None:
+                self._depth[eye] = max(self._depth[eye], closed[eye])
+                lasts_ns = stamp_ns - begun_ns
+                opens = closed[eye] < OPENING * self._depth[eye] or lasts_ns >= LONGEST_NS
+                if lasts_ns >= STROKE_NS and opens:
+                    begun_ns = None
             self._begun_ns[eye] = begun_ns
+        moving = np.array([begun_ns is not None for begun_ns in self._begun_ns])
+        if moving.any():
+            depth = self._depth[moving]
+            shallow = depth.mean() < HALF
+            shown[moving] = max(SHALLOW, depth.mean()) if shallow else np.maximum(WHOLE, depth)
         return shown
 
 

@@ -178,6 +178,15 @@ def test_unsure_channels_teach_nothing():
     )
 
 
+def test_brows_that_are_high_come_to_rest_within_six_faces():
+    auto, brow = AutoCalibration(), index('brow_raise_left')
+    raw = REST.copy()
+    raw[brow] += 1.0
+    few = [auto.push(raw, ALL).neutral[brow] for _ in range(6)][-1] - REST[brow]
+    many = [auto.push(raw, ALL).neutral[brow] for _ in range(300)][-1] - REST[brow]
+    assert 0.7 * many < few < many
+
+
 def test_what_was_learned_is_kept_where_learning_stops_and_forgotten_with_the_person():
     auto = AutoCalibration()
     assert auto.belief == 0.0 and np.array_equal(auto.calibration.neutral, REST)

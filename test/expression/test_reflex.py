@@ -97,6 +97,19 @@ def test_a_blink_that_is_read_half_is_shown_whole_and_is_over_within_a_third_of_
     assert lids[20].max() < 0.2
 
 
+def test_a_blink_that_is_read_as_less_than_half_stays_under_half_as_long_as_a_whole_one():
+    lids = shown(*[0.05] * 10, 0.38, 0.38, 0.2, *[0.05] * 10)
+    assert lids[10:13].min() > 0.45 and lids.max() < 0.5
+    assert lids[20].max() < 0.2
+
+
+def test_both_lids_of_a_blink_shut_alike_though_one_is_read_as_less():
+    lids = shown(
+        *[0.05] * 10, 0.6, 0.6, *[0.05] * 10, lids_right=[*[0.05] * 10, 0.4, 0.4, *[0.05] * 10]
+    )
+    assert lids[10:12].min() >= 0.69
+
+
 def test_one_lid_alone_winks_and_the_other_stays_open():
     lids = shown(*[0.05] * 10, 0.45, 0.5, *[0.05] * 10, lids_right=[0.05] * 22)
     assert lids[11, 0] >= 0.69 and lids[:, 1].max() < 0.2

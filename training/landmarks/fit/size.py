@@ -50,6 +50,8 @@ FOLDS = 5
 QUANTILES = np.array(
     [0.05, 0.15, 0.3, 0.45, 0.6, 0.7, 0.8, 0.87, 0.92, 0.95, 0.97, 0.985, 0.995, 0.999]
 )
+FACES_HZ = 4.0  # about as many faces are read in a second
+HALVES = (1.0, 2.0, 4.0, 8.0)
 STEP = 0.05  # raw units between two points of a map, at least
 # Lids and the like never rest at 0 in the labels; below this a value is rest.
 NOTHING = 0.02
@@ -204,12 +206,20 @@ def folds_of(persons: Sequence[str]) -> dict[str, int]:
     return {person: k % FOLDS for k, person in enumerate(order)}
 
 
-def held_out(signals: Sequence[Signal], fit: Fit) -> dict[str, float]:
-    """Measure a fit on the people that were left out of it."""
+def held_out(
+    signals: Sequence[Signal], fit: Fit, performed: Sequence[Signal] = ()
+) -> dict[str, float]:
+    """Measure a fit of signals on the people that were left out of it.
+
+    Args:
+        signals: of all people.
+        fit: what is fitted on some of them.
+        performed: to measure instead of the signals, in their order.
+    """
     folds = folds_of([one.person for one in signals])
     rows: list[dict[str, float]] = []
     for fold in range(FOLDS):
-        left_out = [one for one in signals if folds[one.person] == fold]
+        left_out = [one for one in performed or signals if folds[one.person] == fold]
         read = fit([one for one in signals if folds[one.person] != fold])
         rows += [measured([one], read) for one in left_out]
     return {key: _mean([row[key] for row in rows]) for key in ('gain', 'ccc', 'apex', 'r', 'rest')}
@@ -225,6 +235,26 @@ def shifted(signals: Sequence[Signal], trust: float) -> list[Signal]:
     medians = medians_of(signals)
     off = trust * (medians - np.median(medians))
     return [one._replace(raw=one.raw - o) for one, o in zip(signals, off, strict=True)]
+
+
+def learned(signals: Sequence[Signal], trust: float, half: float) -> list[Signal]:
+    """Take off as AutoCalibration does while it runs, of what was seen up to each frame.
+
+    Args:
+        signals: of all people.
+        trust: of a channel.
+        half: faces after which half of the median is believed.
+    """
+    typical = float(np.median(medians_of(signals)))
+    found = []
+    for one in signals:
+        step = max(1, round(one.rate_hz / FACES_HZ))
+        off = np.zeros(len(one.raw))
+        for count, start in enumerate(range(0, len(one.raw), step), 1):
+            middle = np.median(one.raw[: start + 1 : step])
+            off[start : start + step] = trust * count / (count + half) * (middle - typical)
+        found.append(one._replace(raw=one.raw - off))
+    return found
 
 
 def unit_fit(channel: Channel) -> Fit:
@@ -271,6 +301,7 @@ def main() -> None:
     parser.add_argument('--jitter', type=float, default=0.04)
     parser.add_argument('--cache', type=Path, default=Path('data/predictions'))
     parser.add_argument('--trust', action='store_true', help='compare trusts, fit nothing')
+    parser.add_argument('--belief', action='store_true', help='compare how soon, fit nothing')
     parser.add_argument('--write', action='store_true', help='write the table into the package')
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
@@ -296,6 +327,13 @@ def main() -> None:
                 found = held_out(shifted(seen, trust), unit_fit(channel))
                 report(f'{name}, trust {trust:g}', measured(seen, before), found)
             continue
+        if arguments.belief:
+            whole = shifted(seen, channel.trust)
+            for half in HALVES if channel.trust else ():
+                performed = learned(seen, channel.trust, half)
+                found = held_out(whole, unit_fit(channel), performed)
+                report(f'{name}, half after {half:g}', measured(seen, before), found)
+            continue
         signals = shifted(seen, channel.trust)
         report(name, measured(seen, before), held_out(signals, unit_fit(channel)))
         raw, value = quantile_map(signals, channel)
@@ -308,15 +346,15 @@ def main() -> None:
             'raw': rounded(raw, 3),
             'value': rounded(value, 3),
         }
-    for name, symmetric in ANGLES.items():
+    for name, symmetric in () if arguments.trust or arguments.belief else ANGLES.items():
         signals = unseen[name]
         report(name, measured(signals, np.asarray), held_out(signals, angle_fit(symmetric)))
         rest, gain = angle_map(signals, symmetric)
         document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
     Console(width=110).print(table)
-    text = table_text(ABOUT, document)
-    if arguments.trust:
+    if arguments.trust or arguments.belief:
         return
+    text = table_text(ABOUT, document)
     if arguments.write:
         write_table('channel_size', text)
     else:
