@@ -15,7 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted({*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md'), *ROOT.glob('*/README.md')})
 FOLDERS = 'benchmark|config|docs|face_renderer|kf_imitation|launch|media|models|test|training|urdf'
 ROOMS = '|'.join(path.parent.name for path in (ROOT / 'kf_imitation').glob('*/__init__.py'))
-PLACEHOLDERS = {'models/NAME.onnx', 'models/keyframe_mine.onnx', 'config/robots/NAME.yaml'}
+PLACEHOLDERS = {
+    'models/NAME.onnx',
+    'models/keyframe_mine.onnx',
+    'models/landmarks_paper.onnx',
+    'config/robots/NAME.yaml',
+}
 
 
 def code_of(page: Path) -> list[str]:

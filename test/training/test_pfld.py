@@ -45,14 +45,13 @@ def test_shapes_and_the_mean_shape_to_start_from(tiny):
     assert PoseBranch(tiny)(early).shape == (2, 3)
 
 
-def test_the_deployed_network_is_small_and_the_paper_is_a_flag_away():
+def test_the_deployed_network_is_small():
     def count(config, head=False):
         named = PFLD(config).named_parameters()
         return sum(p.numel() for name, p in named if name.startswith('read.') == head)
 
     # The head that reads the expression came later and has a bound of its own.
     assert count(DEFAULT_CONFIG) < 1.5e6 and count(DEFAULT_CONFIG, head=True) < 0.5e6
-    assert PFLDConfig.paper().early == 64 and count(PFLDConfig.paper()) > count(DEFAULT_CONFIG)
     assert PFLDConfig(**DEFAULT_CONFIG.as_dict()) == DEFAULT_CONFIG
 
 
@@ -72,13 +71,22 @@ def test_losses_are_zero_at_the_truth_and_grow_with_the_error():
     assert float(losses.paper_loss(truth, truth, ones)) == 0
 
 
-def test_the_papers_weights_grow_with_pose_error_and_rarity():
+def test_weights_grow_with_pose_error_and_rarity():
     angles = torch.tensor([[0.0, 0.0, 0.0], [0.6, 0.0, 0.0]])
     assert losses.pose_weight(angles, angles).tolist() == [0, 0]
     assert losses.pose_weight(angles, angles + 0.5).sum() > 0
     state = torch.tensor([[0.0, 0.0, 0.0, 1.0], [0.9, 0.0, 0.5, 1.0]])
     weight = losses.class_weight(state, angles)
     assert weight[0] == 1 and weight[1] == 5
+
+
+def test_the_paper_weighs_a_class_by_the_inverse_of_its_fraction():
+    angles = torch.zeros(4, 3)
+    angles[0, 0] = -0.6  # the only profile of four, and a closed eye
+    state, visible = torch.zeros(4, 4), torch.ones(4, 98)
+    state[0, 1], visible[3, :20] = 0.9, 0
+    weight = losses.class_rarity(state, angles, visible)
+    assert weight.tolist() == pytest.approx([4 + 4, 4 / 3, 4 / 3, 4 / 3 + 4])
 
 
 def test_renders_count_at_eyes_lips_and_pupils_only():

@@ -3,6 +3,7 @@
 .venv/bin/python -m training.landmarks.export runs/landmarks/expression.pt
 .venv/bin/python -m training.landmarks.export runs/eyes/last.pt --eyes
 .venv/bin/python -m training.landmarks.export runs/parts/last.ckpt --parts
+.venv/bin/python -m training.landmarks.export runs/paper/last.pt --out models/landmarks_paper.onnx
 """
 
 import argparse
@@ -30,6 +31,7 @@ from training.keyframe.networks.fusion import scale_levels, weights_under
 from training.landmarks.networks.eye_model import Deployed as DeployedEyes
 from training.landmarks.networks.eye_model import EyeNet
 from training.landmarks.networks.pfld import CROP_PX, PFLD, PFLDConfig
+from training.landmarks.networks.published_pfld import PublishedPFLD, is_published
 
 TOLERANCE = 2e-4  # crop edges, a fiftieth of a pixel
 NAME, EYES, PARTS = 'landmarks_pfld', 'landmarks_eyes', 'landmarks_parts'
@@ -54,10 +56,25 @@ class Deployed(nn.Module):
         return points, ((torch.sigmoid(logits) - LOW) / (HIGH - LOW)).clamp(0, 1), predictions
 
 
-def load(checkpoint: Path) -> PFLD:
+class DeployedPublished(nn.Module):
+    """The published PFLD, with normalisation before it; it has points alone."""
+
+    def __init__(self, model: PublishedPFLD) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, crop: Tensor) -> tuple[Tensor]:
+        """(1, 112, 112, 3) uint8 BGR to points."""
+        points, _ = self.model(crop.permute(0, 3, 1, 2).float() / 127.5 - 1)
+        return (points,)
+
+
+def load(checkpoint: Path) -> PFLD | PublishedPFLD:
     """The averaged weights of a training run, ready to run."""
     saved = torch.load(checkpoint, map_location='cpu', weights_only=False)
-    model = PFLD(PFLDConfig(**saved['config']))
+    config = saved['config']
+    model: PFLD | PublishedPFLD
+    model = PublishedPFLD(**config) if is_published(config) else PFLD(PFLDConfig(**config))
     model.load_state_dict(saved['average'])
     return model.eval()
 
@@ -219,11 +236,18 @@ def main() -> None:
         order = parts.order[2 * len(EYE_BLENDSHAPES) :]
         PARTS_ENTRY['mouth'] = [CHANGE_NAMES[i] for i in order]
     else:
-        model = Deployed(load(arguments.checkpoint))
-        shape = (1, CROP_PX, CROP_PX, 3)
-        export(model, out, {'crop': shape}, ['points', 'confidence', 'readings'])
-    entry = {NAME: PFLD_ENTRY, EYES: EYES_ENTRY, PARTS: PARTS_ENTRY}[name]
-    enter(out, out.parent / 'manifest.yaml', name, {**entry, **COMMON})
+        model = load(arguments.checkpoint)
+        outputs = PFLD_ENTRY['outputs']
+        if isinstance(model, PFLD):
+            deployed: nn.Module = Deployed(model)
+        else:
+            deployed, name = DeployedPublished(model), out.stem
+            outputs = {'points': outputs['points']}
+            PFLD_ENTRY.update(task='98 facial landmarks (WFLW order) of one face', outputs=outputs)
+        export(deployed, out, {'crop': (1, CROP_PX, CROP_PX, 3)}, list(outputs))
+    entry = {EYES: EYES_ENTRY, PARTS: PARTS_ENTRY}.get(name, PFLD_ENTRY)
+    saved = torch.load(arguments.checkpoint, map_location='cpu', weights_only=False)
+    enter(out, out.parent / 'manifest.yaml', name, entry | COMMON | saved.get('entry', {}))
 
 
 if __name__ == '__main__':

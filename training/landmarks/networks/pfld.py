@@ -21,7 +21,7 @@ PREDICTIONS = BLENDSHAPES + 3
 
 @dataclass(frozen=True)
 class PFLDConfig:
-    """Widths and repetitions; `paper()` is the published network at width 1.
+    """Widths and repetitions. The published network is in published_pfld.py.
 
     Attributes:
         stem: channels at 56 px.
@@ -47,20 +47,23 @@ class PFLDConfig:
     pyramid: int = 48
     top: int = 192
 
-    @staticmethod
-    def paper() -> 'PFLDConfig':
-        """The published widths."""
-        return PFLDConfig(64, 64, 5, 128, 7, 2, 4, 16, 32, 128)
-
     def as_dict(self) -> dict[str, int]:
         """Values by name, for checkpoints."""
         return asdict(self)
 
 
-def conv_bn(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU."""
+def conv_bn(
+    inputs: int,
+    outputs: int,
+    kernel: int,
+    stride: int,
+    groups: int = 1,
+    padding: int | None = None,
+) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU; padding: None keeps the size at stride 1."""
+    around = kernel // 2 if padding is None else padding
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, around, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(inplace=True),
     )
@@ -69,10 +72,12 @@ def conv_bn(inputs: int, outputs: int, kernel: int, stride: int, groups: int = 1
 class InvertedResidual(nn.Module):
     """Expand, depthwise 3x3, project; with a shortcut where the shapes agree."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, expand: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, expand: int, shortcut: bool = True
+    ) -> None:
         super().__init__()
         hidden = inputs * expand
-        self.shortcut = stride == 1 and inputs == outputs
+        self.shortcut = shortcut and stride == 1 and inputs == outputs
         self.body = nn.Sequential(
             conv_bn(inputs, hidden, 1, 1),
             conv_bn(hidden, hidden, 3, stride, groups=hidden),

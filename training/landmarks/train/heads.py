@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from training.landmarks.networks.pfld import PFLD, PFLDConfig
+from training.landmarks.networks.published_pfld import is_published
 from training.landmarks.train.run import normalise
 
 
@@ -32,6 +33,8 @@ def open_trained(
         What was saved, and the averaged network in eval mode.
     """
     saved = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    if is_published(saved['config']):
+        raise SystemExit(f'{checkpoint}: the published PFLD has points alone, no other head')
     model = PFLD(PFLDConfig(**saved['config'])).to(memory_format=torch.channels_last).eval()
     left_out = ('scale', *without)
     weights = {k: v for k, v in saved['average'].items() if k.split('.')[0] not in left_out}

@@ -75,8 +75,7 @@ def pose_weight(angles: Tensor, estimate: Tensor) -> Tensor:
 def class_weight(state: Tensor, angles: Tensor) -> Tensor:
     """Weight of a sample by its attributes: rare ones count more.
 
-    The paper weights a class by the inverse of its fraction in the training set. Ours are closed
-    and half-closed eyes, open mouths and turned heads.
+    Ours are closed and half-closed eyes, open mouths and turned heads, by fixed weights.
 
     Args:
         state: (B, 4) eyeBlinkLeft, eyeBlinkRight, jawOpen, known.
@@ -88,6 +87,26 @@ def class_weight(state: Tensor, angles: Tensor) -> Tensor:
     blink = state[:, :2].amax(1)
     weight = 1 + 1.0 * (blink > 0.25) + 1.0 * (blink > 0.5) + 1.0 * (state[:, 2] > 0.3)
     return weight + 1.0 * (angles[:, 0].abs() > 0.4)
+
+
+def class_rarity(state: Tensor, angles: Tensor, visible: Tensor) -> Tensor:
+    """The paper's weight of a sample: sum over its classes of 1 / their fraction of the batch.
+
+    Args:
+        state: (B, 4) eyeBlinkLeft, eyeBlinkRight, jawOpen, known.
+        angles: (B, 3) yaw, pitch, roll [rad].
+        visible: (B, 98) 0 where something was put over a point.
+
+    Returns:
+        (B,) of the paper's classes, as our labels know them: profile, frontal, head up, head
+        down, expression, occlusion.
+    """
+    yaw, pitch = angles[:, 0].abs(), angles[:, 1]
+    profile, up, down = yaw > 0.4, pitch > 0.3, pitch < -0.3
+    expression = (state[:, :2].amax(1) > 0.5) | (state[:, 2] > 0.3)
+    classes = [profile, ~(profile | up | down), up, down, expression, visible.mean(1) < 0.9]
+    member = torch.stack(classes, 1).float()
+    return (member / member.mean(0).clamp(min=1 / len(member))).sum(1)
 
 
 def paper_loss(points: Tensor, truth: Tensor, weight: Tensor) -> Tensor:

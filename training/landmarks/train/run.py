@@ -3,7 +3,8 @@
     nice -n 5 .venv/bin/python -m training.landmarks.train --out runs/landmarks --minutes 60
 
 Writes last.pt (resumable with --resume), best.pt (least sum of the errors on held-out training
-people) and log.csv into --out. `--loss paper` is the published loss.
+people) and log.csv into --out. `--paper` trains PFLD as it is published, its pose branch included,
+by the loss and the optimiser of the paper (its length: `--steps 64000`).
 """
 
 import argparse
@@ -11,6 +12,7 @@ import copy
 import csv
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +23,11 @@ from torch.utils.data import DataLoader, Dataset
 from kf_imitation.face_geometry.head_pose import label_angles, template
 from training.interrupt import ignore_interrupt
 from training.landmarks.networks.pfld import PFLD, PFLDConfig, PoseBranch
+from training.landmarks.networks.published_pfld import (
+    PublishedPFLD,
+    PublishedPoseBranch,
+    is_published,
+)
 from training.landmarks.train import losses
 from training.landmarks.train.augment import training_crop
 from training.landmarks.train.data import BLENDSHAPES, CACHE_SPAN
@@ -41,6 +48,8 @@ MIRRORED = [
     for name in BLENDSHAPES
 ]
 FRACTIONS = {'clip': 0.40, 'face': 0.24, 'animated': 0.28, 'render': 0.08}
+# What the paper's recipe sets: samples of a batch, learning rate, weight decay.
+PAPER_BATCH, PAPER_RATE, PAPER_DECAY = 256, 1e-4, 1e-6
 Item = tuple[NDArray[np.uint8], Array, Array, Array, Array, Array]
 
 
@@ -109,37 +118,69 @@ def normalise(crops: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def evaluate(
-    model: PFLD, data: Cache, indices: NDArray[np.int64]
-) -> tuple[float, float, float, float]:
+    model: PFLD | PublishedPFLD, data: Cache, indices: NDArray[np.int64]
+) -> dict[str, float]:
     """Measure on undisturbed crops.
 
     Returns:
-        NME [%], lid gap error [% of eye distance], error of the blendshapes that make channels
-        [%], error of an angle [degrees].
+        NME [%], lid gap error [% of eye distance] and, where the network predicts them, error of
+        the blendshapes that make channels [%] and of an angle [degrees].
     """
     model.eval()
     data.clean = True
-    errors, gaps, shapes, turns = [], [], [], []
+    found: dict[str, list[torch.Tensor]] = {}
     weight = losses.READ_WEIGHT / losses.READ_WEIGHT.sum()
     for start in range(0, len(indices), 64):
         items = [data[int(i)] for i in indices[start : start + 64]]
-        crops = torch.from_numpy(np.stack([i[0] for i in items]))
-        truth = torch.from_numpy(np.stack([i[1] for i in items]))
-        points, _, _, predictions = model(normalise(crops))
-        blendshapes = torch.from_numpy(np.stack([i[5] for i in items]))
-        shapes.append(((predictions[:, :-3].sigmoid() - blendshapes).abs() * weight).sum(1))
-        angles = torch.from_numpy(np.stack([i[2] for i in items]))
-        turns.append((predictions[:, -3:] - angles).abs().mean(1))
+        crops, truth, angles, _, _, blendshapes = (
+            torch.from_numpy(np.stack(part)) for part in zip(*items, strict=True)
+        )
+        points, *_, predictions = model(normalise(crops))
         eyes = losses.inter_ocular(truth)
-        errors.append((points - truth).norm(dim=-1).mean(1) / eyes)
         lid = [
             (points[:, a] - points[:, b]).norm(dim=-1) - (truth[:, a] - truth[:, b]).norm(dim=-1)
             for a, b in ((62, 66), (70, 74))
         ]
-        gaps.append(torch.stack(lid, 1).abs().mean(1) / eyes)
+        errors = {
+            'NME %': 100 * (points - truth).norm(dim=-1).mean(1) / eyes,
+            'lid gap %': 100 * torch.stack(lid, 1).abs().mean(1) / eyes,
+        }
+        if isinstance(model, PFLD):
+            shapes = (predictions[:, :-3].sigmoid() - blendshapes).abs() * weight
+            errors['blendshapes %'] = 100 * shapes.sum(1)
+            errors['angles deg'] = (predictions[:, -3:] - angles).abs().mean(1).rad2deg()
+        for name, values in errors.items():
+            found.setdefault(name, []).append(values)
     data.clean = False
-    nme, gap, shape, turn = (float(torch.cat(p).mean()) for p in (errors, gaps, shapes, turns))
-    return 100 * nme, 100 * gap, 100 * shape, float(np.degrees(turn))
+    return {name: float(torch.cat(values).mean()) for name, values in found.items()}
+
+
+def our_loss(
+    model: PFLD, branch: torch.nn.Module, batch: list[torch.Tensor], kind: str
+) -> torch.Tensor:
+    """Loss of the points (`kind`: wing or l1), their pairs and gaps, pose and expression."""
+    crops, truth, angles, state, _, blendshapes = batch
+    points, _, early, predictions = model(normalise(crops))
+    weight = losses.class_weight(state, angles)
+    weight = weight / weight.mean()
+    of_point = losses.point_weight(state)
+    of_kind = {'wing': losses.wing_loss, 'l1': losses.l1_loss}[kind]
+    loss = of_kind(points, truth, weight, of_point)
+    loss = loss + losses.pair_loss(points, truth, weight, of_point)
+    loss = loss + 0.3 * losses.aperture_loss(points, truth, weight)
+    loss = loss + 0.1 * (branch(early) - angles).abs().mean()
+    return loss + 0.4 * losses.prediction_loss(predictions, blendshapes, angles, state)
+
+
+def paper_loss(
+    model: PublishedPFLD, branch: torch.nn.Module, batch: list[torch.Tensor]
+) -> torch.Tensor:
+    """The paper's: squared distance, weighted by the error of the pose and rarity."""
+    crops, truth, angles, state, visible, _ = batch
+    points, early = model(normalise(crops))
+    weight = losses.class_rarity(state, angles, visible)
+    weight = weight * losses.pose_weight(angles, branch(early))
+    return losses.paper_loss(points, truth, weight)
 
 
 def main() -> None:
@@ -147,10 +188,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--cache', type=Path, nargs='+', default=[Path('data/landmarks')])
     parser.add_argument('--out', type=Path, default=Path('runs/landmarks'))
-    parser.add_argument('--loss', choices=('wing', 'l1', 'paper'), default='wing')
-    parser.add_argument('--width', choices=('small', 'paper'), default='small')
-    parser.add_argument('--batch', type=int, default=64)
-    parser.add_argument('--rate', type=float, default=2e-3)
+    parser.add_argument(
+        '--paper',
+        action='store_true',
+        help='network, pose branch, loss and optimiser of PFLD as published',
+    )
+    parser.add_argument('--loss', choices=('wing', 'l1'), default='wing', help='without --paper')
+    parser.add_argument('--batch', type=int, help='default: 64, with --paper 256')
+    parser.add_argument('--rate', type=float, help='default: 2e-3, with --paper 1e-4 throughout')
     add_length_options(parser, minutes=60)
     add_seed_option(parser)
     parser.add_argument('--every', type=int, default=250, help='steps between checkpoints')
@@ -160,6 +205,9 @@ def main() -> None:
     parser.add_argument('--start', type=Path, help='begin with the weights of this checkpoint')
     parser.add_argument('--forget-best', action='store_true', help='choose best.pt anew')
     arguments = parser.parse_args()
+    paper: bool = arguments.paper
+    batch_size = arguments.batch or (PAPER_BATCH if paper else 64)
+    peak_rate = arguments.rate or (PAPER_RATE if paper else 2e-3)
     seed_everything(arguments.seed)
     torch.set_num_threads(arguments.threads)
     cv2.setNumThreads(1)
@@ -169,21 +217,37 @@ def main() -> None:
     held = data.held_out()
     train_index, held_index = np.flatnonzero(~held), np.flatnonzero(held)
     held_index = np.random.default_rng(0).permutation(held_index)[:400]
-    config = DEFAULT_CONFIG if arguments.width == 'small' else PFLDConfig.paper()
-    model = PFLD(config, torch.from_numpy(data.template)).to(memory_format=torch.channels_last)
-    branch = PoseBranch(config)
+    saved: dict[str, Any] = {}
+    if arguments.start or arguments.resume:
+        file = arguments.start or arguments.out / 'last.pt'
+        saved = torch.load(file, map_location='cpu', weights_only=False)
+        if is_published(saved['config']) != paper:
+            parser.exit(2, f'{file}: the published PFLD goes with --paper, ours without\n')
+    model: PFLD | PublishedPFLD
+    branch: torch.nn.Module
+    if paper:
+        # Published weights have one layer that the paper's table has otherwise.
+        model = PublishedPFLD(**saved.get('config', {}))
+        branch = PublishedPoseBranch()
+    else:
+        model = PFLD(DEFAULT_CONFIG, torch.from_numpy(data.template))
+        branch = PoseBranch(DEFAULT_CONFIG)
+    model = model.to(memory_format=torch.channels_last)
     parameters = [*model.parameters(), *branch.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=arguments.rate, weight_decay=1e-3)
+    optimiser: torch.optim.Optimizer
+    if paper:
+        optimiser = torch.optim.Adam(parameters, lr=peak_rate, weight_decay=PAPER_DECAY)
+    else:
+        optimiser = torch.optim.AdamW(parameters, lr=peak_rate, weight_decay=1e-3)
     schedule, best = Schedule(arguments), float('inf')
-    average = copy.deepcopy(model)
+    # The paper averages no weights.
+    average = model if paper else copy.deepcopy(model)
     if arguments.start:
-        saved = torch.load(arguments.start, weights_only=False)
         missing = model.load_state_dict(saved['average'], strict=False).missing_keys
         assert all(name.split('.')[0] in ('sure', 'read') for name in missing), missing
         branch.load_state_dict(saved['branch'])
-        average = copy.deepcopy(model)
+        average.load_state_dict(model.state_dict())
     elif arguments.resume:
-        saved = torch.load(arguments.out / 'last.pt', weights_only=False)
         model.load_state_dict(saved['model'])
         average.load_state_dict(saved['average'])
         branch.load_state_dict(saved['branch'])
@@ -196,51 +260,41 @@ def main() -> None:
     draws = WeightedDraws(train_index, data.weights()[train_index], draw_seed)
     loader = DataLoader(
         data,
-        arguments.batch,
+        batch_size,
         sampler=draws,
         num_workers=arguments.workers,
         persistent_workers=arguments.workers > 0,
         worker_init_fn=ignore_interrupt,
     )
-    loss_of = {'wing': losses.wing_loss, 'l1': losses.l1_loss}
-    total = 0.0
-    for crops, truth, angles, state, _, blendshapes in loader:
-        rate = schedule.set_rate(optimiser, arguments.rate, warm_steps=200, least=0.005)
+    total, rate = 0.0, peak_rate
+    for batch in loader:
         model.train()
-        points, _, early, predictions = model(normalise(crops))
-        estimate = branch(early)
-        weight = losses.class_weight(state, angles)
-        if arguments.loss == 'paper':
-            weight = weight * losses.pose_weight(angles, estimate)
+        if isinstance(model, PublishedPFLD):
+            loss = paper_loss(model, branch, batch)
         else:
-            weight = weight / weight.mean()
-        of_point = losses.point_weight(state)
-        if arguments.loss == 'paper':
-            loss = losses.paper_loss(points, truth, weight)
-        else:
-            loss = loss_of[arguments.loss](points, truth, weight, of_point)
-            loss = loss + losses.pair_loss(points, truth, weight, of_point)
-            loss = loss + 0.3 * losses.aperture_loss(points, truth, weight)
-            loss = loss + 0.1 * (estimate - angles).abs().mean()
-        loss = loss + 0.4 * losses.prediction_loss(predictions, blendshapes, angles, state)
+            rate = schedule.set_rate(optimiser, peak_rate, warm_steps=200, least=0.005)
+            loss = our_loss(model, branch, batch, arguments.loss)
         total += float(loss.detach())
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 5.0)
+        if not paper:
+            torch.nn.utils.clip_grad_norm_(parameters, 5.0)
         optimiser.step()
         schedule.step += 1
         average_into(average, model, schedule.step)
         over = schedule.done >= 1
         if schedule.step % arguments.every == 0 or over:
-            nme, gap, shape, turn = evaluate(average, data, held_index)
+            figures = evaluate(average, data, held_index)
             step, now = schedule.step, schedule.spent_s
-            value = nme + gap + shape + turn
+            value = sum(figures.values())
             best = min(best, value)
             saved = {
                 'model': model.state_dict(), 'average': average.state_dict(),
                 'branch': branch.state_dict(), 'optimiser': optimiser.state_dict(),
-                'step': step, 'spent': now, 'best': best, 'config': config.as_dict(),
-                'template': data.template, 'nme': nme, 'loss': arguments.loss,
+                'step': step, 'spent': now, 'best': best,
+                'config': DEFAULT_CONFIG.as_dict() if isinstance(model, PFLD) else model.as_dict(),
+                'template': data.template, 'nme': figures['NME %'],
+                'loss': 'paper' if paper else arguments.loss,
                 'seed': arguments.seed,
             }  # fmt: skip
             torch.save(saved, arguments.out / 'last.tmp')
@@ -249,10 +303,10 @@ def main() -> None:
                 torch.save(saved, arguments.out / 'best.tmp')
                 os.replace(arguments.out / 'best.tmp', arguments.out / 'best.pt')
             with (arguments.out / 'log.csv').open('a', newline='', encoding='utf-8') as file:
-                figures = (total / arguments.every, nme, gap, shape, turn)
-                csv.writer(file).writerow([step, round(now), *(f'{f:.4f}' for f in figures)])
-            print(f'{step} {now:.0f} s loss {total / arguments.every:.4f} held-out NME {nme:.2f} %'
-                  f' lid gap {gap:.2f} % blendshapes {shape:.2f} % angles {turn:.2f} deg'
+                row = (total / arguments.every, *figures.values())
+                csv.writer(file).writerow([step, round(now), *(f'{f:.4f}' for f in row)])
+            measured = ' '.join(f'{name} {f:.2f}' for name, f in figures.items())
+            print(f'{step} {now:.0f} s loss {total / arguments.every:.4f} held-out {measured}'
                   f' rate {rate:.1e}', flush=True)  # fmt: skip
             total = 0.0
         if over:
