@@ -12,6 +12,12 @@ from pathlib import Path
 from kf_imitation.errors import SourceError
 
 
+def cameras(dev: Path = Path('/dev')) -> list[str]:
+    """Return the cameras of this machine, each by the name that stays its own if it has one."""
+    stable = {link.resolve(): str(link) for link in sorted((dev / 'v4l/by-id').glob('*'))}
+    return [stable.get(path.resolve(), str(path)) for path in sorted(dev.glob('video[0-9]*'))]
+
+
 class DevicePath:
     """The device file of one camera; remembers the camera, not its number.
 

@@ -30,6 +30,13 @@ def turned(bgr: Image, settings: UprightSettings) -> Image:
     return np.asarray(cv2.flip(bgr, 1), np.uint8) if settings.mirror else bgr
 
 
+def turned_model(camera: CameraModel, settings: UprightSettings) -> CameraModel:
+    """Return the camera that would have taken the turned images."""
+    if settings.rotate not in (90, 270):
+        return camera
+    return CameraModel(camera.height, camera.width, camera.focal_px)
+
+
 class Upright:
     """Another source, its frames turned and mirrored."""
 
@@ -71,7 +78,4 @@ class Upright:
         self.fps = self._source.fps
         self.frame_count = self._source.frame_count
         self.left_out = self._source.left_out
-        camera = self._source.camera
-        if self._settings.rotate in (90, 270):
-            camera = CameraModel(camera.height, camera.width, camera.focal_px)
-        self.camera = camera
+        self.camera = turned_model(self._source.camera, self._settings)

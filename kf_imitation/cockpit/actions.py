@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from kf_imitation.camera.device_path import cameras
 from kf_imitation.parameters.definition import Parameter, Value
 from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.robot import RobotConfig
@@ -167,13 +168,18 @@ def _set(fields: dict[str, Any]) -> Action:
     _expect(fields, {'node': str, 'name': str, 'value': (bool, int, float, str)})
     node, name, value = fields['node'], fields['name'], fields['value']
     parameter = tunable().get(node, {}).get(name)
-    if parameter is not None and parameter.path:
+    if parameter is not None and parameter.path and not _may_name(node, name, value):
         raise ActionError(f'{name} names a file, which no page may do: ros2 param set does')
     if parameter is None:
         raise ActionError(f'{_shown(node)} has no live parameter {_shown(name)}')
     if problem := parameter.problem(value):
         raise ActionError(problem)
     return SetParameter(node, name, float(value) if type(parameter.default) is float else value)
+
+
+def _may_name(node: str, name: str, value: object) -> bool:
+    """Whether a text names a camera, which a page may choose; another file it may not."""
+    return (node, name) == ('camera', 'source') and value in cameras()
 
 
 def _jog(fields: dict[str, Any], robot: RobotConfig) -> Action:

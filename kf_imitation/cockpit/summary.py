@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from kf_imitation.camera.device_path import cameras
 from kf_imitation.cockpit.actions import tunable
-from kf_imitation.data_types import CHANNELS
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS
 from kf_imitation.parameters.definition import Parameter
 from kf_imitation.robot import RobotConfig
 from kf_imitation.robot.joint_mapping import JointMapping
@@ -181,7 +182,9 @@ def about_robot(robot: RobotConfig, mapping: JointMapping) -> dict[str, Any]:
             for joint in robot.joints
         ],
         'channels': list(CHANNELS),
-        'shown': [bool(used) for used in mapping.used],
+        'shown': mapping.used.tolist(),
+        'shapes': list(BLENDSHAPES),
+        'shown_shapes': mapping.used_shapes.tolist(),
     }
 
 
@@ -193,6 +196,7 @@ def about_tuning() -> dict[str, list[dict[str, Any]]]:
 
 
 def _about_parameter(parameter: Parameter) -> dict[str, Any]:
+    choices = cameras() if parameter.name == 'source' else list(parameter.one_of)
     return {
         'name': parameter.name,
         'default': parameter.default,
@@ -200,6 +204,6 @@ def _about_parameter(parameter: Parameter) -> dict[str, Any]:
         'unit': parameter.unit,
         'low': parameter.minimum,
         'high': parameter.maximum,
-        'one_of': list(parameter.one_of),
-        'fixed': bool(parameter.path),
+        'one_of': choices,
+        'fixed': bool(parameter.path) and not choices,
     }

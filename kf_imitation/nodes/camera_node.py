@@ -9,10 +9,11 @@ from typing import Any
 from sensor_msgs.msg import CameraInfo, Image
 
 from kf_imitation.camera.frame_source import FrameSource
-from kf_imitation.camera.sources import open_source
+from kf_imitation.camera.sources import make_source, open_source
 from kf_imitation.camera.stamps import GAP_S
+from kf_imitation.camera.upright import check_turn, turned, turned_model
 from kf_imitation.data_types import Frame
-from kf_imitation.errors import KfImitationError
+from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_camera_info, to_image
 from kf_imitation.nodes.frame_answers import (
@@ -23,7 +24,7 @@ from kf_imitation.nodes.frame_answers import (
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value, settings_from
-from kf_imitation.parameters.settings import CameraSettings, SourceSettings
+from kf_imitation.parameters.settings import CameraSettings, SourceSettings, UprightSettings
 from kf_imitation.paths import share_path
 
 # After the last frame of a file is explained: time for the head to reach the last keyframe.
@@ -39,6 +40,7 @@ class CameraNode(KfNode):
     the keyframe node answers each with a face/region message of the same stamp. Files are
     restamped: the first frame is now, the others follow at the file's own distances. Where every
     frame is not wanted, a file that is read too slowly is played more slowly, never late.
+    Another source can be taken while it runs; where it cannot be opened, the former one goes on.
     """
 
     def __init__(
@@ -70,6 +72,10 @@ class CameraNode(KfNode):
         self._infos = self.create_publisher(CameraInfo, 'camera_info', profile)
         if self._lossless:
             follow_frames(self, self._flow)
+        self._upright = settings_from(UprightSettings, self.settings)
+        check_turn(self._upright)
+        self._wanted = ''  # source to change to
+        self._problem = ''  # with the one asked for last
         self._source = source or open_source(source_spec(self.setting('source', str)), self._ask())
         self._base_ns: int | None = None
         self._due_ns = 0  # of the newest frame of a file
@@ -84,7 +90,29 @@ class CameraNode(KfNode):
         if device.startswith('waiting'):
             return WARN, device, values
         sentence = f'{self._state} {self._source.name}' + (f', {device}' if device else '')
+        if self._problem:
+            return WARN, f'{sentence}; {self._problem}', values
         return WARN if self._state.startswith('waiting') else OK, sentence, values
+
+    def refusal(self, name: str, value: Value) -> str:
+        """Return why a source cannot be taken, as far as that is known before it is opened."""
+        if name != 'source':
+            return ''
+        if self._lossless:
+            return 'source: a run that takes every frame of a file keeps its source'
+        try:
+            make_source(source_spec(str(value)), self._ask())
+        except KfImitationError as fault:
+            return str(fault)
+        return ''
+
+    def on_settings(self, changed: Mapping[str, Value]) -> None:
+        """Mirror from the next frame on; change the source in the thread that reads it."""
+        self._upright = settings_from(UprightSettings, self.settings)
+        if 'source' in changed:
+            self._wanted = source_spec(str(changed['source']))
+            if self._source.is_live:  # it may be waiting for its device
+                self._source.close()
 
     def close(self) -> None:
         """Stop reading and free the source."""
@@ -92,9 +120,11 @@ class CameraNode(KfNode):
         self._flow.stop()
         self._source.close()
         self._thread.join(timeout=5.0)
+        self._source.close()  # another one, if it was just being changed
 
     def _ask(self) -> SourceSettings:
-        return settings_from(CameraSettings, self.settings).capture
+        asked = settings_from(CameraSettings, self.settings).capture
+        return replace(asked, upright=UprightSettings())  # images are turned here
 
     def _capture(self) -> None:
         try:
@@ -102,8 +132,12 @@ class CameraNode(KfNode):
                 self._state = 'waiting for listeners before playing'
                 wait_for_listeners(self, self._stop, lambda: None)
             self._state = 'sending'
-            while (frame := self._next()) is not None:
-                self._publish(frame)
+            while True:
+                while (frame := self._next()) is not None:
+                    self._publish(frame)
+                if not self._wanted or self._stop.is_set():
+                    break
+                self._change_source()
             self._state = 'at the end of'
             if self._lossless:
                 self._flow.wait_until_through()
@@ -113,17 +147,29 @@ class CameraNode(KfNode):
         finally:
             self.finished.set()
 
+    def _change_source(self) -> None:
+        wanted, self._wanted = self._wanted, ''
+        before = self._source
+        before.close()
+        try:
+            self._source, self._problem = open_source(wanted, self._ask()), ''
+        except SourceError as fault:
+            self._problem = str(fault)
+            self.get_logger().warning(f'{fault}; {before.name} goes on')
+            before.open()
+        self._base_ns, self._due_ns = None, 0
+
     def _next(self) -> Frame | None:
-        """Return the next frame when it is due and wanted; None at the end or when stopped."""
+        """Return the next frame when it is due; None at the end, or when another is wanted."""
         with self.ledger.timed('camera read'):
             frame = self._source.read()
         again = self.setting('loop', bool) and not self._source.is_live
-        if frame is None and again and not self._stop.is_set():
+        if frame is None and again and not self._stop.is_set() and not self._wanted:
             self._source.close()
             self._source.open()
             self._base_ns, self._due_ns = None, 0
             frame = self._source.read()
-        if frame is None or self._stop.is_set():
+        if frame is None or self._stop.is_set() or self._wanted:
             return None
         if not self._source.is_live:
             frame = self._restamp(frame)
@@ -155,11 +201,12 @@ class CameraNode(KfNode):
         return replace(frame, stamp_ns=due_ns)
 
     def _publish(self, frame: Frame) -> None:
+        upright = self._upright
+        camera = turned_model(self._source.camera, upright)
         with self.ledger.timed('camera publish'):
-            self._infos.publish(
-                to_camera_info(self._source.camera, frame.stamp_ns, self._frame_id)
-            )
-            self._images.publish(to_image(frame.bgr, frame.stamp_ns, self._frame_id))
+            self._infos.publish(to_camera_info(camera, frame.stamp_ns, self._frame_id))
+            bgr = turned(frame.bgr, upright)
+            self._images.publish(to_image(bgr, frame.stamp_ns, self._frame_id))
         self.ledger.add('frames')
 
 

@@ -94,6 +94,7 @@ class CockpitNode(KfNode):
         self._drawn = self._mapping.channels(self._position_rad)
         self._face_is_shown = False
         self._human: list[float | None] | None = None
+        self._human_shapes: list[float | None] | None = None
         self._statuses: dict[str, NodeStatus] = {}
         self._owners: dict[str, str] = {}
         self._tuned: dict[str, dict[str, Value]] = {}
@@ -249,8 +250,10 @@ class CockpitNode(KfNode):
         }
         self._board.put('joints', shown)
         if self._is_due('face', 1 / FACE_HZ):
-            values = self._mapping.channels(self._position_rad)
+            values, shapes = self._mapping.shown(self._position_rad)
             self._board.put('expression', {'human': self._human, 'robot': finite(values)})
+            both = {'human': self._human_shapes, 'robot': finite(shapes, 2)}
+            self._board.put('shapes', both)
             moved = max(map(abs, values - self._drawn)) > FACE_MOVES
             if self._server.wants('face') and (moved or not self._face_is_shown):
                 self._drawn, self._face_is_shown = values, True
@@ -306,7 +309,10 @@ class CockpitNode(KfNode):
         self._board.put('landmarks', [finite(point, 1) for point in points])
 
     def _on_expression(self, message: JointState) -> None:
-        self._human = finite(from_expression(message).values)
+        expression = from_expression(message)
+        self._human = finite(expression.values)
+        shapes = expression.shapes
+        self._human_shapes = None if shapes is None else finite(shapes.values, 2)
 
     def _on_authority(self, message: DiagnosticStatus) -> None:
         self._owners = {pair.key: pair.value for pair in message.values}

@@ -31,7 +31,7 @@ from kf_imitation.nodes.face_messages import to_expression, to_region
 from kf_imitation.nodes.foreign_images import ForeignImages
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
-from kf_imitation.parameters.definition import Value
+from kf_imitation.parameters.definition import Value, settings_from
 from kf_imitation.parameters.settings import UprightSettings
 from kf_imitation.pipeline.face_pipeline import (
     ChosenFrame,
@@ -99,7 +99,7 @@ class KeyframeNode(KfNode):
         self._lag = CameraLag(topic, most_s / 2 if named else 0.0, say)
         self._left_out = LeftOut(topic, say)
         self._grey = GreySamples(topic)
-        self._upright = UprightSettings(self.setting('rotate', int), self.setting('mirror', bool))
+        self._upright = settings_from(UprightSettings, self.settings)
         check_turn(self._upright)
         self._watch = PictureWatch(topic, say)
         self._last_done_s = monotonic()
@@ -145,7 +145,8 @@ class KeyframeNode(KfNode):
         return WARN if idle else OK, sentence, values
 
     def on_settings(self, changed: Mapping[str, Value]) -> None:
-        """Apply live changes of face and detector settings."""
+        """Apply live changes of face and detector settings, and of mirror."""
+        self._upright = settings_from(UprightSettings, self.settings)
         self._publish(self._pipeline.configure(detector_settings(self.settings)))
         self._pipeline.configure_face(face_settings(self.settings))
 

@@ -69,6 +69,10 @@ class KfNode(Node):  # type: ignore[misc]
     def on_settings(self, changed: Mapping[str, Value]) -> None:
         """React to a live change; settings hold the new values already."""
 
+    def refusal(self, name: str, value: Value) -> str:
+        """Return why a good value cannot be set now; '' if it can."""
+        return ''
+
     @property
     def quiet(self) -> bool:
         """Whether nothing more is to be taken in before closing (a recorder waits for the end)."""
@@ -202,6 +206,8 @@ class KfNode(Node):  # type: ignore[misc]
             if not parameter.live:
                 reason = f'{change.name} is read at start only; stop, set it, start again'
                 return SetParametersResult(successful=False, reason=reason)
+            if refusal := self.refusal(change.name, change.value):
+                return SetParametersResult(successful=False, reason=refusal)
         return SetParametersResult(successful=True)
 
     def _apply_change(self, changes: list[RosParameter]) -> None:

@@ -20,7 +20,9 @@ class UprightSettings:
     """How images are turned once, where they come in, so that faces stand upright in them."""
 
     rotate: int = parameter(0, 'clockwise turn of every image: 0, 90, 180 or 270', 'deg', 0, 270)
-    mirror: bool = parameter(False, 'swap left and right of every image, after the turn')
+    mirror: bool = parameter(
+        False, 'swap left and right of every image, after the turn', live=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class CameraSettings:
         'test-pattern; topic:NAME takes the images of another camera node instead of starting '
         'ours; empty plays the demo clip',
         path='name',
+        live=True,
     )
     realtime: bool = parameter(
         True, 'pace files by their stamps; false: as fast as the nodes take them'

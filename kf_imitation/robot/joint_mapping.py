@@ -29,6 +29,7 @@ class JointMapping:
     Attributes:
         neutral_rad: (J,) float64.
         used: (19,) bool, channels that this head can show.
+        used_shapes: (51,) bool, blendshapes that it can show.
     """
 
     def __init__(self, robot: RobotConfig) -> None:
@@ -58,6 +59,8 @@ class JointMapping:
         self.used: NDArray[np.bool_] = self._direct | (
             np.nan_to_num(np.abs(channels_of_blendshapes(shown))) > 0
         )
+        both_ways = [shapes_of_channels(way * self.used, shown) for way in (1.0, -1.0)]
+        self.used_shapes: NDArray[np.bool_] = (shown > 0) | (np.max(both_ways, axis=0) > 0)
 
     def goals(self, expression: Expression) -> Array:
         """Return the goal of every joint, (J,) float64 rad, inside the limits.
@@ -90,6 +93,10 @@ class JointMapping:
         the head cannot show is 0. Clamped goals give the clamped channel, not the original;
         combined ones what came of them.
         """
+        return self.shown(position_rad)[0]
+
+    def shown(self, position_rad: Array) -> tuple[FloatArray, FloatArray]:
+        """Return channels (19,) as channels() does, and blendshapes (51,) float32 of a pose."""
         from scipy.optimize import lsq_linear  # half a second that a head need not wait for
 
         moving, count = self._moving, len(self._moving)
@@ -97,7 +104,7 @@ class JointMapping:
         rest = np.sqrt(REST_WEIGHT) * np.eye(count)
         values = np.zeros(len(INPUTS))
         if not count:
-            return np.zeros(len(CHANNELS), np.float32)
+            return np.zeros(len(CHANNELS), np.float32), np.zeros(len(BLENDSHAPES), np.float32)
         for _ in range(_STEPS if self._curves else 1):
             slopes, offset = self._alpha.copy(), self.neutral_rad.copy()
             for row, place, at, rad in self._curves:
@@ -115,7 +122,7 @@ class JointMapping:
         channels: FloatArray = np.where(self._direct, values[: len(CHANNELS)], through).astype(
             np.float32
         )
-        return channels
+        return channels, shapes_of_channels(channels, shapes).astype(np.float32)
 
 
 class _Rule:

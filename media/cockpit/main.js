@@ -9,6 +9,7 @@ const camera = new Camera(by('camera'));
 const curve = new Curve(by('curve'));
 const keyframes = new Keyframes(by('keyframes'));
 const channels = new Channels(by('channels'));
+const shapes = new Channels(by('shapes'));
 const joints = new Joints(by('jog'), say);
 const parameters = new Parameters(
   {
@@ -16,6 +17,7 @@ const parameters = new Parameters(
     gains: by('gains'),
     more: by('more-parameters'),
     person: by('person-parameters'),
+    camera: by('camera-parameters'),
   },
   say,
 );
@@ -32,12 +34,14 @@ const show = {
     by('robot').textContent = robot.name;
     document.title = `Cockpit of ${robot.name}`;
     channels.build(robot);
+    shapes.build({ channels: robot.shapes, shown: robot.shown_shapes });
     joints.build(robot);
     names = robot.joints.map(({ name }) => name);
   },
   tuning: (tuning) => parameters.build(tuning),
   parameters: (values) => parameters.show(values),
   expression: (values) => channels.show(values),
+  shapes: (values) => shapes.show(values),
   region(box) {
     camera.region = box;
     camera.isOld = true;

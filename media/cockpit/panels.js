@@ -68,6 +68,7 @@ const MAIN = ['detector.mode', 'detector.prominence', 'detector.threshold', 'det
 const part = (name) => {
   if (MAIN.includes(name)) return 'main';
   if (name === 'person') return 'person';
+  if (name === 'source' || name === 'mirror') return 'camera';
   return name.startsWith('gain.') ? 'gains' : 'more';
 };
 
@@ -84,7 +85,7 @@ export class Parameters {
   build(tuning) {
     this.tuning = tuning;
     this.controls.clear();
-    const parts = { main: [], gains: [], more: [], person: [] };
+    const parts = { main: [], gains: [], more: [], person: [], camera: [] };
     for (const [node, parameters] of Object.entries(tuning)) {
       for (const parameter of parameters) {
         parts[part(parameter.name)].push(this.control(node, parameter));
@@ -139,8 +140,14 @@ export class Parameters {
         edit();
       });
     } else input.addEventListener('change', edit);
+    const row = element('div', { className: 'control' }, label, output, input);
     this.controls.set(id, (value) => {
       input.disabled = fixed;
+      // The keyframe node turns the images of another package's camera only.
+      row.hidden = id === 'keyframe-mirror' && 'camera' in this.values;
+      if (input.localName === 'select' && ![...input.options].some((o) => o.value === value)) {
+        input.prepend(element('option', { textContent: value || 'the demo clip', value, disabled: true }));
+      }
       if (performance.now() - editedMs < 1500) return; // what the hand does counts
       if (input.localName === 'button') {
         input.setAttribute('aria-pressed', String(value));
@@ -148,7 +155,7 @@ export class Parameters {
       } else if (document.activeElement !== input || input.type === 'range') input.value = value;
       output.textContent = isNumber && input.type === 'range' ? `${rounded(value)} ${unit}` : unit;
     });
-    return element('div', { className: 'control' }, label, output, input);
+    return row;
   }
 
   show(values) {
@@ -164,7 +171,7 @@ export class Parameters {
     for (const [node, parameters] of Object.entries(this.tuning)) {
       const changed = parameters.filter(({ name, default: usual }) => {
         const value = this.values[node]?.[name];
-        return value !== undefined && value !== usual;
+        return value !== undefined && value !== usual && name !== 'source'; // which belongs to a run
       });
       if (!changed.length) continue;
       lines.push(`/**/${node}:`, '  ros__parameters:');

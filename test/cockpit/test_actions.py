@@ -79,6 +79,15 @@ def test_what_cannot_be_done_is_rejected_with_the_rule(fields, words):
     assert len(str(error.value)) < 250  # a stranger's text does not fill the page
 
 
+def test_a_page_may_choose_a_camera_but_no_file(monkeypatch):
+    monkeypatch.setattr('kf_imitation.cockpit.actions.cameras', lambda: ['/dev/video2'])
+    fields = {'action': 'set', 'node': 'camera', 'name': 'source'}
+    assert read(**fields, value='/dev/video2') == SetParameter('camera', 'source', '/dev/video2')
+    for other in ('/dev/video3', '/etc/passwd', ''):
+        with pytest.raises(ActionError, match='names a file'):
+            read(**fields, value=other)
+
+
 def test_a_jog_is_slow_and_holds():
     arrival_s, end_s = jog_times_s(-0.5, 0.5)
     assert arrival_s == pytest.approx(1.0 / JOG_RAD_S) and end_s > arrival_s + 1
@@ -88,4 +97,4 @@ def test_a_jog_is_slow_and_holds():
 def test_only_what_may_change_while_a_node_runs_is_tunable():
     names = {name for table in tunable().values() for name in table}
     assert {'detector.mode', 'gain.jaw_open', 'hold_s'} <= names
-    assert not {'model', 'port', 'robot', 'source'} & names
+    assert not {'model', 'port', 'robot', 'rotate'} & names

@@ -2,13 +2,16 @@
 
 import threading
 
+import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 
+from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.errors import SourceError
 from kf_imitation.nodes import qos
@@ -133,6 +136,52 @@ def test_a_camera_that_is_away_is_reported_in_diagnostics(listener, camera):
     level, sentence, _ = node.status()
     assert sentence == source.state
     assert level != b'\x00'
+
+
+def ask(node, name, value):
+    """Set a parameter as `ros2 param set` does; return why not."""
+    (result,) = node.set_parameters([Parameter(name, value=value)])
+    return '' if result.successful else result.reason
+
+
+def test_another_source_is_taken_while_the_camera_runs(listener, camera, tmp_path):
+    cv2.imwrite(str(tmp_path / '0.png'), np.zeros((20, 30, 3), np.uint8))
+    images = listener.listen(Image, 'image_raw', qos.frame_subscription(False))
+    source = Source(1, is_live=True)
+    node = camera(source, realtime=False)
+    listener.wait_for(lambda: bool(images))
+    assert 'does not exist' in ask(node, 'source', str(tmp_path / 'nothing.mp4'))
+    assert not source.closed.is_set()  # what is refused changes nothing
+    assert ask(node, 'source', str(tmp_path)) == ''
+    listener.wait_for(lambda: images[-1].width == 30)
+    listener.wait_for(node.finished.is_set)  # at the end of the folder
+    assert node.fault is None
+
+
+def test_the_former_source_goes_on_where_another_cannot_be_opened(
+    listener, camera, tmp_path, monkeypatch
+):
+    (tmp_path / 'torn.mp4').write_bytes(b'no video')
+    source = Source(1, is_live=True)
+    monkeypatch.setattr(source, 'open', source.closed.clear)
+    node = camera(source)
+    assert source.given_all.wait(20)
+    assert ask(node, 'source', str(tmp_path / 'torn.mp4')) == ''
+    listener.wait_for(lambda: 'torn.mp4' in node.status()[1])
+    assert node.status()[1].startswith('sending made here')
+    assert not node.finished.is_set()
+
+
+def test_images_are_mirrored_from_the_moment_it_is_asked(listener, camera, tmp_path):
+    half = np.zeros((20, 30, 3), np.uint8)
+    half[:, 15:] = 255
+    cv2.imwrite(str(tmp_path / '0.png'), half)
+    images = listener.listen(Image, 'image_raw', qos.frame_subscription(False))
+    node = camera(open_source(str(tmp_path)), loop=True)
+    listener.wait_for(lambda: images and images[-1].data[0] == 0)
+    assert ask(node, 'mirror', True) == ''
+    listener.wait_for(lambda: images[-1].data[0] == 255)
+    assert ask(node, 'rotate', 90) == 'rotate is read at start only; stop, set it, start again'
 
 
 class SetClock:

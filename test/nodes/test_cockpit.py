@@ -118,6 +118,12 @@ def test_mimic_prints_an_address_whose_page_shows_the_run_and_stops_it(
     assert 'score' in page.inner_text('#keyframes li:has(time)')
     shows(page, "document.querySelector('#camera').width > 300")
     shows(page, "document.querySelector('#stages').rows.length > 4")
+    page.click('summary:has-text("All 51 shapes")')
+    shows(page, 'document.querySelectorAll("#shapes .channel").length === 51')
+    shows(page, 'document.querySelector("#shapes .bars i").style.transform.startsWith("scaleX")')
+    page.click('#camera-mirror')
+    answers(page, 'camera.mirror = True')
+    assert value_of(listener, 'camera', 'mirror').bool_value
     wait_for(page, listener, lambda: state(diagnostics) == 'running', 'the head')
     page.click('[data-action=neutral]')  # its button keeps the focus
     page.keyboard.press('Space')

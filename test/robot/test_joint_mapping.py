@@ -119,6 +119,20 @@ def test_an_expression_without_blendshapes_has_those_that_its_channels_make():
     assert shown[CHANNELS.index('mouth_pucker')] == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_pose_shows_blendshapes_beside_channels():
+    channels, shapes = MAPPING.shown(MAPPING.goals(expression(jaw_open=0.4, gaze_yaw=0.2)))
+    assert channels == pytest.approx(
+        MAPPING.channels(MAPPING.goals(expression(jaw_open=0.4, gaze_yaw=0.2)))
+    )
+    value = dict(zip(BLENDSHAPES, shapes.tolist(), strict=True))
+    assert value['jawOpen'] == pytest.approx(0.4, abs=0.01)
+    assert max(value['eyeLookInLeft'], value['eyeLookOutLeft']) > 0.1
+    assert value['mouthSmileLeft'] == pytest.approx(0.0, abs=0.01)
+    shown = dict(zip(BLENDSHAPES, MAPPING.used_shapes.tolist(), strict=True))
+    assert shown['jawOpen'] and shown['eyeLookUpLeft'] and shown['eyeLookDownLeft']
+    assert not shown['cheekPuff']
+
+
 def test_a_channel_moves_a_joint_by_points_and_back():
     points = ((0.0, 0.0), (0.3, 0.05), (1.0, 0.4))
     jaw = {'channels': {'jaw_open': 0.4}, 'curves': {'jaw_open': points}}
