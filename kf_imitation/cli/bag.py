@@ -3,6 +3,8 @@
 import argparse
 from datetime import datetime, timezone
 
+from kf_imitation.cli.options import add_json
+from kf_imitation.cli.terminal import show_tables, write_json
 from kf_imitation.paths import user_path
 
 
@@ -16,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):  # fmt: skip
         action = actions.add_parser(name, help=text, description=text)
         action.add_argument('bag', type=user_path, metavar='BAG', help='bag folder or file')
+        if name == 'info':
+            add_json(action)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +31,6 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         BagError: the bag cannot be read or repaired.
     """
-    from rich.console import Console
     from rich.table import Table
 
     from kf_imitation.bags.opening import open_bag
@@ -43,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     count = bag.message_count
     seconds = (bag.end_ns - bag.start_ns) * 1e-9
     start = datetime.fromtimestamp(bag.start_ns * 1e-9, timezone.utc)
-    Console(width=100).print(table)
-    print(f'{count} messages, {seconds:.1f} s' + (f' from {start:%F %T} UTC' if count else ''))
+    if str(args.json) != '-':
+        show_tables(table)
+        print(f'{count} messages, {seconds:.1f} s' + (f' from {start:%F %T} UTC' if count else ''))
+    topics = {n: {'type': topic.kind, 'messages': topic.count} for n, topic in bag.topics.items()}
+    times = {'start_ns': bag.start_ns, 'end_ns': bag.end_ns} if count else {}
+    write_json({'messages': count, **times, 'topics': topics}, args.json)
     return 0

@@ -1,6 +1,9 @@
 """`kf_imitation calibrate`: what is neutral and what is the extreme of one person, as a file."""
 
 import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from kf_imitation.errors import ConfigError
 from kf_imitation.paths import user_path
@@ -49,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     reader = FaceReader(values)
     source = open_source(args.source, source_settings(values['camera']))
     try:
-        rest, posed = watch(source, reader.read, args.rest_s, args.pose_s)
+        with _instructions() as tell:
+            rest, posed = watch(source, reader.read, args.rest_s, args.pose_s, tell)
     finally:
         source.close()
     calibration = calibrate(args.person or args.out.stem, rest, posed)
@@ -57,3 +61,27 @@ def run(args: argparse.Namespace) -> int:
     print(f'written to {args.out}: {len(rest)} relaxed faces, {len(posed)} expressions')
     print(f'use it: landmarks: {{ros__parameters: {{calibration: {args.out.absolute()}}}}}')
     return 0
+
+
+@contextmanager
+def _instructions() -> Iterator[Callable[[str, float], None]]:
+    """Say what to do with the time that is left; line by line where there is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn('{task.description}'), BarColumn(), TimeRemainingColumn())
+    told = ''
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task('', total=1.0)
+
+        def tell(instruction: str, fraction: float) -> None:
+            nonlocal told
+            bar.update(task, description=instruction, completed=fraction)
+            if instruction != told and not console.is_terminal:
+                print(instruction, file=sys.stderr)
+            told = instruction
+
+        yield tell

@@ -67,6 +67,8 @@ class Parser(argparse.ArgumentParser):
             known = [word.strip("'") for word in found[2].split(', ')]
             if near := difflib.get_close_matches(found[1], known, 1):
                 message += f'; did you mean {near[0]}?'
+            elif 'info' in known and os.path.exists(found[1]):
+                message += f'; did you mean {self.prog} info {found[1]}?'
         self.print_usage(sys.stderr)
         self.exit(2, f'kf_imitation: {message}\n')
 

@@ -1,6 +1,7 @@
 """`kf_imitation mimic`: the whole graph in one process, with progress and a table at the end."""
 
 import argparse
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from threading import Event
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from kf_imitation.cli.options import (
     add_namespace,
     add_params,
     add_port,
+    add_quiet,
     add_robot,
     add_source,
     add_upright,
@@ -20,6 +22,13 @@ from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 if TYPE_CHECKING:
     from kf_imitation.cockpit.process import CockpitProcess
     from kf_imitation.ros_graph.nodes import Graph
+
+
+WHAT_NEXT = """What next:
+  your own camera    kf_imitation mimic --source 0   (or a video, a folder, a URL)
+  your own face      kf_imitation calibrate --source 0 --out me.yaml
+  why these frames   kf_imitation mimic --record run1, then kf_imitation report run1
+  your own head      kf_imitation robot list; docs/your_own_head.md"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_namespace(parser)
     add_json(parser)
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -85,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     stop = Event()
     catch_stop_signals(stop)
     with cockpit_of(graph) as cockpit, Composition(graph) as composition:
-        elapsed_s = watch(composition, stop, cockpit)
+        elapsed_s = watch(composition, stop, cockpit, args.quiet)
         bus = bus_figures(composition)
     figures = collect(composition, elapsed_s, options.realtime, bus)
     if str(args.json) != '-':
@@ -95,6 +105,8 @@ def run(args: argparse.Namespace) -> int:
         print(f'recorded to {options.record}')
     if composition.fault is not None:
         raise composition.fault
+    if not args.source and not args.quiet:
+        print(WHAT_NEXT, file=sys.stderr)
     return 1 if composition.crashed else 0
 
 

@@ -18,8 +18,19 @@ from kf_imitation.ros_graph.service_manager import tell_service_manager
 _LOG_INTERVAL_S = 5.0
 
 
-def watch(composition: Composition, stop: Event, cockpit: CockpitProcess | None = None) -> float:
+def watch(
+    composition: Composition,
+    stop: Event,
+    cockpit: CockpitProcess | None = None,
+    quiet: bool = False,
+) -> float:
     """Show progress until the run ends or is told to stop; print the cockpit's address once.
+
+    Args:
+        composition: that runs.
+        stop: is set to end it.
+        cockpit: whose address is printed, or None.
+        quiet: show no progress.
 
     Returns:
         Time from the first frame to the last [s].
@@ -40,6 +51,8 @@ def watch(composition: Composition, stop: Event, cockpit: CockpitProcess | None 
             if cockpit is not None and cockpit.announcement and not announced:
                 announced = True
                 console.print(cockpit.announcement, soft_wrap=True, highlight=False, markup=False)
+            if quiet:
+                continue
             if console.is_terminal:
                 live.update(Text(progress_line(composition)))
             elif now_s - logged_s > _LOG_INTERVAL_S:

@@ -68,6 +68,13 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Declare --quiet."""
+    parser.add_argument(
+        '--quiet', action='store_true', help='no progress and no hints; results and errors only'
+    )
+
+
 def add_input_end(parser: argparse.ArgumentParser) -> None:
     """Declare --until-input-ends, for a program whose parent may end without a word."""
     parser.add_argument('--until-input-ends', action='store_true', help=argparse.SUPPRESS)

@@ -15,6 +15,7 @@ from kf_imitation.robot.joint_mapping import JointMapping
 OK, WARN, ERROR = 0, 1, 2
 # Diagnostics come once a second; a node that has said nothing for this long has gone.
 SILENT_S = 3.5
+MOSTLY = 0.5  # more of a change is what it mostly is
 _TIMES = ' p50 / p99 [ms]'
 # What a sentence holds -> what to do about it; the first that fits.
 _ADVICE = (
@@ -65,6 +66,9 @@ def health(statuses: Mapping[str, NodeStatus], now_s: float) -> dict[str, Any]:
         said = [f'{label}: {alive[node].sentence}' for node, label in _PARTS if node in alive]
         sentence = '; '.join(said)
         level = max(alive[node].level for node, _ in _PARTS if node in alive)
+        if 'camera' in alive and alive['camera'].sentence.startswith('at the end of'):
+            sentence = f'{said[0]}; {alive["camera"].sentence}'  # no frames come, nor should they
+            level = alive['servo'].level
         advice = next((do for text, do in _ADVICE if level and text in sentence), '')
     else:
         gone = 'has ended' if 'servo' in statuses else 'is not running'
@@ -150,15 +154,13 @@ def reason(values: Mapping[str, float]) -> str:
         values: of its keyframe/explanation; NaN is unknown.
     """
     known = {name: value for name, value in values.items() if isfinite(value)}
-    parts = [f'score {known["score"]:.2f}'] if 'score' in known else []
+    parts = [f'change {known["score"]:.2f} of 1'] if 'score' in known else []
     if known.get('prominence', 0) > 0:
-        parts.append(f'{known["prominence"]:.2f} above its surroundings')
+        parts.append(f'{known["prominence"]:.2f} more than around it')
     if 'since_keyframe_s' in known:
         parts.append(f'{known["since_keyframe_s"]:.1f} s after the last one')
-    if 'head_share' in known:
-        parts.append(f'{round(100 * known["head_share"])}% of the change is the head turning')
-    if 'flow_share' in known:
-        parts.append(f'seen {round(100 * known["flow_share"])}% by motion')
+    if known.get('head_share', 0) > MOSTLY:
+        parts.append('mostly the head turning')
     return ', '.join(parts)
 
 

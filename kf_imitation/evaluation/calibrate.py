@@ -1,6 +1,5 @@
 """A calibration session: the raw channels of one person at rest, then of all expressions."""
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,24 +42,23 @@ def watch(
     read: Callable[[Frame, CameraModel], Levels | None],
     rest_s: float,
     pose_s: float,
+    tell: Callable[[str, float], None],
 ) -> tuple[Levels, Levels]:
-    """Collect faces at rest, then expressions; instructions go to stderr.
+    """Collect faces at rest, then expressions.
 
     Args:
         source: open.
         read: raw channels of a frame.
         rest_s: time at rest, from the first face on.
         pose_s: time for expressions after that; a file may end earlier.
+        tell: given what the person is to do and how much of the time is over, 0 to 1.
 
     Returns:
         (n, 19) at rest and (m, 19) posed raw channels.
     """
     session = CalibrationSession(rest_s, pose_s)
-    told = ''
     while not session.is_over:
-        if session.instruction != told:
-            told = session.instruction
-            print(told, file=sys.stderr)
+        tell(session.instruction, session.progress)
         frame = source.read()
         if frame is None:
             break

@@ -94,9 +94,11 @@ def words(values: dict[str, float], explanation: Explanation | None) -> list[str
     if values['prominence'] > 0:  # mode peak
         lines[0] += f', prominence {values["prominence"]:.2f}'
     if explanation is not None:
-        lines.append(
-            f'flow {values["flow_share"]:.0%}, appearance {values["appearance_share"]:.0%}'
+        # Below 0 or above 1 they contradict each other: nothing for a picture.
+        flow, appearance = (
+            min(1.0, max(0.0, values[f'{name}_share'])) for name in ('flow', 'appearance')
         )
+        lines.append(f'flow {flow:.0%}, appearance {appearance:.0%}')
         lines.append(f'head {values["head_share"]:.0%}')
         lines += [f'{name} {by:+.2f}' for name, by in explanation.split.strongest[:3]]
     return lines

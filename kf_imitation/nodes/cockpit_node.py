@@ -22,6 +22,7 @@ from kf_imitation.cockpit.access import load_token, token_file
 from kf_imitation.cockpit.actions import Action, Outcome
 from kf_imitation.cockpit.board import Board, Picture
 from kf_imitation.cockpit.model import head_model
+from kf_imitation.cockpit.movement import movement
 from kf_imitation.cockpit.pictures import jpeg
 from kf_imitation.cockpit.recording import Recording
 from kf_imitation.cockpit.server import CockpitServer, Place, read_files
@@ -223,6 +224,7 @@ class CockpitNode(KfNode):
                 self.destroy_subscription(subscription)
         self._listening, self._camera, self._joints = [], None, None
         self._face_is_shown = False
+        self._human = None
         self._tuned = {}  # the next watcher is told them all
         self._board.keep_only(_ALWAYS)
 
@@ -310,7 +312,9 @@ class CockpitNode(KfNode):
 
     def _on_expression(self, message: JointState) -> None:
         expression = from_expression(message)
-        self._human = finite(expression.values)
+        before, self._human = self._human, finite(expression.values)
+        about = {'id': str(expression.stamp_ns), 'moved': movement(before, self._human)}
+        self._board.append('movements', about, KEYFRAMES_KEPT)
         shapes = expression.shapes
         self._human_shapes = None if shapes is None else finite(shapes.values, 2)
 

@@ -1,6 +1,7 @@
 """The images of another package's camera: raw or compressed, in whatever quality it offers."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
 
 from rclpy.node import Node
@@ -97,4 +98,5 @@ class ForeignImages:
             and not name.endswith(_OURS)
         ]
         there = f'image topics that are there: {", ".join(images)}' if images else 'no image topic'
-        return f'waiting for {self.name} ({there})'
+        meant = [f'; did you mean {near}?' for near in get_close_matches(self.name, images, 1)]
+        return f'waiting for {self.name} ({there}{"".join(meant)})'

@@ -45,6 +45,8 @@ from kf_imitation.ros_graph.nodes import merged_parameters
 from kf_imitation.visualization.video_writer import check_suffix
 
 # What replay_to_files writes.
+# A replay keeps no images: an hour of it is smaller.
+ENOUGH_FREE_MB = 50.0
 RESULTS = (
     'scores.csv',
     'expression.csv',
@@ -118,9 +120,8 @@ def replay_to_files(
         outputs.callback(source.close)
         folder = outputs.enter_context(new_folder(out, overwrite, sources, RESULTS))
         new_video = video and outputs.enter_context(new_file(video, overwrite, sources))
-        bag = RunBag(
-            folder / 'bag', stages.face.settings.prominence, values['recorder']['minimum_free_mb']
-        )
+        free_mb = min(ENOUGH_FREE_MB, values['recorder']['minimum_free_mb'])
+        bag = RunBag(folder / 'bag', stages.face.settings.prominence, free_mb)
         with bag, _progress(source, 'replay') as advance:
             mode = values['keyframe']['detector.mode']
             record = replay(source, stages, mode, bag, advance, ahead=AHEAD)

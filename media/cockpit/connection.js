@@ -76,9 +76,11 @@ const STOP_FOR_MS = 15000;
 /** Ask for a stop again and again until it is confirmed; calls say(text, isBad). */
 export async function stop(say) {
   const endMs = performance.now() + STOP_FOR_MS;
+  let timeoutMs = 1500; // longer each time: a slow browser hears a good answer late
   say('Stopping …', true);
   while (true) {
-    const { done, sentence } = await act({ action: 'stop' }, 1500);
+    const { done, sentence } = await act({ action: 'stop' }, timeoutMs);
+    timeoutMs *= 2;
     if (done) return say('Stopped. Press Reset to move again.', false);
     say(`Not stopped yet: ${sentence}. Trying again; cut the power if it still moves.`, true);
     if (performance.now() > endMs) return undefined;

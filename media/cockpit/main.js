@@ -41,7 +41,7 @@ const show = {
   tuning: (tuning) => parameters.build(tuning),
   parameters: (values) => parameters.show(values),
   expression: (values) => channels.show(values),
-  shapes: (values) => shapes.show(values),
+  shapes: (values) => by('shapes').parentElement.open && shapes.show(values),
   region(box) {
     camera.region = box;
     camera.isOld = true;
@@ -56,6 +56,7 @@ const show = {
     curve.add([], found);
     found.forEach((keyframe) => keyframes.explain(keyframe));
   },
+  movements: (found) => found.forEach((movement) => keyframes.moved(movement)),
   joints(values) {
     joints.show(values, details);
     head?.move(names, values.position);

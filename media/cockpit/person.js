@@ -152,7 +152,9 @@ export class Keyframes {
     let row = this.rows.get(id);
     if (!row) {
       row = document.createElement('li');
-      row.append(new Image(64, 64), document.createElement('div'));
+      const told = document.createElement('div');
+      told.append(...['time', 'b', 'span'].map((name) => document.createElement(name)));
+      row.append(new Image(64, 64), told);
       row.firstChild.alt = '';
       this.rows.set(id, row);
       this.list.prepend(row);
@@ -168,9 +170,13 @@ export class Keyframes {
   }
 
   explain({ id, time_s, reason }) {
-    const time = document.createElement('time');
+    const [time, , why] = this.row(id).lastChild.children;
     time.textContent = new Date(time_s * 1000).toLocaleTimeString();
-    this.row(id).lastChild.replaceChildren(time, reason);
+    why.textContent = reason;
+  }
+
+  moved({ id, moved }) {
+    this.row(id).lastChild.children[1].textContent = moved;
   }
 
   picture({ id }, blob) {

@@ -1,6 +1,7 @@
 """Bags: what is written is read back, errors are clear, a killed recording stays readable."""
 
 import itertools
+import json
 import resource
 import shutil
 
@@ -19,6 +20,7 @@ from kf_imitation.bags.reader import (
     topics,
 )
 from kf_imitation.bags.writer import BagWriter, Offered
+from kf_imitation.cli.main import main
 from kf_imitation.data_types import (
     CHANNELS,
     CameraModel,
@@ -57,6 +59,20 @@ def bag(tmp_path):
     with BagWriter(tmp_path / 'deep' / 'bag') as writer:
         write_everything(writer)
     return tmp_path / 'deep' / 'bag'
+
+
+def test_what_a_bag_holds_is_printed_as_json(bag, capsys):
+    assert main(['bag', 'info', str(bag), '--json', '-']) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found['topics']['/keyframe/score'] == {'type': 'std_msgs/msg/Float32', 'messages': 30}
+    assert found['messages'] == sum(t['messages'] for t in found['topics'].values())
+    assert found['end_ns'] > found['start_ns'] > 0
+
+
+def test_a_bag_without_an_action_is_answered_with_the_command_that_was_meant(bag, capsys):
+    with pytest.raises(SystemExit):
+        main(['bag', str(bag)])
+    assert f'did you mean kf_imitation bag info {bag}?' in capsys.readouterr().err
 
 
 def test_every_topic_is_read_back_as_it_was_written(bag):

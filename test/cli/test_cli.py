@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from kf_imitation.cli import main as cli
+from kf_imitation.cli.mimic import WHAT_NEXT
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize('command', cli.COMMANDS)
@@ -122,6 +127,14 @@ def test_what_was_probably_meant_is_said_in_one_shape_of_error(words, said, caps
     assert code == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert said in last and (last.startswith('kf_imitation: ') or 'robot' in last)
+
+
+def test_the_demo_ends_with_four_lines_of_commands_that_there_are():
+    title, *lines = WHAT_NEXT.splitlines()
+    assert title == 'What next:' and len(lines) == 4
+    named = re.findall(r'kf_imitation (\w+)', WHAT_NEXT)
+    assert len(named) >= 4 and set(named) <= set(cli.COMMANDS)
+    assert all((ROOT / page).is_file() for page in re.findall(r'docs/\S+', WHAT_NEXT))
 
 
 def test_shells_complete_commands_and_options(tmp_path):

@@ -1,5 +1,6 @@
 import argparse
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -269,6 +270,15 @@ def test_the_selftest_of_one_joint_gives_speed_and_delay(tool, capsys):
     assert tool('selftest', '--joint', 'jaw', '--yes') == 0
     out = capsys.readouterr().out
     assert '1/1 jaw: ' in out and 'rad/s, delay 0.0' in out
+
+
+def test_the_selftest_gives_its_figures_as_json(tool, monkeypatch, capsys):
+    found = Measured(3.0, 0.02, 0.001, (-0.1, 0.4))
+    monkeypatch.setattr('kf_imitation.cli.servo_tools.selftest.measure', lambda *_: found)
+    assert tool('selftest', '--joint', 'jaw', '--yes', '--json', '-') == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)['jaw']['range_rad'] == [-0.1, 0.4]
+    assert '1/1 jaw: ' in err
 
 
 def test_the_selftest_of_a_loaded_joint_tells_how_far_it_yields(tool, rig, small_file, capsys):

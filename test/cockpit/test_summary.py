@@ -47,6 +47,17 @@ def test_what_is_wrong_comes_with_what_to_do(sentence, advice):
     assert found['level'] == 2 and advice in found['advice']
 
 
+def test_the_end_of_a_file_is_no_fault():
+    statuses = {
+        'servo': NodeStatus(0, 'at rest in neutral', {}, 10.0),
+        'camera': NodeStatus(0, 'at the end of clip.mp4', {}, 10.0),
+        'keyframe': NodeStatus(1, 'no frames arrive; following', {}, 10.0),
+    }
+    found = health(statuses, 10.5)
+    assert (found['level'], found['advice']) == (0, '')
+    assert found['sentence'] == 'Head: at rest in neutral; at the end of clip.mp4'
+
+
 def test_without_a_servo_node_the_page_says_so():
     never = health({}, 10.0)
     assert 'is not running' in never['sentence'] and 'kf_imitation mimic' in never['advice']
@@ -74,9 +85,9 @@ def test_times_are_read_from_the_words_of_the_diagnostics():
 def test_a_keyframe_is_explained_by_what_is_known():
     known = {'score': 0.62, 'prominence': 0.3, 'since_keyframe_s': 1.23, 'head_share': 0.1}
     assert reason({**known, 'flow_share': nan}) == (
-        'score 0.62, 0.30 above its surroundings, 1.2 s after the last one, '
-        '10% of the change is the head turning'
+        'change 0.62 of 1, 0.30 more than around it, 1.2 s after the last one'
     )
+    assert reason({'score': 0.5, 'head_share': 0.8}) == 'change 0.50 of 1, mostly the head turning'
     assert reason({'score': nan}) == ''
 
 

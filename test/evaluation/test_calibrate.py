@@ -21,7 +21,11 @@ def test_the_time_at_rest_begins_with_the_first_face(source):
     def read(frame, camera):
         return None if frame.index < 20 else np.full(len(CHANNELS), float(frame.index))
 
-    rest, posed = watch(source, read, rest_s=3.0, pose_s=4.0)
+    told = []
+    rest, posed = watch(source, read, 3.0, 4.0, lambda *now: told.append(now))
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions) and fractions[0] == 0.0 and fractions[-1] > 0.9
+    assert len({instruction for instruction, _ in told}) > 2
     assert rest[:, 0].tolist() == list(range(20, 50))
     assert posed[:, 0].tolist() == list(range(50, 91))
 
@@ -30,12 +34,12 @@ def test_faces_that_cannot_be_measured_are_left_out(source):
     def read(frame, camera):
         return np.full(len(CHANNELS), np.nan if frame.index % 2 else 1.0)
 
-    rest, posed = watch(source, read, rest_s=3.0, pose_s=100.0)
+    rest, posed = watch(source, read, 3.0, 100.0, lambda *_: None)
     assert (len(rest), len(posed)) == (15, 35)
 
 
 def test_nobody_in_sight_gives_empty_sessions(source):
-    rest, posed = watch(source, lambda frame, camera: None, 3.0, 3.0)
+    rest, posed = watch(source, lambda *_: None, 3.0, 3.0, lambda *_: None)
     assert rest.shape == posed.shape == (0, len(CHANNELS))
 
 

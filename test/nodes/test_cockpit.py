@@ -114,13 +114,15 @@ def test_mimic_prints_an_address_whose_page_shows_the_run_and_stops_it(
     diagnostics = listener.listen(DiagnosticArray, '/diagnostics')
     page.goto(url)
     assert page.title() in ('Cockpit', f'Cockpit of {ROBOT.name}')
-    page.wait_for_selector('#keyframes li div time')
-    assert 'score' in page.inner_text('#keyframes li:has(time)')
+    page.wait_for_selector('#keyframes li div time:not(:empty)')
+    page.locator('#keyframes li', has_text='change 0.').first.wait_for()
+    page.locator('#keyframes li', has_text='by ').first.wait_for()  # what moved, and how far
     shows(page, "document.querySelector('#camera').width > 300")
     shows(page, "document.querySelector('#stages').rows.length > 4")
-    page.click('summary:has-text("All 51 shapes")')
+    page.click('summary:has-text("All 51 shapes")')  # drawn while it is open
     shows(page, 'document.querySelectorAll("#shapes .channel").length === 51')
     shows(page, 'document.querySelector("#shapes .bars i").style.transform.startsWith("scaleX")')
+    page.click('summary:has-text("All 51 shapes")')
     page.click('#camera-mirror')
     answers(page, 'camera.mirror = True')
     assert value_of(listener, 'camera', 'mirror').bool_value

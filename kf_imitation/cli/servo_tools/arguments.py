@@ -4,6 +4,7 @@ import argparse
 
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES
 from kf_imitation.actuators.dynamixel.simulator.fault_help import HELP
+from kf_imitation.cli.options import add_json
 from kf_imitation.paths import user_path
 
 BAUDS = tuple(rate for rate in BAUD_RATES.values() if rate <= 4_000_000)  # what the SDK opens
@@ -120,6 +121,7 @@ def add_selftest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--joint', action='append', help='only this one (may be repeated)')
     parser.add_argument('--write', action='store_true', help='write into the robot file')
     parser.add_argument('--yes', action='store_true', help='every joint moves: keep clear')
+    add_json(parser)
 
 
 def add_simulate(parser: argparse.ArgumentParser) -> None:
