@@ -1,6 +1,6 @@
 """How many frames of another package's camera are scored: 30 fps, 640 x 480, own process.
 
-    python -m benchmark.foreign_camera [--packed] [--best-effort] [--seconds S] [--model NAME]
+    python -m benchmark.foreign_camera [--packed] [--best-effort] [--all] [--seconds S]
 
 The camera is a plain rclpy program with the middleware's own settings, like usb_cam. `mimic` takes
 its topic. Prints frames sent, received and scored; run it on an idle machine.
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 
 TOPIC = '/camera/image_raw'
@@ -52,37 +53,42 @@ time.sleep(1.0)
 
 
 def main() -> None:
-    """Run camera and head, print one line."""
+    """Run camera and head in each way that was asked for, print one line each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--packed', action='store_true', help='JPEG instead of raw')
     parser.add_argument('--best-effort', action='store_true', help='as sensor data')
+    parser.add_argument('--all', action='store_true', help='raw and packed, reliable and not')
     parser.add_argument('--seconds', type=int, default=12)
-    parser.add_argument('--model', default='keyframe_lite', help='score model')
+    parser.add_argument('--model', default='auto', help='score model')
     args = parser.parse_args()
-    topic = f'{TOPIC}/compressed' if args.packed else TOPIC
+    ways = product((False, True), repeat=2) if args.all else [(args.packed, args.best_effort)]
+    for packed, best_effort in ways:
+        sent, received, scored = measure(packed, best_effort, args.seconds, args.model)
+        way = f'{"packed" if packed else "raw"}, {"best effort" if best_effort else "reliable"}'
+        shares = f'{sent} sent, {received} received, {scored} scored: {scored / sent:.1%}'
+        print(f'{way}: {shares}', flush=True)
+
+
+def measure(packed: bool, best_effort: bool, seconds: int, model: str) -> tuple[int, int, int]:
+    """Return how many frames were sent, received and scored."""
+    topic = f'{TOPIC}/compressed' if packed else TOPIC
     clip = Path(__file__).resolve().parents[1] / 'media/demo.mp4'
     environment = {**os.environ, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
     with tempfile.TemporaryDirectory() as folder:
         params = Path(folder, 'params.yaml')
-        params.write_text(f'/**/keyframe: {{ros__parameters: {{model: {args.model}}}}}\n')
+        params.write_text(f'/**/keyframe: {{ros__parameters: {{model: {model}}}}}\n')
         head = subprocess.Popen(
             [
-                *(sys.executable, '-m', 'kf_imitation.cli.main', 'mimic'),
+                *(sys.executable, '-m', 'kf_imitation.cli.main', 'mimic', '--no-cockpit'),
                 *('--source', f'topic:{topic}', '--port', 'simulated', '--params', str(params)),
             ],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
         )
-        words = [topic, int(args.packed), int(not args.best_effort), args.seconds]
+        words = [str(int(word)) for word in (packed, not best_effort, seconds)]
         camera = subprocess.run(
-            [
-                sys.executable,
-                '-c',
-                CAMERA,
-                *(str(w if w == topic else int(w)) for w in words),
-                clip,
-            ],
+            [sys.executable, '-c', CAMERA, topic, *words, str(clip)],
             env=environment,
             capture_output=True,
             text=True,
@@ -92,9 +98,8 @@ def main() -> None:
         table, _ = head.communicate(timeout=60)
     if camera.returncode or head.returncode:
         sys.exit(camera.stderr + table)
-    sent = int(camera.stdout)
     received, scored = (int(n) for n in re.findall(r'(?:frames in|scored)\W+(\d+)', table)[:2])
-    print(f'{sent} sent, {received} received, {scored} scored: {scored / sent:.1%}')
+    return int(camera.stdout), received, scored
 
 
 if __name__ == '__main__':

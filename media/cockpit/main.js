@@ -128,7 +128,9 @@ connect({
   },
 });
 
+let asked = 0; // an answer that comes after something newer was asked is not said
 async function stopNow() {
+  asked += 1;
   by('stop').dataset.busy = true;
   await stop(say);
   by('stop').dataset.busy = false;
@@ -154,8 +156,10 @@ for (const button of document.querySelectorAll('[data-action], [data-torque]')) 
 }
 
 async function ask(action) {
+  asked += 1;
+  const mine = asked;
   const { done, sentence } = await act(action);
-  say(sentence, !done);
+  if (mine === asked) say(sentence, !done);
 }
 
 const isOn = (button) => button.dataset.on === 'true';
