@@ -70,7 +70,11 @@ def faults() -> list[str]:
 
 
 def kinds(root: Path, row: str) -> dict[str, str]:
-    """Run one situation with the code in a folder; returns what the judge found, by kind."""
+    """Run one situation with the code in a folder; returns what the judge found, by kind.
+
+    Raises:
+        RuntimeError: it could not be run at all.
+    """
     done = subprocess.run(
         [sys.executable, '-m', 'benchmark.judged_rows', '--json', row],
         cwd=root,
@@ -80,14 +84,15 @@ def kinds(root: Path, row: str) -> dict[str, str]:
         timeout=LONGEST_S,
         check=False,
     )
-    if not done.stdout:
-        return {'ends': done.stderr.strip().splitlines()[-1] if done.stderr else 'no output'}
+    if not done.stdout:  # neither good nor caught: the row was not run
+        raise RuntimeError(f'{row}: {done.stderr.strip() or "no output"}')
     result: dict[str, str] = json.loads(done.stdout)[row]
     return result
 
 
 def copy_of(root: Path, folder: Path) -> None:
-    """Copy what the situations need."""
+    """Copy what the situations need; what no break changes and is large stays where it is."""
+    (folder / 'models').symlink_to((root / 'models').resolve())
     for part in PARTS:
         source, target = root / part, folder / part
         if source.is_dir():

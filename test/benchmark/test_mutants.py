@@ -23,6 +23,11 @@ def test_a_break_whose_text_is_gone_is_an_error():
         mutants.broken(mutants.sources(mutants.ROOT), [Edit('no such text anywhere', '')])
 
 
+def test_a_situation_that_cannot_be_run_is_neither_good_nor_caught(tmp_path):
+    with pytest.raises(RuntimeError, match=r'silent sender: .*No module named'):
+        mutants.kinds(tmp_path, 'silent sender')
+
+
 @pytest.mark.parametrize('name', FEW)
 def test_a_broken_promise_is_caught(name):
     mutant = next(one for one in MUTANTS if one.name == name)
