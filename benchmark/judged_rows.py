@@ -245,7 +245,11 @@ def one_bus_lost() -> VirtualHead:
     one.goal(neck_yaw=0.8, jaw=0.4)
     one.run(0.15)
     one.fault('unplug', 'neck')
-    one.run(0.8, goal_cycles=20)
+    one.run(0.4, goal_cycles=20)
+    heard = one.judge.goals
+    one.run(0.4, goal_cycles=20)
+    if one.judge.goals - heard < 35:
+        raise LookupError('the joints of the other bus do not go on')
     turn(one, 'neck_yaw', -0.4)
     one.fault('plug', 'neck')
     one.run(2.0, goal_cycles=40)

@@ -273,14 +273,14 @@ MUTANTS = (
         (LOST,),
     ),
     Mutant(
-        'joints of a lost bus still get goals',
+        'joints out of service still get goals',
         (
             Edit(
-                'self._put_down(index, SILENT)\n            if bus not in alive:\n',
-                'pass\n            if bus not in alive:\n',
+                'write_goals(monitor.active, motion.limiter',
+                'write_goals(range(len(self.robot.joints)), motion.limiter',
             ),
         ),
-        (TWO_BUSES,),
+        (TWO_BUSES, TORQUELESS),
     ),
     Mutant(
         'joints are taken in without measuring them',

@@ -146,6 +146,9 @@ class Judge:
             self._close_s = None
             self._torque_on_s = time_s
             self._asked_s = -1e9
+            for track in self._tracks.values():  # taken over where it is, however soon
+                track.parked = track.known.get(reg.GOAL_POSITION)
+                track.goals.clear()
 
     def end(self, time_s: float) -> list[Verdict]:
         """Judge what should have happened by now; returns all verdicts."""

@@ -1,4 +1,4 @@
-"""From `port` to a bus: a serial device, or the simulated one behind a pseudo-terminal."""
+"""From `port` to a bus: a serial device, or the simulated one behind a socket."""
 
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.bus_group import BusGroup
@@ -13,7 +13,7 @@ NONE = NO_PORT
 
 
 class SimulatorProcessBus(DynamixelBus):
-    """DynamixelBus on the pseudo-terminal of a simulator process, started by the first open().
+    """DynamixelBus on the socket of a simulator process, started by the first open().
 
     Attributes:
         simulator: takes fault commands; None while it does not run.

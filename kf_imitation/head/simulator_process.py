@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import FaultCommandError, apply_fault
+from kf_imitation.actuators.dynamixel.simulator.local_socket import LocalSocket
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
 from kf_imitation.actuators.dynamixel.units import ticks
@@ -46,7 +47,7 @@ class SimulatorProcess:
     """A child process with one simulated bus of a robot.
 
     Attributes:
-        device: path of the pseudo-terminal.
+        device: path of the socket to it.
     """
 
     def __init__(self, robot: str, line: str = '') -> None:
@@ -116,14 +117,16 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
 
     Args:
         robot: whose servos to simulate.
-        until_input_ends: false goes on without input, for `servo simulate < /dev/null &`, and
-            takes fault commands from a pipe, too, that it prints after the device.
+        until_input_ends: behind a socket, for the bus of this package; false serves any program,
+            goes on without input, for `servo simulate < /dev/null &`, and takes fault commands
+            from a pipe, too, that it prints after the device.
         link: another path under which the device appears, for programs with a fixed one.
 
     Raises:
         PortError: the link cannot be made.
     """
-    port = PseudoTerminal(SimulatedBus(simulated_servos(robot)))
+    kind = LocalSocket if until_input_ends else PseudoTerminal
+    port = kind(SimulatedBus(simulated_servos(robot)))
     try:
         if link:
             if os.path.islink(link) and not os.path.exists(link):
@@ -175,7 +178,7 @@ def part_of(robot: RobotConfig, bus: str) -> RobotConfig:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run as a program."""
-    parser = argparse.ArgumentParser(description='Simulated Dynamixel bus on a pseudo-terminal.')
+    parser = argparse.ArgumentParser(description='Simulated Dynamixel bus behind a socket.')
     parser.add_argument('--robot', required=True, help='name in config/robots, or a file')
     parser.add_argument('--bus', default='', help='one of its buses')
     args = parser.parse_args(arguments)

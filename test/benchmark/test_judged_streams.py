@@ -18,6 +18,12 @@ def test_nothing_is_found_in_some_streams(seed):
     assert one.head.judge.goals > 30
 
 
+def test_a_head_that_is_taken_over_at_once_begins_where_it_is():
+    one = Streams(16)  # closed in mid-motion, held, and started while its servos still follow
+    assert one.run(3) == []
+    assert sum(sentence.endswith(' start') for sentence in one.story) == 2
+
+
 def test_streams_are_the_same_every_time():
     first, second = Streams(4), Streams(4)
     first.run(2), second.run(2)

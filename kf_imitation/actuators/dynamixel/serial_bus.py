@@ -27,6 +27,7 @@ from dynamixel_sdk import (
 
 from kf_imitation.actuators.bus import BlockReply, DeviceError, NoReplyError, PingReply, retry
 from kf_imitation.actuators.dynamixel.port_owner import listed, owners
+from kf_imitation.actuators.dynamixel.simulator_socket import SimulatorSocket, is_socket
 from kf_imitation.errors import PortError
 
 # A reply's time beyond its bytes: USB 1 ms, scheduling, return delay of a servo not set up yet.
@@ -53,21 +54,28 @@ class _Port(PortHandler):  # type: ignore[misc]
     def setupPort(self, cflag_baud: int) -> bool:  # noqa: N802
         if self.is_open:
             self.closePort()
-        self.ser = serial.Serial(
+        if is_socket(self.port_name):
+            self.ser = SimulatorSocket(self.port_name, self.baudrate)
+        else:
+            self.ser = self._device()
+        self.is_open = True
+        self.ser.reset_input_buffer()
+        self.tx_time_per_byte = 10_000.0 / self.baudrate
+        return True
+
+    def _device(self) -> serial.Serial:
+        device = serial.Serial(
             self.port_name,
             self.baudrate,
             timeout=0,
             write_timeout=WRITE_TIMEOUT_S,
             exclusive=True,
         )
-        self.is_open = True
-        if os.major(os.fstat(self.ser.fileno()).st_rdev) not in PSEUDO_TERMINALS:
-            fcntl.ioctl(self.ser.fileno(), termios.TIOCEXCL)  # for those who ask for no lock
+        if os.major(os.fstat(device.fileno()).st_rdev) not in PSEUDO_TERMINALS:
+            fcntl.ioctl(device.fileno(), termios.TIOCEXCL)  # for those who ask for no lock
         with contextlib.suppress(OSError, ValueError, NotImplementedError):
-            self.ser.set_low_latency_mode(True)  # FTDI: latency_timer 16 ms -> 1 ms
-        self.ser.reset_input_buffer()
-        self.tx_time_per_byte = 10_000.0 / self.baudrate
-        return True
+            device.set_low_latency_mode(True)  # FTDI: latency_timer 16 ms -> 1 ms
+        return device
 
     def getCurrentTime(self) -> float:  # noqa: N802
         return time.monotonic() * 1000.0
@@ -159,8 +167,8 @@ class DynamixelBus:
     def _check_ours(self) -> None:
         """Let go of a device that another program has open under whatever name (Linux)."""
         with contextlib.suppress(OSError):
-            device = os.stat(self.port).st_rdev
-            if device != self._ours and (others := owners(self.port)):
+            device = os.stat(self.port).st_rdev  # 0: no device, but the socket of a simulator
+            if device and device != self._ours and (others := owners(self.port)):
                 self.close()
                 raise PortError(f'{self.port}: is in use by {listed(others)}')
             self._ours = device

@@ -104,9 +104,8 @@ class PseudoTerminal:
         prefer_realtime()
         self._last = self._clock()
         while not self._stopping:
-            watched = [self._wake_read, *([self._master] if self._master >= 0 else [])]
-            watched += inputs
             try:
+                watched = [self._wake_read, *inputs, *self._ends()]
                 ready, _, _ = select.select(watched, [], [], self._pause())
             except (OSError, ValueError):
                 continue  # unplugged meanwhile
@@ -142,37 +141,45 @@ class PseudoTerminal:
             return longest
         return min(longest, max(0.0, self._pending[0][0] - self._clock()))
 
-    def _pass_time(self) -> float:
+    def _ends(self) -> list[int]:
+        """Return the file descriptors that have something to read when a host speaks."""
+        return [self._master] if self._master >= 0 else []
+
+    def _hear(self) -> bytes:
+        """Return what a host has sent."""
+        try:
+            return os.read(self._master, 4096)
+        except OSError:
+            return b''
+
+    def _baud(self) -> int:
+        """Return the speed the host has set [bit/s], odd ones included; 0 if unknown."""
+        try:
+            raw = fcntl.ioctl(self._slave, _TCGETS2, bytes(_TERMIOS2.size))
+        except OSError:
+            return 0
+        return int(_TERMIOS2.unpack(raw)[-1])
+
+    def _pass_time(self) -> None:
         now = self._clock()
         self.line.step(min(now - self._last, LONGEST_STEP_S))
         self._last = now
-        return now
 
     def _serve(self) -> None:
-        now = self._pass_time()
-        if self._master < 0:
-            return
-        try:
-            data = os.read(self._master, 4096)
-        except (BlockingIOError, OSError):
-            data = b''
+        data = self._hear() if self._ends() else b''
+        if data or not self._due():  # a reply that is due was made in its own time
+            self._pass_time()
         if data:
-            baud = _baud(self._slave)
-            heard = now + len(data) * BITS_PER_BYTE / max(baud, 1)
+            baud = self._baud()
+            heard = self._last + len(data) * BITS_PER_BYTE / max(baud, 1)
             if replies := self.line.receive(data, baud):
                 # At once, when the last one ends: the host waits for all of them, and each would
                 # cost a wake-up.
                 delay_s = max(reply.delay_s for reply in replies)
                 self._pending.append((heard + delay_s, b''.join(r.data for r in replies)))
-        while self._pending and self._pending[0][0] <= self._clock():
+        while self._due():
             with contextlib.suppress(BlockingIOError, OSError):  # nobody reads: bytes are lost
                 os.write(self._master, self._pending.popleft()[1])
 
-
-def _baud(fd: int) -> int:
-    """Return the speed a terminal is set to, odd ones included; 0 if unknown."""
-    try:
-        raw = fcntl.ioctl(fd, _TCGETS2, bytes(_TERMIOS2.size))
-    except OSError:
-        return 0
-    return int(_TERMIOS2.unpack(raw)[-1])
+    def _due(self) -> bool:
+        return bool(self._pending) and self._pending[0][0] <= self._clock()
