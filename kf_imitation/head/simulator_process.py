@@ -169,6 +169,9 @@ def part_of(robot: RobotConfig, bus: str) -> RobotConfig:
     """
     if not bus and not robot.buses:
         return robot
+    if not bus:
+        choices = ' or '.join(f'--bus {line.name}' for line in robot.buses)
+        raise ConfigError(robot.name, [f'has {len(robot.buses)} buses: choose {choices}'])
     line = next((line for line in robot.lines if line.name == bus), None)
     if line is None:
         names = ', '.join(line.name for line in robot.buses) or 'none'

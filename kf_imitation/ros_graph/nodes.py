@@ -17,6 +17,7 @@ from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, load_file
 from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import share_path, user_path
+from kf_imitation.robot import load_robot
 from kf_imitation.ros_graph.environment import check_namespace
 
 PACKAGE = 'kf_imitation'
@@ -152,7 +153,7 @@ def build_graph(options: RunOptions) -> Graph:
         options: of the user.
 
     Raises:
-        ConfigError: a parameter file is faulty.
+        ConfigError: a parameter file or the robot file is faulty.
         OutputError: the record folder exists or cannot be made.
         SourceError: the source does not exist.
     """
@@ -162,6 +163,7 @@ def build_graph(options: RunOptions) -> Graph:
     camera['source'] = options.source or camera['source'] or str(share_path(DEMO_CLIP))
     camera['realtime'] = options.realtime and camera['realtime']
     servo['robot'] = options.robot or servo['robot']
+    load_robot(str(servo['robot']))  # now, and not once the models are loaded
     servo['port'] = options.port or servo['port']
     recorder['directory'] = options.record or recorder['directory']
     recorder['images'] = options.record_images or recorder['images']

@@ -2,6 +2,7 @@ import argparse
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import yaml
 
 from kf_imitation.actuators.dynamixel import port_owner
 from kf_imitation.cli.servo import ACTIONS, add_arguments, run
+from kf_imitation.cli.servo_tools import commission, jog
 from kf_imitation.cli.servo_tools.recording import read_recording
 from kf_imitation.cli.servo_tools.selftest import with_measured, write_measured, yielding
 from kf_imitation.errors import BusError, ConfigError, PortError, ServoSetupError
@@ -164,7 +166,7 @@ def test_a_head_is_commissioned_and_then_starts(tool, rig, small_file, small_rob
     assert tool('commission', '--yes') == 0
     out = capsys.readouterr().out
     assert 'Write into its EEPROM: return_delay_time 250 -> 0, operating_mode 3 -> 5' in out
-    assert 'That should look a little like jaw open. Did it? yes' in out
+    assert 'jaw: now it should look a little like jaw open (+0.10 rad)\n  Did it? yes' in out
     assert rig.torques() == [False, False]
     record = small_file.with_name('small.commissioning.yaml')
     assert str(record) in out
@@ -172,6 +174,54 @@ def test_a_head_is_commissioned_and_then_starts(tool, rig, small_file, small_rob
     assert len(set(marks)) == 2  # they can be told apart
     rig.controller(robot)
     assert rig.torques() == [True, True]
+
+
+@pytest.mark.parametrize(
+    ('joint', 'way', 'sees'),
+    [
+        (
+            'gaze_yaw',
+            0.1,
+            "the eyes should look to the left, left and right being the robot's own",
+        ),
+        (
+            'neck_yaw',
+            -0.1,
+            "the head should turn to the right, left and right being the robot's own",
+        ),
+        ('neck_pitch', 0.1, 'the head should look down'),
+        ('jaw', -0.1, 'it should look a little less like jaw open'),
+        (
+            'mouth_corner_left',
+            -0.1,
+            "it should look a little like mouth frown left, left and right being the robot's own",
+        ),
+    ],
+)
+def test_an_owner_is_told_what_to_see_when_a_joint_moves(joint, way, sees):
+    robot = load_robot('sim_face')
+    assert commission._expectation(robot.joints[robot.names.index(joint)], way) == sees
+
+
+def test_a_joint_without_a_channel_is_told_by_its_limit():
+    jaw = replace(load_robot('sim_face').joints[0], channels={})
+    assert commission._expectation(jaw, 0.1) == 'it should turn towards its limit of +0.50 rad'
+
+
+@pytest.mark.parametrize(
+    ('words', 'why'),
+    [
+        (('jawe', '0.1'), 'did you mean jaw?'),
+        (('jaw', '2.0'), r'jaw = 2 rad is outside [-0.02, 0.5]'),
+        (('jaw', 'nan'), r'jaw = nan rad is outside'),
+    ],
+)
+def test_a_jog_that_cannot_be_done_is_rejected_before_the_bus_is_opened(words, why, monkeypatch):
+    monkeypatch.setattr(jog, 'running_head', lambda *_: pytest.fail('torque'))
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(ConfigError, match=re.escape(why)):
+        run(parser.parse_args(['jog', *words]))
 
 
 def test_commissioning_writes_nothing_and_no_record_without_a_yes(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kf_imitation.errors import SourceError
+from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.output_files import OutputError
 from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.ros_graph.nodes import INPUTS, PER_FRAME, RECORDED, RunOptions, build_graph
@@ -75,15 +75,20 @@ def test_a_missing_source_is_rejected_by_name(tmp_path):
 def test_options_lie_above_the_file_and_the_file_above_the_defaults(tmp_path):
     params = tmp_path / 'mine.yaml'
     params.write_text(
-        'servo: {ros__parameters: {robot: from_file, hold_s: 3, port: none}}\n'
+        'servo: {ros__parameters: {robot: face22, hold_s: 3, port: none}}\n'
         'keyframe: {ros__parameters: {detector.mode: travel}}\n',
         encoding='utf-8',
     )
     graph = build_graph(RunOptions(source='test-pattern', port='/dev/x', params=str(params)))
     servo = graph.node('servo').parameters
-    assert (servo['robot'], servo['hold_s'], servo['port']) == ('from_file', 3.0, '/dev/x')
+    assert (servo['robot'], servo['hold_s'], servo['port']) == ('face22', 3.0, '/dev/x')
     assert type(servo['hold_s']) is float
     assert graph.node('keyframe').parameters['detector.mode'] == 'travel'
+
+
+def test_a_robot_that_does_not_exist_is_rejected_before_anything_starts():
+    with pytest.raises(ConfigError, match='no such robot'):
+        build_graph(RunOptions(source='test-pattern', robot='nobody'))
 
 
 def test_an_existing_record_folder_is_never_overwritten(tmp_path):

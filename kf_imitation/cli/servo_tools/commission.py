@@ -31,6 +31,14 @@ ARRIVED_RAD = 0.03
 # moving_threshold of the first servo of a head (the factory's is 10), one more for each: nothing
 # here uses it, and it tells servos of one model apart, should their ids be swapped.
 MARK = 20
+# What a channel that is an angle looks like, above and below 0.
+TURNS = {
+    'gaze_yaw': ('the eyes should look to the left', 'the eyes should look to the right'),
+    'gaze_pitch': ('the eyes should look up', 'the eyes should look down'),
+    'head_yaw': ('the head should turn to the left', 'the head should turn to the right'),
+    'head_pitch': ('the head should look down', 'the head should look up'),
+    'head_roll': ('the head should tilt to the right', 'the head should tilt to the left'),
+}
 Ask = Callable[[str], bool]
 
 
@@ -135,9 +143,9 @@ def _try_direction(head: Head, joint: JointConfig, ask: Ask) -> bool:
     low, high = joint.limits_rad
     here = joint.neutral_rad
     way = min(NUDGE_RAD, high - here) if high - here >= here - low else -min(NUDGE_RAD, here - low)
-    print(f'\n{joint.name}: {way:+.2f} rad')
+    print(f'\n{joint.name}: now {_expectation(joint, way)} ({way:+.2f} rad)')
     reached = _go(head, joint, here + way)
-    right = reached and ask(f'  {_expectation(joint, way)} Did it?')
+    right = reached and ask('  Did it?')
     back = _go(head, joint, here)
     if reached and not right:
         print(
@@ -169,11 +177,21 @@ def _go(head: Head, joint: JointConfig, goal_rad: float) -> bool:
 
 
 def _expectation(joint: JointConfig, way_rad: float) -> str:
-    """Return what the owner should have seen."""
+    """Return what the owner should see."""
+    sees = ''
     for name, alpha in joint.channels.items():
+        if name in TURNS:
+            sees = TURNS[name][alpha * way_rad < 0.0]
+        elif alpha * way_rad > 0.0 or not sees:
+            less = '' if alpha * way_rad > 0.0 else 'less '
+            sees = f'it should look a little {less}like {name.replace("_", " ")}'
         if alpha * way_rad > 0.0:
-            return f'That should look a little like {name.replace("_", " ")}.'
-    return f'It should have turned by {way_rad:+.2f} rad.'
+            break
+    sees = (
+        sees or f'it should turn towards its limit of {joint.limits_rad[way_rad > 0.0]:+.2f} rad'
+    )
+    sided = 'left' in sees or 'right' in sees
+    return f"{sees}, left and right being the robot's own" if sided else sees
 
 
 def _own_limits(joint: JointConfig) -> dict[str, int]:

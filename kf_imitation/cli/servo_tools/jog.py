@@ -1,24 +1,34 @@
 """`servo jog JOINT RAD`: move one joint slowly and gently; the others hold."""
 
 import argparse
+from difflib import get_close_matches
 
 from kf_imitation.cli.servo_tools.connection import running_head
 from kf_imitation.errors import ConfigError
+from kf_imitation.robot import load_robot
 
 
 def run(args: argparse.Namespace) -> int:
     """Move and print where the joint is.
 
     Raises:
-        ConfigError: no such joint, or the goal is outside its limits.
+        ConfigError: no such joint, or the goal is outside its limits; before any torque is on,
+            unless the goal counts from where the joint is.
     """
+    robot = load_robot(args.robot)
+    if args.joint not in robot.names:
+        near = get_close_matches(args.joint, robot.names, 1)
+        hint = f'did you mean {near[0]}?' if near else ', '.join(robot.names)
+        raise ConfigError('servo jog', [f'{args.joint} is not a joint of {robot.name} ({hint})'])
+    index = robot.names.index(args.joint)
+    low, high = robot.joints[index].limits_rad
+    if not args.relative and not low <= args.rad <= high:
+        raise ConfigError(
+            'servo jog', [f'{args.joint} = {args.rad:g} rad is outside [{low:g}, {high:g}]']
+        )
     if not 0.0 < args.current <= 1.0 or not args.speed > 0.0:
         raise ConfigError('servo jog', ['--current must be above 0, up to 1; --speed above 0'])
     with running_head(args, args.speed, args.current) as head:
-        if args.joint not in head.robot.names:
-            known = ', '.join(head.robot.names)
-            raise ConfigError('servo jog', [f'{args.joint} is not a joint ({known})'])
-        index = head.robot.names.index(args.joint)
         head.wait(lambda: bool(head.cycles), 2.0)
         start = float(head.cycles[-1].present_rad[index])
         goal = start + args.rad if args.relative else args.rad

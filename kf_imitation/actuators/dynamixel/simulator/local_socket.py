@@ -14,8 +14,7 @@ from kf_imitation.actuators.dynamixel.simulator_socket import BAUD
 
 
 class LocalSocket(PseudoTerminal):
-    """As PseudoTerminal, with a socket at `device`; one program at a time is served,
-    the next one waits."""
+    """As PseudoTerminal, with a socket at `device`; a second program waits for the first."""
 
     _listener: socket.socket | None = None
     _speed = 0  # [bit/s] that the other end is set to; 0 before it has said so
