@@ -142,6 +142,10 @@ def _source(name: str) -> str:
 SOURCE = np.array([CHANNELS.index(_source(name)) for name in BLENDSHAPES])
 _GIVEN = np.array([name in MAKE_CHANNELS for name in BLENDSHAPES])
 _READ = np.array([base_name(name) in _SIZE for name in BLENDSHAPES])
+_CURVES = [
+    (np.array(_SIZE[base]['raw']), np.array(_SIZE[base]['value'])) if base in _SIZE else ()
+    for base in map(base_name, BLENDSHAPES)
+]
 
 
 def bounded_logits(predicted: NDArray[np.floating]) -> Values:
@@ -163,8 +167,7 @@ def true_shapes(predicted: NDArray[np.floating]) -> Values:
     raw = bounded_logits(predicted)
     values = np.zeros(len(BLENDSHAPES))
     for place in np.flatnonzero(_READ & np.isfinite(raw)).tolist():
-        size = _SIZE[base_name(BLENDSHAPES[place])]
-        values[place] = np.interp(raw[place], size['raw'], size['value'])
+        values[place] = np.interp(raw[place], *_CURVES[place])
     return values
 
 

@@ -86,8 +86,11 @@ def crop(bgr: Image, region: FaceRegion, size_px: int) -> Image:
 
     Returns:
         (size_px, size_px, 3) uint8. Shrinking averages over areas, so small movements do not
-        alias; growing is bilinear.
+        alias; growing is bilinear. An image that is the crop already is returned itself.
     """
+    whole = bgr.shape[:2] == (size_px, size_px)
+    if whole and (region.x, region.y, region.size) == (0, 0, size_px):
+        return bgr
     scale = size_px / region.size
     # Pixel centres: output u sees input x + (u + 0.5) / scale - 0.5.
     offset = 0.5 / scale - 0.5

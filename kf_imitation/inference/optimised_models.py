@@ -98,11 +98,11 @@ def _processor() -> str:
 def _read(saved: Path) -> bytes | None:
     """Return the saved model; None without one, or with a damaged one."""
     try:
-        content = saved.read_bytes()
+        with saved.open('rb') as file:
+            digest, model = file.read(_DIGEST_BYTES), file.read()
     except OSError:
         return None
-    model = content[_DIGEST_BYTES:]
-    return model if hashlib.sha256(model).digest() == content[:_DIGEST_BYTES] else None
+    return model if hashlib.sha256(model).digest() == digest else None
 
 
 def _write(saved: Path, folder: Path) -> None:

@@ -34,6 +34,7 @@ EYE_POINTS: dict[str, tuple[int, ...]] = {
     'right': _RIGHT,
     'left': tuple(int(FLIP[i]) for i in _RIGHT),
 }
+_TEMPLATE = template()
 PREDICTIONS = 7  # blink, wide, squint, look up, down, in and out, of the own side
 
 
@@ -60,8 +61,7 @@ def eye_matrix(
     Returns:
         (2, 3) from image pixels to patch pixels (before mirroring a left eye).
     """
-    matrix = upright_crop(points, template(), 1)
-    linear = matrix[:, :2] * PX_PER_CROP
+    linear = upright_crop(points, _TEMPLATE, 1)[:, :2] * PX_PER_CROP
     corners = points[[EYE_POINTS[side][0], EYE_POINTS[side][4]]].astype(np.float64)
     middle = (np.array(size_px) - 1) / 2
     return np.hstack([linear, (middle - linear @ corners.mean(axis=0))[:, None]])

@@ -11,6 +11,12 @@ def ramp(width=400, height=300):
     return np.stack([x * 0.6, y * 0.8, 0 * x], axis=2).astype(np.uint8)
 
 
+def test_an_image_that_is_the_crop_already_is_not_sampled_again():
+    image = ramp(200, 200)
+    assert crop(image, FaceRegion(0, 0, 200), 200) is image
+    np.testing.assert_array_equal(crop(ramp(201, 200), FaceRegion(0, 0, 200), 200), image)
+
+
 @pytest.mark.parametrize('size_px', [16, 40, 100, 200])
 @pytest.mark.parametrize('region', [FaceRegion(50, 60, 200), FaceRegion(33.3, 20.7, 150.5)])
 def test_a_crop_samples_the_place_it_names_at_every_scale(size_px, region):
