@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from kf_imitation.output_files import (
 )
 from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import user_path
+from kf_imitation.pipeline.face_pipeline import detector_settings
 from kf_imitation.pipeline.run_report import RunFigures
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay.bag_output import RunBag
@@ -109,20 +111,21 @@ def replay_to_files(
     if mode:
         values['keyframe']['detector.mode'] = mode
     robot_name = robot_name or str(values['servo']['robot'])
-    stages = build_stages(values, robot_name)
     channels_of = JointMapping(load_robot(robot_name)).channels
     settings = source_settings(values['camera'], topic)
     if upright is not None:
         settings = replace(settings, upright=upright)
-    started_s = perf_counter()
-    with ExitStack() as outputs:
+    with ThreadPoolExecutor(1) as thread, ExitStack() as outputs:
+        loading = thread.submit(build_stages, values, robot_name)  # mostly outside Python's lock
         source = open_file(spec, settings)
         outputs.callback(source.close)
         folder = outputs.enter_context(new_folder(out, overwrite, sources, RESULTS))
         new_video = video and outputs.enter_context(new_file(video, overwrite, sources))
         free_mb = min(ENOUGH_FREE_MB, values['recorder']['minimum_free_mb'])
-        bag = RunBag(folder / 'bag', stages.face.settings.prominence, free_mb)
+        bag = RunBag(folder / 'bag', detector_settings(values['keyframe']).prominence, free_mb)
         with bag, _progress(source, 'replay') as advance:
+            stages = loading.result()
+            started_s = perf_counter()
             mode = values['keyframe']['detector.mode']
             record = replay(source, stages, mode, bag, advance, ahead=AHEAD)
         keyframes = [posed.keyframe for posed in record.posed]
