@@ -123,7 +123,7 @@ def _add_times(table: Table, figures: RunFigures, name: str, words: str) -> None
         return
     times = figures.times[name]
     spread = (
-        f'p95 {times.p95_ms:.1f}, p99 {times.p99_ms:.1f}, worst {times.worst_ms:.1f} ms, '
+        f'p95 {times.p95_ms:.1f}, p99 {times.p99_ms:.1f}, worst {times.worst_ms:.1f}, '
         f'n = {times.count}'
     )
     table.add_row(words, f'p50 {times.p50_ms:.1f} ms', spread)
