@@ -24,9 +24,9 @@ _ANGLES = {
     'head_pitch': 'head nodded',
     'head_roll': 'head tilted',
 }
-# Less is not worth a word; an angle of half a radian counts as much as a whole expression.
+# Less is not worth a word; a radian counts as much as a whole expression.
 LEAST = 0.08
-WHOLE_RAD = 0.5
+WHOLE_RAD = 1.0
 _MOST_PHRASES = 3
 
 

@@ -110,9 +110,9 @@ def shapes_of_channels(
     shapes = dict(zip(BLENDSHAPES, given.tolist(), strict=True))
     factors: dict[str, float] = {}
     for channel, (a, b) in (_LARGER | _MEAN).items():
-        together = max(shapes[a], shapes[b])
-        if channel in _MEAN:
-            together = (shapes[a] + shapes[b]) / 2
+        # As predicted: browInnerUp belongs to both brows and may have got its share already.
+        of_a, of_b = (float(given[BLENDSHAPES.index(name)]) for name in (a, b))
+        together = (of_a + of_b) / 2 if channel in _MEAN else max(of_a, of_b)
         if together <= 0.0:
             shapes[a] = shapes[b] = together = 1.0
         for name in (a, b):

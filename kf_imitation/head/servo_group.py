@@ -183,8 +183,8 @@ class ServoGroup:
         deaf = [j.name for j in self.robot.joints if not j.servo.watchdog_stops]
         if self.robot.watchdog_s and deaf:
             self.warnings.append(
-                'the firmware of 330-size servos trips its Bus Watchdog but keeps moving to its '
-                f'last goal: {", ".join(deaf)}'
+                'if the computer fails in mid-motion, real servos of the 330 size keep moving '
+                f'to their last goal (their Bus Watchdog does not stop them): {", ".join(deaf)}'
             )
 
     def limit_current(self, index: int, fraction: float) -> None:

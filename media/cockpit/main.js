@@ -9,7 +9,7 @@ const camera = new Camera(by('camera'));
 const curve = new Curve(by('curve'));
 const keyframes = new Keyframes(by('keyframes'));
 const channels = new Channels(by('channels'));
-const shapes = new Channels(by('shapes'));
+const shapes = new Channels(by('shapes'), '');
 const joints = new Joints(by('jog'), say);
 const parameters = new Parameters(
   {

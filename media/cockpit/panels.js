@@ -30,8 +30,9 @@ function paced(send, periodMs) {
 
 /** Channels of the person beside those that the robot shows. */
 export class Channels {
-  constructor(box) {
+  constructor(box, absent = ' (not on this head)') {
     this.box = box;
+    this.absent = absent;
     this.bars = [];
   }
 
@@ -46,7 +47,7 @@ export class Channels {
         element(
           'div',
           { className: shown[place] ? 'channel' : 'channel hidden-channel' },
-          element('span', { textContent: shown[place] ? words(name) : `${words(name)} (not on this head)` }),
+          element('span', { textContent: shown[place] ? words(name) : `${words(name)}${this.absent}` }),
           element('div', { className: 'bars' }, human, robot),
         ),
       ),

@@ -123,8 +123,9 @@ def test_every_start_sets_what_the_bus_needs_and_reads_it_back(rig):
             assert servo.registers.get('bus_watchdog') == round(rig.robot.watchdog_s / 0.02)
             assert servo.registers.get('operating_mode') == 5, joint.name
     assert len(controller.warnings) == 1  # the jaw is of the 330 size, the neck is not
-    assert 'keeps moving to its last goal: jaw' in controller.warnings[0]
-    assert 'last goal: jaw' in controller.status().values['warning 1']
+    assert 'keep moving to their last goal' in controller.warnings[0]
+    assert controller.warnings[0].endswith(': jaw')
+    assert controller.status().values['warning 1'] == controller.warnings[0]
 
 
 def test_a_servo_from_the_factory_is_listed_and_its_eeprom_is_left_alone(rig):

@@ -133,6 +133,15 @@ def test_a_pose_shows_blendshapes_beside_channels():
     assert not shown['cheekPuff']
 
 
+def test_both_brows_show_their_blendshapes():
+    """browInnerUp belongs to both, and the left one took what the right one was to share."""
+    up = MAPPING.goals(expression(brow_raise_left=0.5, brow_raise_right=0.5))
+    value = dict(zip(BLENDSHAPES, MAPPING.shown(up)[1].tolist(), strict=True))
+    for name in ('browInnerUp', 'browOuterUpLeft', 'browOuterUpRight'):
+        assert value[name] == pytest.approx(0.5, abs=0.01), name
+        assert MAPPING.used_shapes[BLENDSHAPES.index(name)]
+
+
 def test_a_channel_moves_a_joint_by_points_and_back():
     points = ((0.0, 0.0), (0.3, 0.05), (1.0, 0.4))
     jaw = {'channels': {'jaw_open': 0.4}, 'curves': {'jaw_open': points}}
