@@ -34,7 +34,7 @@ CONFIRM_S = 1.5  # for a stop
 ANSWER_S = 60.0  # for what takes as long as it takes; a motor process that hangs ends it earlier
 RESTART_S = (0.0, 0.5, 1.0, 2.0, 5.0)  # pauses before a start, by the ends of the last minute
 KEEP_ALIVE_S = 0.05  # between two signs that the goal is still meant
-TOLD_S = 5.0  # an end stays in the status for as long
+TOLD_S = 10.0  # after a restart the status tells of it for so long
 ASKED_TO_END = 143  # `kill`: somebody wants the servos let go
 
 _log = logging.getLogger('kf_imitation.head')
@@ -89,6 +89,7 @@ class RemoteHead:
         self._restarting = False
         self._closing = threading.Event()
         self._ends_s: list[float] = []  # when a motor process ended by itself
+        self._told_until_s = 0.0
         self._end = ''  # how the last one did
         self._trouble = ''  # why it is not back
         self._kept_alive_s = 0.0
@@ -219,6 +220,7 @@ class RemoteHead:
             with self._noting:
                 if not self._trouble and self._motor and not self._motor.ended.is_set():
                     self._restarting = False
+                    self._told_until_s = time.monotonic() + TOLD_S
                     self.restarts += 1
                     break
         with self._noting:
@@ -397,7 +399,7 @@ class RemoteHead:
         if problem := self._problem(motor):
             return ServoStatus(ERROR, problem, values)
         sentence = str(report.get('sentence', 'starting'))
-        if self._ends_s and time.monotonic() - self._ends_s[-1] < TOLD_S:
+        if self._restarting or time.monotonic() < self._told_until_s:
             return ServoStatus(ERROR, f'{self._end} and was started again; {sentence}', values)
         return ServoStatus(int(report.get('level', OK)), sentence, values)
 
