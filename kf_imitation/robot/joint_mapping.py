@@ -93,10 +93,15 @@ class JointMapping:
         the head cannot show is 0. Clamped goals give the clamped channel, not the original;
         combined ones what came of them.
         """
-        return self.shown(position_rad)[0]
+        return self._read(position_rad)[0]
 
     def shown(self, position_rad: Array) -> tuple[FloatArray, FloatArray]:
         """Return channels (19,) as channels() does, and blendshapes (51,) float32 of a pose."""
+        channels, shapes = self._read(position_rad)
+        return channels, shapes_of_channels(channels, shapes).astype(np.float32)
+
+    def _read(self, position_rad: Array) -> tuple[FloatArray, Array]:
+        """Return the channels, and the blendshapes that have joints of their own."""
         from scipy.optimize import lsq_linear  # half a second that a head need not wait for
 
         moving, count = self._moving, len(self._moving)
@@ -104,7 +109,7 @@ class JointMapping:
         rest = np.sqrt(REST_WEIGHT) * np.eye(count)
         values = np.zeros(len(INPUTS))
         if not count:
-            return np.zeros(len(CHANNELS), np.float32), np.zeros(len(BLENDSHAPES), np.float32)
+            return np.zeros(len(CHANNELS), np.float32), np.zeros(len(BLENDSHAPES))
         for _ in range(_STEPS if self._curves else 1):
             slopes, offset = self._alpha.copy(), self.neutral_rad.copy()
             for row, place, at, rad in self._curves:
@@ -122,7 +127,7 @@ class JointMapping:
         channels: FloatArray = np.where(self._direct, values[: len(CHANNELS)], through).astype(
             np.float32
         )
-        return channels, shapes_of_channels(channels, shapes).astype(np.float32)
+        return channels, shapes
 
 
 class _Rule:
