@@ -90,8 +90,9 @@ def test_two_trainings_of_the_landmarks_with_one_seed_are_equal(tmp_path, monkey
     assert_seed_decides(train, tmp_path)
 
 
-@pytest.mark.timeout(300)
-def test_two_trainings_of_eyes_and_mouth_with_one_seed_are_equal(tmp_path, monkeypatch):
+@pytest.fixture
+def one_short_clip(monkeypatch):
+    """What the networks of eyes and mouth are trained on: 20 frames of noise."""
     count = 20
     wave = np.tile(np.linspace(0, 1, count, dtype=np.float32)[:, None], (1, 51))
     points = np.tile(fake_points(), (count, 1, 1))
@@ -102,6 +103,18 @@ def test_two_trainings_of_eyes_and_mouth_with_one_seed_are_equal(tmp_path, monke
     monkeypatch.setattr(train_parts, 'labelled_clips', lambda *_: ([clip], []))
     monkeypatch.setattr(train_parts, 'PartStream', partial(PartStream, groups=2))
 
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures('one_short_clip')
+def test_a_training_of_eyes_and_mouth_leaves_a_checkpoint_however_short(tmp_path, monkeypatch):
+    options = ['--out', tmp_path, '--minutes', 1e-9, '--full', '--faces', tmp_path / 'none']
+    call(monkeypatch, train_parts.main, *options, '--animated', tmp_path / 'none')
+    assert torch.load(tmp_path / 'last.ckpt', weights_only=False)['step'] == 1
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures('one_short_clip')
+def test_two_trainings_of_eyes_and_mouth_with_one_seed_are_equal(tmp_path, monkeypatch):
     def train(out, seed):
         options = ['--out', out, '--steps', 2, '--seed', seed, '--full']
         options += ['--faces', tmp_path / 'none', '--animated', tmp_path / 'none']

@@ -275,7 +275,9 @@ def main() -> None:
     workers = {'num_workers': 1, 'prefetch_factor': 3, 'worker_init_fn': ignore_interrupt}
     loader = iter(DataLoader(stream, batch_size=None, **workers))
     sums: dict[str, float] = {}
-    while schedule.done < 1:
+    # However short, a run leaves a checkpoint; one that is over is not trained on.
+    over = schedule.step > 0 and schedule.done >= 1
+    while not over:
         schedule.set_rate(optimiser, arguments.rate, warm_steps=100, least=0.01)
         terms = losses(parts, next(loader), schedule.step)
         optimiser.zero_grad()
@@ -290,7 +292,8 @@ def main() -> None:
             line = ' '.join(f'{k} {v / 100:.5f}' for k, v in sums.items())
             print(f'step {schedule.step} {schedule.spent_s / 60:.1f} min {line}', flush=True)
             sums = {}
-        if schedule.step % 500 == 0 or schedule.done >= 1:
+        over = schedule.done >= 1
+        if schedule.step % 500 == 0 or over:
             saved = {
                 'state_dict': {PREFIX + k: v for k, v in mean.state_dict().items()},
                 'raw': parts.state_dict(),
