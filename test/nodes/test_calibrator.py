@@ -36,6 +36,9 @@ class Person:
         self.seen_ns = frame.stamp_ns
         return REST.copy() if frame.stamp_ns < BEGAN_NS + 12 * STEP_NS else FULL.copy()
 
+    def neutral(self):
+        return 0.0, {}
+
     def calibrate(self, calibration):
         self.calibrations.append(calibration)
 
