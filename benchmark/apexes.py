@@ -1,6 +1,6 @@
 """Person and robot at the largest apexes of labelled clips, both drawn: do they look alike?
 
-    python -m benchmark.apexes ../shared/data/clips/dev --out docs/images/apexes.png
+    python -m benchmark.apexes ../shared/data/clips/dev --out docs/images/apexes.jpg
 
 Above, what the labels say of the person; below, what the simulated servos show after the one delay
 that fits best (docs/offline.md). The title is the channel, the person's value and the robot's. Of
@@ -50,7 +50,7 @@ class Apex:
     @property
     def title(self) -> str:
         """Channel, the person's value, the robot's."""
-        name = CHANNELS[self.channel].replace('_', ' ')
+        name = CHANNELS[self.channel].removeprefix('mouth_').replace('_', ' ')
         return f'{name} {self.human[self.channel]:.2f} {self.robot[self.channel]:.2f}'
 
 
@@ -122,7 +122,7 @@ def main() -> None:
     largest = sorted(found, key=lambda apex: -float(apex.human[apex.channel]))[: args.count]
     for apex in largest:
         print(apex.title)
-    cv2.imwrite(str(args.out), sheet(largest), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    cv2.imwrite(str(args.out), sheet(largest), [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 
 if __name__ == '__main__':
