@@ -1,14 +1,16 @@
 """Losses, samples and the training step of the keyframe network, on hand-made cases."""
 
+import argparse
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 torch = pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
-from fake_faces import fake_points  # noqa: E402
+from fake_faces import fake_points, write_labelled_clips  # noqa: E402
 
 from kf_imitation.data_types import FaceRegion, Frame  # noqa: E402
 from kf_imitation.errors import KfImitationError  # noqa: E402
@@ -29,7 +31,7 @@ from training.keyframe.measure.run import (  # noqa: E402
     smoothed_score,
 )
 from training.keyframe.networks.fastflownet import FastFlowNet, warp  # noqa: E402
-from training.keyframe.train import bfloat16  # noqa: E402
+from training.keyframe.train import bfloat16, options  # noqa: E402
 from training.keyframe.train.config import TrainConfig  # noqa: E402
 from training.keyframe.train.losses import (  # noqa: E402
     endpoint_loss,
@@ -363,3 +365,11 @@ def test_bfloat16_is_used_only_where_the_processor_has_it(monkeypatch):
     assert not bfloat16.is_fast()
     monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: {'avx512_bf16': True})
     assert bfloat16.is_fast()
+
+
+def test_opening_clips_leaves_no_threads_of_opencv_that_forked_workers_would_wait_for(tmp_path):
+    write_labelled_clips(tmp_path / 'clips')
+    cv2.setNumThreads(2)
+    given = argparse.Namespace(clips=tmp_path / 'clips', labels=None, cache=tmp_path / 'cache')
+    options.labelled_clips(given, [])
+    assert cv2.getNumThreads() == 1

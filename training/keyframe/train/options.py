@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
+
 from kf_imitation.errors import SourceError
 from kf_imitation.evaluation import datasets
 from training.data import clip_cache
@@ -32,6 +34,8 @@ def labelled_clips(
     Raises:
         SourceError: there is no labelled clip, hold_out leaves none to train on or names nobody.
     """
+    # Workers are forks, in which OpenCV would wait for ever for threads that it has here.
+    cv2.setNumThreads(1)
     found = datasets.find(arguments.clips, arguments.labels, labelled=True)
     held = datasets.people_named(found, hold_out)
     clips = [clip_cache.load(clip_cache.build_clip(clip, arguments.cache)) for clip in found]
