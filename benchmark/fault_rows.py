@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from kf_imitation.motion.motion_generator import STALL_RESTS_S
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -17,6 +19,7 @@ class Fault:
         reboot: joint to reboot once the cause is gone, '' for none.
         affected: joints that must not be moved; all of them when empty.
         tolerated: the head goes on; only `pushes` make it unsafe.
+        back_s: within which the head is well again once the cause is gone.
         unheard: the fault does no harm and needs no alarm.
         pushes: this joint pushes until it lets go, which is when it is safe.
         goal_cycles: cycles between two goals.
@@ -31,6 +34,7 @@ class Fault:
     reboot: str = ''
     affected: tuple[str, ...] = ()
     tolerated: bool = False
+    back_s: float = 2.0
     unheard: bool = False
     pushes: str = ''
     goal_cycles: int = 25
@@ -133,6 +137,7 @@ FAULTS = (
         2.0,
         'lets the joint rest',
         tolerated=True,
+        back_s=STALL_RESTS_S[-1] + 0.5,
         pushes='jaw',
         goal_cycles=100,
         moving='jaw',

@@ -74,7 +74,7 @@ class Row:
         goes_on = self.fault.tolerated and not self.fault.pushes
         if not (goes_on or self.safe_s <= self.detected_s + 0.2):
             broken.append('safe late')
-        if not self.back_s <= 2.0:
+        if not self.back_s <= self.fault.back_s:
             broken.append('back late')
         if not self.step_deg < 0.5:
             broken.append('step')

@@ -55,6 +55,7 @@ class ServoMonitor:
         self._restarted: set[int] = set()  # because somebody asked for it
         self._news = '', -math.inf  # which joint came back by itself, told until when
         self._notes: dict[str, float] = {}  # sentence: until when it is told
+        self._supplies: dict[int, str] = {}  # of the joints whose voltage is wrong now
         self._now_s = 0.0
         self.alarm = ''
         self.active = list(range(len(self._names)))
@@ -349,8 +350,9 @@ class ServoMonitor:
 
     @property
     def notes(self) -> list[str]:
-        """What happened of late, one sentence each."""
-        return [sentence for sentence, until_s in self._notes.items() if self._now_s < until_s]
+        """What supplies are wrong and what happened of late, one sentence each."""
+        supplies = [self._supplies[index] for index in self.active if index in self._supplies]
+        return supplies + [text for text, until_s in self._notes.items() if self._now_s < until_s]
 
     def _note(self, index: int, sentence: str) -> None:
         self._notes = {text: until for text, until in self._notes.items() if self._now_s < until}
@@ -379,8 +381,12 @@ class ServoMonitor:
         volts, celsius = self._servos.read_supply(index)
         self.voltage_v[index], self.temperature_c[index] = volts, celsius
         low, high = self._servos.robot.joints[index].servo.supply_v
-        if not low - 1e-9 <= volts <= high + 1e-9:
-            self._note(index, f'gets {volts:.1f} V, must be from {low:g} to {high:g} V')
+        if low - 1e-9 <= volts <= high + 1e-9:
+            self._supplies.pop(index, None)
+        else:
+            self._supplies[index] = (
+                f'{self._names[index]}: gets {volts:.1f} V, must be from {low:g} to {high:g} V'
+            )
 
     def _check_torque(self, index: int) -> None:
         """Read torque, errors and what else another program may have changed in RAM."""

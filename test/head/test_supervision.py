@@ -157,6 +157,9 @@ def test_k10_a_supply_that_is_too_low_is_reported_and_the_joint_gets_there(volts
     head.run(3.0)
     assert head.present[-1, head.index(JOINT)] == pytest.approx(0.8, abs=0.01)
     assert words in head.sentence
+    head.servo(JOINT).physics.surroundings.supply_v = 12.0
+    head.run(2.0)
+    assert ' gets ' not in head.sentence
 
 
 def test_k11_a_supply_that_is_too_high_is_reported():
