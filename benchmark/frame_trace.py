@@ -24,7 +24,7 @@ from kf_imitation.ros_graph.nodes import merged_parameters
 
 PACKAGE = f'{Path(kf_imitation.__file__).parent}/'
 BUS = InProcessBus.group_write.__code__.co_filename.removeprefix(PACKAGE)
-STEADY = 60  # frames
+STEADY = 70  # frames; from here on no keyframe falls on a frame in which a face is searched for
 
 
 class _AtTheBusError(Exception):

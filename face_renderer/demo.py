@@ -234,7 +234,7 @@ def main(arguments: list[str] | None = None) -> int:
         help='the face model (default: $KF_FACE_MODEL or ../shared/data/faces)',
     )
     parser.add_argument('--size', type=int, default=480, help='picture side [px], even')
-    parser.add_argument('--seed', type=int, default=3, help='who is shown')
+    parser.add_argument('--seed', type=int, default=12, help='who is shown')
     parser.add_argument('--crf', type=int, default=23, help='H.264 quality, smaller is better')
     parser.add_argument('--fps', type=int, default=FPS, help='frames per second')
     options = parser.parse_args(arguments)
