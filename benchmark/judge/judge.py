@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.judge import registers as reg
 from benchmark.judge.head_file import Head, Joint
-from benchmark.judge.motion import MotionLimits
+from benchmark.judge.motion import Array, MotionLimits
 from benchmark.judge.wire import Heard
 
 # The promises that the robot file does not write down (docs/safety.md).
@@ -112,7 +112,8 @@ class Judge:
         self._limits = MotionLimits(head, self._period_s, reg.RAD_PER_TICK)
         self._tracks = {joint.id: _Track(joint) for joint in head.joints}
         self._at = {joint.id: index for index, joint in enumerate(head.joints)}
-        self._newest = np.zeros((self._limits.span, len(head.joints)))
+        # The last poses, newest first: as they went on, and as they may have begun from rest.
+        self._paths = [np.zeros((self._limits.span, len(head.joints)))]
         self._group: dict[int, int] = {}
         self._group_numbers: dict[int, int] = {}  # of the packet with the last goal, by id
         self._begun_s = 0.0  # when the group began
@@ -320,15 +321,18 @@ class Judge:
             return
         if self._single and self._is_held(*next(iter(group.items()))):
             return
+        paths = self._paths
         for id_, track in self._tracks.items():
-            if not track.torque and track.present:  # a limp joint is where it is
-                self._newest[:, self._at[id_]] = track.present[-1][1]
-            elif id_ not in group:  # one that is left out stands still
-                self._newest[:, self._at[id_]] = self._newest[0, self._at[id_]]
+            column = self._at[id_]
+            for path in paths:
+                if not track.torque and track.present:  # a limp joint is where it is
+                    path[:, column] = track.present[-1][1]
+                elif id_ not in group:  # one that is left out stands still
+                    path[:, column] = path[0, column]
         self._waiting = set(group)
-        before = self._newest[0].copy()
-        self._newest[1:] = self._newest[:-1].copy()
-        from_rest = self._newest.copy()  # the same if a gap in the answers has ended the motion
+        for path in paths:
+            path[1:] = path[:-1].copy()
+        from_rest = paths[0].copy()  # the same if a gap in the answers has ended the motion
         either = time_s - self._complete_s > GRACE_S - 2 * self._period_s
         for id_, tick in group.items():
             track, column = self._tracks[id_], self._at[id_]
@@ -337,23 +341,27 @@ class Judge:
             start = self._start_of(time_s, track, rad)
             if gap > GRACE_S + 2 * self._period_s:
                 self._check_hand_over(time_s, track, rad)
-                self._newest[:, column] = before[column] = start
+                for path in paths:
+                    path[:, column] = start
             either = either or GRACE_S - 2 * self._period_s < gap
             from_rest[:, column] = start
-            for newest in (self._newest, from_rest):
-                newest[0, column] = rad
+            for path in (*paths, from_rest):
+                path[0, column] = rad
             self._goal(time_s, track, tick, rad)
         self.goals += 1
-        exceeded = self._limits.rates(self._newest)
-        if exceeded and either:
-            otherwise = self._limits.rates(from_rest)
-            if len(otherwise) < len(exceeded):
-                exceeded, self._newest, before = otherwise, from_rest, from_rest[1].copy()
-        for name, kind, share in exceeded:
+        if either:  # which of them it was, may show some goals later
+            paths = [paths[0], *paths[1:][-1:], from_rest]
+        exceeded = [self._limits.rates(path) for path in paths]
+        fewest = min(exceeded, key=len)
+        self._paths = _distinct(
+            path for path, over in zip(paths, exceeded, strict=True) if len(over) == len(fewest)
+        )
+        for name, kind, share in fewest:
             self._judge(time_s, name, kind, f'{share:.2f} times the limit', 'at most once')
-        for name, seen, rule in self._limits.places(before, self._newest[0]):
+        now, before = self._paths[0][:2]
+        for name, seen, rule in self._limits.places(before, now):
             self._judge(time_s, name, 'position', seen, rule)
-        creeping = self._limits.outside(before) & self._limits.outside(self._newest[0])
+        creeping = self._limits.outside(before) & self._limits.outside(now)
         for index in np.flatnonzero(creeping).tolist():
             self._check_creep(time_s, self._tracks[self._head.joints[index].id], index)
 
@@ -363,7 +371,8 @@ class Judge:
         rad = track.rad(tick)
         held = bool(track.present) and abs(rad - track.present[-1][1]) < 1.5 * reg.RAD_PER_TICK
         if held:
-            self._newest[:, column] = rad
+            for path in self._paths:
+                path[:, column] = rad
             track.goals.clear()
             track.parked = tick
         return held
@@ -451,7 +460,8 @@ class Judge:
             )
 
     def _check_creep(self, time_s: float, track: _Track, index: int) -> None:
-        way = abs(self._newest[0, index] - self._newest[5, index])
+        path = self._paths[0][:, index]
+        way = abs(path[0] - path[5])
         speed = (way - reg.RAD_PER_TICK) / (5 * self._period_s)
         if speed > CREEP_RAD_S:
             self._judge(
@@ -555,7 +565,7 @@ class Judge:
                 self._judge(time_s, name, 'exit', 'torque is on', f'off by exit: {self._exit}')
             if self._exit == 'hold' and not track.torque and not self._stopped:
                 self._judge(time_s, name, 'exit', 'torque is off', 'on by exit: hold')
-            step = abs(self._newest[0, self._at[joint.id]] - self._newest[1, self._at[joint.id]])
+            step = abs(np.diff(self._paths[0][:2, self._at[joint.id]])[0])
             if self._exit == 'hold' and track.torque and step > 2 * reg.RAD_PER_TICK:
                 seen = f'left at {step / self._period_s:.2f} rad/s'
                 self._judge(time_s, name, 'exit', seen, 'comes to rest first')
@@ -575,3 +585,9 @@ class Judge:
         self.counts[joint, kind] += 1
         if self.counts[joint, kind] == 1:
             self.verdicts.append(Verdict(time_s, joint, kind, seen, rule))
+
+
+def _distinct(paths: Iterable[Array]) -> list[Array]:
+    """Return the first path and those that differ from it."""
+    first, *others = paths
+    return [first, *(path for path in others if not np.array_equal(path, first))]

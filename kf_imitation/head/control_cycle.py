@@ -135,6 +135,7 @@ class ControlCycle:
         self._gap_s, self._gap_at_s = 0.0, -math.inf  # the last one: how long, and when
         self._void_since_s: float | None = None  # after a gap: older commands are to be forgotten
         self._missing = False  # the last exchange of the cycle failed
+        self._unsent = False  # a motion was planned whose goals did not go out
         self._brake_until_s = -math.inf  # until then a motion that had a fault may come to rest
 
     def verify(self) -> None:
@@ -324,7 +325,9 @@ class ControlCycle:
         try:
             if self.motion.limiter.state is before:
                 self.motion.brake()
+            self._unsent = True
             self.servos.write_goals(self.monitor.active, self.motion.limiter.state.position)
+            self._unsent = False
         except BusError as error:
             self._note(error)
         except CYCLE_FAULTS as error:
@@ -434,7 +437,7 @@ class ControlCycle:
         self._force[:] = 1.0  # every servo has just been set up
         self._limit_force()
         self._fresh_s = self._clock()
-        self._missing = False
+        self._missing = self._unsent = False
         self._retries = 0
         if self._void_since_s is None:
             with self._mailbox.lock:
@@ -475,8 +478,9 @@ class ControlCycle:
         """Move for one cycle; returns whether state was read.
 
         After a missing reply nothing is sent until state was read again: time stands still for
-        the plan, and after more than GRACE_S motion starts again at rest from what was read. The
-        same after a cycle that took so long although every reply came.
+        the plan, and goals that did not go out go out first. After more than GRACE_S motion
+        starts again at rest from what was read. The same after a cycle that took so long although
+        every reply came.
         """
         motion, monitor = self.motion, self.monitor
         late = self._now_s - self._fresh_s > max(GRACE_S, 2.0 * self._period_s)
@@ -485,16 +489,25 @@ class ControlCycle:
                 self.servos.read_state(monitor.active, self.present)
                 if late:
                     motion.begin_joints(monitor.active, self.present.position_rad)
+                    self._unsent = False
                 self._void()
-            self._advance()
+            if not self._unsent:
+                self._advance()
             self._missing = True
             if monitor.active:
+                self._unsent = True
                 self.servos.write_goals(monitor.active, motion.limiter.state.position)
+                self._unsent = False
                 self.servos.read_state(monitor.active, self.present)
             self._missing = False
             self._fresh_s = self._now_s
             self._limit_force()
-            revived = monitor.poll(self._now_s, self.present, motion.limiter.state.position)
+            revived = monitor.poll(
+                self._now_s,
+                self.present,
+                motion.limiter.state.position,
+                stopped=self.state == STOPPED,
+            )
             self._force[revived] = np.nan  # the monitor has set it up anew
             if monitor.alarm and self.state == RUNNING:
                 self._stop_for(monitor.alarm)

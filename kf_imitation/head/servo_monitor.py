@@ -119,7 +119,11 @@ class ServoMonitor:
         return _error_text(self.errors[index]) if index in self.errors else ''
 
     def poll(
-        self, now_s: float, present: JointMeasurement, commanded_rad: NDArray[np.float64]
+        self,
+        now_s: float,
+        present: JointMeasurement,
+        commanded_rad: NDArray[np.float64],
+        stopped: bool = False,
     ) -> list[int]:
         """Do this cycle's part of the monitoring: about one exchange.
 
@@ -127,6 +131,7 @@ class ServoMonitor:
             now_s: controller time.
             present: of this cycle; entries of revived joints are set.
             commanded_rad: (J,), sent in this cycle.
+            stopped: no torque goes on: what is down stays down.
 
         Returns:
             Joints that came back, at rest in their measured angle.
@@ -150,7 +155,7 @@ class ServoMonitor:
         for deviation in deviations:
             if deviation.joint not in self.reasons and not self.alarm:
                 self._take_out(deviation)
-        if self.reasons and now_s >= self._next_revival_s:
+        if self.reasons and not stopped and now_s >= self._next_revival_s:
             self._next_revival_s = now_s + REVIVE_S
             down = [i for i in self.down if self._may_come_back(i)]
             if not down:

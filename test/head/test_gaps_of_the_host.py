@@ -86,6 +86,22 @@ def test_a_cycle_that_takes_so_long_begins_motion_again_at_rest_too():
     assert head.judge.end(head.now_s) == []
 
 
+@pytest.mark.parametrize(('fault', 'seconds'), [('unplug', 0.02), ('deaf', 0.045)])
+def test_a_line_that_is_gone_for_a_moment_makes_no_joint_jump(fault, seconds):
+    head = JudgedHead(joints=('jaw', 'neck_yaw'), seed=1)
+    head.start()
+    for _ in range(20):
+        head.run(0.13, goal_cycles=10, extreme=0.5)
+        head.fault(fault)
+        head.run(seconds, goal_cycles=10, extreme=0.5)
+        head.port.plug()
+        head.fault('normal')
+    assert head.controller.statistics().errors >= 20
+    head.run(0.3)
+    head.close()
+    assert head.judge.end(head.now_s) == []
+
+
 def test_after_a_gap_the_head_relaxes_like_without_news_and_takes_new_goals(head):
     pause(head, 2.0)
     head.run(2.5)
@@ -133,6 +149,28 @@ def test_a_gap_while_stopped_leaves_the_head_stopped():
     head.run(0.5)
     assert head.controller.state == STOPPED
     assert 'waiting for reset' in head.controller.status().sentence
+
+
+@pytest.mark.parametrize('fault', ['', 'reboot {id}'])
+def test_a_head_that_holds_in_a_stop_gives_no_torque_before_the_reset(fault):
+    head = JudgedHead({'stop': 'hold'}, joints=('jaw', 'neck_yaw'))
+    head.start()
+    assert head.goal(neck_yaw=0.5) == ''
+    head.run(0.4)
+    head.stop()
+    head.run(0.5)
+    if fault:  # the servo lost what it was told, and answers again
+        head.fault(fault.format(id=head.robot.ids[1]))
+        head.run(2.0)
+    else:  # servos stopped themselves
+        head.sleep(0.8)
+        head.run(2.0)
+    assert head.judge.end(head.now_s) == []
+    assert head.controller.state == STOPPED
+    assert any('neck_yaw' in sentence for sentence in head.controller.cycle.monitor.sentences())
+    head.reset()
+    assert head.run(2.0, until=lambda: head.controller.cycle.all_running)
+    assert head.judge.end(head.now_s) == []
 
 
 def test_hold_s_counts_while_the_computer_sleeps():
