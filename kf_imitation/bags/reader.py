@@ -39,12 +39,17 @@ def read_topic(path: Path, topic: str) -> Iterator[tuple[int, Any]]:
     Raises:
         BagError: it cannot be read, or lacks the topic (says which it has).
     """
-    name = topic if topic.startswith('/') else f'/{topic}'
     with open_bag(path) as bag:
-        if name not in bag.topics:
-            raise BagError(f'bag {path}: has no topic {name} (has {bag.held})')
-        for message in bag.messages({name}):
-            yield message.stamp_ns, bag.decode(message)
+        yield from messages_of(bag, topic)
+
+
+def messages_of(bag: OpenBag, topic: str) -> Iterator[tuple[int, Any]]:
+    """As read_topic, of a bag that is open."""
+    name = topic if topic.startswith('/') else f'/{topic}'
+    if name not in bag.topics:
+        raise BagError(f'bag {bag.path}: has no topic {name} (has {bag.held})')
+    for message in bag.messages({name}):
+        yield message.stamp_ns, bag.decode(message)
 
 
 def read_scores(
@@ -64,7 +69,7 @@ def read_scores(
 
 
 def read_joints(
-    path: Path, topic: str = 'joint_states'
+    bag: OpenBag, topic: str = 'joint_states'
 ) -> tuple[NDArray[np.int64], tuple[str, ...], NDArray[np.float64]]:
     """A JointState topic (joints, expression, explanation).
 
@@ -77,10 +82,10 @@ def read_joints(
     stamps: list[int] = []
     rows: list[NDArray[np.float64]] = []
     names: tuple[str, ...] = ()
-    for _, message in read_topic(path, topic):
+    for _, message in messages_of(bag, topic):
         names = names or tuple(message.name)
         if tuple(message.name) != names:
-            raise BagError(f'bag {path}: {topic} changes its names at message {len(rows)}')
+            raise BagError(f'bag {bag.path}: {topic} changes its names at message {len(rows)}')
         stamps.append(header_stamp_ns(message))
         rows.append(np.asarray(message.position, np.float64))
     positions = np.array(rows, np.float64).reshape(len(rows), len(names))

@@ -1,17 +1,14 @@
 """The curves of a report: channels of person and robot, joints; read from a bag."""
 
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.bags.reader import read_joints
-from kf_imitation.data_types import CHANNELS, FloatArray
+from kf_imitation.data_types import CHANNELS
 from kf_imitation.replay.summary_figure import joint_groups
-from kf_imitation.robot import RobotConfig
+from kf_imitation.reporting.recording import Recording
 
 # A curve with more points than a screen has columns gains nothing.
 _MOST_POINTS = 3000
@@ -24,40 +21,23 @@ _CHANNEL_GROUPS = (
     ('head', ('head_yaw', 'head_pitch', 'head_roll')),
 )
 
-ChannelsOf = Callable[[NDArray[np.float64]], FloatArray]
-Held = Mapping[str, tuple[str, int]]
 
-
-def channel_groups(
-    bag: Path,
-    held: Held,
-    channels_of: ChannelsOf | None,
-    joint_names: tuple[str, ...],
-    start_ns: int,
-) -> list[dict[str, Any]]:
+def channel_groups(recording: Recording) -> list[dict[str, Any]]:
     """Return the channels of the person at keyframes, and of the robot all the time.
 
-    Args:
-        bag: to read.
-        held: its topics.
-        channels_of: inverse joint mapping of the robot; None leaves the robot's channels out.
-        joint_names: of that robot; a bag with other joints gets no robot channels either.
-        start_ns: zero of the time axis.
+    A bag with joints of another robot gets no channels of the robot.
     """
-    if not held.get('/face/expression', ('', 0))[1]:
+    expression, joints = recording.signals('face/expression'), recording.signals('joint_states')
+    if expression is None:
         return []
-    stamps, names, values = read_joints(bag, 'face/expression')
-    person_s = rounded((stamps - start_ns) * 1e-9, 3)
+    stamps, names, values = expression
+    person_s = rounded(recording.seconds(stamps), 3)
     robot: NDArray[np.float64] | None = None
     robot_s: list[float] = []
-    if channels_of is not None and held.get('/joint_states', ('', 0))[1]:
-        joint_stamps, found, positions = read_joints(bag, 'joint_states')
-        if set(found) == set(joint_names):
-            order = [found.index(name) for name in joint_names]
-            thin = thinning(len(positions))
-            rows = positions[::thin][:, order]
-            robot = np.stack([channels_of(row) for row in rows]).astype(np.float64)
-            robot_s = rounded((joint_stamps[::thin] - start_ns) * 1e-9, 3)
+    if joints is not None and recording.shown is not None:
+        thin = thinning(len(joints.stamps))
+        robot = recording.shown[::thin]
+        robot_s = rounded(recording.seconds(joints.stamps[::thin]), 3)
     groups = []
     for title, members in _CHANNEL_GROUPS:
         lines = []
@@ -89,20 +69,19 @@ def _short(channel: str, title: str) -> str:
     return channel.removeprefix(common.get(title, f'{title}_')).replace('_', ' ')
 
 
-def joint_curves(bag: Path, held: Held, start_ns: int) -> list[dict[str, Any]]:
+def joint_curves(recording: Recording) -> list[dict[str, Any]]:
     """Return commanded and present angles [rad] of every joint."""
-    if not held.get('/joint_states', ('', 0))[1]:
+    joints, commands = recording.signals('joint_states'), recording.signals('servo/joint_commands')
+    if joints is None:
         return []
-    stamps, names, present = read_joints(bag, 'joint_states')
+    stamps, names, present = joints
     commanded: NDArray[np.float64] | None = None
     command_s: list[float] = []
     thin = thinning(len(stamps))
-    if held.get('/servo/joint_commands', ('', 0))[1]:
-        command_stamps, command_names, commands = read_joints(bag, 'servo/joint_commands')
-        if command_names == names:
-            commanded = commands[::thin]
-            command_s = rounded((command_stamps[::thin] - start_ns) * 1e-9, 3)
-    time_s = rounded((stamps[::thin] - start_ns) * 1e-9, 3)
+    if commands is not None and commands.names == names:
+        commanded = commands.values[::thin]
+        command_s = rounded(recording.seconds(commands.stamps[::thin]), 3)
+    time_s = rounded(recording.seconds(stamps[::thin]), 3)
     groups = []
     for title, indices in joint_groups(names):
         lines = []
@@ -123,30 +102,25 @@ def joint_curves(bag: Path, held: Held, start_ns: int) -> list[dict[str, Any]]:
     return groups
 
 
-def joint_sizes(bag: Path, held: Held, robot: RobotConfig) -> list[list[str]]:
+def joint_sizes(recording: Recording) -> list[list[str]]:
     """Return how far each joint moved and how well it followed, as rows of a table.
-
-    Args:
-        bag: to read.
-        held: its topics.
-        robot: whose limits hold.
 
     Returns:
         Name, lowest and highest angle [rad], share of the limits, and root mean square of what is
         commanded less what is present [rad] where both have the same stamps.
     """
-    if not held.get('/joint_states', ('', 0))[1]:
+    joints, commands = recording.signals('joint_states'), recording.signals('servo/joint_commands')
+    if joints is None:
         return []
-    stamps, names, present = read_joints(bag, 'joint_states')
+    stamps, names, present = joints
     errors: dict[str, str] = {}
-    if held.get('/servo/joint_commands', ('', 0))[1]:
-        command_stamps, command_names, commanded = read_joints(bag, 'servo/joint_commands')
-        _, here, there = np.intersect1d(stamps, command_stamps, return_indices=True)
-        if command_names == names and len(here):
-            off = np.sqrt(np.mean((commanded[there] - present[here]) ** 2, axis=0))
+    if commands is not None and commands.names == names:
+        _, here, there = np.intersect1d(stamps, commands.stamps, return_indices=True)
+        if len(here):
+            off = np.sqrt(np.mean((commands.values[there] - present[here]) ** 2, axis=0))
             errors = {name: f'{value:.4f}' for name, value in zip(names, off, strict=True)}
     rows = []
-    for joint in robot.joints:
+    for joint in recording.robot.joints:
         if joint.name in names:
             angles = present[:, names.index(joint.name)]
             low, high = float(angles.min()), float(angles.max())

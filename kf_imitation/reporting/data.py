@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.bags.reader import header_stamp_ns, read_topic, topics
+from kf_imitation.bags.opening import OpenBag, open_bag
+from kf_imitation.bags.reader import header_stamp_ns, messages_of
 from kf_imitation.camera.encodings import image_to_bgr
 from kf_imitation.data_types import FaceImage, FrameScore, Image, Landmarks
 from kf_imitation.errors import BagError, SourceError
@@ -21,19 +22,13 @@ from kf_imitation.evaluation.metrics import label_target
 from kf_imitation.parameters.definition import parameters_of, renamed
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.replay.score_trace import CHANGES, Provisional, provisional, read_changes
-from kf_imitation.reporting.curves import (
-    Held,
-    channel_groups,
-    joint_curves,
-    joint_sizes,
-    rounded,
-)
+from kf_imitation.reporting.curves import channel_groups, joint_curves, joint_sizes, rounded
 from kf_imitation.reporting.health import Fault, read_health, unscored
 from kf_imitation.reporting.moments import moments
 from kf_imitation.reporting.playback import playback
+from kf_imitation.reporting.recording import Recording
 from kf_imitation.reporting.sizes import run_sizes
 from kf_imitation.robot import RobotConfig
-from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.visualization.drawing import face_thumbnail
 
 _PICTURE_PX = 224
@@ -85,49 +80,46 @@ def read_run(
         SourceError: the labels, or changes.npz of the replay, are faulty.
     """
     is_replay = (path / 'run.json').is_file()
-    bag = path / 'bag' if is_replay else path
     facts: dict[str, Any] = {}
     if is_replay:
         facts = json.loads((path / 'run.json').read_text(encoding='utf-8'))
-    held = topics(bag)
-    stamps, scores, keyframes = _read_explanations(bag)
-    start_ns = int(stamps[0])
-    fps = float(facts.get('fps') or _rate((stamps - start_ns) * 1e-9))
-    truth = _truth(facts, labels)
-    health = read_health(bag, held, start_ns)
-    run, faults = final_run(stamps, scores), health.faults
-    if (path / CHANGES).is_file():
-        raw, smoothing = read_changes(path / CHANGES)
-        run, faults = what_if_run(raw, provisional(raw, smoothing)), unscored(raw)
-    settings = asdict(guessed_settings(keyframes))
-    if 'detector' in facts:  # a replay of the last release has names of then
-        settings = renamed(parameters_of(DetectorSettings), facts['detector'])[0]
-    _add_facts(keyframes, facts, scores)
-    if images:
-        _add_pictures(bag, held, path / 'keyframes' if is_replay else None, keyframes)
-    for keyframe in keyframes:
-        del keyframe['_stamp_ns']
-    channels_of = JointMapping(robot).channels
-    source = str(facts.get('source', ''))
-    return ReportData(
-        name=Path(str(facts.get('source', path))).name,
-        page={
-            'fps': fps,
-            'scored_by': ', '.join(facts.get('scored_by', ())),
-            'settings': settings,
-            'run': run,
-            'keyframes': keyframes,
-            'truth_s': truth and _keyframes_s(truth),
-            'channels': channel_groups(bag, held, channels_of, robot.names, start_ns),
-            'joints': joint_curves(bag, held, start_ns),
-            'moments': moments(bag, held, channels_of, robot.names, start_ns),
-            'player': playback(bag, held, robot, source, start_ns, images) if played else None,
-        },
-        times_ms=facts.get('times_ms') or health.times_ms,
-        faults=faults,
-        sizes={} if truth is None else run_sizes(bag, held, stamps.astype(np.int64), truth, robot),
-        joint_sizes=joint_sizes(bag, held, robot),
-    )
+    with open_bag(path / 'bag' if is_replay else path) as bag:
+        stamps, scores, keyframes = _read_explanations(bag)
+        recording = Recording(bag, robot, int(stamps[0]))
+        health = read_health(recording)
+        run, faults = final_run(stamps, scores), health.faults
+        if (path / CHANGES).is_file():
+            raw, smoothing = read_changes(path / CHANGES)
+            run, faults = what_if_run(raw, provisional(raw, smoothing)), unscored(raw)
+        settings = asdict(guessed_settings(keyframes))
+        if 'detector' in facts:  # a replay of the last release has names of then
+            settings = renamed(parameters_of(DetectorSettings), facts['detector'])[0]
+        _add_facts(keyframes, facts, scores)
+        if images:
+            _add_pictures(recording, path / 'keyframes' if is_replay else None, keyframes)
+        for keyframe in keyframes:
+            del keyframe['_stamp_ns']
+        truth = _truth(facts, labels)
+        source = str(facts.get('source', ''))
+        return ReportData(
+            name=Path(str(facts.get('source', path))).name,
+            page={
+                'fps': float(facts.get('fps') or _rate(recording.seconds(stamps))),
+                'scored_by': ', '.join(facts.get('scored_by', ())),
+                'settings': settings,
+                'run': run,
+                'keyframes': keyframes,
+                'truth_s': truth and _keyframes_s(truth),
+                'channels': channel_groups(recording),
+                'joints': joint_curves(recording),
+                'moments': moments(recording),
+                'player': playback(recording, source, images) if played else None,
+            },
+            times_ms=facts.get('times_ms') or health.times_ms,
+            faults=faults,
+            sizes={} if truth is None else run_sizes(recording, stamps, truth),
+            joint_sizes=joint_sizes(recording),
+        )
 
 
 def what_if_run(raw: Sequence[FrameScore], known: Provisional) -> dict[str, Any]:
@@ -192,11 +184,11 @@ def guessed_settings(keyframes: Sequence[Mapping[str, Any]]) -> DetectorSettings
 
 
 def _read_explanations(
-    bag: Path,
+    bag: OpenBag,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], list[dict[str, Any]]]:
     frames: dict[int, float] = {}
     keyframes: list[dict[str, Any]] = []
-    for _, message in read_topic(bag, 'keyframe/explanation'):
+    for _, message in messages_of(bag, 'keyframe/explanation'):
         values = dict(zip(message.name, (float(v) for v in message.position), strict=True))
         stamp_ns = header_stamp_ns(message)
         if not values.get('is_keyframe'):
@@ -207,7 +199,9 @@ def _read_explanations(
         passed = {n: values.get(n, 0.0) for n in names}
         keyframes.append({'stamp_ns': stamp_ns, **passed, 'explanation': known})
     if not frames:
-        raise BagError(f'bag {bag}: keyframe/explanation is empty, there is nothing to report')
+        raise BagError(
+            f'bag {bag.path}: keyframe/explanation is empty, there is nothing to report'
+        )
     stamps = np.array(sorted(frames), np.int64)
     scores = np.array([frames[int(s)] for s in stamps])
     keyframes.sort(key=lambda k: int(k['stamp_ns']))
@@ -235,26 +229,24 @@ def _add_facts(
 
 
 def _add_pictures(
-    bag: Path, held: Held, crops: Path | None, keyframes: list[dict[str, Any]]
+    recording: Recording, crops: Path | None, keyframes: list[dict[str, Any]]
 ) -> None:
     """Add pictures with landmarks where crops are at hand."""
     landmarks = {}
-    if '/face/landmarks' in held:
-        for _, message in read_topic(bag, 'face/landmarks'):
-            rows = np.array([(p.x, p.y, p.z) for p in message.polygon.points], np.float32)
-            rows = rows.reshape(-1, 3)
-            stamp_ns = header_stamp_ns(message)
-            landmarks[stamp_ns] = Landmarks(stamp_ns, rows[:, :2], rows[:, 2])
-    places = {}
-    if '/keyframe/camera_info' in held:
-        for _, message in read_topic(bag, 'keyframe/camera_info'):
-            places[header_stamp_ns(message)] = message.roi
+    for message in recording.messages('face/landmarks'):
+        rows = np.array([(p.x, p.y, p.z) for p in message.polygon.points], np.float32)
+        rows = rows.reshape(-1, 3)
+        stamp_ns = header_stamp_ns(message)
+        landmarks[stamp_ns] = Landmarks(stamp_ns, rows[:, :2], rows[:, 2])
+    places = {
+        header_stamp_ns(message): message.roi
+        for message in recording.messages('keyframe/camera_info')
+    }
     images: dict[int, Image] = {}
-    if held.get('/keyframe/image', ('', 0))[1]:
-        for _, message in read_topic(bag, 'keyframe/image'):
-            images[header_stamp_ns(message)] = image_to_bgr(
-                message.data, message.encoding, message.height, message.width, message.step
-            )
+    for message in recording.messages('keyframe/image'):
+        images[header_stamp_ns(message)] = image_to_bgr(
+            message.data, message.encoding, message.height, message.width, message.step
+        )
     for keyframe in keyframes:
         stamp_ns = keyframe['_stamp_ns']
         picture = images.get(stamp_ns)

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from kf_imitation.bags.reader import header_stamp_ns, read_topic
+from kf_imitation.bags.reader import header_stamp_ns
 from kf_imitation.data_types import FrameScore
+from kf_imitation.reporting.recording import Recording
 
 _TIMES = re.compile(r'(?P<stage>.+) p50 / p99 \[ms\]')
 
@@ -40,20 +40,12 @@ class Health:
     faults: list[Fault]
 
 
-def read_health(bag: Path, held: Mapping[str, tuple[str, int]], start_ns: int) -> Health:
-    """Read /diagnostics; empty without it.
-
-    Args:
-        bag: to read.
-        held: its topics.
-        start_ns: stamp of the first frame.
-    """
+def read_health(recording: Recording) -> Health:
+    """Read /diagnostics; empty without it."""
     times: dict[str, dict[str, float]] = {}
     faults: dict[str, Fault] = {}
-    if not held.get('/diagnostics', ('', 0))[1]:
-        return Health({}, [])
-    for _, message in read_topic(bag, '/diagnostics'):
-        now_s = (header_stamp_ns(message) - start_ns) * 1e-9
+    for message in recording.messages('diagnostics'):
+        now_s = (header_stamp_ns(message) - recording.start_ns) * 1e-9
         for status in message.status:
             for pair in status.values:
                 stage = _TIMES.fullmatch(pair.key)

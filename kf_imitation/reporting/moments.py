@@ -1,12 +1,10 @@
 """Which blinks and apexes of the person the robot reached: benchmark.md, section 3b."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.bags.reader import read_joints
 from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, REFLEX_CHANNELS
 from kf_imitation.evaluation.imitation.formulas import tracking
 from kf_imitation.evaluation.imitation.size import (
@@ -17,39 +15,26 @@ from kf_imitation.evaluation.imitation.size import (
     apexes,
     blink_shares,
 )
-from kf_imitation.reporting.curves import ChannelsOf, Held
+from kf_imitation.reporting.recording import Recording
 
 _LIDS = ('eye_close_left', 'eye_close_right')
 
 
-def moments(
-    bag: Path, held: Held, channels_of: ChannelsOf, joint_names: tuple[str, ...], start_ns: int
-) -> list[dict[str, Any]]:
+def moments(recording: Recording) -> list[dict[str, Any]]:
     """Return blinks, and apexes of the other channels that are read in every frame.
-
-    Args:
-        bag: to read.
-        held: its topics.
-        channels_of: inverse joint mapping of the robot.
-        joint_names: of that robot.
-        start_ns: zero of the time axis.
 
     Returns:
         name, time_s, share that the robot showed after the one delay that fits best, reached; in
         order of time. Nothing where the run has no reading of every frame.
     """
-    if not held.get('/face/reflex', ('', 0))[1] or not held.get('/joint_states', ('', 0))[1]:
+    reflex, joints = recording.signals('face/reflex'), recording.signals('joint_states')
+    if reflex is None or len(reflex.stamps) < 2 or joints is None or recording.shown is None:
         return []
-    stamps, names, human = read_joints(bag, 'face/reflex')
-    joint_stamps, found, positions = read_joints(bag, 'joint_states')
-    if len(stamps) < 2 or not set(joint_names) <= set(found):
-        return []
-    order = [found.index(name) for name in joint_names]
-    robot = np.stack([channels_of(row) for row in positions[:, order]]).astype(np.float64)
+    stamps, names, human = reflex
     signals = [n for n in REFLEX_CHANNELS if n in names and n not in ANGLE_CHANNELS]
     human = human[:, [names.index(name) for name in signals]]
-    robot = robot[:, [CHANNELS.index(name) for name in signals]]
-    time_s, robot_s = stamps * 1e-9, joint_stamps * 1e-9
+    robot = recording.shown[:, [CHANNELS.index(name) for name in signals]]
+    time_s, robot_s = stamps * 1e-9, joints.stamps * 1e-9
 
     def robot_at(delay_s: float) -> NDArray[np.float64]:
         columns = [np.interp(time_s + delay_s, robot_s, column) for column in robot.T]
@@ -70,7 +55,7 @@ def moments(
     return [
         {
             'name': name.replace('_', ' '),
-            'time_s': round(float((stamps[place] - start_ns) * 1e-9), 3),
+            'time_s': round(float((stamps[place] - recording.start_ns) * 1e-9), 3),
             'share': round(share, 2),
             'reached': share >= BLINK_SHOWN,
         }

@@ -1,11 +1,11 @@
 """What the report plays: pictures of the person, joints of the robot, and its head in 3-D."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kf_imitation.bags.reader import header_stamp_ns, read_joints, read_topic
+from kf_imitation.bags.reader import header_stamp_ns
 from kf_imitation.camera.encodings import image_to_bgr
 from kf_imitation.camera.sources import open_source
 from kf_imitation.cockpit.model import head_model
@@ -14,8 +14,8 @@ from kf_imitation.data_types import Image
 from kf_imitation.errors import KfImitationError
 from kf_imitation.parameters.settings import SourceSettings
 from kf_imitation.paths import share_path
-from kf_imitation.reporting.curves import Held, rounded, thinning
-from kf_imitation.robot import RobotConfig
+from kf_imitation.reporting.curves import rounded, thinning
+from kf_imitation.reporting.recording import Recording
 
 # A minute of these is 6 MB.
 _PICTURE_PX = 240
@@ -52,63 +52,54 @@ def import_map() -> dict[str, Any]:
     return {'imports': found}
 
 
-def playback(
-    bag: Path, held: Held, robot: RobotConfig, source: str, start_ns: int, images: bool
-) -> dict[str, Any] | None:
+def playback(recording: Recording, source: str, images: bool) -> dict[str, Any] | None:
     """Return what is played; times are seconds since the first frame.
 
     Args:
-        bag: to read.
-        held: its topics.
-        robot: whose joints the bag holds.
+        recording: of the run.
         source: the video of a replay, if it is still there.
-        start_ns: stamp of the first frame.
         images: show the person.
 
     Returns:
         joints, time_s and rad (a row per joint), urdf, meshes, and pictures [time_s, data]; None
         without joints of this robot.
     """
-    if not held.get('/joint_states', ('', 0))[1]:
+    joints = recording.signals('joint_states')
+    if joints is None or recording.present_rad is None:
         return None
-    stamps, names, positions = read_joints(bag, 'joint_states')
-    if not set(robot.names) <= set(names):
-        return None
-    thin = thinning(len(stamps))
-    model = head_model(robot)
+    thin = thinning(len(joints.stamps))
+    model = head_model(recording.robot)
     return {
-        'joints': list(names),
-        'time_s': rounded((stamps[::thin] - start_ns) * 1e-9, 3),
-        'rad': [rounded(column, 3) for column in positions[::thin].T],
+        'joints': list(joints.names),
+        'time_s': rounded(recording.seconds(joints.stamps[::thin]), 3),
+        'rad': [rounded(column, 3) for column in joints.values[::thin].T],
         'urdf': _data_uri('application/xml', model.urdf.encode()),
         'meshes': {
             name: _data_uri('application/octet-stream', path.read_bytes())
             for name, path in model.meshes.items()
         },
-        'pictures': list(_pictures(bag, held, source, start_ns)) if images else [],
+        'pictures': list(_pictures(recording, source)) if images else [],
     }
 
 
-def _pictures(bag: Path, held: Held, source: str, start_ns: int) -> Iterator[tuple[float, str]]:
+def _pictures(recording: Recording, source: str) -> Iterator[tuple[float, str]]:
     due_s = 0.0
-    for time_s, bgr in _images(bag, held, source, start_ns):
+    for time_s, bgr in _images(recording, source):
         if time_s >= due_s:
             due_s = max(due_s + 1 / _PICTURES_HZ, time_s)
             yield round(time_s, 3), _data_uri('image/jpeg', jpeg(bgr, _PICTURE_PX))
 
 
-def _images(
-    bag: Path, held: Mapping[str, tuple[str, int]], source: str, start_ns: int
-) -> Iterator[tuple[float, Image]]:
+def _images(recording: Recording, source: str) -> Iterator[tuple[float, Image]]:
     """Every picture of the camera: as recorded, else of the video that was replayed."""
-    if held.get('/image_raw', ('', 0))[1]:
-        for _, message in read_topic(bag, 'image_raw'):
-            bgr = image_to_bgr(
-                message.data, message.encoding, message.height, message.width, message.step
-            )
-            yield (header_stamp_ns(message) - start_ns) * 1e-9, bgr
-        return
-    if not source or not Path(source).exists():
+    recorded = False
+    for message in recording.messages('image_raw'):
+        recorded = True
+        bgr = image_to_bgr(
+            message.data, message.encoding, message.height, message.width, message.step
+        )
+        yield (header_stamp_ns(message) - recording.start_ns) * 1e-9, bgr
+    if recorded or not source or not Path(source).exists():
         return
     try:
         video = open_source(source, SourceSettings())

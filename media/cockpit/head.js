@@ -50,12 +50,26 @@ export class Head {
     const manager = new THREE.LoadingManager();
     manager.setURLModifier((url) => meshes[url.split('/').at(-1)] ?? url);
     const loader = new URDFLoader(manager);
+    const loadMesh = loader.loadMeshCb;
+    loader.loadMeshCb = (path, by, material, done) =>
+      loadMesh(path, by, material, (mesh, error) => {
+        if (mesh) mesh.userData.path = path;
+        done(mesh, error);
+      });
     const loaded = new Promise((resolve) => {
       manager.onLoad = resolve;
     });
     const robot = await loader.loadAsync(address.href);
     await loaded;
-    robot.traverse(({ geometry }) => geometry?.getAttribute('normal') && smooth(geometry));
+    const smoothed = new Map(); // by file; many parts are one mesh, and share it
+    robot.traverse((part) => {
+      const { path } = part.userData;
+      if (smoothed.has(path)) part.geometry = smoothed.get(path);
+      else if (part.geometry?.getAttribute('normal')) {
+        smooth(part.geometry);
+        if (path) smoothed.set(path, part.geometry);
+      }
+    });
     return new Head(canvas, renderer, robot, periodMs);
   }
 

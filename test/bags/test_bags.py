@@ -82,7 +82,8 @@ def test_every_topic_is_read_back_as_it_was_written(bag):
     stamps, scores = read_scores(bag)
     assert stamps[0] == 5 * S and stamps[-1] == 5 * S + 29 * S // 10
     np.testing.assert_allclose(scores, np.arange(30) / 100, rtol=1e-6)
-    stamps, names, positions = read_joints(bag)
+    with open_bag(bag) as opened:
+        stamps, names, positions = read_joints(opened)
     assert names == ('jaw', 'neck') and positions.shape == (30, 2)
     assert positions[10, 0] == pytest.approx(1.0) and stamps[10] == 6 * S
     written_ns, landmarks = next(read_topic(bag, 'face/landmarks'))
@@ -185,7 +186,8 @@ def test_a_disk_without_room_ends_the_bag_and_leaves_what_is_there_readable(tmp_
         writer.close()
     finally:
         lift()
-    assert len(read_joints(tmp_path / 'bag')[0]) > 500
+    with open_bag(tmp_path / 'bag') as bag:
+        assert len(read_joints(bag)[0]) > 500
 
 
 def test_a_disk_without_room_for_the_index_is_reported_at_the_end(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.bags.messages import BagTopics
+from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.reader import header_stamp_ns, read_joints, read_topic, topics
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.data_types import CHANNELS, Expression
@@ -65,7 +66,8 @@ def test_a_bag_with_images_goes_through_every_stage_on_its_own_time(launch, imag
     stamps = [header_stamp_ns(m) for _, m in read_topic(again, '/head/face/region')]
     assert stamps == [START + i * S // 30 for i in range(60)]
     # The head's own messages, and the bag, are on the time of the old one too.
-    moved, _, _ = read_joints(again, '/head/joint_states')
+    with open_bag(again) as bag:
+        moved, _, _ = read_joints(bag, '/head/joint_states')
     assert moved[0] > START - S and moved[-1] < START + 20 * S
     times = [stamp for stamp, _ in read_topic(again, '/head/face/expression')]
     assert START < times[0] < START + 10 * S
@@ -86,7 +88,8 @@ def test_a_bag_without_images_moves_the_head(launch, tmp_path):
     assert process.returncode == 0, output
     assert ended_cleanly(output) == ['player', 'recorder', 'servo'], output
     assert topics(again)['/face/expression'][1] == 12
-    _, names, positions = read_joints(again, 'joint_states')
+    with open_bag(again) as bag:
+        _, names, positions = read_joints(bag, 'joint_states')
     assert np.ptp(positions[:, names.index('jaw')]) > 0.1
 
 

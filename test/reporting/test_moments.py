@@ -1,15 +1,14 @@
 """Blinks and apexes: which of them the robot reached, whatever its delay."""
 
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS
-from kf_imitation.reporting import moments as module
 from kf_imitation.reporting.moments import moments
+from kf_imitation.reporting.recording import Signals
 
-HELD = {'/face/reflex': ('', 1), '/joint_states': ('', 1)}
 TIME_S = np.arange(0, 12, 1 / 30)
 LIDS = ('eye_close_left', 'eye_close_right')
 
@@ -19,7 +18,7 @@ def bump(at_s, size, width_s=0.12):
 
 
 @pytest.fixture
-def run(monkeypatch):
+def run():
     """A robot whose joints are the channels, 0.2 s late; its second blink is half as large."""
     human = np.zeros((len(TIME_S), len(REFLEX_CHANNELS)))
     robot = np.zeros((len(TIME_S), len(CHANNELS)))
@@ -30,14 +29,14 @@ def run(monkeypatch):
     robot[:, CHANNELS.index('jaw_open')] = bump(9.2, 0.8, 0.3)
     stamps = (TIME_S * 1e9).astype(np.int64) + 500
     topics = {
-        'face/reflex': (stamps, REFLEX_CHANNELS, human),
-        'joint_states': (stamps, CHANNELS, robot),
+        'face/reflex': Signals(stamps, REFLEX_CHANNELS, human),
+        'joint_states': Signals(stamps, CHANNELS, robot),
     }
-    monkeypatch.setattr(module, 'read_joints', lambda bag, topic: topics[topic])
+    return SimpleNamespace(signals=topics.get, shown=robot, start_ns=500, topics=topics)
 
 
 def test_blinks_and_apexes_are_reached_or_missed(run):
-    found = moments(Path('bag'), HELD, lambda row: row, CHANNELS, 500)
+    found = moments(run)
     assert [(m['name'], m['reached']) for m in found] == [
         ('blink', True),
         ('blink', False),
@@ -48,4 +47,5 @@ def test_blinks_and_apexes_are_reached_or_missed(run):
 
 
 def test_a_run_without_a_reading_of_every_frame_is_not_judged(run):
-    assert moments(Path('bag'), {}, lambda row: row, CHANNELS, 0) == []
+    del run.topics['face/reflex']
+    assert moments(run) == []

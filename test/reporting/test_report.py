@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 
 from kf_imitation.bags.messages import BagTopics
-from kf_imitation.bags.reader import topics
+from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.writer import BagWriter
-from kf_imitation.data_types import BLENDSHAPES
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS
 from kf_imitation.evaluation.labels import Labels
 from kf_imitation.parameters.settings import DetectorSettings
+from kf_imitation.reporting import data as report_data
 from kf_imitation.reporting import page as report
-from kf_imitation.reporting.data import ReportData, final_run
+from kf_imitation.reporting.data import ReportData, final_run, read_run
 from kf_imitation.reporting.health import Fault
+from kf_imitation.reporting.recording import Recording
 from kf_imitation.reporting.sizes import run_sizes
 from kf_imitation.robot import load_robot
+from kf_imitation.robot.joint_mapping import JointMapping
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,9 +98,35 @@ def test_a_replay_with_labels_is_measured_by_joint_and_channel(tmp_path):
         for stamp, value in zip(stamps.tolist(), (0.5 * 0.45 * opened).tolist(), strict=True):
             position = np.where(np.array(robot.names) == 'jaw', value, 0.0)
             topics_of.joints('joint_states', robot.names, position, stamp + 100_000_000)
-    found = run_sizes(tmp_path / 'bag', topics(tmp_path / 'bag'), stamps, labels, robot)
+    with open_bag(tmp_path / 'bag') as bag:
+        recording = Recording(bag, robot)
+        found = run_sizes(recording, stamps, labels)
+        assert not run_sizes(recording, stamps[:90], labels)
     assert found['joint jaw']['gain'] == pytest.approx(0.5, abs=0.05)
     assert found['channel jaw_open']['apex'] == pytest.approx(0.5, abs=0.05)
     page = report.page(replace(small_data(), sizes=found))
     assert 'Size against the labels' in page and '<td>joint jaw</td><td>0.5' in page
-    assert not run_sizes(tmp_path / 'bag', topics(tmp_path / 'bag'), stamps[:90], labels, robot)
+
+
+def test_a_bag_is_opened_once_and_every_pose_is_read_as_channels_once(tmp_path, monkeypatch):
+    robot, opened, read = load_robot('sim_face'), [], []
+    with BagWriter(tmp_path / 'bag', 0.0) as writer:
+        topics_of = BagTopics(writer)
+        for stamp in (1_000_000_000, 1_040_000_000, 1_080_000_000):
+            explanation = {'score': 0.1, 'is_keyframe': 0.0}
+            topics_of.scalars('keyframe/explanation', explanation, stamp)
+            for topic, names in {
+                'face/reflex': ('jaw_open',),
+                'face/expression': CHANNELS,
+                'joint_states': robot.names,
+                'servo/joint_commands': robot.names,
+            }.items():
+                topics_of.joints(topic, names, np.zeros(len(names)), stamp)
+    open_bag, channels = report_data.open_bag, JointMapping.channels
+    monkeypatch.setattr(report_data, 'open_bag', lambda p: opened.append(p) or open_bag(p))
+    monkeypatch.setattr(
+        JointMapping, 'channels', lambda self, rad: read.append(rad) or channels(self, rad)
+    )
+    data = read_run(tmp_path / 'bag', robot, None)
+    assert data.page['channels'] and data.page['joints'] and data.page['player']
+    assert (len(opened), len(read)) == (1, 3)
