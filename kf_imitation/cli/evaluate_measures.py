@@ -76,11 +76,13 @@ def measure_keyframes(args: argparse.Namespace) -> None:
         return
     results = [evaluate(method, clips) for method in methods]
     people = {name: found[name].person or name for name in kept}
+    clips_of = {r.method.name: r.clips for r in results}
+    intervals = [intervals_table(clips_of, people)] if len(set(people.values())) > 1 else []
     show_tables(
         *map(clip_table, results),
         curve_table(results),
         means_table(results),
-        intervals_table({r.method.name: r.clips for r in results}, people),
+        *intervals,
         width=120,
     )
     if args.dump is not None:

@@ -80,7 +80,7 @@ def version() -> str:
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     """Return the parser; only the chosen command's module is imported for its options."""
-    parser = Parser(prog='kf_imitation', description=__doc__.splitlines()[0])
+    parser = Parser(prog='kf_imitation', description='A robot head mimics the face it sees.')
     parser.add_argument('--version', action='version', version=f'%(prog)s {version()}')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     for name, (module_name, text) in COMMANDS.items():
