@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from threading import Thread
 
 from kf_imitation.child_process import end_child, start_child
@@ -39,6 +40,7 @@ class CockpitProcess:
         )
         os.setpriority(os.PRIO_PROCESS, self.pid, os.nice(0) + NICER)
         self.announcement = ''
+        self._closing = False
         self._reader = Thread(target=self._read, name='cockpit output', daemon=True)
         self._reader.start()
 
@@ -57,6 +59,7 @@ class CockpitProcess:
 
     def close(self) -> None:
         """End it; may be called twice."""
+        self._closing = True
         self._process.terminate()
         end_child(self._process, END_S)
         self._reader.join(END_S)
@@ -68,3 +71,5 @@ class CockpitProcess:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self.announcement = self.announcement or line.strip()
+        if not self._closing:
+            print('kf_imitation: the cockpit has ended; the head goes on', file=sys.stderr)

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -14,3 +15,16 @@ def test_where_the_processor_is_short_the_cockpit_waits_for_the_head(monkeypatch
     with CockpitProcess('sim_face', '', '') as cockpit:
         its_own = os.getpriority(os.PRIO_PROCESS, cockpit.pid)
     assert its_own == min(19, os.nice(0) + NICER)
+
+
+def test_a_page_that_ends_by_itself_is_named(capsys):
+    with CockpitProcess('sim_face', '', '') as cockpit:
+        os.kill(cockpit.pid, signal.SIGKILL)
+        cockpit._reader.join()
+    assert capsys.readouterr().err == 'kf_imitation: the cockpit has ended; the head goes on\n'
+
+
+def test_a_page_that_is_closed_is_not(capsys):
+    with CockpitProcess('sim_face', '', ''):
+        pass
+    assert capsys.readouterr().err == ''
