@@ -61,13 +61,13 @@ class CommandSenders:
             info: of the message. Before ROS 2 Kilted it does not tell the sender, and everybody's
                 commands count.
         """
-        now_s = time.monotonic()
-        if now_s - self._elder_heard_s < HEARD_S:
+        if self._knows_elder():
             return (
                 f'{self._node.get_fully_qualified_name()} also runs as process {self._elder}, '
                 'which was first: give this head a namespace or a ROS domain of its own'
             )
-        if now_s - self._began_s < HEARD_S and self._node.count_publishers(COMMANDED) > 1:
+        is_new = time.monotonic() - self._began_s < HEARD_S
+        if is_new and self._node.count_publishers(COMMANDED) > 1:
             return f'somebody else sends {COMMANDED}: another servo node, or what is left of one'
         sender = (info.get('publisher_gid') or {}).get('data')
         owner = self._owners.get(topic)
@@ -83,6 +83,9 @@ class CommandSenders:
         self._owners[topic] = sender
         self._names[topic] = senders.get(sender, '')
         return ''
+
+    def _knows_elder(self) -> bool:
+        return time.monotonic() - self._elder_heard_s < HEARD_S
 
     def _senders(self, topic: str) -> dict[bytes | None, str]:
         return {
@@ -103,7 +106,7 @@ class CommandSenders:
             with suppress(KeyError, ValueError):  # of somebody who only calls itself as we do
                 since = float(values['active since']), process
                 if since < (self._since_s, self._process):
-                    known = time.monotonic() - self._elder_heard_s < HEARD_S
+                    known = self._knows_elder()
                     self._elder, self._elder_heard_s = process, time.monotonic()
                     if not known:
                         self._on_elder()

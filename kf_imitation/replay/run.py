@@ -46,9 +46,9 @@ from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.ros_graph.nodes import merged_parameters
 from kf_imitation.visualization.video_writer import check_suffix
 
-# What replay_to_files writes.
 # A replay keeps no images: an hour of it is smaller.
 ENOUGH_FREE_MB = 50.0
+# What replay_to_files writes.
 RESULTS = (
     'scores.csv',
     'expression.csv',

@@ -1,7 +1,6 @@
 """One HTML page that compares two runs, A and B, on one time axis."""
 
 import html
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
@@ -10,7 +9,15 @@ from typing import Any, TypeVar
 from kf_imitation.evaluation.metrics import DISTANCE_S, pair
 from kf_imitation.output_files import check_free, new_file
 from kf_imitation.reporting.data import ReportData, read_run
-from kf_imitation.reporting.page import STAGE_WORDS, as_json, part, plotly_script, table
+from kf_imitation.reporting.page import (
+    SIZES,
+    STAGE_WORDS,
+    as_json,
+    number,
+    part,
+    plotly_script,
+    table,
+)
 from kf_imitation.robot import load_robot
 
 SCRIPTS = ('what_if.js', 'charts.js', 'report.js', 'comparison.js')
@@ -120,18 +127,17 @@ def tables(first: ReportData, second: ReportData, pairs: int) -> Iterator[str]:
         yield table('How far each joint moved', titles, cells)
     sizes = _both(first.sizes, second.sizes)
     if sizes:
-        keys = ('gain', 'ccc', 'rest', 'apex')
         cells = [
-            [name, *(f'{_number(a[k])} / {_number(b[k])}' for k in keys)] for name, a, b in sizes
+            [name, *(f'{number(a[k])} / {number(b[k])}' for k in SIZES)] for name, a, b in sizes
         ]
-        yield table('Size against the labels, A / B', ['joint or channel', *keys], cells)
+        yield table('Size against the labels, A / B', ['joint or channel', *SIZES], cells)
     times = _both(first.times_ms, second.times_ms)
     if times:
         titles = ['stage', 'p50, A', 'B', 'p99, A', 'B']
         cells = [
             [
                 STAGE_WORDS.get(n, n),
-                *(_number(x.get(p), 1) for p in ('p50', 'p99') for x in (a, b)),
+                *(number(x.get(p), 1) for p in ('p50', 'p99') for x in (a, b)),
             ]
             for n, a, b in times
         ]
@@ -186,10 +192,6 @@ def _seconds(data: ReportData) -> float:
 
 def _milliseconds(times_s: Sequence[float]) -> list[int]:
     return [round(1000 * time_s) for time_s in times_s]
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return '–' if value is None or math.isnan(value) else f'{value:.{digits}f}'
 
 
 def _both(first: Mapping[str, T], second: Mapping[str, T]) -> list[tuple[str, T, T]]:

@@ -23,6 +23,7 @@ FROM_BAG = (
     'Searched in the final scores, all that a bag holds. While it ran, the scores ahead of a '
     'frame were provisional, so single keyframes can differ; a replay is exact.'
 )
+SIZES = ('gain', 'ccc', 'rest', 'apex')
 STAGE_WORDS = {
     **STAGES,
     'commit delay': 'commit delay (keyframes)',
@@ -115,17 +116,13 @@ def tables(
         titles = ['joint', 'from', 'to', 'of its range', 'off (rms)']
         sections.append(table('How far each joint moved [rad]', titles, joint_sizes))
     if sizes:
-        head = ('gain', 'ccc', 'rest', 'apex')
-        rows = [
-            [name, *('–' if math.isnan(of[key]) else f'{of[key]:.2f}' for key in head)]
-            for name, of in sizes.items()
-        ]
-        sections.append(table('Size against the labels', ['joint or channel', *head], rows))
+        rows = [[name, *(number(of[key]) for key in SIZES)] for name, of in sizes.items()]
+        sections.append(table('Size against the labels', ['joint or channel', *SIZES], rows))
     if times_ms:
         rows = [
             [
                 STAGE_WORDS.get(name, name),
-                *(f'{times[p]:.1f}' if p in times else '–' for p in ('p50', 'p95', 'p99')),
+                *(number(times.get(p), 1) for p in ('p50', 'p95', 'p99')),
                 str(times.get('n', '–')),
             ]
             for name, times in times_ms.items()
@@ -152,6 +149,11 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str
         f'<h2>{html.escape(title)}</h2><div class="card scroll"><table><thead><tr>{top}</tr>'
         f'</thead><tbody>{body}</tbody></table></div>'
     )
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Return a figure as text; – for one that is not known."""
+    return '–' if value is None or math.isnan(value) else f'{value:.{digits}f}'
 
 
 def as_json(values: Mapping[str, Any]) -> str:

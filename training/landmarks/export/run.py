@@ -223,6 +223,7 @@ def main() -> None:
     arguments = parser.parse_args()
     name = EYES if arguments.eyes else PARTS if arguments.parts else NAME
     out = arguments.out or Path(f'models/{name}.onnx')
+    of_publisher: dict[str, str] = {}
     if arguments.eyes:
         eyes, shape = DeployedEyes(load_eyes(arguments.checkpoint)), (2, *PATCH_PX[::-1], 3)
         export(eyes, out, {'patches': shape}, ['points', 'readings'])
@@ -242,12 +243,13 @@ def main() -> None:
             deployed: nn.Module = Deployed(model)
         else:
             deployed, name = DeployedPublished(model), out.stem
+            saved = torch.load(arguments.checkpoint, map_location='cpu', weights_only=False)
+            of_publisher = saved.get('entry', {})
             outputs = {'points': outputs['points']}
             PFLD_ENTRY.update(task='98 facial landmarks (WFLW order) of one face', outputs=outputs)
         export(deployed, out, {'crop': (1, CROP_PX, CROP_PX, 3)}, list(outputs))
     entry = {EYES: EYES_ENTRY, PARTS: PARTS_ENTRY}.get(name, PFLD_ENTRY)
-    saved = torch.load(arguments.checkpoint, map_location='cpu', weights_only=False)
-    enter(out, out.parent / 'manifest.yaml', name, entry | COMMON | saved.get('entry', {}))
+    enter(out, out.parent / 'manifest.yaml', name, entry | COMMON | of_publisher)
 
 
 if __name__ == '__main__':
