@@ -11,6 +11,8 @@ from collections import Counter
 
 import pytest
 
+from kf_imitation.ros_graph.environment import defaults
+
 pytest_plugins = ['servo_rig', 'browser_rig']
 
 if 'PYTEST_XDIST_WORKER' in os.environ:
@@ -18,6 +20,10 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     # A worker's receiving thread keeps what the tests held until the process is gone. Ending
     # before the interpreter takes itself apart, it is not listed by nanobind as leaked.
     atexit.register(os._exit, 0)  # registered first, so it runs last
+
+# Fast DDS reads its profiles once in a process: without ours from the beginning, a test that makes
+# a context by itself decides that no later test of its worker gets full-size images.
+os.environ.update(defaults(os.environ))
 
 DOMAINS = 99  # from 1: below the ports that Linux hands out
 STOP_S = 15.0

@@ -42,7 +42,8 @@ def environment(domain, tmp_path, monkeypatch):
     }
     for name, value in added.items():
         monkeypatch.setenv(name, value)
-    return {**os.environ}
+    # A node must find its transports by itself.
+    return {k: v for k, v in os.environ.items() if k != 'FASTDDS_DEFAULT_PROFILES_FILE'}
 
 
 @pytest.fixture
