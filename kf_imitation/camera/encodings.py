@@ -1,5 +1,9 @@
 """Pixel formats of ROS images (sensor_msgs/image_encodings.hpp) to BGR."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +52,7 @@ _HALF_COLOUR = {
     'yv12': cv2.COLOR_YUV2BGR_YV12,
 }
 SUPPORTED_ENCODINGS = (*_FORMATS, *_HALF_COLOUR)
+_OF_CV_BRIDGE = ('rgb', 'bgr16', 'bgra', 'mono8', 'bayer', 'yuv422')  # how their names begin
 # A reason that helps more than the list of what is supported.
 _REFUSED = {
     '16uc1': ': it holds distances; name the colour topic of the depth camera, or its infrared '
@@ -73,10 +78,15 @@ class GreySamples:
         self._bits = 0
 
     def to_8_bits(self, samples: NDArray[np.uint16]) -> NDArray[np.uint8]:
-        """Shift to 8 bits; how far follows from the brightest value seen so far."""
+        """Scale to 8 bits; how much follows from the brightest value seen so far."""
         used = int(samples.max(initial=0)).bit_length()
         self._bits = max(self._bits, min(depth for depth in _DEPTHS if depth >= used))
-        return np.asarray(samples >> (self._bits - 8), np.uint8)
+        return _to_8_bits(samples, self._bits)
+
+
+def _to_8_bits(samples: NDArray[np.uint16], bits: int = 16) -> NDArray[np.uint8]:
+    """Round to the nearest of 256 steps, as cv_bridge does."""
+    return np.asarray(cv2.convertScaleAbs(samples, alpha=255 / (2**bits - 1)), np.uint8)
 
 
 def image_to_bgr(
@@ -92,7 +102,7 @@ def image_to_bgr(
 
     Args:
         data: rows of `step` bytes.
-        encoding: as in sensor_msgs/image_encodings.hpp; 16-bit samples lose their low bits.
+        encoding: as in sensor_msgs/image_encodings.hpp; 16-bit samples are scaled to 8 bits.
         height: rows.
         width: columns.
         step: bytes from row to row, at least width times the bytes of a pixel.
@@ -130,21 +140,42 @@ def image_to_bgr(
             f'needs {max(step, width * pixel_bytes) * height}'
         )
     rows = raw[: step * height].reshape(height, step)[:, : width * pixel_bytes]
+    samples: NDArray[Any] = np.ascontiguousarray(rows)
+    if bits == 16:
+        samples = samples.view('>u2' if is_bigendian else '<u2').astype(np.uint16)
+    channels = pixel_bytes * 8 // bits
+    pixels = samples.reshape((height, width, channels) if channels > 1 else (height, width))
     if name == 'mono16':
-        samples = np.ascontiguousarray(rows).view('>u2' if is_bigendian else '<u2')
-        rows, pixel_bytes = grey.to_8_bits(samples.astype(np.uint16)), 1
-    elif bits == 16:
-        rows = rows[:, (0 if is_bigendian else 1) :: 2]  # the high byte
-        pixel_bytes //= 2
-    pixels = np.ascontiguousarray(rows).reshape(height, width, pixel_bytes)
-    if pixel_bytes == 1:
-        pixels = pixels[:, :, 0]
-    if conversion is None:
-        return np.array(pixels)
+        name, pixels = 'mono8', grey.to_8_bits(pixels)
     try:
-        return np.asarray(cv2.cvtColor(pixels, conversion), np.uint8)
-    except cv2.error as error:
-        raise SourceError(f'image of {width}x{height} {encoding}: {error.err}') from error
+        return _to_bgr(pixels, name, conversion)
+    except (cv2.error, RuntimeError) as error:  # OpenCV's own, and cv_bridge's
+        why = error.err if isinstance(error, cv2.error) else str(error)
+        raise SourceError(f'image of {width}x{height} {encoding}: {why}') from error
+
+
+def _to_bgr(pixels: NDArray[Any], name: str, conversion: int | None) -> Image:
+    """Convert by cv_bridge where ROS has it, else alike: a test compares them."""
+    bridge = _cv_bridge() if name.startswith(_OF_CV_BRIDGE) else None
+    if bridge:
+        return bridge(pixels, name, 'bgr8')
+    bgr = np.array(pixels) if conversion is None else cv2.cvtColor(pixels, conversion)
+    return _to_8_bits(bgr) if bgr.dtype == np.uint16 else np.asarray(bgr, np.uint8)
+
+
+@cache
+def _cv_bridge() -> Callable[[NDArray[Any], str, str], Image] | None:
+    """Return the conversion of cv_bridge; None without it.
+
+    It is built for the system's numpy: beside another it would end the program.
+    """
+    if not np.__file__.startswith('/usr/lib/'):
+        return None
+    try:
+        from cv_bridge.boost.cv_bridge_boost import cvtColor2
+    except ImportError:
+        return None
+    return cvtColor2  # type: ignore[no-any-return]
 
 
 def _only_guess(width: int, step: int) -> str:

@@ -281,7 +281,7 @@ def test_rows_may_be_padded():
 
 
 @pytest.mark.parametrize('big', [False, True])
-def test_16_bit_samples_keep_their_high_byte(big):
+def test_16_bit_samples_are_rounded_to_8(big):
     grey = np.array([[0x1234, 0xFFFF]], '>u2' if big else '<u2')
     assert image_to_bgr(grey.tobytes(), 'mono16', 1, 2, 4, big)[0, :, 0].tolist() == [0x12, 0xFF]
 

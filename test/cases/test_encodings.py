@@ -49,7 +49,7 @@ def test_a_dark_image_does_not_flicker_once_the_depth_is_known():
     grey = GreySamples('camera/image_raw')
     bright = image_to_bgr(GREY.astype('<u2').tobytes(), 'mono16', 48, 64, 128, False, grey)
     dark = image_to_bgr((GREY // 8).astype('<u2').tobytes(), 'mono16', 48, 64, 128, False, grey)
-    assert bright.max() == 255 and dark.max() == 31
+    assert bright.max() == 255 and dark.max() == 32
 
 
 def test_infrared_is_decoded_where_its_topic_says_so_and_else_explained():

@@ -11,6 +11,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image as ImageMessage
 
+from kf_imitation.camera import encodings
 from kf_imitation.data_types import (
     BLENDSHAPES,
     CHANNELS,
@@ -108,16 +109,36 @@ def test_our_messages_equal_those_of_cv_bridge(bridge, frame):
 
 
 @pytest.mark.parametrize('encoding', cv_bridge_source.ENCODINGS)
-def test_every_encoding_that_cv_bridge_converts_is_read_alike(bridge, encoding):
+def test_every_encoding_that_cv_bridge_converts_is_read_alike(bridge, encoding, monkeypatch):
     pixel_bytes = bridge.encoding_to_dtype_with_channels(encoding)
     step = 64 * np.dtype(pixel_bytes[0]).itemsize * pixel_bytes[1]
     data = np.random.default_rng(0).integers(0, 256, 48 * step, np.uint8)
     message = ImageMessage(height=48, width=64, encoding=encoding, step=step, data=data.tobytes())
-    difference = conversions.from_image(message) - bridge.imgmsg_to_cv2(message, 'bgr8').astype(
-        int
+    theirs = bridge.imgmsg_to_cv2(message, 'bgr8')
+    from cv_bridge.boost.cv_bridge_boost import cvtColor2
+
+    for conversion in (None, cvtColor2):
+        monkeypatch.setattr(encodings, '_cv_bridge', lambda found=conversion: found)
+        np.testing.assert_array_equal(conversions.from_image(message), theirs)
+
+
+def test_cv_bridge_converts_what_it_knows_and_its_errors_are_told(monkeypatch):
+    def convert(pixels, encoding, wanted):
+        assert wanted == 'bgr8'
+        if encoding == 'yuv422':
+            raise RuntimeError('width must be even')
+        return np.full((*pixels.shape[:2], 3), 7, np.uint8)
+
+    monkeypatch.setattr(encodings, '_cv_bridge', lambda: convert)
+    known, ours = (
+        ImageMessage(height=2, width=2, encoding=encoding, step=step, data=bytes(2 * step))
+        for encoding, step in (('bayer_rggb16', 4), ('uyvy', 4))
     )
-    # It rounds 16-bit samples where we cut them.
-    assert np.abs(difference).max() <= (1 if encoding.endswith('16') else 0)
+    assert np.all(conversions.from_image(known) == 7)
+    assert not np.any(conversions.from_image(ours) == 7)
+    ours.encoding = 'yuv422'
+    with pytest.raises(SourceError, match='2x2 yuv422: width must be even'):
+        conversions.from_image(ours)
 
 
 def test_a_camera_survives_the_round_trip():
