@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Child processes must find the share files of a pip installation (README, Install).
 export AMENT_PREFIX_PATH := $(abspath $(VENV))$(if $(AMENT_PREFIX_PATH),:$(AMENT_PREFIX_PATH))
+# Containers often say so. Then every program would compile every module again as it starts.
+unexport PYTHONDONTWRITEBYTECODE
 # The tests of training/ need torch.
 IGNORED := $(if $(TRAINING),,--ignore=test/training --ignore=test/export)
 

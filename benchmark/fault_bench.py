@@ -16,6 +16,7 @@ from benchmark.observed import Observed
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import WriteRecord
 from kf_imitation.head.controller import ServoController
@@ -45,7 +46,7 @@ class RealHead(Observed):
         super().__init__(robot)
         self.writes: list[WriteRecord] = []
         self.line = SimulatedBus(simulated_servos(robot, self.writes))
-        self.port = PseudoTerminal(self.line)
+        self.port = SimulatedPort(self.line, PseudoTerminal())
         head = read_head(share_path('config/robots/sim_face.yaml'))
         self.judge = Judge(head, hold_s=HOLD_S, exit_policy=robot.exit)
         self.tap = Tap(self.port.device, robot.baud, self._hear)

@@ -1,6 +1,14 @@
 """Errors a user can cause; the command line turns each into one clear message and exit code 2."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+
+def nearest(word: str, known: Iterable[str], closeness: float = 0.6) -> str:
+    """Return ` (did you mean …?)` with the known word nearest to one; empty where none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1, closeness)
+    return f' (did you mean {near[0]}?)' if near else ''
 
 
 class KfImitationError(Exception):

@@ -4,7 +4,6 @@ PYTHON_ARGCOMPLETE_OK: shells complete commands and options with argcomplete (do
 """
 
 import argparse
-import difflib
 import os
 import re
 import signal
@@ -18,7 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from kf_imitation.cli.terminal import patient_output
-from kf_imitation.errors import KfImitationError
+from kf_imitation.errors import KfImitationError, nearest
 from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.paths import share_path
 
@@ -65,10 +64,10 @@ class Parser(argparse.ArgumentParser):
         """Print usage and message, exit with 2."""
         if found := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
             known = [word.strip("'") for word in found[2].split(', ')]
-            if near := difflib.get_close_matches(found[1], known, 1):
-                message += f'; did you mean {near[0]}?'
+            if hint := nearest(found[1], known):
+                message += hint
             elif 'info' in known and os.path.exists(found[1]):
-                message += f'; did you mean {self.prog} info {found[1]}?'
+                message += f' (did you mean {self.prog} info {found[1]}?)'
         self.print_usage(sys.stderr)
         self.exit(2, f'kf_imitation: {message}\n')
 

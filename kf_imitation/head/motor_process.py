@@ -19,9 +19,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-# Trajectories need it; an import in mid-motion would stop the bus for half a second.
-import scipy.interpolate  # noqa: F401
-
 from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
 from kf_imitation.errors import ConfigError, KfImitationError
 from kf_imitation.head.bus_factory import make_bus

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import FaultCommandError, apply_fault
 from kf_imitation.actuators.dynamixel.simulator.local_socket import LocalSocket
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
 from kf_imitation.actuators.dynamixel.units import ticks
@@ -96,7 +97,7 @@ class SimulatorProcess:
 class _Lines:
     """Fault commands from a file descriptor."""
 
-    def __init__(self, fd: int, port: PseudoTerminal) -> None:
+    def __init__(self, fd: int, port: SimulatedPort) -> None:
         self._fd, self._port = fd, port
         self._unread = b''
 
@@ -125,8 +126,8 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
     Raises:
         PortError: the link cannot be made.
     """
-    kind = LocalSocket if until_input_ends else PseudoTerminal
-    port = kind(SimulatedBus(simulated_servos(robot)))
+    connection = LocalSocket() if until_input_ends else PseudoTerminal()
+    port = SimulatedPort(SimulatedBus(simulated_servos(robot)), connection)
     try:
         if link:
             if os.path.islink(link) and not os.path.exists(link):

@@ -211,13 +211,11 @@ class TimedTrajectory:
 
     def _lay(self, times: Array, position: Array, given: Array) -> tuple[Array, Array]:
         """Return velocity and acceleration (P, K) of points; `given` is NaN where none was."""
-        from scipy.interpolate import PchipInterpolator  # costs half a second at start
-
-        velocity = PchipInterpolator(times, position, axis=0)(times, 1)
+        velocity = slopes(times, position)
         velocity = np.where(np.isnan(given), velocity, given)
         velocity[-1] = 0.0
         velocity = np.clip(velocity, -self._speed, self._speed)
-        acceleration = PchipInterpolator(times, velocity, axis=0)(times, 1)
+        acceleration = slopes(times, velocity)
         # No more than can be ended before the joint gets too fast (SafetyLimiter asks for it).
         push = np.sqrt(2.0 * self._jerk * (self._top_speed - np.abs(velocity)))
         push = np.minimum(push, self._push)
@@ -237,6 +235,36 @@ class TimedTrajectory:
         )
 
 
+def slopes(times: Array, values: Array) -> Array:
+    """Return the slopes (P, K) in two or more points of monotone cubic interpolation (PCHIP).
+
+    As scipy.interpolate.PchipInterpolator(times, values)(times, 1), which the motor process would
+    load for longer than all the rest of it.
+    """
+    step = np.diff(times)[:, None]
+    slope = np.diff(values, axis=0) / step
+    if len(slope) == 1:
+        return np.repeat(slope, 2, axis=0)
+    before, after = 2 * step[1:] + step[:-1], step[1:] + 2 * step[:-1]
+    turns = np.sign(slope[1:]) * np.sign(slope[:-1]) <= 0
+    with np.errstate(divide='ignore', invalid='ignore'):
+        mean = (before + after) / (before / slope[:-1] + after / slope[1:])
+    inner = np.where(turns, 0.0, mean)
+    ends = (
+        _end_slope(step[0], step[1], *slope[:2]),
+        _end_slope(step[-1], step[-2], *slope[:-3:-1]),
+    )
+    return np.vstack([ends[0], inner, ends[1]])
+
+
+def _end_slope(step: Array, next_step: Array, slope: Array, next_slope: Array) -> Array:
+    """Return the slope (K,) in the first or last point from the two pieces beside it."""
+    three_points = ((2 * step + next_step) * slope - step * next_slope) / (step + next_step)
+    kept = np.where(np.sign(three_points) == np.sign(slope), three_points, 0.0)
+    turns = (np.sign(slope) != np.sign(next_slope)) & (np.abs(kept) > 3 * np.abs(slope))
+    return np.where(turns, 3 * slope, kept)
+
+
 def _apart(times: Array) -> list[int]:
     """Return which points (P,) are a cycle or more before the next one; the last one always."""
     kept = [len(times) - 1]
@@ -251,15 +279,18 @@ def _after(begin: int, times: Array, position: Array, velocity: Array) -> int:
 
     Points that the way to a later one leads through anyway are passed over.
     """
-    from scipy.interpolate import CubicHermiteSpline  # costs half a second at start
-
     chosen = begin + 1
     for end in range(begin + 2, len(times)):
         if times[end] - times[begin] > SHORTEST_S + 1e-9:
             break
-        pair = [begin, end]
-        way = CubicHermiteSpline(times[pair], position[pair], velocity[pair], axis=0)
-        between = slice(begin + 1, end)
-        if np.abs(way(times[between]) - position[between]).max() <= PASSED_RAD:
+        between, long_s = slice(begin + 1, end), times[end] - times[begin]
+        part = (times[between, None] - times[begin]) / long_s
+        way = (  # a cubic Hermite spline
+            (1 + 2 * part) * (1 - part) ** 2 * position[begin]
+            + part**2 * (3 - 2 * part) * position[end]
+            + part * (1 - part) ** 2 * long_s * velocity[begin]
+            + part**2 * (part - 1) * long_s * velocity[end]
+        )
+        if np.abs(way - position[between]).max() <= PASSED_RAD:
             chosen = end
     return chosen

@@ -1,13 +1,13 @@
 """The images of another package's camera: raw or compressed, in whatever quality it offers."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from kf_imitation.errors import nearest
 from kf_imitation.nodes import qos
 
 LOOK_INTERVAL_S = 0.5
@@ -97,6 +97,5 @@ class ForeignImages:
             and self._node.count_publishers(name)
             and not name.endswith(_OURS)
         ]
-        there = f'image topics that are there: {", ".join(images)}' if images else 'no image topic'
-        meant = [f'; did you mean {near}?' for near in get_close_matches(self.name, images, 1)]
-        return f'waiting for {self.name} ({there}{"".join(meant)})'
+        there = f'there: {", ".join(images)}' if images else 'no image topic is there'
+        return f'waiting for {self.name}{nearest(self.name, images)}; {there}'

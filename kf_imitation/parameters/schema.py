@@ -1,13 +1,12 @@
 """The parameters of every node by name, and files checked against them."""
 
-import difflib
 import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from kf_imitation.errors import ConfigError
+from kf_imitation.errors import ConfigError, nearest
 from kf_imitation.parameters.definition import Parameter, parameters_of, renamed
 from kf_imitation.parameters.settings import NODES
 from kf_imitation.parameters.yaml_text import read_yaml
@@ -34,8 +33,7 @@ def check(node: str, values: Mapping[str, object]) -> list[str]:
             if name in _OF_RCLPY and type(value) is not bool:
                 problems.append(f'{node}.{name} = {value!r} must be true or false')
         elif name not in table:
-            near = difflib.get_close_matches(name, table, 1)
-            hint = f' (did you mean {near[0]}?)' if near else ''
+            hint = nearest(name, table)
             problems.append(f'{node}.{name} is not a parameter of this node{hint}')
         elif problem := table[name].problem(value):
             problems.append(f'{node}.{problem}')
@@ -72,8 +70,8 @@ def load_file(path: Path, namespace: str = '') -> dict[str, dict[str, Any]]:
     for place, values in sections:
         last = place.rsplit('/', 1)[-1]
         if last not in SCHEMA and not last.startswith('*'):
-            if near := difflib.get_close_matches(last, SCHEMA, 1):
-                problems.append(f'{place} is not a node (did you mean {near[0]}?)')
+            if hint := nearest(last, SCHEMA):
+                problems.append(f'{place} is not a node{hint}')
             else:
                 nodes = ', '.join(SCHEMA)
                 _logger.warning(
@@ -171,9 +169,8 @@ def _known_nowhere(place: str, values: Mapping[str, Any]) -> list[str]:
     for name in values:
         if name in known or _is_of_rclpy(name):
             continue
-        near = difflib.get_close_matches(name, known, 1, 0.75)
-        if near:
-            problems.append(f'{place}.{name} is not a parameter (did you mean {near[0]}?)')
+        if hint := nearest(name, known, 0.75):
+            problems.append(f'{place}.{name} is not a parameter{hint}')
         else:
             _logger.warning('%s.%s is a parameter of none of our nodes: left out', place, name)
     return problems

@@ -5,7 +5,6 @@ the lower one. Angles move one radian per radian as far as the joint can show al
 do, else less, so that a wide look is a look to the limit and not cut short before.
 """
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kf_imitation.data_types import ANGLE_CHANNELS, BLENDSHAPES, CHANNELS
+from kf_imitation.errors import nearest
 from kf_imitation.face_geometry.arkit import SAME_AS
 from kf_imitation.robot.model import Points
 from kf_imitation.robot.section import Section
@@ -84,10 +84,9 @@ def channel_name(key: str, section: Section) -> str:
     """Return the channel or blendshape that a key names; a fault where there is none."""
     name = SAME_AS.get(key, key)
     if name not in INPUTS:
-        near = difflib.get_close_matches(key, INPUTS, 1)
-        hint = f' (did you mean {near[0]}?)' if near else ''
         section.faults.append(
-            f'{section.prefix}{key} is neither an expression channel nor a blendshape{hint}'
+            f'{section.prefix}{key} is neither an expression channel nor a blendshape'
+            f'{nearest(key, INPUTS)}'
         )
     return name
 

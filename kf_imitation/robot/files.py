@@ -1,9 +1,8 @@
 """Reads robot files."""
 
-import difflib
 from dataclasses import replace
 
-from kf_imitation.errors import ConfigError
+from kf_imitation.errors import ConfigError, nearest
 from kf_imitation.parameters.yaml_text import read_yaml
 from kf_imitation.paths import share_path, user_path
 from kf_imitation.robot.checks import cross_faults, duplicates
@@ -26,9 +25,9 @@ def load_robot(name_or_path: str) -> RobotConfig:
     if not path.suffix and not path.is_file():
         path = share_path(f'config/robots/{name_or_path}.yaml')
         if not path.is_file():
-            near = difflib.get_close_matches(str(name_or_path), robot_names(), 1)
-            hint = f'did you mean {near[0]}?' if near else f'known: {", ".join(robot_names())}'
-            raise ConfigError(f'robot {name_or_path}', [f'no such robot ({hint})'])
+            known = robot_names()
+            hint = nearest(str(name_or_path), known) or f' (known: {", ".join(known)})'
+            raise ConfigError(f'robot {name_or_path}', [f'no such robot{hint}'])
     return parse_robot(read_yaml(path), str(path))
 
 

@@ -1,10 +1,10 @@
 """Typed access to one mapping of a YAML file, which collects faults instead of raising."""
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kf_imitation.errors import nearest
 from kf_imitation.parameters.yaml_text import number_hint, text_hint
 
 
@@ -116,6 +116,5 @@ class Section:
         """Note every key that nobody asked for, with the nearest known one."""
         for key in self.values:
             if key not in self.known:
-                near = difflib.get_close_matches(str(key), self.known, 1)
-                hint = f' (did you mean {near[0]}?)' if near else ''
+                hint = nearest(str(key), self.known)
                 self.faults.append(f'{self.prefix}{key} is not a key of robot files{hint}')

@@ -16,7 +16,7 @@ import yaml
 
 from kf_imitation.actuators.dynamixel import port_owner
 from kf_imitation.cli.servo import ACTIONS, add_arguments, run
-from kf_imitation.cli.servo_tools import commission, jog
+from kf_imitation.cli.servo_tools import commission, connection, jog
 from kf_imitation.cli.servo_tools.recording import read_recording
 from kf_imitation.cli.servo_tools.selftest import with_measured, write_measured, yielding
 from kf_imitation.errors import BusError, ConfigError, PortError, ServoSetupError
@@ -348,7 +348,8 @@ def test_yielding_is_how_far_a_joint_stays_back_for_the_current_it_holds(held_a,
     assert yielding(cycles, 0) == (yields and pytest.approx(yields))
 
 
-def test_a_selftest_that_finds_a_stuck_joint_writes_nothing(tool, rig, small_file):
+def test_a_selftest_that_finds_a_stuck_joint_writes_nothing(tool, rig, small_file, monkeypatch):
+    monkeypatch.setattr(connection.Head.go, '__defaults__', (10.0,))
     before = small_file.read_text(encoding='utf-8')
     rig.fault('block 1')
     with pytest.raises(BusError, match=r'jaw is at .* instead of .*: jaw .*pushed'):

@@ -7,6 +7,7 @@ from kf_imitation.actuators.dynamixel.control_tables import MODELS
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.local_socket import LocalSocket
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.errors import PortError
 
@@ -14,7 +15,7 @@ from kf_imitation.errors import PortError
 @pytest.fixture
 def line():
     servos = [SimulatedServo(MODELS['XM430-W350'], id_) for id_ in (1, 2)]
-    with LocalSocket(SimulatedBus(servos)) as port:
+    with SimulatedPort(SimulatedBus(servos), LocalSocket()) as port:
         yield port
 
 

@@ -7,6 +7,7 @@ from kf_imitation.actuators.dynamixel.simulator.bus import BusFaults, SimulatedB
 from kf_imitation.actuators.dynamixel.simulator.fault_help import HELP
 from kf_imitation.actuators.dynamixel.simulator.faults import FaultCommandError, apply_fault
 from kf_imitation.actuators.dynamixel.simulator.packet import READ, encode
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
@@ -15,7 +16,7 @@ EXAMPLES = {'RATIO': '0.5', 'SECONDS': '0.1', 'ID': '1', 'CELSIUS': '40', 'FRACT
 
 @pytest.fixture
 def port():
-    made = PseudoTerminal(SimulatedBus([SimulatedServo(MODELS['XM430-W350'], 1)]))
+    made = SimulatedPort(SimulatedBus([SimulatedServo(MODELS['XM430-W350'], 1)]), PseudoTerminal())
     yield made
     made.close()
 

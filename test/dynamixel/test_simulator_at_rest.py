@@ -5,11 +5,8 @@ import pytest
 from kf_imitation.actuators.dynamixel.control_tables import MODELS
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.physics import ServoPhysics
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import (
-    IDLE_S,
-    REST_S,
-    PseudoTerminal,
-)
+from kf_imitation.actuators.dynamixel.simulator.port import IDLE_S, REST_S, SimulatedPort
+from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 
 MODEL = MODELS['XL330-M288']
@@ -110,11 +107,11 @@ def test_a_new_goal_ends_the_rest():
 def test_the_bus_sleeps_longer_while_its_servos_rest():
     servo = rested()
     servo.step(1.0)
-    port = PseudoTerminal(SimulatedBus([servo]))
+    port = SimulatedPort(SimulatedBus([servo]), PseudoTerminal())
     try:
-        assert port._pause() == REST_S
+        assert port.pause_s() == REST_S
         put(servo, 'goal_position', 2600)
         servo.step(0.01)
-        assert port._pause() == IDLE_S
+        assert port.pause_s() == IDLE_S
     finally:
         port.close()

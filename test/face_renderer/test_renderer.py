@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-pytest.importorskip('numba', reason='the renderer needs numba (training extra)')
+numba = pytest.importorskip('numba', reason='the renderer needs numba (training extra)')
 cv2 = pytest.importorskip('cv2')
 
 from face_renderer import (  # noqa: E402
@@ -213,7 +213,9 @@ def test_timelines_move_smoothly_and_rest(model):
     assert np.abs(yaw).max() < 1.3
 
 
-def test_the_command_writes_shards_and_goes_on_where_it_stopped(tmp_path, capsys):
+def test_the_command_writes_shards_and_goes_on_where_it_stopped(tmp_path, capsys, monkeypatch):
+    # Its processes use what this one has compiled, although tests have a cache of their own.
+    monkeypatch.setenv('NUMBA_CACHE_DIR', numba.config.CACHE_DIR)
     command = ['--count', '3', '--size', '64', '--shard', '2', '--kind', 'pairs', '--seed', '4']
     command += ['--out', str(tmp_path)]
     assert main(command) == 0

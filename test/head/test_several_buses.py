@@ -8,6 +8,7 @@ import yaml
 
 from benchmark.virtual_head import VirtualHead
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.cli.servo_tools import off
 from kf_imitation.errors import ConfigError, PortError, ServoSetupError
@@ -204,7 +205,7 @@ def test_servo_off_lets_go_of_every_bus_that_is_there(tmp_path, capsys):
     servos = simulated_servos(part_of(robot_of(), 'eyes'))
     for servo in servos:
         servo.registers.set('torque_enable', 1)
-    with PseudoTerminal(SimulatedBus(servos)) as line:
+    with SimulatedPort(SimulatedBus(servos), PseudoTerminal()) as line:
         buses = {'mouth': {'port': str(tmp_path / 'gone')}, 'eyes': {'port': line.device}}
         file = tmp_path / 'two.yaml'
         file.write_text(yaml.safe_dump(document(buses=buses)), encoding='utf-8')

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from scipy.interpolate import PchipInterpolator
 
 from kf_imitation.actuators.dynamixel.simulator.in_process_bus import InProcessBus
 from kf_imitation.head.controller import ServoController
@@ -14,6 +15,7 @@ from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.waypoints import (
     TimedTrajectory,
     TrajectoryPoint,
+    slopes,
     trajectory_problems,
 )
 from kf_imitation.robot import load_robot
@@ -287,3 +289,14 @@ def test_a_passage_at_speed_does_not_go_on_to_gain_too_much():
         assert passed.velocity_rad_s + gained <= robot.joints[YAW].max_velocity_rad_s + 1e-9
         pushes.append(float(passed.acceleration_rad_s2[0]))
     assert max(pushes) > 1.0
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_slopes_between_points_are_those_of_scipy(seed):
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.uniform(0.01, 1.0, 2 + seed % 9))
+    values = rng.choice([0.0, 1.0, 2.0], (len(times), 20)) + seed % 2 * rng.random(
+        (len(times), 20)
+    )
+    found = slopes(times, values)
+    assert found == pytest.approx(PchipInterpolator(times, values)(times, 1), abs=1e-9)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph
@@ -74,7 +75,9 @@ def start_node(start, tmp_path):
 def port(request):
     """The simulated head ROBOT of the test's module on a pseudo-terminal of this process, so that
     faults can be made."""
-    with PseudoTerminal(SimulatedBus(simulated_servos(request.module.ROBOT))) as port:
+    with SimulatedPort(
+        SimulatedBus(simulated_servos(request.module.ROBOT)), PseudoTerminal()
+    ) as port:
         yield port
 
 

@@ -21,6 +21,7 @@ from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.reader import header_stamp_ns, read_topic, topics
 from kf_imitation.bags.writer import BagWriter
+from kf_imitation.cli.main import main
 from kf_imitation.data_types import CameraModel
 from kf_imitation.nodes import qos
 
@@ -268,15 +269,23 @@ def test_compressed_images_are_played_as_raw_ones_with_a_camera_info(start, list
     [
         (['gone'], 'gone: does not exist'),
         (['bag', '--topics', 'nothing'], 'has no topic /nothing (has /joint_states'),
-        (['bag', '--rate', '0'], 'rate = 0.0 must be from 0.01 to 100'),
         (['bag', '--start-offset', '60'], 'start offset 60 s is beyond'),
     ],
 )
-def test_what_cannot_be_played_is_one_clear_message(start, bag, arguments, words):
-    process = start('play', *arguments)
+def test_what_cannot_be_played_is_one_clear_message_before_ros_begins(
+    bag, monkeypatch, capsys, arguments, words
+):
+    monkeypatch.chdir(bag.parent)
+    monkeypatch.setattr('rclpy.init', lambda **_: pytest.fail('ROS has begun'))
+    assert main(['play', *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_rate_that_cannot_be_played_is_one_clear_message(start, bag):
+    process = start('play', 'bag', '--rate', '0')
     _, err = process.communicate(timeout=120)
     assert process.returncode == 2, err
-    assert words in err and 'Traceback' not in err
+    assert 'rate = 0.0 must be from 0.01 to 100' in err and 'Traceback' not in err
 
 
 def test_sigterm_ends_a_player_cleanly(start, listener, bag):

@@ -6,6 +6,7 @@ from sensor_msgs.msg import JointState
 from servo_talk import angle, expression
 
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.robot import load_robot
@@ -47,7 +48,7 @@ def test_of_two_servo_nodes_of_one_name_the_second_is_reported_and_its_head_rest
     servo_node(port=port.device, hold_s=3600.0)
     reports = listener.listen(DiagnosticArray, '/diagnostics')
     listener.wait_for(lambda: said(reports, 'at rest in neutral'))
-    with PseudoTerminal(SimulatedBus(simulated_servos(ROBOT))) as other:
+    with SimulatedPort(SimulatedBus(simulated_servos(ROBOT)), PseudoTerminal()) as other:
         servo_node(port=other.device, hold_s=3600.0)
         faces = listener.node.create_publisher(JointState, 'face/expression', 10)
         listener.wait_for(lambda: faces.get_subscription_count() == 2)

@@ -10,6 +10,7 @@ import pytest
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.simulator_process import simulated_servos
@@ -25,7 +26,7 @@ class Rig:
         self.robot = robot
         self.log = []
         self.line = SimulatedBus(simulated_servos(robot, self.log))
-        self.port = PseudoTerminal(self.line)
+        self.port = SimulatedPort(self.line, PseudoTerminal())
         self.controllers = []
         self.timeout_s = TIMEOUT_S
         self._changed = threading.Condition()

@@ -5,8 +5,9 @@ values are register units; units.py turns them into rad, s and A. docs/your_own_
 to add a model: one entry in _PAGES.
 """
 
-import difflib
 from dataclasses import dataclass
+
+from kf_imitation.errors import nearest
 
 # Manual: 0: 9600 ... 7: 4.5 M. The SDK opens ports up to 4 M.
 BAUD_RATES = {
@@ -409,7 +410,6 @@ def table_name(part: str) -> str:
     for start, why in _OTHERS.items():
         if plain.startswith(start):
             raise ValueError(f'{why}: no table here fits it')
-    near = difflib.get_close_matches(name, MODELS, 1)
-    if near:
-        raise ValueError(f'is not a model that is known (did you mean {near[0]}?)')
+    if hint := nearest(name, MODELS):
+        raise ValueError(f'is not a model that is known{hint}')
     raise ValueError(f'must be one of {", ".join(sorted(MODELS))}')

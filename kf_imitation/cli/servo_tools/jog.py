@@ -1,10 +1,9 @@
 """`servo jog JOINT RAD`: move one joint slowly and gently; the others hold."""
 
 import argparse
-from difflib import get_close_matches
 
 from kf_imitation.cli.servo_tools.connection import running_head
-from kf_imitation.errors import ConfigError
+from kf_imitation.errors import ConfigError, nearest
 from kf_imitation.robot import load_robot
 
 
@@ -17,9 +16,8 @@ def run(args: argparse.Namespace) -> int:
     """
     robot = load_robot(args.robot)
     if args.joint not in robot.names:
-        near = get_close_matches(args.joint, robot.names, 1)
-        hint = f'did you mean {near[0]}?' if near else ', '.join(robot.names)
-        raise ConfigError('servo jog', [f'{args.joint} is not a joint of {robot.name} ({hint})'])
+        hint = nearest(args.joint, robot.names) or f' ({", ".join(robot.names)})'
+        raise ConfigError('servo jog', [f'{args.joint} is not a joint of {robot.name}{hint}'])
     index = robot.names.index(args.joint)
     low, high = robot.joints[index].limits_rad
     if not args.relative and not low <= args.rad <= high:

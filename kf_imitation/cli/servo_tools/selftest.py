@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.cli.servo_tools.connection import Head, running_head
 from kf_imitation.cli.terminal import write_json
-from kf_imitation.errors import BusError, ConfigError
+from kf_imitation.errors import BusError, ConfigError, nearest
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.robot import Measured, load_robot
 
@@ -32,7 +32,10 @@ def run(args: argparse.Namespace) -> int:
     robot = load_robot(args.robot)
     chosen = args.joint or list(robot.names)
     if unknown := [name for name in chosen if name not in robot.names]:
-        raise ConfigError('servo selftest', [f'{name} is not a joint' for name in unknown])
+        raise ConfigError(
+            'servo selftest',
+            [f'{name} is not a joint{nearest(name, robot.names)}' for name in unknown],
+        )
     if not args.yes:
         print(f'would move {", ".join(chosen)} one by one; keep clear and add --yes')
         return 0

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from kf_imitation.actuators.dynamixel.simulator.bus import BusFaults
 from kf_imitation.actuators.dynamixel.simulator.fault_help import HELP
-from kf_imitation.actuators.dynamixel.simulator.pseudo_terminal import PseudoTerminal
+from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.errors import KfImitationError
 
@@ -32,10 +32,10 @@ class _Command(NamedTuple):
     """
 
     values: str
-    apply: Callable[[PseudoTerminal, Sequence[float]], None]
+    apply: Callable[[SimulatedPort, Sequence[float]], None]
 
 
-def apply_fault(text: str, port: PseudoTerminal) -> None:
+def apply_fault(text: str, port: SimulatedPort) -> None:
     """Carry out one command line; empty lines do nothing.
 
     Raises:
@@ -81,7 +81,7 @@ def _number(name: str, text: str, ids: Sequence[int]) -> float:
     raise ValueError(f'{name} must be from {low:g} to {high:g}')
 
 
-def _normal(port: PseudoTerminal, values: Sequence[float]) -> None:
+def _normal(port: SimulatedPort, values: Sequence[float]) -> None:
     port.line.faults = BusFaults(rng=port.line.faults.rng)
     for servo in port.line.servos:
         servo.dead = False
@@ -91,21 +91,21 @@ def _normal(port: PseudoTerminal, values: Sequence[float]) -> None:
         around.load = 0.0
 
 
-def _supply(port: PseudoTerminal, values: Sequence[float]) -> None:
+def _supply(port: SimulatedPort, values: Sequence[float]) -> None:
     volts, *chosen = values
     for servo in port.line.servos:
         if not chosen or servo.id == chosen[0]:
             servo.physics.surroundings.supply_v = volts
 
 
-def _line(name: str) -> Callable[[PseudoTerminal, Sequence[float]], None]:
+def _line(name: str) -> Callable[[SimulatedPort, Sequence[float]], None]:
     """Return what sets a fault of the line: switches it on, or to its value."""
     return lambda port, values: setattr(port.line.faults, name, values[0] if values else True)
 
 
 def _servo(
     act: Callable[[SimulatedServo, float], None],
-) -> Callable[[PseudoTerminal, Sequence[float]], None]:
+) -> Callable[[SimulatedPort, Sequence[float]], None]:
     """Return what acts on one servo, with the value after its id or 0."""
     return lambda port, values: act(port.line.servo(int(values[0])), [*values, 0.0][1])
 
