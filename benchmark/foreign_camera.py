@@ -1,9 +1,11 @@
 """How many frames of another package's camera are scored: 30 fps, 640 x 480, own process.
 
-    python -m benchmark.foreign_camera [--packed] [--best-effort] [--all] [--seconds S]
+    python -m benchmark.foreign_camera [--packed] [--best-effort] [--our-profile] [--seconds S]
+    python -m benchmark.foreign_camera --all
 
-The camera is a plain rclpy program with the middleware's own settings, like usb_cam. `mimic` takes
-its topic. Prints frames sent, received and scored; run it on an idle machine.
+The camera is a plain rclpy program with the middleware's own settings, like usb_cam, or with ours
+(config/fastdds.xml). `mimic` takes its topic. Prints frames sent, received and scored; run it on
+an idle machine.
 """
 
 import argparse
@@ -57,23 +59,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--packed', action='store_true', help='JPEG instead of raw')
     parser.add_argument('--best-effort', action='store_true', help='as sensor data')
-    parser.add_argument('--all', action='store_true', help='raw and packed, reliable and not')
+    parser.add_argument('--our-profile', action='store_true', help='camera with our transports')
+    parser.add_argument('--all', action='store_true', help='all of these')
     parser.add_argument('--seconds', type=int, default=12)
     parser.add_argument('--model', default='auto', help='score model')
     args = parser.parse_args()
-    ways = product((False, True), repeat=2) if args.all else [(args.packed, args.best_effort)]
-    for packed, best_effort in ways:
-        sent, received, scored = measure(packed, best_effort, args.seconds, args.model)
+    one = (args.packed, args.best_effort, args.our_profile)
+    for packed, best_effort, ours in product((False, True), repeat=3) if args.all else [one]:
+        sent, received, scored = measure(packed, best_effort, ours, args.seconds, args.model)
         way = f'{"packed" if packed else "raw"}, {"best effort" if best_effort else "reliable"}'
+        way += ', our profile' if ours else ''
         shares = f'{sent} sent, {received} received, {scored} scored: {scored / sent:.1%}'
         print(f'{way}: {shares}', flush=True)
 
 
-def measure(packed: bool, best_effort: bool, seconds: int, model: str) -> tuple[int, int, int]:
+def measure(
+    packed: bool, best_effort: bool, ours: bool, seconds: int, model: str
+) -> tuple[int, int, int]:
     """Return how many frames were sent, received and scored."""
     topic = f'{TOPIC}/compressed' if packed else TOPIC
-    clip = Path(__file__).resolve().parents[1] / 'media/demo.mp4'
+    root = Path(__file__).resolve().parents[1]
     environment = {**os.environ, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    profile = {'FASTDDS_DEFAULT_PROFILES_FILE': str(root / 'config/fastdds.xml')} if ours else {}
     with tempfile.TemporaryDirectory() as folder:
         params = Path(folder, 'params.yaml')
         params.write_text(f'/**/keyframe: {{ros__parameters: {{model: {model}}}}}\n')
@@ -88,8 +95,8 @@ def measure(packed: bool, best_effort: bool, seconds: int, model: str) -> tuple[
         )
         words = [str(int(word)) for word in (packed, not best_effort, seconds)]
         camera = subprocess.run(
-            [sys.executable, '-c', CAMERA, topic, *words, str(clip)],
-            env=environment,
+            [sys.executable, '-c', CAMERA, topic, *words, str(root / 'media/demo.mp4')],
+            env={**environment, **profile},
             capture_output=True,
             text=True,
         )

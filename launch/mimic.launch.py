@@ -70,6 +70,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     rviz = given.pop('rviz')
     graph = build_graph(RunOptions(**given))
     environment = checked_defaults(os.environ)
+    for_images = checked_defaults(os.environ, foreign_images=True)
     actions = [SetEnvironmentVariable(name, value) for name, value in environment.items()]
     actions += [
         Node(
@@ -83,6 +84,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             # The head may need 3 s for its way to neutral before torque goes off.
             sigterm_timeout='10',
             on_exit=ended(node.name),
+            additional_env=for_images if node.foreign_images else {},
             respawn=node.name in RESTARTED,
             respawn_delay=2.0,
             respawn_max_retries=3,

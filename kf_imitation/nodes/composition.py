@@ -40,7 +40,7 @@ class Composition:
             KfImitationError: what the user asked for is not possible; nothing is left running.
         """
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        start_ros([])
+        start_ros([], foreign_images=any(spec.foreign_images for spec in graph.nodes))
         self.nodes: dict[str, KfNode] = {}
         self.crashed: set[str] = set()
         self._closing = Event()

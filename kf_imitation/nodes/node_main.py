@@ -19,7 +19,9 @@ from kf_imitation.ros_graph.environment import apply_defaults
 QUIET_TIMEOUT_S = 4.0
 
 
-def start_ros(args: list[str] | None = None, context: Context | None = None) -> None:
+def start_ros(
+    args: list[str] | None = None, context: Context | None = None, foreign_images: bool = False
+) -> None:
     """Begin with ROS, whoever starts the program; signals stay with it.
 
     The only place that does: by default no other machine on the network finds the head.
@@ -27,11 +29,12 @@ def start_ros(args: list[str] | None = None, context: Context | None = None) -> 
     Args:
         args: of the command line; None takes those of the process.
         context: None takes the common one.
+        foreign_images: those of another package's camera come into this process.
 
     Raises:
         KfImitationError: it does not start: environment, arguments or parameter files.
     """
-    apply_defaults()
+    apply_defaults(foreign_images)
     try:
         rclpy.init(args=args, context=context, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # of rcl: several lines with places in its source

@@ -10,6 +10,9 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.paths import share_path, user_path
 
 LARGEST_DOMAIN = 232  # ROS_DOMAIN_ID; the ports of larger ones do not exist
+# What a UDP socket may hold, and what it must hold for images: two or more raw ones of 640x480.
+_SOCKET_LIMIT = Path('/proc/sys/net/core/rmem_max')
+_SOCKET_BYTES = 2**21
 
 
 def faults(environment: Mapping[str, str]) -> list[str]:
@@ -66,11 +69,14 @@ def check_namespace(namespace: str) -> None:
         raise KfImitationError(fault)
 
 
-def defaults(environment: Mapping[str, str]) -> dict[str, str]:
+def defaults(environment: Mapping[str, str], foreign_images: bool = False) -> dict[str, str]:
     """Return the variables to add so that images arrive and nothing leaves the machine.
 
     Args:
         environment: what is set already; it is never overruled.
+        foreign_images: the process takes those of another package's camera. What such a camera
+            sends through its own shared memory is lost easily, so they come in by UDP, where the
+            machine lets a socket hold them.
 
     Returns:
         FASTDDS_DEFAULT_PROFILES_FILE: a shared-memory segment that holds full-size images
@@ -79,13 +85,32 @@ def defaults(environment: Mapping[str, str]) -> dict[str, str]:
     """
     wanted = {}
     if not {'FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE'} & set(environment):
-        wanted['FASTDDS_DEFAULT_PROFILES_FILE'] = str(share_path('config/fastdds.xml'))
+        file = 'fastdds_udp.xml' if foreign_images and _sockets_hold_images() else 'fastdds.xml'
+        wanted['FASTDDS_DEFAULT_PROFILES_FILE'] = str(share_path(f'config/{file}'))
     if 'ROS_AUTOMATIC_DISCOVERY_RANGE' not in environment:
         wanted['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     return wanted
 
 
-def checked_defaults(environment: Mapping[str, str]) -> dict[str, str]:
+def _sockets_hold_images() -> bool:
+    try:
+        return int(_SOCKET_LIMIT.read_text(encoding='ascii')) >= _SOCKET_BYTES
+    except (OSError, ValueError):  # not Linux
+        return False
+
+
+def remedy_of_lost_images() -> str:
+    """Return what keeps the images of a camera from being lost on their way to us."""
+    here = 'sudo sysctl -w net.core.rmem_max=4194304 and start the head again, or '
+    return (
+        f'{"" if _sockets_hold_images() else here}let the camera offer reliable, or start it with '
+        f'FASTDDS_DEFAULT_PROFILES_FILE={share_path("config/fastdds.xml")}'
+    )
+
+
+def checked_defaults(
+    environment: Mapping[str, str], foreign_images: bool = False
+) -> dict[str, str]:
     """Return defaults() of an environment in which rclpy starts.
 
     Raises:
@@ -93,16 +118,16 @@ def checked_defaults(environment: Mapping[str, str]) -> dict[str, str]:
     """
     if found := faults(environment):
         raise KfImitationError('; '.join(found))
-    return defaults(environment)
+    return defaults(environment, foreign_images)
 
 
-def apply_defaults() -> None:
+def apply_defaults(foreign_images: bool = False) -> None:
     """Set them in this process and its children; before rclpy.init.
 
     Raises:
         KfImitationError: rclpy would not start.
     """
-    os.environ.update(checked_defaults(os.environ))
+    os.environ.update(checked_defaults(os.environ, foreign_images))
 
 
 @contextmanager

@@ -126,6 +126,11 @@ class NodeSpec:
         """Name in lib/kf_imitation and of the module in kf_imitation.nodes."""
         return f'{self.name}_node'
 
+    @property
+    def foreign_images(self) -> bool:
+        """Whether it takes the images of another package's camera."""
+        return bool(self.parameters.get('topic'))
+
     def node_class(self) -> Any:
         """Import and return the class of the node (needs ROS)."""
         module = import_module(f'{PACKAGE}.nodes.{self.executable}')

@@ -1,8 +1,11 @@
 """`--source topic:NAME`: the images of another package's camera, as it offers them."""
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +13,8 @@ import pytest
 from kf_imitation.camera.sources import make_source
 from kf_imitation.errors import SourceError
 from kf_imitation.parameters.settings import SourceSettings
+from kf_imitation.paths import share_path
+from kf_imitation.ros_graph import environment
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph
 
 rclpy = pytest.importorskip('rclpy', reason='needs ROS')
@@ -24,6 +29,7 @@ from kf_imitation.nodes.keyframe_node import KeyframeNode  # noqa: E402
 from kf_imitation.nodes.node_base import WARN  # noqa: E402
 from kf_imitation.pipeline.face_pipeline import FaceStep  # noqa: E402
 
+DOMAIN = 10 + os.getpid() % 90
 NOTHING = FaceStep(None, 'no face', (), ())
 
 
@@ -63,7 +69,7 @@ def test_a_replay_has_no_topics():
 @pytest.fixture
 def graph():
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=10 + os.getpid() % 90)
+    rclpy.init(context=context, domain_id=DOMAIN)
     executor = SingleThreadedExecutor(context=context)
     camera = rclpy.create_node('usb_cam', context=context)
     executor.add_node(camera)
@@ -76,7 +82,7 @@ def graph():
         return node, node._pipeline
 
     def spin_until(condition, meanwhile=lambda: None):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while not condition():
             assert time.monotonic() < end, 'it never came'
             meanwhile()
@@ -163,3 +169,62 @@ def test_two_publishers_on_one_topic_are_said(graph):
     for _ in range(2):
         camera.create_publisher(Image, '/camera/image_raw', 5)
     spin_until(lambda: node.status()[1] == '2 publishers send /camera/image_raw')
+
+
+@pytest.mark.parametrize(
+    ('limit', 'profile'), [('4194304\n', 'fastdds_udp'), ('212992\n', 'fastdds')]
+)
+def test_foreign_images_come_in_by_udp_where_a_socket_holds_them(
+    monkeypatch, tmp_path, limit, profile
+):
+    file = tmp_path / 'rmem_max'
+    file.write_text(limit)
+    monkeypatch.setattr(environment, '_SOCKET_LIMIT', file)
+    name = 'FASTDDS_DEFAULT_PROFILES_FILE'
+    assert environment.defaults({}, foreign_images=True)[name].endswith(f'/{profile}.xml')
+    assert environment.defaults({})[name].endswith('/fastdds.xml')
+    assert name not in environment.defaults({name: 'mine.xml'}, foreign_images=True)
+    assert ('sysctl' in environment.remedy_of_lost_images()) == (profile == 'fastdds')
+
+
+LISTENER = """
+import rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image
+rclpy.init()
+node = rclpy.create_node('listener')
+got = []
+profile = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+node.create_subscription(Image, '/camera/image_raw', got.append, profile)
+while len(got) < 3:
+    rclpy.spin_once(node, timeout_sec=1.0)
+print(len(got[0].data))
+"""
+
+
+def test_full_size_images_reach_a_process_that_takes_them_by_udp(graph, start_process):
+    camera, _, spin_until = graph
+    added = {
+        'ROS_DOMAIN_ID': str(DOMAIN),
+        'FASTDDS_DEFAULT_PROFILES_FILE': str(share_path('config/fastdds_udp.xml')),
+    }
+    command = [sys.executable, '-c', LISTENER]
+    listener = start_process(command, subprocess.PIPE, env={**os.environ, **added})
+    images = camera.create_publisher(Image, '/camera/image_raw', 5)
+    picture = to_image(np.zeros((480, 640, 3), np.uint8), 0, 'cam')
+    spin_until(lambda: listener.poll() is not None, lambda: images.publish(picture))
+    assert listener.stdout.read() == '921600\n'
+
+
+def test_lost_images_are_counted_and_said_with_what_helps(graph):
+    camera, start, spin_until = graph
+    node, _ = start('/camera/image_raw')
+    camera.create_publisher(Image, '/camera/image_raw', 5)
+    spin_until(lambda: node._foreign.state == '')
+    node._foreign._arrived = 140
+    node._foreign._lose(SimpleNamespace(total_count_change=60))
+    said = '60 of 200 images of /camera/image_raw were lost between the camera and here: '
+    spin_until(lambda: node.status()[1].startswith(said))
+    assert 'FASTDDS_DEFAULT_PROFILES_FILE=' in node.status()[1]
+    node._foreign._arrived = 200
+    spin_until(lambda: not node._foreign.state)
