@@ -118,6 +118,7 @@ class Judge:
         self._group_numbers: dict[int, int] = {}  # of the packet with the last goal, by id
         self._begun_s = 0.0  # when the group began
         self._single = False  # the group is a goal of one servo, not a cycle's
+        self._left_out: set[int] = set()  # servos under torque without a goal in the last pose
         self._waiting: set[int] = set()  # servos of the group that have not answered at once
         self._group_s = self._complete_s = -1e9  # last group; last one that all answered
         self._asked_s = -1e9  # last command or sign of life
@@ -322,15 +323,19 @@ class Judge:
         if self._single and self._is_held(*next(iter(group.items()))):
             return
         paths = self._paths
+        # One of several buses may have taken no goals: what it gets next is of the same pose.
+        completes = not self._single and self._left_out.issuperset(group)
         for id_, track in self._tracks.items():
             column = self._at[id_]
             for path in paths:
                 if not track.torque and track.present:  # a limp joint is where it is
                     path[:, column] = track.present[-1][1]
-                elif id_ not in group:  # one that is left out stands still
+                elif id_ in self._left_out and not completes:  # it stood still
                     path[:, column] = path[0, column]
+        under_torque = {id_ for id_, track in self._tracks.items() if track.torque}
+        self._left_out = (self._left_out if completes else under_torque) - set(group)
         self._waiting = set(group)
-        for path in paths:
+        for path in () if completes else paths:
             path[1:] = path[:-1].copy()
         from_rest = paths[0].copy()  # the same if a gap in the answers has ended the motion
         either = time_s - self._complete_s > GRACE_S - 2 * self._period_s
@@ -351,7 +356,8 @@ class Judge:
         self.goals += 1
         if either:  # which of them it was, may show some goals later
             paths = [paths[0], *paths[1:][-1:], from_rest]
-        exceeded = [self._limits.rates(path) for path in paths]
+        names = {self._tracks[id_].joint.name for id_ in group}
+        exceeded = [[o for o in self._limits.rates(path) if o[0] in names] for path in paths]
         fewest = min(exceeded, key=len)
         self._paths = _distinct(
             path for path, over in zip(paths, exceeded, strict=True) if len(over) == len(fewest)

@@ -11,6 +11,18 @@ class NoReplyError(BusError):
     """A servo did not answer in time, or its answer was damaged."""
 
 
+class NotSentError(NoReplyError):
+    """Of what several servos were to get at once, not all went out.
+
+    Attributes:
+        ids: of the servos that got nothing.
+    """
+
+    def __init__(self, message: str, ids: Iterable[int]) -> None:
+        super().__init__(message)
+        self.ids = frozenset(ids)
+
+
 class DeviceError(BusError):
     """A servo answered that it cannot do what was asked.
 
@@ -97,7 +109,11 @@ class ServoBus(Protocol):
         """Write memory of one servo and wait for its confirmation."""
 
     def group_write(self, address: int, data: Mapping[int, bytes]) -> None:
-        """Write the same registers of several servos at once; no servo confirms."""
+        """Write the same registers of several servos at once; no servo confirms.
+
+        Raises:
+            NotSentError: it did not go out to all; several lines are independent of each other.
+        """
 
     def ask_ahead(self, address: int, length: int, ids: Iterable[int]) -> None:
         """Ask for a group_read() that comes next, if the line can."""

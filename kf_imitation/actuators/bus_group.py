@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
-from kf_imitation.actuators.bus import BlockReply, NoReplyError, PingReply, ServoBus
+from kf_imitation.actuators.bus import BlockReply, NoReplyError, NotSentError, PingReply, ServoBus
 from kf_imitation.errors import BusError, PortError
 
 REOPEN_S = 0.5
@@ -113,11 +113,15 @@ class BusGroup:
     def group_write(self, address: int, data: Mapping[int, bytes]) -> None:
         """Write on all lines, whatever becomes of one; its error comes at the end."""
         errors: list[BusError] = []
+        unsent: list[int] = []
         for name, part in self._parts(data.items()).items():
+            before = len(errors)
             with self._noting(errors), self._on(name) as line:
                 line.group_write(address, dict(part))
+            if len(errors) > before:
+                unsent += dict(part)
         if errors:
-            raise errors[0]
+            raise NotSentError(str(errors[0]), unsent)
 
     def ask_ahead(self, address: int, length: int, ids: Iterable[int]) -> None:
         """Ask all lines."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.actuators.bus import ServoBus
+from kf_imitation.actuators.bus import NotSentError, ServoBus
 from kf_imitation.errors import BusError
 from kf_imitation.head.clock import COMMAND_AGE_S
 from kf_imitation.head.command_mailbox import CommandMailbox
@@ -135,7 +135,8 @@ class ControlCycle:
         self._gap_s, self._gap_at_s = 0.0, -math.inf  # the last one: how long, and when
         self._void_since_s: float | None = None  # after a gap: older commands are to be forgotten
         self._missing = False  # the last exchange of the cycle failed
-        self._unsent = False  # a motion was planned whose goals did not go out
+        self._unsent: list[int] = []  # joints whose planned goals did not go out
+        self._braking = False  # it comes to rest before it is left
         self._brake_until_s = -math.inf  # until then a motion that had a fault may come to rest
 
     def verify(self) -> None:
@@ -323,11 +324,9 @@ class ControlCycle:
             Whether goals were sent.
         """
         try:
-            if self.motion.limiter.state is before:
+            if self.motion.limiter.state is before and not self._unsent:
                 self.motion.brake()
-            self._unsent = True
-            self.servos.write_goals(self.monitor.active, self.motion.limiter.state.position)
-            self._unsent = False
+            self._send_goals()
         except BusError as error:
             self._note(error)
         except CYCLE_FAULTS as error:
@@ -437,7 +436,7 @@ class ControlCycle:
         self._force[:] = 1.0  # every servo has just been set up
         self._limit_force()
         self._fresh_s = self._clock()
-        self._missing = self._unsent = False
+        self._missing, self._unsent = False, []
         self._retries = 0
         if self._void_since_s is None:
             with self._mailbox.lock:
@@ -489,15 +488,13 @@ class ControlCycle:
                 self.servos.read_state(monitor.active, self.present)
                 if late:
                     motion.begin_joints(monitor.active, self.present.position_rad)
-                    self._unsent = False
+                    self._unsent = []
                 self._void()
             if not self._unsent:
                 self._advance()
             self._missing = True
             if monitor.active:
-                self._unsent = True
-                self.servos.write_goals(monitor.active, motion.limiter.state.position)
-                self._unsent = False
+                self._send_goals()
                 self.servos.read_state(monitor.active, self.present)
             self._missing = False
             self._fresh_s = self._now_s
@@ -522,6 +519,17 @@ class ControlCycle:
             motion.follow(monitor.down, self.present.position_rad)
         return True
 
+    def _send_goals(self) -> None:
+        """Send the goals to whom they did not go out before, or else to everybody."""
+        active = self.monitor.active
+        self._unsent = [index for index in self._unsent if index in active] or active
+        try:
+            self.servos.write_goals(self._unsent, self.motion.limiter.state.position)
+        except NotSentError as error:
+            self._unsent = [i for i in self._unsent if self.robot.ids[i] in error.ids]
+            raise
+        self._unsent = []
+
     def _stop_for(self, alarm: str) -> None:
         """Stop, as if asked for, because another program is at the servos."""
         if not self.alarm:
@@ -534,7 +542,7 @@ class ControlCycle:
         self._brake_until_s = -math.inf
 
     def _advance(self) -> None:
-        if self.state == STOPPED:
+        if self.state == STOPPED or self._braking:
             self.motion.brake()
             return
         motion = self.motion
@@ -614,25 +622,28 @@ class ControlCycle:
 
     def _come_to_rest(self) -> None:
         """Brake by the stop that was checked, so that nothing is held in mid-motion."""
-        begin = self._clock()
-        with contextlib.suppress(BusError):
-            while not self.motion.limiter.at_rest and self._clock() - begin < BRAKE_S:
-                self._pause(self._period_s)
-                self._bus.tick(self._clock())
-                self.motion.brake()
-                self.servos.write_goals(self.monitor.active, self.motion.limiter.state.position)
-                self.servos.read_state(self.monitor.active, self.present)
+        self._braking = True
+        try:
+            self._go_on(BRAKE_S, lambda: self.motion.limiter.at_rest and not self._unsent)
+        finally:
+            self._braking = False
 
     def _walk_to_neutral(self) -> None:
-        """Move to neutral at the usual rate, for at most EXIT_TIMEOUT_S."""
-        now = begin = self._clock()
+        """Move to neutral at the usual rate."""
         with self._mailbox.lock:
             self._mailbox.relax()
-        while now - begin < EXIT_TIMEOUT_S and self.state == RUNNING:
+        self._go_on(EXIT_TIMEOUT_S, self._is_there)
+
+    def _is_there(self) -> bool:
+        way = np.abs(self.motion.limiter.state.position - self.motion.goal_rad)
+        return self.motion.limiter.at_rest and bool(way.max() < SETTLED_RAD)
+
+    def _go_on(self, most_s: float, done: Callable[[], bool]) -> None:
+        """Cycle at the usual rate until something is done, for at most so long."""
+        now = begin = self._clock()
+        while now - begin < most_s and self.state == RUNNING:
             self.step(now)
-            motion = self.motion
-            way = np.abs(motion.limiter.state.position - motion.goal_rad)
-            if motion.limiter.at_rest and way.max() < SETTLED_RAD:
+            if done():
                 return
             now += self._period_s
             self._pause(max(0.0, now - self._clock()))

@@ -1,9 +1,11 @@
 """A head with several buses: one cycle for all; a lost one stops what it must, no more."""
 
 import argparse
+import itertools
 import re
 
 import pytest
+import serial
 import yaml
 
 from benchmark.virtual_head import VirtualHead
@@ -20,6 +22,7 @@ from kf_imitation.robot import load_robot, parse_robot
 
 JAW, CORNER, LID, GAZE = 'jaw', 'mouth_corner_left', 'eyelid_left', 'gaze_pitch'
 PLACES = {JAW: 'mouth', CORNER: 'mouth', LID: 'eyes', GAZE: 'eyes'}
+SYNC_WRITE, GOAL_POSITION = 0x83, 116
 SIMULATED = {'mouth': {'port': 'simulated'}, 'eyes': {'port': 'simulated'}}
 
 
@@ -116,6 +119,41 @@ def test_two_buses_answer_at_the_same_time(head):
             took.append(head.now_s - begin)
     # Asking takes its time on the wire one by one here, the answers of both lines one time.
     assert took[-1] < 1.6 * took[1]
+
+
+def jam(port, numbers):
+    """Let a line take no bytes of its goals with these numbers, from now on."""
+    write, goals = port.writePort, itertools.count()
+
+    def jammed(packet):
+        if packet[7] == SYNC_WRITE and packet[8] == GOAL_POSITION and next(goals) in numbers:
+            raise serial.SerialTimeoutException
+        return write(packet)
+
+    port.writePort = jammed
+
+
+def test_goals_that_one_bus_does_not_take_go_there_next_and_the_other_bus_waits(head):
+    # The good bus got the same goal twice: for one cycle its joints stood still in mid-motion.
+    jam(head.ports['eyes'], range(5, 100, 7))
+    head.run(1.0, goal_cycles=15, extreme=0.5)
+    assert head.controller.statistics().errors >= 14
+    head.close()
+    assert head.judge.end(head.now_s) == []
+
+
+@pytest.mark.parametrize('numbers', [{0}, {0, 1}])
+def test_a_head_that_is_left_holding_comes_to_rest_although_goals_did_not_go_out(numbers):
+    # The step that did not go out and the first of the stop were one; a second failure ended it.
+    one = VirtualHead(document() | {'exit': 'hold'})
+    one.start()
+    assert one.goal(jaw=0.3, gaze_pitch=0.2) == ''
+    one.run(0.049)
+    for port in one.ports.values():
+        jam(port, numbers)
+    one.run(0.009)
+    one.close()
+    assert one.judge.end(one.now_s) == []
 
 
 @pytest.mark.parametrize('fault', ['unplug', 'silence'])
