@@ -198,8 +198,8 @@ MUTANTS = (
         'held stop goes on to its goal',
         (
             Edit(
-                'if self.state == STOPPED:\n            self.motion.brake()',
-                'if False:\n            self.motion.brake()',
+                'if self.state == STOPPED or self._braking:\n            self.motion.brake()',
+                'if self._braking:\n            self.motion.brake()',
             ),
         ),
         (HELD,),
@@ -276,8 +276,8 @@ MUTANTS = (
         'joints out of service still get goals',
         (
             Edit(
-                'write_goals(monitor.active, motion.limiter',
-                'write_goals(range(len(self.robot.joints)), motion.limiter',
+                'write_goals(self._unsent, self.motion',
+                'write_goals(range(len(self.robot.joints)), self.motion',
             ),
         ),
         (TWO_BUSES, TORQUELESS),

@@ -30,6 +30,7 @@ from kf_imitation.head.reports import (
     ControllerSnapshot,
     PeriodMeter,
     ServoCycle,
+    servos_left,
 )
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.head.servo_monitor import ServoMonitor
@@ -69,6 +70,7 @@ class ControlCycle:
         fault: what ended the motion and latched the stop, '' for a stop that was asked for.
         faults: exceptions in a cycle so far.
         exit_policy: limp, hold or neutral_limp.
+        exit_problem: what of it could not be carried out when the head was left; '' for nothing.
         abandoned: nobody is there any more; leave() goes to neutral before the exit policy.
         on_cycle: called after each cycle; must be quick and not raise.
         on_fault: called with the reason when a fault or another program latches the stop.
@@ -111,6 +113,7 @@ class ControlCycle:
         self.fault = ''
         self.alarm = ''  # what another program did to the servos, which stopped the head
         self.faults = 0
+        self.exit_problem = ''
         self.servos = ServoGroup(robot, bus, pause)
         self.motion = MotionGenerator(robot, 1.0 / rate_hz)
         self.monitor = ServoMonitor(self.servos)
@@ -160,6 +163,7 @@ class ControlCycle:
             PortError, ServoSetupError, BusError: everything is off again.
         """
         self._now_s = self._clock()
+        self.exit_problem = ''
         self._void_since_s = None
         self._bus.tick(self._now_s)
         self._bus.open()
@@ -337,10 +341,11 @@ class ControlCycle:
 
     def leave(self) -> None:
         """Carry out the exit policy; torque ends up off (or held) whatever happens before."""
+        problems: list[str] = []
         try:
             to_neutral = self.abandoned or self.exit_policy == 'neutral_limp'
-            if to_neutral and self.state == RUNNING:
-                self._walk_to_neutral()
+            if to_neutral and self.state != STOPPED and not self._walk_to_neutral():
+                problems.append('the head did not reach neutral')
             elif self.exit_policy == 'hold' and self.state == RUNNING:
                 self._come_to_rest()
         finally:
@@ -353,12 +358,20 @@ class ControlCycle:
                 if hold:
                     self.servos.disarm_watchdog(self.monitor.active)
                 elif left := self.servos.torque_off():
-                    _log.error('torque off is not confirmed by %s', ', '.join(left))
+                    problems.append(f'torque off is not confirmed by {", ".join(left)}')
             except BusError as error:
-                _log.error('at exit: %s', error)
+                problems.append(str(error))
             finally:
                 self.state = OFF
+                self._note_exit(problems)
                 self._confirmations.abandon('the head was switched off')
+
+    def _note_exit(self, problems: list[str]) -> None:
+        if problems:
+            self.exit_problem = (
+                f'the head was not left as its exit policy says ({self.exit_policy}): '
+                f'{"; ".join(problems)}. {servos_left(self.robot)}'
+            )
 
     def release(self) -> None:
         """Release the port and everything that was started for it."""
@@ -628,15 +641,16 @@ class ControlCycle:
         finally:
             self._braking = False
 
-    def _walk_to_neutral(self) -> None:
-        """Move to neutral at the usual rate."""
+    def _walk_to_neutral(self) -> bool:
+        """Move to neutral at the usual rate; returns whether the head arrived or was stopped."""
         with self._mailbox.lock:
             self._mailbox.relax()
         self._go_on(EXIT_TIMEOUT_S, self._is_there)
+        return self.state == STOPPED or (self.state == RUNNING and self._is_there())
 
     def _is_there(self) -> bool:
         way = np.abs(self.motion.limiter.state.position - self.motion.goal_rad)
-        return self.motion.limiter.at_rest and bool(way.max() < SETTLED_RAD)
+        return self.motion.limiter.at_rest and bool((way[self.monitor.active] < SETTLED_RAD).all())
 
     def _go_on(self, most_s: float, done: Callable[[], bool]) -> None:
         """Cycle at the usual rate until something is done, for at most so long."""

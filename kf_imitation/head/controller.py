@@ -182,24 +182,29 @@ class ServoController:
         """Run one cycle after start(threaded=False); the caller gives the time."""
         return self.cycle.step(now_s)
 
-    def rest(self) -> None:
-        """Leave by the exit policy and join the thread; the port stays open."""
+    def rest(self) -> str:
+        """Leave by the exit policy and join the thread; the port stays open.
+
+        Returns:
+            '' or what could not be carried out.
+        """
         if self._thread is not None:
             self._closing.set()
             self._thread.join()
             self._thread = None
         elif self.state != OFF:
             self.cycle.leave()
+        return self.cycle.exit_problem
 
-    def abandon(self) -> None:
+    def abandon(self) -> str:
         """Close for somebody who is gone: brake, go to neutral first, whatever the exit policy."""
         self.cycle.abandoned = True
-        self.close()
+        return self.close()
 
-    def close(self) -> None:
-        """Rest and release the port; may be called twice."""
+    def close(self) -> str:
+        """Rest and release the port; may be called twice; returns as rest()."""
         try:
-            self.rest()
+            return self.rest()
         finally:
             self.cycle.release()
 

@@ -133,17 +133,18 @@ class GatewayHead:
         self._listen()
         self._mailbox.relax()
 
-    def rest(self) -> None:
+    def rest(self) -> str:
         """Leave the head in neutral (neutral_limp) or where it is; may be called twice."""
         if self._active and self._exit_policy == 'neutral_limp' and not self.latched:
             self.relax()
         elif self._active:
             self._hand_out(brake=True)
         self._active = False
+        return ''
 
-    def close(self) -> None:
+    def close(self) -> str:
         """Rest; there is no port to release."""
-        self.rest()
+        return self.rest()
 
     def measured(self, position_rad: Mapping[str, float]) -> None:
         """Take where the driver says that joints are; a head starts from there."""

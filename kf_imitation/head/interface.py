@@ -36,11 +36,11 @@ class Head(Protocol):
     def start(self) -> None:
         """Begin; raises what keeps the head from it."""
 
-    def rest(self) -> None:
-        """Leave by the exit policy; start() begins again."""
+    def rest(self) -> str:
+        """Leave by the exit policy; start() begins again. Returns what could not be, or ''."""
 
-    def close(self) -> None:
-        """Rest and release the port; may be called twice."""
+    def close(self) -> str:
+        """Rest and release the port; may be called twice; returns as rest()."""
 
     def set_goal(self, position_rad: NDArray[np.float64], stamp_ns: int) -> str:
         """Move to a pose (J,); returns why not, or ''."""

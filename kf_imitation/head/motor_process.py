@@ -121,7 +121,7 @@ class MotorProcess:
                 self._report()
         self._slow.shutdown()
         if self._controller is not None:
-            self._controller.close()
+            _tell_exit(self._controller.close())
         return ASKED_TO_END
 
     def _leave(self, why: str) -> None:
@@ -129,7 +129,7 @@ class MotorProcess:
         if self._controller is not None:
             if self._controller.state != 'off':
                 _log.error('motor process: %s; the head goes to neutral and is left', why)
-            self._controller.abandon()
+            _tell_exit(self._controller.abandon())
 
     def _take(self, message: Message) -> None:
         """Carry out a call and answer it, now or when it is done."""
@@ -241,6 +241,12 @@ class MotorProcess:
 
     def _latch(self, message: Message) -> None:
         self._head.latched = bool(message.values['latched'])
+
+
+def _tell_exit(problem: str) -> None:
+    """Log what of the exit policy could not be carried out: nobody else is there to hear it."""
+    if problem:
+        _log.error('%s', problem)
 
 
 def _unknown(message: Message) -> None:

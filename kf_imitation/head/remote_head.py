@@ -23,7 +23,14 @@ from kf_imitation.head.motor_connection import MotorConnection, Values
 from kf_imitation.head.motor_link import NOTHING, Message, MotorError
 from kf_imitation.head.motor_messages import cycle_from, fingerprint, points_array
 from kf_imitation.head.pending_confirmations import Answer, at_once
-from kf_imitation.head.reports import ERROR, OK, BusStatistics, ServoCycle, ServoStatus
+from kf_imitation.head.reports import (
+    ERROR,
+    OK,
+    BusStatistics,
+    ServoCycle,
+    ServoStatus,
+    servos_left,
+)
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.motion.waypoints import LONGEST_S, TrajectoryPoint, trajectory_problems
 from kf_imitation.robot import RobotConfig
@@ -82,6 +89,8 @@ class RemoteHead:
         self._stop_asked = False  # and not confirmed: it counts, whatever reports say
         self._only_limp = False  # by torque(False), and nothing else has stopped the head
         self._motor: MotorConnection | None = None
+        self._latest: MotorConnection | None = None  # that was started, whatever became of it
+        self._started: MotorConnection | None = None  # in which the head runs
         self._report: Values = {}
         self._changing = threading.Lock()  # whoever opens, starts, rests or closes
         self._wanted_open = self._wanted_active = False
@@ -117,41 +126,66 @@ class RemoteHead:
             self._bring_up(active=True)
             self._wanted_open = self._wanted_active = True
 
-    def rest(self) -> None:
-        """Leave by the exit policy; start() begins again."""
+    def rest(self) -> str:
+        """Leave by the exit policy; start() begins again.
+
+        Returns:
+            '' or what could not be carried out.
+        """
         with self._changing:
             was_active, self._wanted_active = self._wanted_active, False
             if not was_active or (self._motor is not None and self._asked_to_end(self._motor)):
-                return
+                return ''
+            self._started = None
             try:
-                self._live().call('rest', ANSWER_S)
+                return str(self._live().call('rest', ANSWER_S))
             except MotorError as error:
-                _log.error('%s; a new one lets go of the servos', error)
-                self._let_go()
+                _log.error('%s; a new one leaves the head by its exit policy', error)
+                return self._leave_by_another()
 
-    def _let_go(self) -> None:
-        """Torque off through a new motor process, after the one that had it on has ended."""
+    def _leave_by_another(self) -> str:
+        """Rest through a new motor process, after the one that had torque on has ended."""
         try:
             self._bring_up(active=True)
-            self._live().call('rest', ANSWER_S)
+            self._started = None
+            return str(self._live().call('rest', ANSWER_S))
         except KfImitationError as error:
-            _log.error('torque off is not confirmed: %s', error)
+            return f'the head was not left by its exit policy: {error}. {servos_left(self.robot)}'
 
-    def close(self) -> None:
+    def close(self) -> str:
         """Rest, release the port and end the motor process; may be called twice."""
         self._closing.set()
-        self.rest()
+        problem = self.rest()
         with self._changing:
             self._wanted_open = False
             if self._motor is not None:
                 self._motor.close()
                 self._motor = None
+        return problem
 
     def _bring_up(self, active: bool) -> None:
-        """Start a motor process unless there is one, and the head in it."""
+        """Start a motor process unless there is one, and the head in it; a killed one once more.
+
+        Raises:
+            KfImitationError: of a kind that ServoController raises, or MotorError.
+        """
+        try:
+            self._try_to_bring_up(active)
+        except MotorError:
+            motor = self._latest
+            if motor is None or not motor.ended.is_set() or motor.code >= 0:
+                raise
+            _log.error('%s and is started again', motor.end)
+            try:
+                self._try_to_bring_up(active)
+            except MotorError as error:
+                raise MotorError(f'{error}. {servos_left(self.robot)}') from error
+
+    def _try_to_bring_up(self, active: bool) -> None:
         motor = self._motor
         if motor is None or motor.ended.is_set():
             motor = MotorConnection(self._take_cycle, self._take_report, self._note_change)
+            self._latest = motor
             try:
                 motor.call('open', OPEN_S, **self._settings, latched=self._latched)
             except BaseException:
@@ -161,8 +195,9 @@ class RemoteHead:
             self._tell_times()
             if self._stop_asked:
                 self._tell('latch', latched=True)
-        if active:
+        if active and self._started is not motor:
             self.warnings = tuple(motor.call('start', OPEN_S))
+            self._started = motor
 
     def _live(self) -> MotorConnection:
         """Return the motor process.
@@ -409,7 +444,7 @@ class RemoteHead:
             return 'the motor process was told to end and let go: activate the servo node again'
         if motor.ended.is_set():
             why = f': {self._trouble}' if self._trouble else ''
-            return f'{motor.end} and is being started again{why}'
+            return f'{motor.end} and is being started again{why}; the servos hold meanwhile'
         if silent_s := motor.silent_s:
             return f'the motor process has been silent for {silent_s:.1f} s'
         return ''

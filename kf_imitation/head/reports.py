@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.head.servo_monitor import ServoMonitor, names_of, unknown_as_text
 from kf_imitation.motion.motion_generator import STALL_FORCES
+from kf_imitation.robot import RobotConfig
 
 Array = NDArray[np.float64]
 OFF, RUNNING, LOST, STOPPED = 'off', 'running', 'lost', 'stopped'  # states of the controller
@@ -159,6 +160,14 @@ class ControllerSnapshot:
     gap_s: float
     rejection: str
     rejected_just_now: bool
+
+
+def servos_left(robot: RobotConfig) -> str:
+    """Return what servos do that nobody could let go, and what to do about it."""
+    return (
+        'Servos that have torque hold where they are, until their power is cut or '
+        f'`kf_imitation servo off --robot {robot.source}`'
+    )
 
 
 def describe(

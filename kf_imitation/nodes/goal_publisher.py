@@ -41,13 +41,14 @@ class GoalPublisher(GatewayHead):
         )
         self._timer = self._node.steady_timer(TICK_S, self.tick)
 
-    def rest(self) -> None:
+    def rest(self) -> str:
         """Lead the head to rest; may be called twice."""
-        super().rest()
+        problem = super().rest()
         if self._timer is not None:
             self._timer.cancel()
             self._node.destroy_later(self._timer, self._states)
             self._timer = self._states = None
+        return problem
 
     def status(self) -> ServoStatus:
         """Return the state in a sentence; nobody listening is worth one."""

@@ -11,7 +11,7 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.data_types import Expression
-from kf_imitation.errors import KfImitationError
+from kf_imitation.errors import BusError, KfImitationError
 from kf_imitation.head import authority
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.clock import age_problem, boottime_s
@@ -135,7 +135,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Follow the exit policy and let torque go."""
-        self._rest()
+        if problem := self._rest():
+            self.get_logger().error(problem)
         return DONE
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -151,10 +152,12 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         return DONE
 
     def close(self) -> None:
-        """Put the servos to rest and release the port on every way out."""
-        self._rest()
+        """Put the servos to rest and release the port on every way out; what cannot is a fault."""
+        problem = self._rest()
         if self._head is not None:
-            self._head.close()
+            problem = problem or self._head.close()
+        if problem:
+            self.fault = self.fault or BusError(problem)
 
     def status(self) -> tuple[bytes, str, dict[str, object]]:
         """Return what the head says."""
@@ -202,14 +205,16 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             self.get_logger().error(str(fault))
         return FAILED
 
-    def _rest(self) -> None:
+    def _rest(self) -> str:
+        """Listen no more and leave by the exit policy; returns what could not be carried out."""
         self.destroy_later(*self._listening)
         self._listening = []
         if self._head is not None and self._active:
             self._active = False
             self._pacer_timer.cancel()
             self.destroy_later(self._pacer_timer)
-            self._head.rest()
+            return self._head.rest()
+        return ''
 
     def _on_expression(self, message: JointState, info: dict[str, Any]) -> None:
         if self._head is None or not self._active:

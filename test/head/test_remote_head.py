@@ -16,7 +16,7 @@ from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK
 from kf_imitation.errors import ConfigError, PortError, ServoSetupError
 from kf_imitation.head import motor_link
 from kf_imitation.head.motor_connection import MotorConnection
-from kf_imitation.head.motor_link import NOTHING, Kind, MotorLink, socket_pair
+from kf_imitation.head.motor_link import NOTHING, Kind, MotorError, MotorLink, socket_pair
 from kf_imitation.head.motor_messages import fingerprint
 from kf_imitation.head.motor_process import ASKED_TO_END
 from kf_imitation.head.remote_head import RemoteHead
@@ -293,8 +293,53 @@ def test_a_motor_process_that_stood_still_for_a_moment_goes_on(rig, head):
 
 def test_a_head_whose_motor_process_died_is_let_go_of_at_the_end(rig, head):
     os.kill(head.pid, signal.SIGKILL)
-    head.close()
+    assert head.close() == ''
     assert rig.torques() == [False, False]
+
+
+def kill_at(monkeypatch, act, times):
+    """Kill the motor process as it is asked for something, so many times."""
+    call = MotorConnection.call
+
+    def killing(motor, asked, *rest, **values):
+        nonlocal times
+        if asked == act and times:
+            times -= 1
+            os.kill(motor.pid, signal.SIGKILL)
+        return call(motor, asked, *rest, **values)
+
+    monkeypatch.setattr(MotorConnection, 'call', killing)
+
+
+@pytest.mark.parametrize('act', ['open', 'start'])
+def test_a_motor_process_that_is_killed_while_the_head_starts_is_started_once_more(
+    rig, make_head, monkeypatch, act
+):
+    # The run ended with one line: the motor process was killed by signal 9.
+    kill_at(monkeypatch, act, 1)
+    head = make_head()
+    go(rig, head)
+    rig.wait(is_level(head, OK, 'following'), 'report')
+    assert largest_step(rig) < STEP
+
+
+def test_a_head_that_cannot_be_started_says_what_its_servos_do_and_what_to_do(
+    make_head, monkeypatch
+):
+    kill_at(monkeypatch, 'start', 2)
+    head = make_head(start=False)
+    head.open()
+    with pytest.raises(MotorError, match=r'signal 9\. Servos .* hold .*servo off --robot'):
+        head.start()
+
+
+def test_a_head_that_cannot_be_left_by_its_exit_policy_says_so(rig, head):
+    # A run whose simulator was killed ended with exit code 0.
+    rig.port.unplug()
+    problem = head.close()
+    rig.port.plug()
+    assert 'not left as its exit policy says (limp)' in problem
+    assert 'servo off --robot' in problem
 
 
 def test_a_motor_process_that_is_reported_to_end_lets_go_and_stays_away(rig, head):

@@ -190,6 +190,18 @@ def test_a_killed_motor_process_is_an_error_in_diagnostics_and_the_head_runs_aga
     assert torques(port) == {True}
 
 
+def test_a_node_that_cannot_leave_the_head_by_its_exit_policy_ends_with_an_error(
+    servo_node, listener, port, interrupt
+):
+    process = servo_node(port=port.device)
+    listener.wait_for(lambda: torques(port) == {True})
+    port.unplug()
+    _, err = interrupt(process)
+    assert process.returncode == 2
+    assert 'not left as its exit policy says' in err
+    assert 'kf_imitation servo off --robot' in err
+
+
 def test_a_trajectory_that_waited_while_the_node_stood_still_is_rejected(
     servo_node, listener, port
 ):

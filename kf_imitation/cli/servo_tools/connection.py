@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
-from kf_imitation.errors import ConfigError, KfImitationError
+from kf_imitation.errors import BusError, ConfigError, KfImitationError
 from kf_imitation.head.bus_factory import NONE, SIMULATED, make_bus
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.reports import ServoCycle
@@ -141,3 +141,5 @@ def running_head(
         yield head
     finally:
         controller.close()
+    if controller.cycle.exit_problem:
+        raise BusError(controller.cycle.exit_problem)
