@@ -1,7 +1,11 @@
 """README, CONTRIBUTING and docs: the files, commands, parameters and topics they name are real."""
 
 import argparse
+import importlib.util
 import re
+import runpy
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +29,7 @@ PLACEHOLDERS = {
 
 def code_of(page: Path) -> list[str]:
     """The lines of code on a page: fenced or indented blocks and `code` in the text."""
-    text = page.read_text(encoding='utf-8')
+    text = re.sub(r'\\\n *', ' ', page.read_text(encoding='utf-8'))
     fenced = re.compile(r'^ *```.*?\n(.*?)^ *```', re.MULTILINE | re.DOTALL)
     lines = [line for block in fenced.findall(text) for line in block.splitlines()]
     text = fenced.sub('', text)
@@ -83,6 +87,35 @@ def test_every_command_has_the_subcommands_and_options_that_it_names(page):
                 parser = below[named[0]]
             asked = {w.split('=')[0] for w in words if w.startswith('--') and '|' not in words}
             assert {option.strip('[]') for option in asked} <= options(parser), line
+
+
+class ParsedError(Exception):
+    """Not a failure: a program has understood its arguments and goes no further."""
+
+
+@pytest.mark.timeout(300)  # the first of them imports PyTorch
+@every_page
+def test_every_training_program_takes_the_arguments_that_a_page_gives_it(page, monkeypatch):
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_only(*given, **named):
+        parse(*given, **named)
+        raise ParsedError
+
+    monkeypatch.setattr(argparse.ArgumentParser, 'parse_args', parse_only)
+    for line in code_of(page):
+        # Options in brackets are left to the reader, variables count up.
+        asked = re.sub(r'\$[a-z]+', '1', re.sub(r'\[--[^\]]*\]', '', line))
+        for words in re.findall(r'python -m ((?:training|face_renderer)\.[^;#&>]+)', asked):
+            module, *arguments = shlex.split(words)
+            if not arguments or '--help' in arguments:
+                continue
+            pytest.importorskip('torch')
+            if importlib.util.find_spec(module).submodule_search_locations:
+                module += '.__main__'
+            monkeypatch.setattr(sys, 'argv', [module, *arguments])
+            with pytest.raises(ParsedError):
+                runpy.run_path(importlib.util.find_spec(module).origin, run_name='__main__')
 
 
 @every_page
