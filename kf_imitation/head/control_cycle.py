@@ -503,9 +503,10 @@ class ControlCycle:
                     motion.begin_joints(monitor.active, self.present.position_rad)
                     self._unsent = []
                 self._void()
+            self._missing = True
+            monitor.look_before_goals()
             if not self._unsent:
                 self._advance()
-            self._missing = True
             if monitor.active:
                 self._send_goals()
                 self.servos.read_state(monitor.active, self.present)

@@ -14,8 +14,18 @@ from kf_imitation.head.servo_group import ServoGroup
 # Each in one exchange: return_delay_time ... shutdown, torque_enable ... goal_position.
 EEPROM_BLOCK = (9, 55)
 RAM_BLOCK = (64, 56)
-SAFE = (*ct.GAINS, *ct.PROFILE, 'goal_pwm', 'goal_current', 'bus_watchdog')
-HARMLESS = ('temperature_limit', 'max_position_limit', 'min_position_limit')
+ANSWERS = 'status_return_level'
+SAFE = (*ct.GAINS, *ct.PROFILE, 'goal_pwm', 'goal_current', 'bus_watchdog', ANSWERS)
+HARMLESS = (
+    'return_delay_time',
+    'temperature_limit',
+    'max_voltage_limit',
+    'min_voltage_limit',
+    'max_position_limit',
+    'min_position_limit',
+    'startup_configuration',
+    'pwm_slope',
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +67,23 @@ def patrol_ram(servos: ServoGroup, index: int) -> Finding:
             continue
         servos.write_register(index, name, wanted)
         notes.append(f'{name} was changed to {values[name]} by another program, {wanted} again')
-    alarm = ''
-    if servos.goal_of_another(index, values['goal_position']):
-        alarm = f'another program sends it goals ({values["goal_position"]})'
+    alarm = _foreign(servos, index, values['goal_position'])
     return Finding(torque, error, tripped, tuple(notes), alarm)
+
+
+def foreign_goal(servos: ServoGroup, index: int) -> str:
+    """Read one servo's goal; returns what is wrong with it, or ''.
+
+    Raises:
+        BusError: it does not answer.
+    """
+    return _foreign(servos, index, servos.read_register(index, 'goal_position'))
+
+
+def _foreign(servos: ServoGroup, index: int, goal: int) -> str:
+    return (
+        f'another program sends it goals ({goal})' if servos.goal_of_another(index, goal) else ''
+    )
 
 
 def patrol_eeprom(servos: ServoGroup, index: int) -> Finding:

@@ -138,6 +138,7 @@ class ServoGroup:
         if self.read_register(index, 'bus_watchdog'):
             self.write_register(index, 'bus_watchdog', 0)
         full = {'goal_pwm': self.expected[index]['pwm_limit']}
+        full['status_return_level'] = joint.servo.registers['status_return_level'].initial
         for name, value in (self.commissioning.gains(joint) | full).items():
             self.expected[index][name] = value
             was = self.read_register(index, name)

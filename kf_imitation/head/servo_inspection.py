@@ -19,17 +19,24 @@ EEPROM = (0, 64)
 RAM = (64, 83)
 # What decides where a goal leads and how hard the servo pushes: nobody changes it in motion.
 WATCHED_EEPROM = (
+    'return_delay_time',
     'drive_mode',
     'operating_mode',
+    'secondary_id',
     'homing_offset',
     'temperature_limit',
+    'max_voltage_limit',
+    'min_voltage_limit',
     'pwm_limit',
     'current_limit',
     'velocity_limit',
     'max_position_limit',
     'min_position_limit',
+    'startup_configuration',
+    'pwm_slope',
     'shutdown',
 )
+LAST_ID = 252
 ANGLE_MARGIN_RAD = 0.002  # a limit in the servo may be narrower by rounding
 COMMISSION = 'kf_imitation servo commission puts it right'
 
@@ -113,6 +120,7 @@ def settled_registers(joint: JointConfig) -> dict[str, int]:
         'return_delay_time': 0,
         'drive_mode': 0,
         'operating_mode': joint.servo.position_mode,
+        'secondary_id': joint.servo.registers['secondary_id'].initial,
         'startup_configuration': 0,
         'shutdown': joint.servo.registers['shutdown'].initial,
     }
@@ -136,6 +144,10 @@ def _check_meaning_of_goals(
     if drive:
         what = ', '.join(text for bit, text in _DRIVE_BITS.items() if drive & bit)
         found.errors.append(f'has drive_mode {drive} ({what or "?"}), must be 0: {COMMISSION}')
+    if (other := values['secondary_id']) <= LAST_ID:
+        found.errors.append(
+            f'does what servo {other} is told, too (secondary_id {other}): {COMMISSION}'
+        )
     offset = values['homing_offset']
     if offset != agreed.get('homing_offset', 0):
         degrees = math.degrees(offset * units.RAD_PER_TICK)

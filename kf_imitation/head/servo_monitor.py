@@ -17,7 +17,7 @@ from kf_imitation.actuators.bus import NoReplyError
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.control_tables import hardware_error_text
 from kf_imitation.errors import BusError
-from kf_imitation.head.register_patrol import Finding, patrol_eeprom, patrol_ram
+from kf_imitation.head.register_patrol import Finding, foreign_goal, patrol_eeprom, patrol_ram
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.motion.following import Deviation, FollowingMonitor
 from kf_imitation.motion.joint_states import JointMeasurement
@@ -171,6 +171,18 @@ class ServoMonitor:
                 self._next_revival_s = now_s  # a whole bus may be back
                 return [index]
         return []
+
+    def look_before_goals(self) -> None:
+        """Read the goal of a joint that moves oddly, before ours hides what another one sent.
+
+        Raises:
+            BusError: its servo does not answer.
+        """
+        odd = [i for i in self.active if self._following.suspects[i]]
+        if odd:
+            index = odd[self._turn % len(odd)]
+            if alarm := foreign_goal(self._servos, index):
+                self.alarm = f'{self._names[index]}: {alarm}'
 
     def probe(self) -> bool:
         """Ask every active servo alone; the silent ones go down, and all of a silent bus.

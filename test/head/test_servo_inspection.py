@@ -57,6 +57,7 @@ LEFT_BEHIND = [
     (registers(pwm_limit=100), 'a pwm_limit of 100 (11 %), too little for max_velocity_rad_s'),
     (supply(16.0), 'gets 16.0 V, needs 10 to 14.8 V (XM430-W350): check the power supply'),
     (registers(shutdown=0), 'does not shut itself off on overheating'),
+    (registers(secondary_id=2), 'does what servo 2 is told, too (secondary_id 2)'),
     (registers(startup_configuration=1), 'switches torque on by itself at power-up'),
 ]
 
