@@ -67,8 +67,9 @@ $(VENV)/.installed: setup.py setup.cfg package.xml | $(VENV)/bin/python
 
 $(VENV)/.tested: $(VENV)/.installed
 	$(PIP) install --quiet --no-build-isolation --editable '.[ros,test,docs]'
-	@$(PIP) install --quiet --no-build-isolation --editable '.[browser]' \
-	    || echo 'Playwright cannot be installed here: the browser tests will be skipped'
+	@for extra in browser foxglove; do \
+	    $(PIP) install --quiet --no-build-isolation --editable ".[$$extra]" \
+	        || echo "The extra $$extra cannot be installed here: its tests will be skipped"; done
 	@touch $@
 
 $(VENV)/.trained: training/requirements.txt training/constraints.txt $(VENV)/.tested

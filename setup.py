@@ -107,6 +107,8 @@ setup(
         'docs': ['mkdocs-material>=9.5,<10'],
         # Drives the Chromium of the machine in test/e2e; those tests skip without either.
         'browser': ['playwright>=1.45'],
+        # mimic --foxglove (docs/inspect.md).
+        'foxglove': ['foxglove-sdk>=0.30'],
         # Shells complete commands and options (docs/install.md).
         'completion': ['argcomplete>=2'],
     },

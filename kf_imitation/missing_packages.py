@@ -4,6 +4,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from kf_imitation.errors import KfImitationError
@@ -16,7 +17,10 @@ OPTIONAL_PACKAGES = {
     'ruckig': 'it plans motion; without it a planner of our own does',
     'plotly': 'the page that report writes needs it',
     'aiohttp': 'the cockpit needs it; without it use mimic --no-cockpit',
+    'foxglove': 'mimic --foxglove needs it, nothing else',
 }
+# Where pip knows a package by another name.
+_DISTRIBUTIONS = {'foxglove': 'foxglove-sdk'}
 
 
 class MissingPackageError(KfImitationError):
@@ -41,7 +45,17 @@ def install_command(*packages: str) -> str:
         words.append('--user')
         if Path(sysconfig.get_path('stdlib'), 'EXTERNALLY-MANAGED').is_file():
             words.append('--break-system-packages')
-    return ' '.join([*words, *packages])
+    return ' '.join([*words, *(_DISTRIBUTIONS.get(name, name) for name in packages)])
+
+
+def check_package(package: str) -> None:
+    """Reject a run that needs a package, before anything starts.
+
+    Raises:
+        MissingPackageError: it is not installed.
+    """
+    if find_spec(package) is None:
+        raise MissingPackageError(package)
 
 
 @contextmanager

@@ -4,8 +4,8 @@
 
 Composition only: kf_imitation.ros_graph.nodes says which nodes run and with which parameters. The
 run ends when a file has been played, when a node ends that the head needs, or with Ctrl-C. Exit
-code 1: such a node ended with a fault. Avatar and cockpit are started again; the head goes on
-without them, and without a recorder whose disk is full.
+code 1: such a node ended with a fault. Avatar, Foxglove's and cockpit are started again; the head
+goes on without them, and without a recorder whose disk is full.
 """
 
 import os
@@ -29,7 +29,7 @@ from kf_imitation.ros_graph.environment import checked_defaults
 from kf_imitation.ros_graph.nodes import PACKAGE, SIDE, RunOptions, build_graph
 
 STOPPED = (0, -signal.SIGINT, -signal.SIGTERM)  # exit codes that are no fault
-RESTARTED = ('avatar', 'cockpit')  # a second recorder would not find the folder free
+RESTARTED = ('avatar', 'foxglove', 'cockpit')  # a second recorder would not find the folder free
 ARGUMENTS = (
     (
         'source',
@@ -43,6 +43,7 @@ ARGUMENTS = (
     ('port', '', 'serial device, simulated, or none; empty takes the robot file'),
     ('rviz', 'false', 'also start RViz with config/mimic.rviz (true or false)'),
     ('avatar', 'false', "draw the robot's face on avatar/image and on a page (true or false)"),
+    ('foxglove', 'false', "serve all topics to Foxglove's app (true or false)"),
     ('cockpit', 'false', 'serve the page to see, tune and stop the head (true or false)'),
     ('record', '', 'bag folder to create; empty records nothing'),
     ('record_images', 'false', 'record images too, which show people (true or false)'),
@@ -59,6 +60,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     for name in (
         'rviz',
         'avatar',
+        'foxglove',
         'cockpit',
         'record_images',
         'realtime',

@@ -41,6 +41,14 @@ def is_defined(message_type: str) -> bool:
     return define(_known(), message_type)
 
 
+def definition(message_type: str) -> str:
+    """Return the definition of a type that is_defined(), with those of all types inside it."""
+    store = _known()
+    define(store, message_type)
+    text, _ = store.generate_msgdef(message_type, ros_version=2)
+    return str(text)
+
+
 @cache
 def _known() -> Any:
     return get_typestore(Stores.ROS2_KILTED)

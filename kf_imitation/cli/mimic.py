@@ -59,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw the robot's face; the address of the page that shows it is printed",
     )
     parser.add_argument(
+        '--foxglove',
+        action='store_true',
+        help="serve all topics to Foxglove's app; the address to connect to is printed",
+    )
+    parser.add_argument(
         '--no-cockpit',
         dest='cockpit',
         action='store_false',

@@ -20,6 +20,7 @@ ONE_RUN = {
     'landmarks': ('most_latency_s',),
     'servo': ('most_latency_s',),
     'avatar': ('robot',),
+    'foxglove': ('robot',),
     'cockpit': ('robot', 'address', 'port', 'controls'),
     'recorder': ('directory', 'topics', 'images'),
 }

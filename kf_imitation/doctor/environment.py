@@ -40,7 +40,7 @@ def check_packages() -> Iterator[Finding]:
     """Check the Python packages that have no system package on every machine."""
     for package, use in OPTIONAL_PACKAGES.items():
         if find_spec(package) is None:
-            level = ERROR if package == 'onnxruntime' else WARN
+            level = {'onnxruntime': ERROR, 'foxglove': OK}.get(package, WARN)
             yield Finding(level, package, f'not installed ({use}): {install_command(package)}')
 
 

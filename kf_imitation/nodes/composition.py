@@ -16,7 +16,7 @@ from kf_imitation.ros_graph.nodes import OWN_PROCESS, SIDE, Graph
 # Python hands its lock over after at most this long; the default of 5 ms is half a bus cycle.
 _SWITCH_INTERVAL_S = 0.001
 # The source stops first, the servos rest while the recorder still listens.
-_CLOSING_ORDER = ('camera', 'keyframe', 'landmarks', 'servo', 'avatar', 'recorder')
+_CLOSING_ORDER = ('camera', 'keyframe', 'landmarks', 'servo', 'avatar', 'foxglove', 'recorder')
 
 
 class Composition:

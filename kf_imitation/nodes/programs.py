@@ -14,6 +14,7 @@ NODES = (
     'servo_node',
     'recorder_node',
     'avatar_node',
+    'foxglove_node',
     'cockpit_node',
     'player_node',
 )

@@ -391,6 +391,22 @@ class AvatarSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FoxgloveSettings:
+    """The foxglove node."""
+
+    robot: str = parameter('sim_face', 'name in config/robots, or a file', path='name')
+    address: str = parameter(
+        '127.0.0.1',
+        'IP address to listen on; 127.0.0.1: this machine only. Any other opens it to a network: '
+        'whoever reaches this machine can then see the camera',
+    )
+    port: int = parameter(8765, 'port, or the next free one; 0: any free one', '', 0, 65535)
+    rate_hz: float = parameter(
+        15.0, 'most pictures per second of each topic', 'Hz', 0.5, 60, live=True
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class CockpitSettings:
     """The cockpit node."""
 
@@ -444,6 +460,7 @@ NODES: dict[str, type] = {
     'servo': ServoSettings,
     'player': PlayerSettings,
     'avatar': AvatarSettings,
+    'foxglove': FoxgloveSettings,
     'cockpit': CockpitSettings,
     'recorder': RecorderSettings,
 }

@@ -12,6 +12,7 @@ from typing import Any
 from kf_imitation.camera.sources import make_source
 from kf_imitation.camera.upright import check_turn
 from kf_imitation.errors import SourceError
+from kf_imitation.missing_packages import check_package
 from kf_imitation.output_files import check_free
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, load_file
@@ -63,11 +64,13 @@ TOPICS = {
     **RECORDED_IMAGES,
     **VIEWED,
     'landmarks/calibration': 'diagnostic_msgs/msg/DiagnosticStatus',
+    'servo/authority': 'diagnostic_msgs/msg/DiagnosticStatus',
+    '/rosout': 'rcl_interfaces/msg/Log',
 }
 # Started as processes also where the other nodes share one: their work must not delay the head.
 OWN_PROCESS = ('cockpit',)
 # Whose end is said and does not stop the head.
-SIDE = ('recorder', 'avatar', 'cockpit')
+SIDE = ('recorder', 'avatar', 'foxglove', 'cockpit')
 # Results of every frame: kept by their publisher for a recorder that matches a moment late.
 PER_FRAME = ('face/region', 'face/reflex', 'keyframe/score', 'keyframe/explanation')
 
@@ -88,6 +91,7 @@ class RunOptions:
         namespace: of all nodes and relative topics.
         avatar: draw the robot's face, as an image topic and on a page.
         cockpit: serve the page to see, tune and stop the head.
+        foxglove: serve all topics to Foxglove's app.
         rotate: clockwise turn of every image, 0, 90, 180 or 270 [deg].
         mirror: swap left and right of every image.
     """
@@ -103,6 +107,7 @@ class RunOptions:
     namespace: str = ''
     avatar: bool = False
     cockpit: bool = False
+    foxglove: bool = False
     rotate: int = 0
     mirror: bool = False
 
@@ -159,6 +164,7 @@ def build_graph(options: RunOptions) -> Graph:
 
     Raises:
         ConfigError: a parameter file or the robot file is faulty.
+        MissingPackageError: Foxglove is asked for and not installed.
         OutputError: the record folder exists or cannot be made.
         SourceError: the source does not exist.
     """
@@ -192,12 +198,12 @@ def build_graph(options: RunOptions) -> Graph:
         names.append('recorder')
     if waits:
         camera['wait_for'] = ' '.join(names)
-    if options.avatar:
-        values['avatar']['robot'] = servo['robot']
-        names.append('avatar')
-    if options.cockpit:
-        values['cockpit']['robot'] = servo['robot']
-        names.append('cockpit')
+    if options.foxglove:
+        check_package('foxglove')
+    for name in ('avatar', 'foxglove', 'cockpit'):
+        if getattr(options, name):
+            values[name]['robot'] = servo['robot']
+            names.append(name)
     if not topic:
         names.append('camera')
     nodes = tuple(NodeSpec(name, values[name]) for name in names)

@@ -13,7 +13,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SMALL_PROGRAM = ROOT / 'test/nodes/small_program.py'
 PACKAGE = 'kf_imitation'
-NODES = ('camera', 'keyframe', 'landmarks', 'servo', 'recorder', 'player', 'avatar', 'cockpit')
+NODES = (
+    'camera',
+    'keyframe',
+    'landmarks',
+    'servo',
+    'recorder',
+    'player',
+    'avatar',
+    'foxglove',
+    'cockpit',
+)
 
 
 @pytest.fixture(autouse=True)

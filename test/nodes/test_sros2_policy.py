@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from importlib.util import find_spec
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from kf_imitation.nodes.programs import NODES
 from kf_imitation.paths import share_path
+from kf_imitation.ros_graph.nodes import TOPICS
 
 ENCLAVES = ET.parse(share_path('config/sros2_policy.xml')).getroot().find('enclaves')
 KINDS = ('publish', 'subscribe', 'reply', 'request')
@@ -25,6 +27,7 @@ AT_TIMES = {
     },
     'recorder': {'/image_raw', '/keyframe/image'},
     'avatar': {'/joint_states'},
+    'foxglove': {name if name.startswith('/') else f'/{name}' for name in TOPICS},
     'camera': {'/face/region', '/keyframe/explanation'},
     'cockpit': {
         '/diagnostics',
@@ -68,10 +71,11 @@ def used(node, name):
 def test_it_allows_what_the_nodes_of_a_running_graph_have_and_nothing_else(
     start, listener, tmp_path
 ):
-    start('mimic', '--source', 'test-pattern', '--avatar', '--record', str(tmp_path / 'bag'))
+    shown = ['--avatar', *(['--foxglove'] if find_spec('foxglove') else [])]
+    start('mimic', '--source', 'test-pattern', *shown, '--record', str(tmp_path / 'bag'))
     policy = allowed('/kf_imitation')
     assert set(policy) == {name.removesuffix('_node') for name in NODES}
-    names = set(policy) - {'player'}
+    names = set(policy) - {'player'} - (set() if find_spec('foxglove') else {'foxglove'})
     listener.wait_for(lambda: names <= set(listener.node.get_node_names()), 150.0)
     for name in sorted(names):
         spare = {'/clock', *AT_TIMES.get(name, ())}
@@ -132,3 +136,10 @@ def test_a_node_that_is_to_have_keys_never_runs_without(tmp_path):
     assert done.returncode != 0
     assert 'runs' not in done.stdout
     assert 'error creating node' in done.stderr
+
+
+def test_foxglove_may_look_on_at_what_it_serves_and_change_nothing():
+    policy = allowed('/kf_imitation')['foxglove']
+    assert policy['subscribe'] == AT_TIMES['foxglove'] | {'/clock'}
+    assert policy['request'] == set()
+    assert policy['publish'] == {'/diagnostics', '/parameter_events', '/rosout'}

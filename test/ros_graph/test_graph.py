@@ -3,6 +3,7 @@
 import pytest
 
 from kf_imitation.errors import ConfigError, SourceError
+from kf_imitation.missing_packages import MissingPackageError
 from kf_imitation.output_files import OutputError
 from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.ros_graph.nodes import INPUTS, PER_FRAME, RECORDED, RunOptions, build_graph
@@ -15,10 +16,11 @@ def test_the_camera_starts_last_and_waits_for_all_others():
     assert graph.node('camera').parameters['wait_for'].split() == names[:-1]
 
 
-def test_every_node_gets_every_parameter_of_the_schema(tmp_path):
+def test_every_node_gets_every_parameter_of_the_schema(tmp_path, monkeypatch):
     bag = str(tmp_path / 'bag')
-    options = RunOptions(source='test-pattern', record=bag, avatar=True, cockpit=True)
-    graph = build_graph(options)
+    monkeypatch.setattr('kf_imitation.ros_graph.nodes.check_package', lambda name: None)
+    shown = {'avatar': True, 'foxglove': True, 'cockpit': True}
+    graph = build_graph(RunOptions(source='test-pattern', record=bag, **shown))
     assert {node.name for node in graph.nodes} == set(SCHEMA) - {'player'}
     for node in graph.nodes:
         assert set(node.parameters) == {parameter.name for parameter in SCHEMA[node.name]}
@@ -110,7 +112,7 @@ def test_without_a_source_the_demo_clip_plays(monkeypatch, tmp_path):
 
 
 def test_the_camera_can_wait_for_every_other_node():
-    assert set(INPUTS) == set(SCHEMA) - {'camera', 'player', 'avatar', 'cockpit'}
+    assert set(INPUTS) == set(SCHEMA) - {'camera', 'player', 'avatar', 'foxglove', 'cockpit'}
 
 
 def test_the_avatar_draws_the_robot_of_the_run_and_nobody_waits_for_it():
@@ -127,3 +129,9 @@ def test_the_cockpit_shows_the_robot_of_the_run_and_nobody_waits_for_it():
 
 def test_results_per_frame_are_recorded():
     assert set(PER_FRAME) <= set(RECORDED)
+
+
+def test_without_foxglove_nothing_starts_and_the_command_that_installs_it_is_named(monkeypatch):
+    monkeypatch.setattr('kf_imitation.missing_packages.find_spec', lambda name: None)
+    with pytest.raises(MissingPackageError, match='foxglove-sdk'):
+        build_graph(RunOptions(source='test-pattern', foxglove=True))

@@ -18,6 +18,7 @@ from kf_imitation.ros_graph.nodes import TOPICS
 CONFIG = Path(__file__).resolve().parents[2] / 'config'
 IMAGE = 'sensor_msgs/msg/Image'
 JOINTS = 'sensor_msgs/msg/JointState'
+LOG = 'rcl_interfaces/msg/Log'
 ROBOT = load_robot('sim_face')
 # From robot_state_publisher, which inspect.launch.py starts.
 DESCRIPTION = 'robot_description'
@@ -152,6 +153,8 @@ def test_foxglove_panels_show_topics_of_the_graph(panel):
     config = foxglove()['configById'][panel]
     if panel.startswith('Image!'):
         assert kind(config['imageMode']['imageTopic']) == IMAGE
+        for topic in config['imageMode'].get('annotations', ()):
+            assert kind(topic) == 'geometry_msgs/msg/PolygonStamped'
     for path in config.get('paths', ()):
         topic, index = re.fullmatch(r'(/[a-z_/]+)\.position\[(\d+)\]', path['value']).groups()
         assert kind(topic) == JOINTS
@@ -164,4 +167,5 @@ def test_foxglove_panels_show_topics_of_the_graph(panel):
     for layer in config.get('layers', {}).values():
         assert layer['topic'] == f'/{DESCRIPTION}'
     if 'topicToRender' in config:
-        assert kind(config['topicToRender']) == 'diagnostic_msgs/msg/DiagnosticArray'
+        shown = {'DiagnosticSummary': 'diagnostic_msgs/msg/DiagnosticArray', 'RosOut': LOG}
+        assert kind(config['topicToRender']) == shown[panel.partition('!')[0]]
