@@ -58,12 +58,16 @@ train: $(VENV)/.trained ## train the keyframe models [CLIPS= LABELS= MINUTES=120
 	    $(if $(FACES),--faces '$(FACES)') $(if $(filter 1,$(INSTALL)),--install) $(ARGS)
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@echo 'installing 1 of 3: a Python environment in $(VENV) (seconds)'
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: setup.py setup.cfg package.xml | $(VENV)/bin/python
-	$(PIP) install --quiet 'setuptools>=68,<80' wheel
-	$(PIP) install --quiet --no-build-isolation --editable '.[ros]'
+	@echo 'installing 2 of 3: what builds the package (seconds)'
+	@$(PIP) install --quiet 'setuptools>=68,<80' wheel
+	@echo 'installing 3 of 3: the package, ROS 2 and its libraries (500 MB on disk, one to a few minutes)'
+	@$(PIP) install --quiet --no-build-isolation --editable '.[ros]'
 	@touch $@
+	@echo 'installed; from now on it starts at once'
 
 $(VENV)/.tested: $(VENV)/.installed
 	$(PIP) install --quiet --no-build-isolation --editable '.[ros,test,docs]'

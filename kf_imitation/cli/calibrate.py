@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from kf_imitation.cli.options import add_params, add_quiet
 from kf_imitation.errors import ConfigError
 from kf_imitation.paths import user_path
 
@@ -22,13 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--pose-s', type=float, default=22.5, help='expressions after that (default: 22.5 s)'
     )
-    parser.add_argument(
-        '--params',
-        default='',
-        metavar='FILE',
-        help='parameters that override config/kf_imitation.yaml',
-    )
+    add_params(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace the file')
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,35 +49,30 @@ def run(args: argparse.Namespace) -> int:
     reader = FaceReader(values)
     source = open_source(args.source, source_settings(values['camera']))
     try:
-        with _instructions() as tell:
+        with _instructions(args.quiet) as tell:
             rest, posed = watch(source, reader.read, args.rest_s, args.pose_s, tell)
     finally:
         source.close()
     calibration = calibrate(args.person or args.out.stem, rest, posed)
     save_calibration(calibration, args.out)
     print(f'written to {args.out}: {len(rest)} relaxed faces, {len(posed)} expressions')
-    print(f'use it: landmarks: {{ros__parameters: {{calibration: {args.out.absolute()}}}}}')
+    if not args.quiet:
+        print(f'use it: landmarks: {{ros__parameters: {{calibration: {args.out.absolute()}}}}}')
     return 0
 
 
 @contextmanager
-def _instructions() -> Iterator[Callable[[str, float], None]]:
+def _instructions(quiet: bool) -> Iterator[Callable[[str, float], None]]:
     """Say what to do with the time that is left; line by line where there is no terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from kf_imitation.cli.progress import progress
 
-    console = Console(stderr=True)
-    columns = (TextColumn('{task.description}'), BarColumn(), TimeRemainingColumn())
     told = ''
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task('', total=1.0)
+    with progress('', quiet=quiet) as bar:
 
         def tell(instruction: str, fraction: float) -> None:
             nonlocal told
-            bar.update(task, description=instruction, completed=fraction)
-            if instruction != told and not console.is_terminal:
+            bar.reach(fraction, instruction)
+            if instruction != told and not quiet and not sys.stderr.isatty():
                 print(instruction, file=sys.stderr)
             told = instruction
 

@@ -3,6 +3,7 @@
 import argparse
 import math
 
+from kf_imitation.cli.options import add_overwrite, add_params, add_quiet
 from kf_imitation.paths import user_path
 
 _DEFAULT_METHODS = 'default,lite,frame_difference,dis'
@@ -35,16 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='A,B',
         help='only the clips of these names; * stands for anything',
     )
-    parser.add_argument('--json', type=user_path, metavar='FILE', help='write all figures')
+    parser.add_argument(
+        '--json', type=user_path, metavar='FILE', help='write all figures there too; -: to stdout'
+    )
     parser.add_argument(
         '--dump', type=user_path, metavar='DIR', help='write METHOD/CLIP.csv with every score'
     )
-    parser.add_argument(
-        '--params',
-        default='',
-        metavar='FILE',
-        help='parameters that override config/kf_imitation.yaml',
-    )
+    add_params(parser)
     parser.add_argument('--threads', type=int, default=2, help='threads of each model')
     parser.add_argument('--jobs', type=int, default=1, help='clips at once, a process each')
     parser.add_argument(
@@ -52,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='print the detector and smoothing settings that are best on these clips',
     )
-    parser.add_argument('--overwrite', action='store_true', help='replace results that exist')
+    add_overwrite(parser)
+    add_quiet(parser)
     group = parser.add_argument_group('imitation')
     group.add_argument(
         '--imitation', type=user_path, metavar='DIR', help='measure imitation on labelled clips'

@@ -1,16 +1,13 @@
 """The two measures of `evaluate`: keyframes, imitation."""
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatch
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-from kf_imitation.cli.terminal import show_tables
+from kf_imitation.cli.progress import progress
+from kf_imitation.cli.terminal import show_tables, write_json
 from kf_imitation.errors import ConfigError
 from kf_imitation.evaluation import datasets
 from kf_imitation.evaluation.clip_scores import clip_name, score_clips, with_faces
@@ -32,7 +29,8 @@ from kf_imitation.evaluation.intervals import intervals_table
 from kf_imitation.evaluation.labels import find_clips
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import tune
-from kf_imitation.output_files import check_folder, check_free, new_file, new_folder
+from kf_imitation.keyframe.selection.selector import CAUSAL
+from kf_imitation.output_files import check_folder, check_free, new_folder
 from kf_imitation.pipeline.face_pipeline import detector_settings, face_settings
 from kf_imitation.robot import load_robot
 from kf_imitation.ros_graph.nodes import merged_parameters
@@ -49,7 +47,7 @@ def measure_keyframes(args: argparse.Namespace) -> None:
     names = [name for name in args.methods.split(',') if name]
     settings = replace(detector_settings(values), mode='peak')  # what the measures are about
     methods = load_methods(names, settings, args.threads)
-    if args.json is not None:
+    if args.json is not None and str(args.json) != '-':
         check_free(args.json, args.overwrite)
     if args.dump is not None:
         check_folder(args.dump, args.overwrite)
@@ -58,8 +56,7 @@ def measure_keyframes(args: argparse.Namespace) -> None:
         found = _chosen(found, [pattern for pattern in args.clips.split(',') if pattern])
     kept, left_out = with_faces({name: clip.labels for name, clip in found.items()})
     _report_left_out(left_out)
-    with _progress() as progress:
-        task = progress.add_task('clips', total=len(kept))
+    with progress('clips', len(kept), 'clips', args.quiet) as bar:
         clips = score_clips(
             args.directory,
             [found[name].video for name in kept],
@@ -67,7 +64,7 @@ def measure_keyframes(args: argparse.Namespace) -> None:
             face_settings(values),
             args.threads,
             args.jobs,
-            lambda name: progress.update(task, advance=1, description=name),
+            bar.step,
             {found[name].video: found[name].labels for name in kept},
         )
     if args.tune:
@@ -78,20 +75,18 @@ def measure_keyframes(args: argparse.Namespace) -> None:
     people = {name: found[name].person or name for name in kept}
     clips_of = {r.method.name: r.clips for r in results}
     intervals = [intervals_table(clips_of, people)] if len(set(people.values())) > 1 else []
-    show_tables(
-        *map(clip_table, results),
-        curve_table(results),
-        means_table(results),
-        *intervals,
-        width=120,
-    )
+    if str(args.json) != '-':
+        show_tables(
+            *map(clip_table, results),
+            curve_table(results),
+            means_table(results),
+            *intervals,
+            width=120,
+        )
     if args.dump is not None:
         with new_folder(args.dump, args.overwrite) as folder:
             dump(folder, methods, clips)
-    if args.json is not None:
-        with new_file(args.json, args.overwrite) as file:
-            text = json.dumps(as_json(results, people, left_out), indent=1, ensure_ascii=False)
-            file.write_text(text + '\n', encoding='utf-8')
+    write_json(as_json(results, people, left_out), args.json)
 
 
 def measure_imitation(args: argparse.Namespace) -> None:
@@ -100,7 +95,7 @@ def measure_imitation(args: argparse.Namespace) -> None:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
-    if args.json is not None:
+    if args.json is not None and str(args.json) != '-':
         check_free(args.json, overwrite=True)  # figures are made again and again
     if args.video is not None and not args.video.is_dir():
         check_free(args.video)
@@ -119,35 +114,35 @@ def measure_imitation(args: argparse.Namespace) -> None:
     methods = imitator.methods([m for m in args.imitation_methods.split(',') if m])
     if args.tune_travel:
         read = []
-        for path in clips:
-            _log(path.stem)
-            read.append(reader.read(path, args.most))
-        trials = search(read, imitator, args.channels, thresholds, _log)
+        with progress('read', len(clips), 'clips', args.quiet) as bar:
+            for path in clips:
+                read.append(reader.read(path, args.most))
+                bar.step(path.stem)
+        with progress('tune', len(CAUSAL) * len(thresholds), 'trials', args.quiet) as bar:
+            trials = search(read, imitator, args.channels, thresholds, bar.step)
         show_tables(tuning_table(trials), width=130)
         return
     results: dict[str, dict[str, ImitationMetrics]] = {name: {} for name in methods}
-    for path in clips:
-        _log(path.stem)
-        clip = reader.read(path, args.most)
-        if args.rests:
-            clip = with_rests(clip)
-        for method, by_clip in results.items():
-            by_clip[clip.name] = imitator.measure(clip, method, args.channels)
-        if args.video is not None:
-            shown = _shown(args, imitator)
-            imitator.write_video(args.video / f'{path.stem}.mp4', path, clip, shown, args.channels)
-    show_tables(
-        imitation_results.results_table(results, robot.name, len(clips), args.channels),
-        imitation_results.size_table(results),
-        imitation_results.signal_table(results, _shown(args, imitator)),
-        width=110,
-    )
-    if args.json is not None:
-        with new_file(args.json, overwrite=True) as partial:
-            document = imitation_results.as_json(
-                results, robot.name, args.channels, imitator.settings
-            )
-            partial.write_text(document, encoding='utf-8')
+    with progress('clips', len(clips), 'clips', args.quiet) as bar:
+        for path in clips:
+            clip = reader.read(path, args.most)
+            if args.rests:
+                clip = with_rests(clip)
+            for method, by_clip in results.items():
+                by_clip[clip.name] = imitator.measure(clip, method, args.channels)
+            if args.video is not None:
+                out = args.video / f'{path.stem}.mp4'
+                imitator.write_video(out, path, clip, _shown(args, imitator), args.channels)
+            bar.step(path.stem)
+    if str(args.json) != '-':
+        show_tables(
+            imitation_results.results_table(results, robot.name, len(clips), args.channels),
+            imitation_results.size_table(results),
+            imitation_results.signal_table(results, _shown(args, imitator)),
+            width=110,
+        )
+    document = imitation_results.as_json(results, robot.name, args.channels, imitator.settings)
+    write_json(document, args.json)
 
 
 def _chosen(
@@ -203,18 +198,3 @@ def _thresholds(text: str) -> list[float]:
 def _report_left_out(names: Sequence[str]) -> None:
     for name in names:
         print(f'{name} is left out: fewer than half of its frames show a face', file=sys.stderr)
-
-
-def _log(name: str) -> None:
-    print(f'{name} …', file=sys.stderr, flush=True)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )

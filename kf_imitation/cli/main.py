@@ -24,6 +24,10 @@ from kf_imitation.paths import share_path
 # Command -> module with add_arguments(parser) and run(args) -> exit code, and what it does.
 COMMANDS = {
     'mimic': ('kf_imitation.cli.mimic', 'let the head mimic the face in a video or camera'),
+    'tour': (
+        'kf_imitation.cli.tour',
+        'be led from the demo to your own camera, face and robot',
+    ),
     'cockpit': ('kf_imitation.cli.cockpit', 'serve the page to see, tune and stop a running head'),
     'replay': (
         'kf_imitation.cli.replay',
@@ -49,7 +53,10 @@ COMMANDS = {
         'kf_imitation.cli.params',
         'save the parameters that were changed in running nodes',
     ),
-    'robot': ('kf_imitation.cli.robot', 'check a robot file, list the robots, export one'),
+    'robot': (
+        'kf_imitation.cli.robot',
+        'check a robot file, begin one, list the robots, export one',
+    ),
     'servo': ('kf_imitation.cli.servo', 'scan, check and move servos'),
 }
 

@@ -16,7 +16,7 @@ from kf_imitation.cli.options import (
     add_source,
     add_upright,
 )
-from kf_imitation.cli.terminal import show_tables, write_json
+from kf_imitation.cli.terminal import program, show_tables, write_json
 from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 WHAT_NEXT = """What next:
-  your own camera    kf_imitation mimic --source 0   (or a video, a folder, a URL)
-  your own face      kf_imitation calibrate --source 0 --out me.yaml
-  why these frames   kf_imitation mimic --record run1, then kf_imitation report run1
-  your own head      kf_imitation robot list; docs/your_own_head.md"""
+  your own camera    PROGRAM mimic --source 0   (or a video, a folder, a URL)
+  your own face      PROGRAM calibrate --source 0 --out me.yaml
+  why these frames   PROGRAM mimic --record run1, then PROGRAM report run1
+  your own head      PROGRAM robot list; docs/your_own_head.md"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--every-frame',
         action='store_true',
         help='skip no frame of a file, at the price of being late',
+    )
+    parser.add_argument(
+        '--loop',
+        action=argparse.BooleanOptionalAction,
+        help='start a file again at its end; default: only the demo clip, in a terminal, while '
+        'its page is served',
     )
     add_params(parser)
     parser.add_argument(
@@ -85,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from kf_imitation.ros_graph.nodes import RunOptions, build_graph
 
+    args.loop = repeats(args)
     names = RunOptions.__dataclass_fields__
     options = RunOptions(**{name: getattr(args, name) for name in names})
     graph = build_graph(options)
@@ -99,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
 
     stop = Event()
     catch_stop_signals(stop)
+    if args.loop and not args.quiet:
+        print('it starts again at its end; Ctrl-C ends the run', file=sys.stderr)
     with cockpit_of(graph) as cockpit, Composition(graph) as composition:
         elapsed_s = watch(composition, stop, cockpit, args.quiet)
         bus = bus_figures(composition)
@@ -111,8 +120,20 @@ def run(args: argparse.Namespace) -> int:
     if composition.fault is not None:
         raise composition.fault
     if not args.source and not args.quiet:
-        print(WHAT_NEXT, file=sys.stderr)
+        print(WHAT_NEXT.replace('PROGRAM', program()), file=sys.stderr)
     return 1 if composition.crashed else 0
+
+
+def repeats(args: argparse.Namespace) -> bool:
+    """Whether a file starts again at its end.
+
+    Unless the user says, only the demo does, where somebody may just be opening its page.
+    """
+    if args.loop is not None:
+        return bool(args.loop)
+    somebody = sys.stdin.isatty() and sys.stderr.isatty()
+    counts = args.record or args.every_frame or args.quiet or args.json or not args.realtime
+    return bool(somebody and args.cockpit and not args.source and not counts)
 
 
 def cockpit_of(graph: 'Graph') -> AbstractContextManager['CockpitProcess | None']:

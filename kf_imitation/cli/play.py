@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from kf_imitation.cli.options import add_quiet
 from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import check_namespace, quiet_logging, ros_needed
 
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--image', default='', metavar='TOPIC', help='publish this as image_raw, decoded'
     )
     parser.add_argument('--namespace', default='', metavar='NAME', help='of image_raw')
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
             namespace=args.namespace.strip('/') or None,
             cli_args=['--ros-args', *rules] if rules else None,
         )
-        print(f'playing {args.bag}: {about}; Ctrl-C stops', flush=True)
+        if not args.quiet:
+            print(f'playing {args.bag}: {about}; Ctrl-C stops', flush=True)
         return node
 
     return run_node(make, [])

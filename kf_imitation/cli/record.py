@@ -5,7 +5,7 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from kf_imitation.cli.options import add_input_end, add_namespace, add_params
+from kf_imitation.cli.options import add_input_end, add_namespace, add_params, add_quiet
 from kf_imitation.cli.terminal import stop_with_input
 from kf_imitation.errors import BagError
 from kf_imitation.output_files import check_free
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--use-sim-time', action='store_true', help='stamp by /clock, while a bag is played'
     )
     add_params(parser)
+    add_quiet(parser)
     add_input_end(parser)
 
 
@@ -78,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
             namespace=args.namespace.strip('/') or None,
         )
         made.append(node)
-        print(f'waiting for messages; Ctrl-C closes {out}', flush=True)
+        if not args.quiet:
+            print(f'waiting for messages; Ctrl-C closes {out}', flush=True)
         return node
 
     code = run_node(make, [])

@@ -1,8 +1,16 @@
 """`kf_imitation replay`: the whole pipeline over a file or bag, as fast as the machine allows."""
 
 import argparse
+from collections.abc import Callable, Iterator
 
-from kf_imitation.cli.options import add_json, add_overwrite, add_params, add_robot, add_upright
+from kf_imitation.cli.options import (
+    add_json,
+    add_overwrite,
+    add_params,
+    add_quiet,
+    add_robot,
+    add_upright,
+)
 from kf_imitation.cli.terminal import show_tables, write_json
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.paths import user_path
@@ -29,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_overwrite(parser)
     add_json(parser)
+    add_quiet(parser)
     parser.add_argument(
         '--learn', action='store_true', help="learn the person's face at rest, as a live run does"
     )
@@ -46,11 +55,18 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
+    from contextlib import contextmanager
     from dataclasses import asdict
 
+    from kf_imitation.cli.progress import progress
     from kf_imitation.parameters.settings import UprightSettings
     from kf_imitation.pipeline.run_report import run_table
     from kf_imitation.replay.run import replay_to_files
+
+    @contextmanager
+    def watched(what: str, frames: int | None) -> Iterator[Callable[[], None]]:
+        with progress(what, frames, 'frames', args.quiet) as bar:
+            yield bar.step
 
     figures = replay_to_files(
         args.source,
@@ -64,6 +80,7 @@ def run(args: argparse.Namespace) -> int:
         args.summary,
         args.learn,
         UprightSettings(args.rotate, args.mirror) if args.rotate or args.mirror else None,
+        watched,
     )
     if str(args.json) != '-':
         show_tables(run_table(figures))

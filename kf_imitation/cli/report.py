@@ -2,7 +2,7 @@
 
 import argparse
 
-from kf_imitation.cli.options import add_overwrite
+from kf_imitation.cli.options import add_overwrite, add_quiet
 from kf_imitation.errors import ConfigError
 from kf_imitation.paths import user_path
 
@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--no-images', dest='images', action='store_false', help='leave out pictures of the person'
     )
     add_overwrite(parser)
+    add_quiet(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,18 +42,20 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
+    from kf_imitation.cli.progress import progress
     from kf_imitation.reporting.comparison import write_comparison
     from kf_imitation.reporting.page import write_report
 
     options = (args.out, args.robot, args.labels, args.overwrite, args.images)
-    match args.run_paths:
-        case [path]:
-            out = write_report(path, *options)
-        case [first, second]:
-            out = write_comparison((first, second), *options)
-        case paths:
-            raise ConfigError(
-                'report', [f'{len(paths)} runs were named; one is shown, or two are compared']
-            )
+    with progress('report', quiet=args.quiet) as bar:
+        match args.run_paths:
+            case [path]:
+                out = write_report(path, *options, bar.reach)
+            case [first, second]:
+                out = write_comparison((first, second), *options, bar.reach)
+            case paths:
+                raise ConfigError(
+                    'report', [f'{len(paths)} runs were named; one is shown, or two are compared']
+                )
     print(f'written to {out}')
     return 0

@@ -1,10 +1,12 @@
-"""`kf_imitation robot`: check a robot file, list the robots, export one to other programs."""
+"""`kf_imitation robot`: check a robot file, begin one, list the robots, export one."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kf_imitation.errors import ConfigError
+from kf_imitation.paths import user_path
 
 if TYPE_CHECKING:
     from kf_imitation.robot import RobotConfig
@@ -17,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
     check = actions.add_parser('check', help='list every problem of a robot file')
     check.add_argument('robot', help='name in config/robots, or a file')
+    new = actions.add_parser('new', help='write a robot file to begin with')
+    new.add_argument('file', type=user_path, metavar='FILE', help='to write, NAME.yaml')
+    new.add_argument(
+        '--like', default='sim_face', metavar='NAME', help='robot to copy (default: sim_face)'
+    )
     actions.add_parser('list', help='list the robots that come with the package')
     export = actions.add_parser('export', help='write a URDF, for MuJoCo and ros2_control too')
     export.add_argument('robot', help='name in config/robots, or a file')
@@ -41,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.action == 'list':
         print('\n'.join(robot_names()))
+    elif args.action == 'new':
+        write_copy(args.file, args.like)
+        print(f'written to {args.file}: change it, then kf_imitation robot check {args.file}')
     elif args.action == 'export':
         from kf_imitation.robot.export import export
 
@@ -52,6 +62,22 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(robot.source, faults)
         print(summary(robot))
     return 0
+
+
+def write_copy(path: Path, like: str) -> None:
+    """Write the file of a robot, with its comments, under another name.
+
+    Raises:
+        ConfigError: there is no such robot.
+        OutputError: the file exists or cannot be written.
+    """
+    from kf_imitation.output_files import new_file
+    from kf_imitation.robot import load_robot
+
+    text = Path(load_robot(like).source).read_text(encoding='utf-8')
+    named = re.sub(r'^name: *[^ #\n]+', f'name: {path.stem}', text, count=1, flags=re.MULTILINE)
+    with new_file(path, overwrite=False) as partial:
+        partial.write_text(named, encoding='utf-8')
 
 
 def summary(robot: 'RobotConfig') -> str:

@@ -7,14 +7,16 @@ import os
 import signal
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import which
 from threading import Thread
 from typing import Any
 
 from kf_imitation.output_files import new_file
 
+_NAME = 'kf_imitation'
 _PLAIN = {
     '…': '...',
     '–': '-',
@@ -99,6 +101,23 @@ def show_tables(*tables: Any, width: int = 100) -> None:
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else width).print(*tables, sep='\n')
+
+
+def program() -> str:
+    """Return what to type for this program: its name, or the way to it where it is on no path."""
+    given = Path(sys.argv[0])
+    if given.name != _NAME or which(_NAME):
+        return _NAME
+    return str(given)
+
+
+def teller(path: Path | None) -> Callable[[str], None]:
+    """Return what prints a line at once; to stderr where --json has stdout."""
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr if str(path) == '-' else sys.stdout, flush=True)
+
+    return tell
 
 
 def write_json(document: Any, path: Path | None) -> None:

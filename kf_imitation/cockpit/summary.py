@@ -17,9 +17,10 @@ OK, WARN, ERROR = 0, 1, 2
 SILENT_S = 3.5
 MOSTLY = 0.5  # more of a change is what it mostly is
 _TIMES = ' p50 / p99 [ms]'
+_STOPPED = 'waiting for reset'  # ends the sentence of a head that is
 # What a sentence holds -> what to do about it; the first that fits.
 _ADVICE = (
-    ('waiting for reset', 'Press Reset when everybody is clear of the head.'),
+    (_STOPPED, 'Press Reset when everybody is clear of the head.'),
     ('not confirmed', 'Cut the power of the servos if the head still moves.'),
     ('bus lost', 'Check power and cable of the servos; the head goes on by itself.'),
     ('is stuck', 'Free the joint, then press Clear error.'),
@@ -50,12 +51,15 @@ class NodeStatus:
     heard_s: float
 
 
-def health(statuses: Mapping[str, NodeStatus], now_s: float) -> dict[str, Any]:
+def health(
+    statuses: Mapping[str, NodeStatus], now_s: float, stopped: bool = False
+) -> dict[str, Any]:
     """Return the state of a run for the page.
 
     Args:
         statuses: by node.
         now_s: of the same clock as heard_s.
+        stopped: servo/authority says so, which is earlier than the diagnostics.
 
     Returns:
         level, sentence and advice; nodes [name, level, sentence]; stages [name, p50, p99 in ms];
@@ -69,6 +73,12 @@ def health(statuses: Mapping[str, NodeStatus], now_s: float) -> dict[str, Any]:
         if 'camera' in alive and alive['camera'].sentence.startswith('at the end of'):
             sentence = f'{said[0]}; {alive["camera"].sentence}'  # no frames come, nor should they
             level = alive['servo'].level
+        if (
+            stopped or _STOPPED in alive['servo'].sentence
+        ):  # whom it would follow is beside the point
+            known = _STOPPED in alive['servo'].sentence
+            sentence = said[0] if known else f'head: stopped; {_STOPPED}'
+            level = max(WARN, alive['servo'].level)
         advice = next((do for text, do in _ADVICE if level and text in sentence), '')
     else:
         gone = 'has ended' if 'servo' in statuses else 'is not running'

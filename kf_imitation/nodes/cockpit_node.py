@@ -187,7 +187,8 @@ class CockpitNode(KfNode):
         if self._is_due('parameters', PARAMETERS_S):
             self._read_parameters()
         if self._is_due('health', 0.5):
-            self._board.put('health', health(self._statuses, monotonic()))
+            stopped = 'stop' in self._owners.values()
+            self._board.put('health', health(self._statuses, monotonic(), stopped))
             self._board.put('recording', self._recording_state())
 
     def _recording_state(self) -> dict[str, Any]:
@@ -320,6 +321,7 @@ class CockpitNode(KfNode):
 
     def _on_authority(self, message: DiagnosticStatus) -> None:
         self._owners = {pair.key: pair.value for pair in message.values}
+        self._due_s['health'] = 0.0
         self._board.put('authority', message.message)
 
     def _on_calibration(self, message: DiagnosticStatus) -> None:

@@ -3,14 +3,11 @@
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.left_out import LeftOut
@@ -61,7 +58,15 @@ RESULTS = (
     CHANGES,
 )
 AHEAD = 8  # frames that are scored while the head still moves to earlier ones
+# Shows how far it is: given what is done and of how many frames, told of each.
+Watched = Callable[[str, int | None], AbstractContextManager[Callable[[], None]]]
 _logger = logging.getLogger('kf_imitation')
+
+
+@contextmanager
+def unwatched(what: str, frames: int | None) -> Iterator[Callable[[], None]]:
+    """Show nobody how far it is."""
+    yield lambda: None
 
 
 def replay_to_files(
@@ -76,6 +81,7 @@ def replay_to_files(
     summary: bool = False,
     learn: bool = False,
     upright: UprightSettings | None = None,
+    watched: Watched = unwatched,
 ) -> RunFigures:
     """Replay a recording and write everything about it.
 
@@ -92,6 +98,7 @@ def replay_to_files(
         learn: learn the person's neutral face, as a live run does by default; without, every
             frame counts against that of most people.
         upright: how frames are turned; None: as the parameters say.
+        watched: given what is done and how many frames there are (None: unknown); is told of each.
 
     Returns:
         Counts and times for the table.
@@ -123,7 +130,7 @@ def replay_to_files(
         new_video = video and outputs.enter_context(new_file(video, overwrite, sources))
         free_mb = min(ENOUGH_FREE_MB, values['recorder']['minimum_free_mb'])
         bag = RunBag(folder / 'bag', detector_settings(values['keyframe']).prominence, free_mb)
-        with bag, _progress(source, 'replay') as advance:
+        with bag, watched('replay', source.frame_count) as advance:
             stages = loading.result()
             started_s = perf_counter()
             mode = values['keyframe']['detector.mode']
@@ -150,7 +157,7 @@ def replay_to_files(
         if new_video:
             source.close()
             source.open()
-            with _progress(source, 'video') as advance:
+            with watched('video', source.frame_count) as advance:
                 write_video(new_video, source, VideoRun.of_replay(record), channels_of, advance)
     return _figures(record, stages.ledger, elapsed_s, source.left_out)
 
@@ -193,21 +200,3 @@ def _figures(record: RunRecord, ledger: Ledger, elapsed_s: float, left_out: Left
         damaged=left_out.damage,
         models=ledger.counts('scored by '),
     )
-
-
-@contextmanager
-def _progress(source: FrameSource, what: str) -> Iterator[Callable[[], None]]:
-    """Show frames done on a terminal; nothing elsewhere."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn('frames'),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(what, total=source.frame_count)
-        yield lambda: bar.advance(task)

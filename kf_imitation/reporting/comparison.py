@@ -18,6 +18,7 @@ from kf_imitation.reporting.page import (
     plotly_script,
     table,
 )
+from kf_imitation.reporting.playback import Reached
 from kf_imitation.robot import load_robot
 
 SCRIPTS = ('what_if.js', 'charts.js', 'report.js', 'comparison.js')
@@ -32,6 +33,7 @@ def write_comparison(
     labels: Path | None = None,
     overwrite: bool = False,
     images: bool = True,
+    reached: Reached = lambda share: None,
 ) -> Path:
     """Write the page about two runs.
 
@@ -42,6 +44,7 @@ def write_comparison(
         labels: of the clip, for E_n and E_l; None: without them, or those next to the source.
         overwrite: replace a page that exists.
         images: show the keyframes.
+        reached: told how much of the work is done, 0 to 1.
 
     Returns:
         Where the page is.
@@ -53,7 +56,13 @@ def write_comparison(
     out = out or first.with_name(f'{first.stem}-{second.stem}-report.html')
     check_free(out, overwrite, list(paths))
     robot = load_robot(robot_name)
-    runs = [read_run(path, robot, labels, images, played=False) for path in paths]
+    runs = []
+    for before, path in enumerate(paths):
+
+        def half(share: float, before: int = before) -> None:
+            reached((before + share) / 2)
+
+        runs.append(read_run(path, robot, labels, images, False, half))
     text = page((str(first), str(second)), runs[0], runs[1])
     with new_file(out, overwrite) as partial:
         partial.write_text(text, encoding='utf-8')

@@ -25,12 +25,14 @@ from kf_imitation.replay.score_trace import CHANGES, Provisional, provisional, r
 from kf_imitation.reporting.curves import channel_groups, joint_curves, joint_sizes, rounded
 from kf_imitation.reporting.health import Fault, read_health, unscored
 from kf_imitation.reporting.moments import moments
-from kf_imitation.reporting.playback import playback
+from kf_imitation.reporting.playback import Reached, playback
 from kf_imitation.reporting.recording import Recording
 from kf_imitation.reporting.sizes import run_sizes
 from kf_imitation.robot import RobotConfig
 from kf_imitation.visualization.drawing import face_thumbnail
 
+# How far the reading is then, by processor time.
+_PICTURES_DONE, _CHANNELS_DONE = 0.2, 0.65
 _PICTURE_PX = 224
 _SCORE_DIGITS = 7
 _CHANGE_DIGITS = 4  # of vectors: there are many
@@ -65,6 +67,7 @@ def read_run(
     labels: Path | None,
     images: bool = True,
     played: bool = True,
+    reached: Reached = lambda share: None,
 ) -> ReportData:
     """Read a run.
 
@@ -74,6 +77,7 @@ def read_run(
         labels: .npz next to the clip, or None to look next to the source of a replay.
         images: show the person.
         played: with what the player of person and robot needs.
+        reached: told how much of the work is done, 0 to 1.
 
     Raises:
         BagError: it cannot be read or holds no scores.
@@ -99,8 +103,15 @@ def read_run(
             _add_pictures(recording, path / 'keyframes' if is_replay else None, keyframes)
         for keyframe in keyframes:
             del keyframe['_stamp_ns']
+        reached(_PICTURES_DONE)
         truth = _truth(facts, labels)
+        channels = channel_groups(recording)
+        reached(_CHANNELS_DONE)
         source = str(facts.get('source', ''))
+
+        def player_reached(share: float) -> None:
+            reached(_CHANNELS_DONE + (1 - _CHANNELS_DONE) * share)
+
         return ReportData(
             name=Path(str(facts.get('source', path))).name,
             page={
@@ -110,10 +121,10 @@ def read_run(
                 'run': run,
                 'keyframes': keyframes,
                 'truth_s': truth and _keyframes_s(truth),
-                'channels': channel_groups(recording),
+                'channels': channels,
                 'joints': joint_curves(recording),
                 'moments': moments(recording),
-                'player': playback(recording, source, images) if played else None,
+                'player': playback(recording, source, images, player_reached) if played else None,
             },
             times_ms=facts.get('times_ms') or health.times_ms,
             faults=faults,

@@ -14,7 +14,7 @@ from kf_imitation.paths import share_path
 from kf_imitation.pipeline.run_report import STAGES
 from kf_imitation.reporting.data import ReportData, read_run
 from kf_imitation.reporting.health import Fault
-from kf_imitation.reporting.playback import import_map
+from kf_imitation.reporting.playback import Reached, import_map
 from kf_imitation.robot import load_robot
 
 SCRIPTS = ('what_if.js', 'charts.js', 'player.js', 'report.js')
@@ -40,6 +40,7 @@ def write_report(
     labels: Path | None = None,
     overwrite: bool = False,
     images: bool = True,
+    reached: Reached = lambda share: None,
 ) -> Path:
     """Write the page about a run.
 
@@ -50,6 +51,7 @@ def write_report(
         labels: of the clip, for E_n and E_l; None: without them.
         overwrite: replace a page that exists.
         images: show the person.
+        reached: told how much of the work is done, 0 to 1.
 
     Returns:
         Where the page is.
@@ -59,7 +61,7 @@ def write_report(
     """
     out = out or default_place(run_path)
     check_free(out, overwrite, [run_path])
-    data = read_run(run_path, load_robot(robot_name), labels, images)
+    data = read_run(run_path, load_robot(robot_name), labels, images, reached=reached)
     with new_file(out, overwrite) as partial:
         partial.write_text(page(data), encoding='utf-8')
     return out

@@ -1,7 +1,7 @@
 """What the report plays: pictures of the person, joints of the robot, and its head in 3-D."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from kf_imitation.paths import share_path
 from kf_imitation.reporting.curves import rounded, thinning
 from kf_imitation.reporting.recording import Recording
 
+# Told how much of some work is done, 0 to 1.
+Reached = Callable[[float], None]
 # A minute of these is 6 MB.
 _PICTURE_PX = 240
 _PICTURES_HZ = 12.5
@@ -52,13 +54,16 @@ def import_map() -> dict[str, Any]:
     return {'imports': found}
 
 
-def playback(recording: Recording, source: str, images: bool) -> dict[str, Any] | None:
+def playback(
+    recording: Recording, source: str, images: bool, reached: Reached
+) -> dict[str, Any] | None:
     """Return what is played; times are seconds since the first frame.
 
     Args:
         recording: of the run.
         source: the video of a replay, if it is still there.
         images: show the person.
+        reached: told how much is done, 0 to 1.
 
     Returns:
         joints, time_s and rad (a row per joint), urdf, meshes, and pictures [time_s, data]; None
@@ -68,25 +73,29 @@ def playback(recording: Recording, source: str, images: bool) -> dict[str, Any] 
     if joints is None or recording.present_rad is None:
         return None
     thin = thinning(len(joints.stamps))
+    time_s = rounded(recording.seconds(joints.stamps[::thin]), 3)
     model = head_model(recording.robot)
     return {
         'joints': list(joints.names),
-        'time_s': rounded(recording.seconds(joints.stamps[::thin]), 3),
+        'time_s': time_s,
         'rad': [rounded(column, 3) for column in joints.values[::thin].T],
         'urdf': _data_uri('application/xml', model.urdf.encode()),
         'meshes': {
             name: _data_uri('application/octet-stream', path.read_bytes())
             for name, path in model.meshes.items()
         },
-        'pictures': list(_pictures(recording, source)) if images else [],
+        'pictures': list(_pictures(recording, source, time_s[-1], reached)) if images else [],
     }
 
 
-def _pictures(recording: Recording, source: str) -> Iterator[tuple[float, str]]:
+def _pictures(
+    recording: Recording, source: str, length_s: float, reached: Reached
+) -> Iterator[tuple[float, str]]:
     due_s = 0.0
     for time_s, bgr in _images(recording, source):
         if time_s >= due_s:
             due_s = max(due_s + 1 / _PICTURES_HZ, time_s)
+            reached(min(1.0, time_s / max(length_s, 1e-3)))
             yield round(time_s, 3), _data_uri('image/jpeg', jpeg(bgr, _PICTURE_PX))
 
 

@@ -92,6 +92,7 @@ class RunOptions:
         avatar: draw the robot's face, as an image topic and on a page.
         cockpit: serve the page to see, tune and stop the head.
         foxglove: serve all topics to Foxglove's app.
+        loop: start a file again at its end.
         rotate: clockwise turn of every image, 0, 90, 180 or 270 [deg].
         mirror: swap left and right of every image.
     """
@@ -108,6 +109,7 @@ class RunOptions:
     avatar: bool = False
     cockpit: bool = False
     foxglove: bool = False
+    loop: bool = False
     rotate: int = 0
     mirror: bool = False
 
@@ -173,6 +175,7 @@ def build_graph(options: RunOptions) -> Graph:
     camera, servo, recorder = values['camera'], values['servo'], values['recorder']
     camera['source'] = options.source or camera['source'] or str(share_path(DEMO_CLIP))
     camera['realtime'] = options.realtime and camera['realtime']
+    camera['loop'] = options.loop or camera['loop']
     servo['robot'] = options.robot or servo['robot']
     load_robot(str(servo['robot']))  # now, and not once the models are loaded
     servo['port'] = options.port or servo['port']

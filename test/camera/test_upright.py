@@ -88,7 +88,7 @@ def test_replay_turns_the_images_by_its_options(monkeypatch, tmp_path):
     for options in ([], ['--rotate', '90', '--mirror']):
         with pytest.raises(SystemExit):
             main(['replay', 'clip.mp4', '--out', str(tmp_path / 'out'), *options])
-    assert [args[-1] for args in given] == [None, UprightSettings(90, True)]
+    assert [args[-2] for args in given] == [None, UprightSettings(90, True)]
 
 
 @pytest.fixture(scope='module')

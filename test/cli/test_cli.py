@@ -7,11 +7,13 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from kf_imitation.cli import main as cli
-from kf_imitation.cli.mimic import WHAT_NEXT
+from kf_imitation.cli.mimic import WHAT_NEXT, repeats
+from kf_imitation.cli.terminal import program
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,9 +134,46 @@ def test_what_was_probably_meant_is_said_in_one_shape_of_error(words, said, caps
 def test_the_demo_ends_with_four_lines_of_commands_that_there_are():
     title, *lines = WHAT_NEXT.splitlines()
     assert title == 'What next:' and len(lines) == 4
-    named = re.findall(r'kf_imitation (\w+)', WHAT_NEXT)
+    named = re.findall(r'PROGRAM (\w+)', WHAT_NEXT)
     assert len(named) >= 4 and set(named) <= set(cli.COMMANDS)
     assert all((ROOT / page).is_file() for page in re.findall(r'docs/\S+', WHAT_NEXT))
+
+
+@pytest.mark.parametrize(
+    ('words', 'terminal', 'again'),
+    [
+        ([], True, True),
+        ([], False, False),
+        (['--no-loop'], True, False),
+        (['--loop'], False, True),
+        (['--no-cockpit'], True, False),
+        (['--source', 'clip.mp4'], True, False),
+        (['--record', 'run1'], True, False),
+        (['--json', '-'], True, False),
+        (['--quiet'], True, False),
+    ],
+)
+def test_the_demo_repeats_for_who_sits_at_a_terminal_with_a_page(
+    monkeypatch, words, terminal, again
+):
+    args = cli.build_parser('mimic').parse_args(['mimic', *words])
+    for name in ('stdin', 'stderr'):
+        monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda: terminal))
+    assert repeats(args) is again
+
+
+@pytest.mark.parametrize(
+    ('started', 'on_path', 'typed'),
+    [
+        ('.venv/bin/kf_imitation', None, '.venv/bin/kf_imitation'),
+        ('.venv/bin/kf_imitation', '/usr/bin/kf_imitation', 'kf_imitation'),
+        ('main.py', None, 'kf_imitation'),
+    ],
+)
+def test_commands_are_named_as_they_can_be_typed(monkeypatch, started, on_path, typed):
+    monkeypatch.setattr(sys, 'argv', [started])
+    monkeypatch.setattr('kf_imitation.cli.terminal.which', lambda name: on_path)
+    assert program() == typed
 
 
 def test_shells_complete_commands_and_options(tmp_path):

@@ -70,6 +70,15 @@ def test_scan_names_what_is_missing(tool, rig, capsys):
     assert 'id 10 (neck_yaw, XM430-W350) does not reply' in capsys.readouterr().out
 
 
+def test_scan_and_ping_give_what_they_found_as_json(tool, capsys):
+    assert tool('scan', '--json', '-') == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [servo['id'] for servo in found['servos']] == [1, 10] and found['faults'] == []
+    assert tool('ping', '10', '--json', '-') == 0
+    servo = json.loads(capsys.readouterr().out)
+    assert servo['id'] == 10 and servo['temperature_c'] > 0 and servo['torque_enable'] == 0
+
+
 def test_ping_tells_how_the_servo_is(tool, capsys):
     assert tool('ping', '10') == 0
     assert '25 °C, 12.0 V' in capsys.readouterr().out

@@ -47,6 +47,14 @@ def test_what_is_wrong_comes_with_what_to_do(sentence, advice):
     assert found['level'] == 2 and advice in found['advice']
 
 
+@pytest.mark.parametrize('said', ['following', 'stopped; waiting for reset'])
+def test_a_stopped_head_says_so_at_once_and_not_whom_it_would_follow(said):
+    statuses = {'servo': status(0, said), 'keyframe': status(0, 'following a face of 210 px')}
+    found = health(statuses, 10.5, stopped=True)
+    assert found['sentence'] == 'Head: stopped; waiting for reset'
+    assert found['level'] == 1 and 'Press Reset' in found['advice']
+
+
 def test_the_end_of_a_file_is_no_fault():
     statuses = {
         'servo': NodeStatus(0, 'at rest in neutral', {}, 10.0),

@@ -111,8 +111,8 @@ def test_frames_without_a_face_are_not_sent(imitator):
 
 def test_results_are_json_by_method_and_clip(imitator):
     result = figures.ImitationMetrics(0.9, float('nan'), 0.2, -19.0, 3.0, 2.0, 8, 1.0)
-    text = results.as_json({'peak': {'a': result}}, 'sim_face', 'labels', imitator.settings)
-    document = json.loads(text)
+    made = results.as_json({'peak': {'a': result}}, 'sim_face', 'labels', imitator.settings)
+    document = json.loads(json.dumps(made))
     assert document['methods']['peak']['a']['cosine'] == 0.9
     assert document['methods']['peak']['a']['tracking'] is None
     assert document['means']['peak']['commands_per_s'] == 2.0

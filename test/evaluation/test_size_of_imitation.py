@@ -177,7 +177,7 @@ def test_the_sizes_are_measured_by_joint_and_by_channel_and_written_as_json():
     assert jaw.gain == pytest.approx(1, abs=0.05) and jaw.apex == pytest.approx(1, abs=0.05)
     assert set(found.sizes.channels.by_name) == {'jaw_open'}
     by_method = {'every_frame': {'made': found}}
-    text = results.as_json(by_method, 'sim_face', 'labels', imitator.settings)
+    text = json.dumps(results.as_json(by_method, 'sim_face', 'labels', imitator.settings))
     document = json.loads(text)
     of_clip = document['methods']['every_frame']['made']['sizes']
     assert of_clip['joints']['by_name']['jaw']['gain'] == pytest.approx(jaw.gain)

@@ -111,6 +111,12 @@ def test_without_a_source_the_demo_clip_plays(monkeypatch, tmp_path):
     assert build_graph(RunOptions()).node('camera').parameters['source'] == str(clip)
 
 
+@pytest.mark.parametrize('loop', [True, False])
+def test_a_file_starts_again_if_asked(loop):
+    graph = build_graph(RunOptions(source='test-pattern', loop=loop))
+    assert graph.node('camera').parameters['loop'] is loop
+
+
 def test_the_camera_can_wait_for_every_other_node():
     assert set(INPUTS) == set(SCHEMA) - {'camera', 'player', 'avatar', 'foxglove', 'cockpit'}
 

@@ -4,7 +4,7 @@ import argparse
 
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES
 from kf_imitation.actuators.dynamixel.simulator.fault_help import HELP
-from kf_imitation.cli.options import add_json
+from kf_imitation.cli.options import add_json, add_quiet
 from kf_imitation.paths import user_path
 
 BAUDS = tuple(rate for rate in BAUD_RATES.values() if rate <= 4_000_000)  # what the SDK opens
@@ -41,12 +41,14 @@ def add_scan(parser: argparse.ArgumentParser) -> None:
     """Declare the options of scan."""
     add_line(parser)
     parser.add_argument('--all-bauds', action='store_true', help='try every speed (10 s)')
+    add_json(parser)
 
 
 def add_ping(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ping."""
     add_line(parser)
     parser.add_argument('id', type=servo_id, help='0..252')
+    add_json(parser)
 
 
 def add_set_id(parser: argparse.ArgumentParser) -> None:
@@ -122,6 +124,7 @@ def add_selftest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--write', action='store_true', help='write into the robot file')
     parser.add_argument('--yes', action='store_true', help='every joint moves: keep clear')
     add_json(parser)
+    add_quiet(parser)
 
 
 def add_simulate(parser: argparse.ArgumentParser) -> None:

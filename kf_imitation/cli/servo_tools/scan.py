@@ -1,11 +1,13 @@
 """`servo scan`: who is on the line, at which speed, and whether that fits the robot file."""
 
 import argparse
+from dataclasses import asdict
 
 from kf_imitation.actuators.bus import PingReply
 from kf_imitation.actuators.dynamixel.control_tables import model_name
 from kf_imitation.cli.servo_tools.arguments import BAUDS
 from kf_imitation.cli.servo_tools.connection import opened_bus
+from kf_imitation.cli.terminal import teller, write_json
 from kf_imitation.errors import PortError
 from kf_imitation.robot import load_robot
 
@@ -14,27 +16,30 @@ def run(args: argparse.Namespace) -> int:
     """Print every servo; exit code 1 when the robot's servos are not all there."""
     robot = load_robot(args.robot)
     found: dict[int, PingReply] = {}
+    tell = teller(args.json)
     rates = BAUDS if args.all_bauds else (args.baud,)
     for rate in rates:
         said = rate or ', '.join(str(b) for b in dict.fromkeys(one.baud for one in robot.lines))
-        print(f'{said} bit/s …', flush=True)
+        tell(f'{said} bit/s …')
         try:
             with opened_bus(args, rate) as bus:
                 replies = bus.scan()
         except PortError as error:
             if not args.all_bauds:
                 raise
-            print(f'  {error}')
+            tell(f'  {error}')
             continue
         for reply in replies:
             found[reply.id] = reply
             name = model_name(reply.model_number)
-            print(f'  id {reply.id:3}  {name}  firmware {reply.firmware}')
+            tell(f'  id {reply.id:3}  {name}  firmware {reply.firmware}')
     faults = compare(found, {j.id: (j.name, j.model) for j in robot.joints})
     for fault in faults:
-        print(f'{robot.name}: {fault}')
+        tell(f'{robot.name}: {fault}')
     if not faults:
-        print(f'{robot.name}: all {len(robot.joints)} servos are there')
+        tell(f'{robot.name}: all {len(robot.joints)} servos are there')
+    servos = [{'model': model_name(r.model_number), **asdict(r)} for r in found.values()]
+    write_json({'robot': robot.name, 'servos': servos, 'faults': faults}, args.json)
     return 1 if faults else 0
 
 

@@ -6,15 +6,15 @@ the supervision (motion/following.py).
 
 import argparse
 import re
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.cli.progress import progress
 from kf_imitation.cli.servo_tools.connection import Head, running_head
-from kf_imitation.cli.terminal import write_json
+from kf_imitation.cli.terminal import teller, write_json
 from kf_imitation.errors import BusError, ConfigError, nearest
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.robot import Measured, load_robot
@@ -43,12 +43,15 @@ def run(args: argparse.Namespace) -> int:
     if args.write:  # what keeps the figures from being written is reported before anything moves
         with_measured(path.read_text(encoding='utf-8'), dict.fromkeys(chosen, Measured()))
     results: dict[str, Measured] = {}
-    told = sys.stderr if str(args.json) == '-' else sys.stdout
-    with running_head(args, current_fraction=CURRENT_SHARE) as head:
+    tell = teller(args.json)
+    with (
+        running_head(args, current_fraction=CURRENT_SHARE) as head,
+        progress('selftest', len(chosen), 'joints', args.quiet) as bar,
+    ):
         for number, name in enumerate(chosen, 1):
-            print(f'{number}/{len(chosen)} {name}: ', end='', file=told, flush=True)
+            bar.reach(number - 1, name)
             results[name] = measure(head, name)
-            print(sentence(results[name]), file=told, flush=True)
+            tell(f'{number}/{len(chosen)} {name}: {sentence(results[name])}')
     write_json({name: asdict(measured) for name, measured in results.items()}, args.json)
     if args.write:
         write_measured(path, results)

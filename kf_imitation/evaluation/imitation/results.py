@@ -1,6 +1,5 @@
 """Figures of all methods on all clips, for files and for people."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -14,9 +13,11 @@ from kf_imitation.parameters.settings import DetectorSettings
 Results = Mapping[str, Mapping[str, ImitationMetrics]]  # by method, then by clip
 
 
-def as_json(results: Results, robot: str, channels: str, settings: DetectorSettings) -> str:
+def as_json(
+    results: Results, robot: str, channels: str, settings: DetectorSettings
+) -> dict[str, Any]:
     """Return the results by method and clip, with the means; NaN becomes null."""
-    document = {
+    return {
         'robot': robot,
         'channels': channels,
         'detector': asdict(settings),
@@ -29,7 +30,6 @@ def as_json(results: Results, robot: str, channels: str, settings: DetectorSetti
             method: finite(size_rows(sizes_of(by_clip))) for method, by_clip in results.items()
         },
     }
-    return json.dumps(document, indent=1) + '\n'
 
 
 def results_table(results: Results, robot: str, clips: int, channels: str) -> Table:
