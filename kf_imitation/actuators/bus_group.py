@@ -94,11 +94,16 @@ class BusGroup:
 
     def scan(self) -> list[PingReply]:
         """Ask everybody on all lines."""
-        found = []
+        found = [reply for replies in self.scan_lines().values() for reply in replies]
+        return sorted(found, key=lambda reply: reply.id)
+
+    def scan_lines(self) -> dict[str, list[PingReply]]:
+        """Ask everybody; returns the answers by line."""
+        found = {}
         for name in self.lines:
             with self._on(name) as line:
-                found += line.scan()
-        return sorted(found, key=lambda reply: reply.id)
+                found[name] = line.scan()
+        return found
 
     def read(self, id_: int, address: int, length: int) -> bytes:
         """Return memory of one servo."""

@@ -45,23 +45,39 @@ def check_servos(robot: RobotConfig, port: str) -> Iterator[Finding]:
 
 
 def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
-    found = {reply.id: reply for reply in bus.scan()}
+    places = {joint.id: joint.bus for joint in robot.joints}
+    by_bus = bus.scan_lines() if isinstance(bus, BusGroup) else {'': bus.scan()}
+    found: dict[int, PingReply] = {}
+    astray: dict[int, str] = {}  # on another bus than the robot file says
+    for name, replies in by_bus.items():
+        for reply in replies:
+            if len(by_bus) == 1 or places.get(reply.id, name) == name:
+                found[reply.id] = reply
+            else:
+                astray[reply.id] = name
     for joint in robot.joints:  # a broadcast may lose an answer
-        if joint.id not in found:
+        if joint.id not in found and joint.id not in astray:
             try:
                 found[joint.id] = bus.ping(joint.id)
             except BusError:
                 continue
     missing = [joint for joint in robot.joints if joint.id not in found]
-    others = _at_other_speeds(robot, bus) if missing else {}
-    if not found and not others:
+    others = _at_other_speeds(robot, bus) if any(j.id not in astray for j in missing) else {}
+    if not (found or astray or others):
         yield Finding(ERROR, 'servos', 'no servo replies at any speed: is the servo power on?')
         return
     slow: dict[str, float] = {}
     bauds = {line.name: line.baud for line in robot.lines}
     commissioning = Commissioning(robot)
     for joint in robot.joints:
-        if joint in missing:
+        if joint in missing and joint.id in astray:
+            yield Finding(
+                ERROR,
+                f'servo {joint.id} ({joint.name})',
+                f'answers on bus {astray[joint.id]}, the robot file says bus {joint.bus}: are the '
+                'two cables swapped?',
+            )
+        elif joint in missing:
             yield _missing(joint, bauds[joint.bus], others.get(joint.id))
         else:
             yield _check(bus, commissioning, joint, found[joint.id], slow)
@@ -81,6 +97,13 @@ def _ask(robot: RobotConfig, bus: ServoBus) -> Iterator[Finding]:
             'bus watchdog',
             'if this computer dies, servos of the 330 size move on to their last goal before they '
             f'rest (docs/safety.md): {", ".join(deaf)}',
+        )
+    for id_ in sorted(astray.keys() & found.keys()):
+        yield Finding(
+            WARN,
+            f'servo {id_}',
+            f'another one with this id answers on bus {astray[id_]}, where no joint has it: '
+            'kf_imitation servo set-id with the --port of that bus gives it its own',
         )
     unknown = sorted(set(found) - set(robot.ids))
     if unknown:
