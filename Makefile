@@ -41,6 +41,7 @@ lint: $(VENV)/.tested ## check style, types, import contracts and dead code
 docs: $(VENV)/.tested ## draw anew what pages take from the code
 	$(BIN)/python -m benchmark.architecture
 	$(BIN)/python -m benchmark.commands
+	$(BIN)/python -m benchmark.robot_file
 	$(BIN)/python -m kf_imitation.parameters
 
 site: $(VENV)/.tested ## build the documentation as pages in site/

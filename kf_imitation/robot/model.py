@@ -25,7 +25,7 @@ class Measured:
         delay_s: from goal to first movement.
         backlash_rad: play between the two directions.
         range_rad: travel reached, low and high.
-        yield_rad_a: how far it stays back per A that it holds a load with; None: no load.
+        yield_rad_a: how far it stays back per A that it holds a load with.
     """
 
     speed_rad_s: float | None = None
@@ -42,7 +42,7 @@ class BusConfig:
     Attributes:
         name: of the bus, '' where a robot file has only one.
         port: serial device, `simulated`, or `none`.
-        baud: bit/s.
+        baud: of the line.
     """
 
     name: str
@@ -57,7 +57,7 @@ class JointConfig:
     Attributes:
         name: of the joint, also in the URDF and in joint_states.
         id: of the servo, 0..252; unique in a head, also on several buses.
-        model: a name of control_table.MODELS.
+        model: of the servo, as it is sold.
         limits_rad: lowest and highest angle.
         neutral_rad: angle of the face at rest, inside the limits.
         zero_tick: present position of the servo at 0 rad.
@@ -152,13 +152,14 @@ class RobotConfig:
         stop: what an emergency stop does: limp (torque off) or hold (freeze, torque stays).
         watchdog_s: the servos stop by themselves after this silence of the host; 0 disarms.
         urdf: file next to the robot file or in the package's urdf/, '' for none.
-        thermal: temperatures.
+        thermal: when the head moves less, and when it rests.
         commissioned: '' looks for the record beside this file, `trust` goes without one, anything
             else is the record's path.
         joints: in the order of all position arrays.
         coupled_limits: linear limits between joints.
         combinations: what channels do to each other before they move joints.
-        reflex: names of the joints that follow every frame, whatever keyframes say.
+        reflex: names of the joints that follow every frame, whatever keyframes say; by default all
+            that jaw_open, eye_close, eye_wide and gaze channels alone move.
         buses: in the order of the file; () for one bus, that of port and baud.
         source: file it was read from.
     """

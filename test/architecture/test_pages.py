@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import architecture, commands
+from benchmark import architecture, commands, robot_file
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,6 +22,15 @@ def test_the_page_of_the_architecture_shows_the_contracts():
 def test_the_page_of_the_commands_shows_the_parsers():
     page = commands.PAGE.read_text(encoding='utf-8')
     assert page == commands.page(), 'run python -m benchmark.commands'
+
+
+def test_the_page_of_robot_files_shows_the_reader_and_has_every_key_of_the_template():
+    page = robot_file.PAGE.read_text(encoding='utf-8')
+    assert page == robot_file.page(), 'run python -m benchmark.robot_file'
+    named = set(re.findall(r'`(\w+)`', page))
+    document = robot_file.template()
+    for part in (document, document['thermal'], *document['joints'], *document['combinations']):
+        assert set(part) <= named
 
 
 @pytest.mark.skipif(not find_spec('material'), reason='pip install mkdocs-material')
