@@ -115,7 +115,7 @@ setup(
     zip_safe=False,
     entry_points={
         'console_scripts': [
-            f'{PACKAGE} = {PACKAGE}.cli.main:main',
+            f'{PACKAGE} = {PACKAGE}.cli:start',
             *(f'{name} = {PACKAGE}.nodes.programs:{name}' for name in NODES),
         ],
     },

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         Exit code 0.
 
     Raises:
-        KfImitationError: bad input, or the person did not show enough; nothing is written.
+        KfImitationError: bad input, or no neutral can be learned; nothing is written.
     """
     if args.out.exists() and not args.overwrite:
         raise ConfigError(str(args.out), ['exists already: name another file, or --overwrite'])
@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
             rest, posed = watch(source, reader.read, args.rest_s, args.pose_s, tell)
     finally:
         source.close()
-    calibration = calibrate(args.person or args.out.stem, rest, posed)
+    calibration, missing = calibrate(args.person or args.out.stem, rest, posed)
+    for sentence in missing:
+        print(f'kf_imitation: {sentence}', file=sys.stderr)
     save_calibration(calibration, args.out)
     print(f'written to {args.out}: {len(rest)} relaxed faces, {len(posed)} expressions')
     if not args.quiet:

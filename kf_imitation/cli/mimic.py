@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     if str(args.json) != '-':
         show_tables(run_table(figures))
     write_json(asdict(figures), args.json)
-    if options.record:
+    if options.record and composition.nodes['recorder'].fault is None:
         print(f'recorded to {options.record}')
     if composition.fault is not None:
         raise composition.fault

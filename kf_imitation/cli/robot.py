@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kf_imitation.errors import ConfigError
+from kf_imitation.errors import ConfigError, KfImitationError
 from kf_imitation.paths import user_path
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: with every fault of the file, or of its URDF.
-        KfImitationError: an export needs MuJoCo, which is not installed.
+        KfImitationError: an export is to be a file, or needs MuJoCo, which is not installed.
     """
     from kf_imitation.robot import load_robot, robot_names, urdf_faults
 
@@ -54,6 +54,10 @@ def run(args: argparse.Namespace) -> int:
     elif args.action == 'export':
         from kf_imitation.robot.export import export
 
+        if args.out.suffix in ('.xml', '.urdf', '.mjcf') and not args.out.is_dir():
+            raise KfImitationError(
+                f'--out {args.out}: names a folder; the files in it are called after the robot'
+            )
         files = export(load_robot(args.robot), args.out, args.mjcf, args.ros2_control)
         print('\n'.join(map(str, files)))
     else:

@@ -23,7 +23,7 @@ MINIMUM_FACES = 10  # of a calibration session, at rest and posed
 _WAVER = 1.5  # largest standard deviation of a face at rest
 
 
-def calibrate(person: str, rest: Levels, posed: Levels) -> Calibration:
+def calibrate(person: str, rest: Levels, posed: Levels) -> tuple[Calibration, list[str]]:
     """Calibrate from what a person showed.
 
     Args:
@@ -32,36 +32,37 @@ def calibrate(person: str, rest: Levels, posed: Levels) -> Calibration:
         posed: (m, 19) raw channels while the person made all expressions.
 
     Returns:
-        Neutral is the median at rest, the extreme the 95th percentile of the rest; channels
-        that the person did not use keep the range of most faces.
+        The calibration, and what was missing, a sentence each. Neutral is the median at rest, the
+        extreme the 95th percentile of the expressions; channels that the person did not use keep
+        the range of most faces.
 
     Raises:
-        ConfigError: the session cannot be used, with every reason.
+        ConfigError: no neutral can be learned from the faces at rest, with every reason.
     """
     subject = f'calibration of {person}'
-    if len(rest) < MINIMUM_FACES or len(posed) < MINIMUM_FACES:
-        raise ConfigError(
-            subject,
-            [
-                f'{len(rest)} faces at rest and {len(posed)} expressions were seen, '
-                f'each must be {MINIMUM_FACES} or more'
-            ],
-        )
+    if len(rest) < MINIMUM_FACES:
+        seen = f'{len(rest)} faces at rest were seen, they must be {MINIMUM_FACES} or more'
+        raise ConfigError(subject, [seen])
     neutral = np.median(rest, axis=0)
-    reached = np.percentile(posed, 95, axis=0)
     width = FULL - REST
-    used = reached - neutral > 0.5 * width
     problems = [
         f'channels.{CHANNELS[k]}: the face at rest wavered by {rest[:, k].std():.2f}, '
         f'it must keep within {_WAVER:g}'
         for k in np.flatnonzero((rest.std(axis=0) > _WAVER) & ~IS_ANGLE)
     ]
-    for name in ('jaw_open', 'eye_close_left', 'eye_close_right'):
-        if not used[CHANNELS.index(name)]:
-            problems.append(f'channels.{name} hardly moved, it must be shown fully')
     if problems:
         raise ConfigError(subject, problems)
-    return Calibration(person, neutral, np.where(used, reached, neutral + width))
+    if len(posed) < MINIMUM_FACES:
+        short = f'only neutral was learned: {len(posed)} expressions were seen after the rest'
+        return Calibration(person, neutral, neutral + width), [short]
+    reached = np.percentile(posed, 95, axis=0)
+    used = reached - neutral > 0.5 * width
+    missing = [
+        f'{name} hardly moved and keeps the range of most faces'
+        for name in ('jaw_open', 'eye_close_left', 'eye_close_right')
+        if not used[CHANNELS.index(name)]
+    ]
+    return Calibration(person, neutral, np.where(used, reached, neutral + width)), missing
 
 
 def save_calibration(calibration: Calibration, path: str | Path) -> None:

@@ -27,6 +27,8 @@ class OnnxModel:
     Attributes:
         name: in the manifest.
         entry: its manifest section (inputs, preprocessing, outputs, measured figures …).
+        input_shapes: by name.
+        output_names: in order.
     """
 
     def __init__(self, name: str, entry: Mapping[str, Any], file: Path, threads: int) -> None:
@@ -46,7 +48,7 @@ class OnnxModel:
             self._session = open_session(name, str(entry.get('sha256', '')), file, options)
         except LOAD_ERRORS as error:
             raise ModelError(f'model {name} ({file}) cannot be loaded: {error}') from error
-        self._output_names = [output.name for output in self._session.get_outputs()]
+        self.output_names = [output.name for output in self._session.get_outputs()]
         self.input_shapes = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
 
     @classmethod
@@ -73,7 +75,7 @@ class OnnxModel:
         Returns:
             Arrays by output name.
         """
-        return dict(zip(self._output_names, self._session.run(None, dict(feeds)), strict=True))
+        return dict(zip(self.output_names, self._session.run(None, dict(feeds)), strict=True))
 
 
 def crop(bgr: Image, region: FaceRegion, size_px: int) -> Image:

@@ -116,13 +116,14 @@ class Calibrator:
 
     def _finish(self, session: CalibrationSession) -> None:
         person = self._node.setting('person', str)
-        made = calibrate(person, *session.faces)
+        made, missing = calibrate(person, *session.faces)
         file = person_file(person)
         file.parent.mkdir(parents=True, exist_ok=True)
         save_calibration(made, file)
         self._end()
         self._use(str(file))
-        self._tell(f'Done: {person} is known now, as {file}.')
+        done = [f'Done: {person} is known now, as {file}', *missing]
+        self._tell(f'{"; ".join(done)}.')
 
     def _tell(self, sentence: str, failed: bool = False) -> None:
         """Tell what is new: the sentence, or two more percent of the time."""

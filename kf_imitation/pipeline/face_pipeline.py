@@ -26,6 +26,7 @@ from kf_imitation.data_types import (
     Keyframe,
     Landmarks,
 )
+from kf_imitation.errors import ModelError
 from kf_imitation.expression.calibration import load_calibration
 from kf_imitation.expression.channels import raw_channels
 from kf_imitation.expression.estimator import Calibration, ExpressionEstimator, Levels
@@ -425,6 +426,14 @@ def build_face_pipeline(values: Mapping[str, Any], ledger: Ledger) -> FacePipeli
     )
 
 
+# An input and an output of each model of the landmark stage, by its parameter.
+_LANDMARK_MODELS = {
+    'model': ('crop', 'points'),
+    'eyes': ('patches', 'readings'),
+    'parts': ('mouth', 'mouth_readings'),
+}
+
+
 def build_landmark_model(values: Mapping[str, Any], manifest: Path | None = None) -> LandmarkModel:
     """Build the landmark model with those of eyes and parts.
 
@@ -433,11 +442,19 @@ def build_landmark_model(values: Mapping[str, Any], manifest: Path | None = None
         manifest: as for OnnxModel.load.
 
     Raises:
-        ModelError: one of them is missing or altered.
+        ModelError: one of them is missing, altered or made for something else.
     """
 
     def load(key: str) -> OnnxModel:
-        return OnnxModel.load(values[key], values['threads'], manifest)
+        model = OnnxModel.load(values[key], values['threads'], manifest)
+        wanted = _LANDMARK_MODELS[key]
+        if wanted not in {(i, o) for i in model.input_shapes for o in model.output_names}:
+            raise ModelError(
+                f'landmarks: {key} = {model.name} must take {wanted[0]} and give {wanted[1]}; it '
+                f'is for another task ({model.entry.get("task", "unknown")}). A parameter file '
+                'with /** means all nodes'
+            )
+        return model
 
     eyes = EyeModel(load('eyes')) if values['eyes'] else None
     parts = PartModel(load('parts')) if values['parts'] else None

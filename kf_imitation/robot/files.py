@@ -23,11 +23,12 @@ def load_robot(name_or_path: str) -> RobotConfig:
     """
     path = user_path(name_or_path)
     if not path.suffix and not path.is_file():
+        what = 'is a folder, and no robot' if path.is_dir() else 'no such robot'
         path = share_path(f'config/robots/{name_or_path}.yaml')
         if not path.is_file():
             known = robot_names()
             hint = nearest(str(name_or_path), known) or f' (known: {", ".join(known)})'
-            raise ConfigError(f'robot {name_or_path}', [f'no such robot{hint}'])
+            raise ConfigError(f'robot {name_or_path}', [f'{what}{hint}'])
     return parse_robot(read_yaml(path), str(path))
 
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from kf_imitation.cli import main as cli
+from kf_imitation.cli import start
 from kf_imitation.cli.mimic import WHAT_NEXT, repeats
 from kf_imitation.cli.terminal import program
 
@@ -203,3 +204,16 @@ def test_figures_go_to_a_file_or_to_stdout(tmp_path, capsys):
     assert [f['subject'] for f in json.loads(capsys.readouterr().out)] == [
         f['subject'] for f in found
     ]
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback(monkeypatch):
+    class Interrupted:
+        @staticmethod
+        def find_spec(name, *_):
+            if name == 'kf_imitation.cli.main':
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, 'kf_imitation.cli.main')
+    monkeypatch.setattr(sys, 'meta_path', [Interrupted, *sys.meta_path])
+    assert start() == 130
+    assert '{PACKAGE}.cli:start' in (ROOT / 'setup.py').read_text(encoding='utf-8')

@@ -11,6 +11,7 @@ from kf_imitation.face_geometry import wflw
 from kf_imitation.face_geometry.head_pose import MEAN_FACE_M, solve_head_pose, template
 from kf_imitation.face_geometry.point_sets import LAYOUTS
 from kf_imitation.landmarks.landmark_model import LandmarkModel, upright_crop
+from kf_imitation.pipeline.face_pipeline import build_landmark_model
 
 CROP_PX = 112
 
@@ -194,3 +195,10 @@ def test_a_model_with_another_number_of_points_is_rejected():
     image, _ = drawn_face()
     with pytest.raises(ModelError, match=r'layout wflw98 has 98'):
         LandmarkModel(DotModel(points=68)).predict(image, FaceRegion(90, 50, 230), 0)
+
+
+@pytest.mark.parametrize(('key', 'name'), [('model', 'keyframe_lite'), ('eyes', 'face_region')])
+def test_a_model_of_another_task_is_rejected_before_it_runs(key, name):
+    values = {'model': 'landmarks_pfld', 'eyes': '', 'parts': '', 'threads': 1, key: name}
+    with pytest.raises(ModelError, match=f'landmarks: {key} = {name} must take .* another task'):
+        build_landmark_model(values)

@@ -83,3 +83,8 @@ def test_a_urdf_that_is_no_xml_is_reported(head, tmp_path, capsys):
     (tmp_path / 'own.urdf').write_text('<robot', encoding='utf-8')
     assert main(['robot', 'check', str(head(lambda d: d.update(urdf='own.urdf')))]) == 2
     assert 'own.urdf: cannot be read' in capsys.readouterr().err
+
+
+def test_a_folder_is_no_robot(tmp_path, capsys):
+    assert main(['robot', 'check', str(tmp_path)]) == 2
+    assert f'robot {tmp_path}: 1 problem\n  - is a folder, and no robot' in capsys.readouterr().err

@@ -177,3 +177,10 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
     (tmp_path / 'file').touch()
     assert main(['robot', 'export', 'sim_face', '--out', str(tmp_path / 'file')]) == 2
     assert f'{tmp_path}/file: cannot be written' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['x.xml', 'x.urdf'])
+def test_an_export_to_a_file_is_told_that_it_needs_a_folder(tmp_path, capsys, name):
+    assert main(['robot', 'export', 'sim_face', '--out', str(tmp_path / name)]) == 2
+    assert f'--out {tmp_path}/{name}: names a folder' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
