@@ -1,6 +1,7 @@
 """Pixel formats of ROS images (sensor_msgs/image_encodings.hpp) to BGR."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -149,16 +150,16 @@ def image_to_bgr(
         name, pixels = 'mono8', grey.to_8_bits(pixels)
     try:
         return _to_bgr(pixels, name, conversion)
-    except (cv2.error, RuntimeError) as error:  # OpenCV's own, and cv_bridge's
-        why = error.err if isinstance(error, cv2.error) else str(error)
-        raise SourceError(f'image of {width}x{height} {encoding}: {why}') from error
+    except cv2.error as error:
+        raise SourceError(f'image of {width}x{height} {encoding}: {error.err}') from error
 
 
 def _to_bgr(pixels: NDArray[Any], name: str, conversion: int | None) -> Image:
     """Convert by cv_bridge where ROS has it, else alike: a test compares them."""
     bridge = _cv_bridge() if name.startswith(_OF_CV_BRIDGE) else None
     if bridge:
-        return bridge(pixels, name, 'bgr8')
+        with suppress(RuntimeError):  # an older one lacks encodings
+            return bridge(pixels, name, 'bgr8')
     bgr = np.array(pixels) if conversion is None else cv2.cvtColor(pixels, conversion)
     return _to_8_bits(bgr) if bgr.dtype == np.uint16 else np.asarray(bgr, np.uint8)
 
