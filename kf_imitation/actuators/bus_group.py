@@ -7,13 +7,11 @@ it is opened again and again, and the other lines go on.
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
 
 from kf_imitation.actuators.bus import BlockReply, NoReplyError, NotSentError, PingReply, ServoBus
 from kf_imitation.errors import BusError, PortError
 
 REOPEN_S = 0.5
-Content = TypeVar('Content')
 
 
 class BusGroup:
@@ -33,6 +31,7 @@ class BusGroup:
         """
         self.lines = dict(lines)
         self._places = dict(places)
+        self._split: dict[tuple[int, ...], dict[str, tuple[int, ...]]] = {}
         self._lost: dict[str, str] = {}  # why, by line
         self._reopen_at_s = 0.0
         self._ran = False  # all were open once
@@ -119,20 +118,20 @@ class BusGroup:
         """Write on all lines, whatever becomes of one; its error comes at the end."""
         errors: list[BusError] = []
         unsent: list[int] = []
-        for name, part in self._parts(data.items()).items():
+        for name, part in self._parts(tuple(data)).items():
             before = len(errors)
             with self._noting(errors), self._on(name) as line:
-                line.group_write(address, dict(part))
+                line.group_write(address, {id_: data[id_] for id_ in part})
             if len(errors) > before:
-                unsent += dict(part)
+                unsent += part
         if errors:
             raise NotSentError(str(errors[0]), unsent)
 
     def ask_ahead(self, address: int, length: int, ids: Iterable[int]) -> None:
         """Ask all lines."""
-        for name, part in self._parts((id_, None) for id_ in ids).items():
+        for name, part in self._parts(tuple(ids)).items():
             with contextlib.suppress(NoReplyError), self._on(name) as line:
-                line.ask_ahead(address, length, [id_ for id_, _ in part])
+                line.ask_ahead(address, length, part)
 
     def group_read(self, address: int, length: int, ids: Iterable[int]) -> dict[int, BlockReply]:
         """Read on all lines at the same time; all servos, or an error once all were heard."""
@@ -140,9 +139,9 @@ class BusGroup:
         self.ask_ahead(address, length, ids)
         errors: list[BusError] = []
         found: dict[int, BlockReply] = {}
-        for name, part in self._parts((id_, None) for id_ in ids).items():
+        for name, part in self._parts(ids).items():
             with self._noting(errors), self._on(name) as line:
-                found |= line.group_read(address, length, [id_ for id_, _ in part])
+                found |= line.group_read(address, length, part)
         if errors:
             raise errors[0]
         return found
@@ -166,11 +165,14 @@ class BusGroup:
                     return name
         return ''
 
-    def _parts(self, items: Iterable[tuple[int, Content]]) -> dict[str, list[tuple[int, Content]]]:
-        parts: dict[str, list[tuple[int, Content]]] = {}
-        for id_, content in items:
-            parts.setdefault(self._places[id_], []).append((id_, content))
-        return parts
+    def _parts(self, ids: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """Return the ids by line; remembered, as a cycle asks three times for the same."""
+        if ids not in self._split:
+            names = dict.fromkeys(self._places[id_] for id_ in ids)
+            self._split[ids] = {
+                name: tuple(id_ for id_ in ids if self._places[id_] == name) for name in names
+            }
+        return self._split[ids]
 
     def _name_of(self, id_: int) -> str:
         """Return the line of a servo; of one that nobody placed, the line that it answers on."""

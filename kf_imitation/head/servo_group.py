@@ -31,6 +31,8 @@ REBOOT_TIMEOUT_S = 2.0
 TORQUE_OFF_TRIES = 5
 TORQUE_OFF_PAUSE_S = 0.02
 GOALS_KEPT = 10  # a goal that was lost on the line leaves an older one in the servo
+# What lies from ct.STATE_FIRST to ct.STATE_LAST of a servo.
+STATE = np.dtype([('current', '<i2'), ('velocity', '<i4'), ('position', '<i4')])
 RESULT_TEXT = {  # of Protocol 2.0
     1: 'it failed',
     4: 'the value is out of its range',
@@ -69,6 +71,7 @@ class ServoGroup:
         self._tick_rad = direction * units.RAD_PER_TICK
         self._speed_unit_rad_s = direction * units.VELOCITY_UNIT_RAD_S
         self._current_unit_a = direction * [units.current_unit_a(j.servo) for j in joints]
+        self._max_current_a = np.array([j.max_current_a for j in joints], np.float64)
         table = joints[0].servo.registers
         self._goal_address = table['goal_position'].address
         first, last = table[ct.STATE_FIRST], table[ct.STATE_LAST]
@@ -317,28 +320,18 @@ class ServoGroup:
         """
         ids = [self._ids[index] for index in active]
         replies = self.bus.group_read(self._state_address, self._state_length, ids)
-        raw = np.array(
-            [
-                (
-                    int.from_bytes(replies[i].data[0:2], 'little', signed=True),
-                    int.from_bytes(replies[i].data[2:6], 'little', signed=True),
-                    int.from_bytes(replies[i].data[6:10], 'little', signed=True),
-                )
-                for i in ids
-            ],
-            np.float64,
-        ).reshape(-1, 3)
+        raw = np.frombuffer(b''.join([replies[i].data for i in ids]), STATE)
         at = np.asarray(active, np.intp)
-        into.position_rad[at] = (raw[:, 2] - self._zero_tick[at]) * self._tick_rad[at]
-        into.velocity_rad_s[at] = raw[:, 1] * self._speed_unit_rad_s[at]
-        into.current_a[at] = raw[:, 0] * self._current_unit_a[at]
+        into.position_rad[at] = (raw['position'] - self._zero_tick[at]) * self._tick_rad[at]
+        into.velocity_rad_s[at] = raw['velocity'] * self._speed_unit_rad_s[at]
+        into.current_a[at] = raw['current'] * self._current_unit_a[at]
         into.alert[at] = [replies[i].alert for i in ids]
 
     def write_goals(self, active: Sequence[int], position_rad: Array) -> None:
         """Send the goals of the active joints in one packet; position_rad is (J,)."""
         goals = {}
-        for index, turned in zip(active, (position_rad / self._tick_rad)[active], strict=True):
-            tick = self.robot.joints[index].zero_tick + round(turned)
+        ticks = self._zero_tick + np.rint(position_rad / self._tick_rad)
+        for index, tick in zip(active, ticks[active].astype(np.int64).tolist(), strict=True):
             self._sent[index].append(tick)
             goals[self._ids[index]] = tick.to_bytes(4, 'little', signed=True)
         self.bus.group_write(self._goal_address, goals)
@@ -360,14 +353,8 @@ class ServoGroup:
 
     def current_limit_a(self) -> Array:
         """Return the force limit of each joint as it was last set, (J,)."""
-        return np.array(
-            [
-                self.expected[i].get('goal_current', 0) * unit or joint.max_current_a
-                for i, (joint, unit) in enumerate(
-                    zip(self.robot.joints, np.abs(self._current_unit_a), strict=True)
-                )
-            ]
-        )
+        told = np.array([one.get('goal_current', 0) for one in self.expected])
+        return np.where(told, told * np.abs(self._current_unit_a), self._max_current_a)
 
     def read_torque(self, index: int) -> tuple[bool, int]:
         """Return whether one joint's torque is on, and its hardware error bits."""

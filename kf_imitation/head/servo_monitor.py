@@ -101,6 +101,8 @@ class ServoMonitor:
 
     def sentences(self) -> list[str]:
         """Return one sentence per joint that is down or has an error, and per silent bus."""
+        if not (self.errors or self.reasons):
+            return []
         silent = self._silent_buses()
         both = sorted({*self.errors, *self.reasons})
         said = [f'bus {bus}: none of its {count} servos replies' for bus, count in silent.items()]

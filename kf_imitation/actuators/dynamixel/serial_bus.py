@@ -107,6 +107,8 @@ class _Read(GroupSyncRead):  # type: ignore[misc]
             data, result, error = self.ph.readRx(self.port, id_, self.data_length)
             if result != COMM_SUCCESS:
                 return int(result)
+            if len(data) != self.data_length:
+                return int(COMM_RX_CORRUPT)
             self.data_dict[id_] = data
             self.alerts[id_] = bool(error & 0x80)
         self.last_result = True
