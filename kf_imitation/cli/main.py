@@ -4,6 +4,7 @@ PYTHON_ARGCOMPLETE_OK: shells complete commands and options with argcomplete (do
 """
 
 import argparse
+import errno
 import os
 import re
 import signal
@@ -165,6 +166,14 @@ def _run(given: list[str]) -> int:
                 return int(args.run(args))
     except KfImitationError as error:
         print(f'kf_imitation: {error}', file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(
+            f'kf_imitation: {error.filename!s:.60}…: no file can have a name as long as this',
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         return 130

@@ -49,10 +49,13 @@ def _writable(folder: Path) -> bool:
 
 def namespace_fault(namespace: str) -> str:
     """Return why a namespace is none, and what to write; or ''."""
-    parts = [part for part in namespace.split('/') if part]
+    inside = namespace.strip('/')
+    parts = inside.split('/') if inside else []
     if all(re.fullmatch(r'[A-Za-z_][A-Za-z0-9_]*', part) for part in parts):
         return ''
-    better = '/'.join(re.sub(r'^(?=[0-9])', '_', re.sub(r'[^A-Za-z0-9_]', '_', p)) for p in parts)
+    better = '/'.join(
+        re.sub(r'^(?=[0-9])', '_', re.sub(r'[^A-Za-z0-9_]', '_', p)) for p in parts if p
+    )
     return (
         f'namespace {namespace!r} must be of letters, digits and _, not beginning with a digit; '
         f'for example {better}'

@@ -79,7 +79,8 @@ def test_a_folder_for_logs_that_cannot_be_made_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('namespace', 'better'), [('robot-1', 'robot_1'), ('1st', '_1st'), ('a/b c', 'a/b_c')]
+    ('namespace', 'better'),
+    [('robot-1', 'robot_1'), ('1st', '_1st'), ('a/b c', 'a/b_c'), ('a//b/', 'a/b')],
 )
 def test_a_namespace_that_ros_would_not_take_is_found_before_the_start(namespace, better):
     with pytest.raises(KfImitationError, match=f'for example {better}$'):

@@ -9,7 +9,7 @@ import pytest
 
 from kf_imitation.camera.image_folder import natural_key
 from kf_imitation.camera.sources import make_source, open_source
-from kf_imitation.cli.main import build_parser
+from kf_imitation.cli.main import build_parser, main
 from kf_imitation.errors import SourceError
 from kf_imitation.head.commissioning import record_path
 from kf_imitation.parameters.schema import load_file
@@ -133,3 +133,19 @@ def test_paths_in_a_robot_file_are_seen_from_its_folder(tmp_path, home):
     robot = load_robot(str(path))
     assert urdf_path(robot) == home / 'my head.urdf'
     assert record_path(robot) == tmp_path / 'a b.yaml'
+
+
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['robot', 'check', 'x' * 300],
+        ['bag', 'info', 'x' * 300],
+        ['replay', 'x' * 5000, '--out', 'there'],
+        ['mimic', '--source', 'test-pattern', '--record', 'x' * 300],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_no_crash(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert 'no file can have a name as long as this' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
