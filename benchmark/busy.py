@@ -2,7 +2,6 @@
 
 import threading
 import time
-from types import TracebackType
 
 PULSE_S = 0.005
 TOO_LATE_S = 0.02  # two cycles of the motor loop
@@ -29,12 +28,7 @@ class Lateness:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end.set()
         self._thread.join()
 

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 import numpy as np
 
@@ -69,14 +68,9 @@ class RealHead(Observed):
         self.lateness.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for part in (self.lateness, self.tap, self.port):
-            part.__exit__(kind, error, trace)
+            part.__exit__(*error)
 
     def _hear(self, heard: list[Heard]) -> None:
         with self._judging:

@@ -9,7 +9,6 @@ goes on without them, and without a recorder whose disk is full.
 """
 
 import os
-import signal
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
@@ -26,9 +25,8 @@ from launch_ros.actions import Node
 
 from kf_imitation.paths import share_path
 from kf_imitation.ros_graph.environment import checked_defaults
-from kf_imitation.ros_graph.nodes import PACKAGE, SIDE, RunOptions, build_graph
+from kf_imitation.ros_graph.nodes import PACKAGE, RunOptions, build_graph, ending
 
-STOPPED = (0, -signal.SIGINT, -signal.SIGTERM)  # exit codes that are no fault
 RESTARTED = ('avatar', 'foxglove', 'cockpit')  # a second recorder would not find the folder free
 ARGUMENTS = (
     (
@@ -103,11 +101,8 @@ def ended(name: str):
     def react(event, context: LaunchContext) -> LaunchDescriptionEntity | None:
         if context.is_shutdown:
             return None
-        if name in SIDE:
-            return LogInfo(msg=f'{name} has ended: the head goes on')
-        if event.returncode not in STOPPED:  # the exit code of launch says so
-            raise RuntimeError(f'{name} has ended with exit code {event.returncode}')
-        return Shutdown(reason=f'{name} has ended')
+        sentence, goes_on = ending(name, event.returncode)
+        return LogInfo(msg=sentence) if goes_on else Shutdown(reason=sentence)
 
     return react
 

@@ -8,7 +8,6 @@ head needs (exit code 1: with a fault), or with Ctrl-C.
 """
 
 import os
-import signal
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
@@ -25,7 +24,7 @@ from launch_ros.actions import Node
 
 from kf_imitation.errors import ConfigError
 from kf_imitation.ros_graph.environment import checked_defaults
-from kf_imitation.ros_graph.nodes import PACKAGE, SIDE
+from kf_imitation.ros_graph.nodes import PACKAGE, ending
 from kf_imitation.ros_graph.replay_graph import PLAYERS, ReplayOptions, build_replay_graph
 
 ARGUMENTS = (
@@ -42,7 +41,6 @@ ARGUMENTS = (
     ('namespace', '', 'of all nodes and relative topics'),
     ('params', '', 'parameter file that overrides config/kf_imitation.yaml'),
 )
-STOPPED = (0, -signal.SIGINT, -signal.SIGTERM)  # exit codes that are no fault
 # For the last move after the bag, where the player does not see to it.
 TAIL_S = 3.0
 
@@ -84,11 +82,8 @@ def ended(name: str):
     def react(event, context: LaunchContext) -> LaunchDescriptionEntity | None:
         if context.is_shutdown:
             return None
-        if name in SIDE:
-            return LogInfo(msg=f'{name} has ended: the head goes on')
-        if event.returncode not in STOPPED:  # the exit code of launch says so
-            raise RuntimeError(f'{name} has ended with exit code {event.returncode}')
-        return Shutdown(reason=f'{name} has ended')
+        sentence, goes_on = ending(name, event.returncode)
+        return LogInfo(msg=sentence) if goes_on else Shutdown(reason=sentence)
 
     return react
 

@@ -9,7 +9,6 @@ import time
 import tty
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 
 import serial
 
@@ -44,12 +43,7 @@ class Tap:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         os.write(self._stop_write, b'.')
         self._thread.join()
         self._disconnect()

@@ -135,6 +135,11 @@ def read_action(text: str, robot: RobotConfig) -> Action:
     return readers[kind](document)
 
 
+def choices(parameter: Parameter) -> list[str]:
+    """Return the texts to choose from; a page may name a camera that is there, no other file."""
+    return cameras() if parameter.name == 'source' else list(parameter.one_of)
+
+
 def jog_times_s(start_rad: float, goal_rad: float) -> tuple[float, float]:
     """Return when a jog arrives, and until when it holds [s from now]."""
     arrival_s = max(abs(goal_rad - start_rad) / JOG_RAD_S, JOG_SHORTEST_S)
@@ -168,18 +173,13 @@ def _set(fields: dict[str, Any]) -> Action:
     _expect(fields, {'node': str, 'name': str, 'value': (bool, int, float, str)})
     node, name, value = fields['node'], fields['name'], fields['value']
     parameter = tunable().get(node, {}).get(name)
-    if parameter is not None and parameter.path and not _may_name(node, name, value):
+    if parameter is not None and parameter.path and value not in choices(parameter):
         raise ActionError(f'{name} names a file, which no page may do: ros2 param set does')
     if parameter is None:
         raise ActionError(f'{_shown(node)} has no live parameter {_shown(name)}')
     if problem := parameter.problem(value):
         raise ActionError(problem)
     return SetParameter(node, name, float(value) if type(parameter.default) is float else value)
-
-
-def _may_name(node: str, name: str, value: object) -> bool:
-    """Whether a text names a camera, which a page may choose; another file it may not."""
-    return (node, name) == ('camera', 'source') and value in cameras()
 
 
 def _jog(fields: dict[str, Any], robot: RobotConfig) -> Action:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-from kf_imitation.camera.device_path import cameras
-from kf_imitation.cockpit.actions import tunable
+from kf_imitation.cockpit.actions import choices, tunable
 from kf_imitation.data_types import BLENDSHAPES, CHANNELS
 from kf_imitation.parameters.definition import Parameter
 from kf_imitation.robot import RobotConfig
@@ -208,7 +207,6 @@ def about_tuning() -> dict[str, list[dict[str, Any]]]:
 
 
 def _about_parameter(parameter: Parameter) -> dict[str, Any]:
-    choices = cameras() if parameter.name == 'source' else list(parameter.one_of)
     return {
         'name': parameter.name,
         'default': parameter.default,
@@ -216,6 +214,7 @@ def _about_parameter(parameter: Parameter) -> dict[str, Any]:
         'unit': parameter.unit,
         'low': parameter.minimum,
         'high': parameter.maximum,
-        'one_of': choices,
-        'fixed': bool(parameter.path) and not choices,
+        'one_of': choices(parameter),
+        'fixed': bool(parameter.path) and not choices(parameter),
+        'of_run': parameter.path == 'name',  # what is seen, not how: not saved with the rest
     }

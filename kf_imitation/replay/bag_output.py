@@ -2,7 +2,6 @@
 
 from math import nan
 from pathlib import Path
-from types import TracebackType
 
 from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.writer import BagWriter, Offered
@@ -96,12 +95,7 @@ class RunBag:
     def __enter__(self) -> 'RunBag':
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writer.close()
 
     def _score(self, score: FrameScore, known_ns: int) -> None:

@@ -4,6 +4,7 @@ Pure Python: no ROS is needed to build or check a graph.
 """
 
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -156,6 +157,19 @@ class Graph:
     def node(self, name: str) -> NodeSpec:
         """Return a node by name."""
         return next(node for node in self.nodes if node.name == name)
+
+
+def ending(name: str, code: int) -> tuple[str, bool]:
+    """Return what to say of a node that has ended with an exit code, and whether the run goes on.
+
+    Raises:
+        RuntimeError: the head needs it and it had a fault; the exit code of launch says so.
+    """
+    if name in SIDE:
+        return f'{name} has ended: the head goes on', True
+    if code not in (0, -signal.SIGINT, -signal.SIGTERM):
+        raise RuntimeError(f'{name} has ended with exit code {code}')
+    return f'{name} has ended', False
 
 
 def build_graph(options: RunOptions) -> Graph:

@@ -170,9 +170,9 @@ export class Parameters {
   file() {
     const lines = ['# Saved in the cockpit. Use it with --params FILE or params:=FILE.'];
     for (const [node, parameters] of Object.entries(this.tuning)) {
-      const changed = parameters.filter(({ name, default: usual }) => {
+      const changed = parameters.filter(({ name, default: usual, of_run: ofRun }) => {
         const value = this.values[node]?.[name];
-        return value !== undefined && value !== usual && name !== 'source'; // which belongs to a run
+        return value !== undefined && value !== usual && !ofRun;
       });
       if (!changed.length) continue;
       lines.push(`/**/${node}:`, '  ros__parameters:');

@@ -6,6 +6,7 @@ import pytest
 
 from kf_imitation.cockpit.summary import (
     NodeStatus,
+    about_tuning,
     finite,
     health,
     jog_refusal,
@@ -118,3 +119,8 @@ def test_json_gets_no_nan():
 def test_without_authority_a_jog_is_rejected_with_the_reason(owners, words):
     refusal = jog_refusal(owners, 'jaw', '/cockpit')
     assert words in refusal and bool(words) == bool(refusal)
+
+
+def test_only_the_source_belongs_to_a_run_and_is_not_saved_with_the_rest():
+    own = [one['name'] for table in about_tuning().values() for one in table if one['of_run']]
+    assert own == ['source']

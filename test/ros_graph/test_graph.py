@@ -6,7 +6,14 @@ from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.missing_packages import MissingPackageError
 from kf_imitation.output_files import OutputError
 from kf_imitation.parameters.schema import SCHEMA
-from kf_imitation.ros_graph.nodes import INPUTS, PER_FRAME, RECORDED, RunOptions, build_graph
+from kf_imitation.ros_graph.nodes import (
+    INPUTS,
+    PER_FRAME,
+    RECORDED,
+    RunOptions,
+    build_graph,
+    ending,
+)
 
 
 def test_the_camera_starts_last_and_waits_for_all_others():
@@ -141,3 +148,11 @@ def test_without_foxglove_nothing_starts_and_the_command_that_installs_it_is_nam
     monkeypatch.setattr('kf_imitation.missing_packages.find_spec', lambda name: None)
     with pytest.raises(MissingPackageError, match='foxglove-sdk'):
         build_graph(RunOptions(source='test-pattern', foxglove=True))
+
+
+def test_a_run_goes_on_without_a_node_at_its_side_and_says_which_fault_ended_another():
+    assert ending('avatar', 1) == ('avatar has ended: the head goes on', True)
+    for code in (0, -2, -15):
+        assert ending('servo', code) == ('servo has ended', False)
+    with pytest.raises(RuntimeError, match='servo has ended with exit code 2'):
+        ending('servo', 2)
