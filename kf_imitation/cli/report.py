@@ -3,7 +3,6 @@
 import argparse
 
 from kf_imitation.cli.options import add_overwrite, add_quiet
-from kf_imitation.errors import ConfigError
 from kf_imitation.paths import user_path
 
 
@@ -43,19 +42,10 @@ def run(args: argparse.Namespace) -> int:
         KfImitationError: bad input; nothing is left behind.
     """
     from kf_imitation.cli.progress import progress
-    from kf_imitation.reporting.comparison import write_comparison
-    from kf_imitation.reporting.page import write_report
+    from kf_imitation.reporting.report import write_report
 
     options = (args.out, args.robot, args.labels, args.overwrite, args.images)
     with progress('report', quiet=args.quiet) as bar:
-        match args.run_paths:
-            case [path]:
-                out = write_report(path, *options, bar.reach)
-            case [first, second]:
-                out = write_comparison((first, second), *options, bar.reach)
-            case paths:
-                raise ConfigError(
-                    'report', [f'{len(paths)} runs were named; one is shown, or two are compared']
-                )
+        out = write_report(args.run_paths, *options, bar.reach)
     print(f'written to {out}')
     return 0

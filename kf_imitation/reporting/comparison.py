@@ -2,71 +2,23 @@
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from string import Template
 from typing import Any, TypeVar
 
 from kf_imitation.evaluation.metrics import DISTANCE_S, pair
-from kf_imitation.output_files import check_free, new_file
-from kf_imitation.reporting.data import ReportData, read_run
+from kf_imitation.reporting.data import ReportData
 from kf_imitation.reporting.page import (
     SIZES,
     STAGE_WORDS,
-    as_json,
     number,
     part,
-    plotly_script,
+    shared,
     table,
 )
-from kf_imitation.reporting.playback import Reached
-from kf_imitation.robot import load_robot
 
 SCRIPTS = ('what_if.js', 'charts.js', 'report.js', 'comparison.js')
 Group = dict[str, Any]
 T = TypeVar('T')
-
-
-def write_comparison(
-    paths: tuple[Path, Path],
-    out: Path | None = None,
-    robot_name: str = 'sim_face',
-    labels: Path | None = None,
-    overwrite: bool = False,
-    images: bool = True,
-    reached: Reached = lambda share: None,
-) -> Path:
-    """Write the page about two runs.
-
-    Args:
-        paths: bags, or folders of replays.
-        out: page to write; None: next to the first.
-        robot_name: whose joints they hold.
-        labels: of the clip, for E_n and E_l; None: without them, or those next to the source.
-        overwrite: replace a page that exists.
-        images: show the keyframes.
-        reached: told how much of the work is done, 0 to 1.
-
-    Returns:
-        Where the page is.
-
-    Raises:
-        KfImitationError: bad input; nothing is left behind.
-    """
-    first, second = paths
-    out = out or first.with_name(f'{first.stem}-{second.stem}-report.html')
-    check_free(out, overwrite, list(paths))
-    robot = load_robot(robot_name)
-    runs = []
-    for before, path in enumerate(paths):
-
-        def half(share: float, before: int = before) -> None:
-            reached((before + share) / 2)
-
-        runs.append(read_run(path, robot, labels, images, False, half))
-    text = page((str(first), str(second)), runs[0], runs[1])
-    with new_file(out, overwrite) as partial:
-        partial.write_text(text, encoding='utf-8')
-    return out
 
 
 def page(places: tuple[str, str], first: ReportData, second: ReportData) -> str:
@@ -87,16 +39,14 @@ def page(places: tuple[str, str], first: ReportData, second: ReportData) -> str:
         second=html.escape(places[1]),
         note=html.escape(_note(first, second)),
         tables='\n'.join(tables(first, second, len(pairs))),
-        plotly=plotly_script(),
-        style=part('style.css'),
-        script='\n'.join(part(name) for name in SCRIPTS),
-        data=as_json(
+        **shared(
+            SCRIPTS,
             {
                 'runs': runs,
                 'pairs': pairs,
                 'channels': _together(first.page['channels'], second.page['channels']),
                 'joints': _together(first.page['joints'], second.page['joints']),
-            }
+            },
         ),
     )
 

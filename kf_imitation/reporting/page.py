@@ -4,18 +4,16 @@ import html
 import json
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from string import Template
 from typing import Any
 
 from kf_imitation.missing_packages import missing_packages_named
-from kf_imitation.output_files import OutputError, check_free, new_file
+from kf_imitation.output_files import OutputError
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.run_report import STAGES
-from kf_imitation.reporting.data import ReportData, read_run
+from kf_imitation.reporting.data import ReportData
 from kf_imitation.reporting.health import Fault
-from kf_imitation.reporting.playback import Reached, import_map
-from kf_imitation.robot import load_robot
+from kf_imitation.reporting.playback import import_map
 
 SCRIPTS = ('what_if.js', 'charts.js', 'player.js', 'report.js')
 EXACT = 'Searched as the running system does: what it found with these settings.'
@@ -33,47 +31,6 @@ STAGE_WORDS = {
 }
 
 
-def write_report(
-    run_path: Path,
-    out: Path | None = None,
-    robot_name: str = 'sim_face',
-    labels: Path | None = None,
-    overwrite: bool = False,
-    images: bool = True,
-    reached: Reached = lambda share: None,
-) -> Path:
-    """Write the page about a run.
-
-    Args:
-        run_path: bag, or folder of a replay.
-        out: page to write; None: into the folder of a replay, next to a bag.
-        robot_name: whose joints the bag holds.
-        labels: of the clip, for E_n and E_l; None: without them.
-        overwrite: replace a page that exists.
-        images: show the person.
-        reached: told how much of the work is done, 0 to 1.
-
-    Returns:
-        Where the page is.
-
-    Raises:
-        KfImitationError: bad input; nothing is left behind.
-    """
-    out = out or default_place(run_path)
-    check_free(out, overwrite, [run_path])
-    data = read_run(run_path, load_robot(robot_name), labels, images, reached=reached)
-    with new_file(out, overwrite) as partial:
-        partial.write_text(page(data), encoding='utf-8')
-    return out
-
-
-def default_place(path: Path) -> Path:
-    """Return where the page goes: into the folder of a replay, next to a bag."""
-    if (path / 'run.json').is_file():
-        return path / 'report.html'
-    return path.with_name(f'{path.stem}-report.html')
-
-
 def page(data: ReportData) -> str:
     """Return the whole page as one text."""
     time_s = data.page['run']['time_s']
@@ -85,12 +42,25 @@ def page(data: ReportData) -> str:
         against='the labels' if data.page['truth_s'] else 'the keyframes of the run',
         exactness=EXACT if data.page['run']['exact'] else FROM_BAG,
         tables=tables(data.joint_sizes, data.times_ms, data.faults, data.sizes),
-        plotly=plotly_script(),
         modules=json.dumps(import_map()) if data.page.get('player') else '{}',
-        style=part('style.css'),
-        script='\n'.join(part(name) for name in SCRIPTS),
-        data=as_json(data.page),
+        **shared(SCRIPTS, data.page),
     )
+
+
+def shared(scripts: Sequence[str], data: Mapping[str, Any]) -> dict[str, str]:
+    """Return what every page of reports has, for its template.
+
+    Args:
+        scripts: files of media/report.
+        data: what they draw.
+    """
+    return {
+        'buttons': part('view_buttons.html'),
+        'plotly': plotly_script(),
+        'style': part('style.css'),
+        'script': '\n'.join(part(name) for name in scripts),
+        'data': as_json(data),
+    }
 
 
 def part(name: str) -> str:

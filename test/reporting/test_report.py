@@ -19,6 +19,7 @@ from kf_imitation.reporting import page as report
 from kf_imitation.reporting.data import ReportData, final_run, read_run
 from kf_imitation.reporting.health import Fault
 from kf_imitation.reporting.recording import Recording
+from kf_imitation.reporting.report import default_place, write_report
 from kf_imitation.reporting.sizes import run_sizes
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
@@ -72,13 +73,15 @@ def test_a_bag_without_scores_is_rejected(tmp_path):
     from kf_imitation.errors import BagError
 
     with pytest.raises(BagError, match='does not exist'):
-        report.write_report(tmp_path / 'nothing')
+        write_report([tmp_path / 'nothing'])
 
 
 def test_the_page_goes_into_the_folder_of_a_replay_or_next_to_a_bag(tmp_path):
-    assert report.default_place(tmp_path / 'bag') == tmp_path / 'bag-report.html'
+    assert default_place([tmp_path / 'bag']) == tmp_path / 'bag-report.html'
+    two = [tmp_path / 'a', tmp_path / 'b']
+    assert default_place(two) == tmp_path / 'a-b-report.html'
     (tmp_path / 'run.json').write_text('{}')
-    assert report.default_place(tmp_path) == tmp_path / 'report.html'
+    assert default_place([tmp_path]) == tmp_path / 'report.html'
 
 
 def test_a_replay_with_labels_is_measured_by_joint_and_channel(tmp_path):
