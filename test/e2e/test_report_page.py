@@ -1,5 +1,6 @@
 """The report in a real browser: real clicks, what-if, widths, dark and light, no network."""
 
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -94,8 +95,8 @@ def page_file(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def opened(browser, page_file):
+@contextmanager
+def page_of(browser, page_file):
     context = browser.new_context(offline=True)
     page = context.new_page()
     page.set_default_timeout(60_000)  # for shared machines; the report aims at 3 s
@@ -107,6 +108,33 @@ def opened(browser, page_file):
     yield page
     assert [p for p in page.problems if not p.startswith(('data:', 'blob:'))] == []
     context.close()
+
+
+@pytest.fixture
+def opened(browser, page_file):
+    with page_of(browser, page_file) as page:
+        yield page
+
+
+@pytest.fixture(scope='module')
+def page_of_many_tests(browser, page_file):
+    """To load the page is most of a test."""
+    with page_of(browser, page_file) as page:
+        yield page
+
+
+@pytest.fixture
+def as_in_the_run(page_of_many_tests):
+    """The page of other tests too, with the settings of the run and the whole of it in view."""
+    page = page_of_many_tests
+    page.emulate_media(color_scheme='light')
+    page.set_viewport_size({'width': 1280, 'height': 720})
+    page.evaluate('scrollTo(0, 0)')
+    # By script: while the charts follow the window, one may lie over a button.
+    for button in ('#reset', '#whole'):
+        page.locator(button).dispatch_event('click')
+    page.wait_for_function('document.getElementById("found").textContent === "60"')
+    return page
 
 
 def set_slider(page, name, value):
@@ -137,14 +165,18 @@ def rings(page):
     return page.evaluate('document.getElementById("score").data[3].x.length')
 
 
-def test_the_settings_of_the_run_give_its_keyframes(opened):
-    assert (text(opened, '#found'), text(opened, '#en'), text(opened, '#el')) == (
+def test_the_settings_of_the_run_give_its_keyframes(as_in_the_run):
+    assert (
+        text(as_in_the_run, '#found'),
+        text(as_in_the_run, '#en'),
+        text(as_in_the_run, '#el'),
+    ) == (
         '60',
         '0',
         '0.00',
     )
-    assert rings(opened) == 0
-    assert opened.locator('#mode option').all_inner_texts() == list(MODES)
+    assert rings(as_in_the_run) == 0
+    assert as_in_the_run.locator('#mode option').all_inner_texts() == list(MODES)
 
 
 def test_person_and_robot_are_played_on_one_time_axis(opened):
@@ -190,18 +222,18 @@ def test_the_frame_and_the_curves_can_be_kept(opened):
     assert picture.shape[0] == 480 and picture.std() > 5  # the head, not an empty canvas
 
 
-def test_a_slider_redraws_keyframes_and_errors_at_once(opened):
-    set_slider(opened, 'prominence', 0.3)
-    set_slider(opened, 'spacing_s', 2)
-    assert (text(opened, '#found'), text(opened, '#en')) == ('30', '30')
-    assert rings(opened) == 30
-    assert text(opened, '#prominence-value') == '0.30'
-    assert opened.locator('#strip button.dropped').count() == 30
-    opened.click('summary')
-    assert 'detector.spacing_s: 2.00' in text(opened, '#parameters')
-    opened.click('#reset')
-    opened.wait_for_function('document.getElementById("found").textContent === "60"')
-    assert rings(opened) == 0
+def test_a_slider_redraws_keyframes_and_errors_at_once(as_in_the_run):
+    set_slider(as_in_the_run, 'prominence', 0.3)
+    set_slider(as_in_the_run, 'spacing_s', 2)
+    assert (text(as_in_the_run, '#found'), text(as_in_the_run, '#en')) == ('30', '30')
+    assert rings(as_in_the_run) == 30
+    assert text(as_in_the_run, '#prominence-value') == '0.30'
+    assert as_in_the_run.locator('#strip button.dropped').count() == 30
+    as_in_the_run.click('summary')
+    assert 'detector.spacing_s: 2.00' in text(as_in_the_run, '#parameters')
+    as_in_the_run.click('#reset')
+    as_in_the_run.wait_for_function('document.getElementById("found").textContent === "60"')
+    assert rings(as_in_the_run) == 0
 
 
 def test_what_was_before_and_after_a_keyframe_is_played_and_can_be_kept(opened):
@@ -232,40 +264,40 @@ def test_what_was_before_and_after_a_keyframe_is_played_and_can_be_kept(opened):
     ('name', 'value', 'found'),
     [('threshold', 0.75, '0'), ('prominence', 0.6, '0'), ('commit_delay_s', 0.0, '0')],
 )
-def test_every_slider_counts(opened, name, value, found):
+def test_every_slider_counts(as_in_the_run, name, value, found):
     # A score of 0.7 is below a threshold of 0.75; within the commit delay of the run it falls by
     # 0.18, too little for a prominence of 0.6; without a delay it falls by less than 0.05.
-    set_slider(opened, name, value)
-    assert text(opened, '#found') == found
+    set_slider(as_in_the_run, name, value)
+    assert text(as_in_the_run, '#found') == found
 
 
-def test_another_mode_finds_other_frames_and_greys_out_what_it_does_not_use(opened):
-    choose_mode(opened, 'settle')
-    assert text(opened, '#el') in ('–', '6.00') or text(opened, '#found') != '60'
-    assert opened.locator('#travel_threshold').is_disabled()
-    choose_mode(opened, 'travel')
-    assert opened.locator('#commit_delay_s').is_disabled()
-    set_slider(opened, 'travel_threshold', 5)
-    few = int(text(opened, '#found'))
-    set_slider(opened, 'travel_threshold', 1)
-    assert int(text(opened, '#found')) > few > 0
+def test_another_mode_finds_other_frames_and_greys_out_what_it_does_not_use(as_in_the_run):
+    choose_mode(as_in_the_run, 'settle')
+    assert text(as_in_the_run, '#el') in ('–', '6.00') or text(as_in_the_run, '#found') != '60'
+    assert as_in_the_run.locator('#travel_threshold').is_disabled()
+    choose_mode(as_in_the_run, 'travel')
+    assert as_in_the_run.locator('#commit_delay_s').is_disabled()
+    set_slider(as_in_the_run, 'travel_threshold', 5)
+    few = int(text(as_in_the_run, '#found'))
+    set_slider(as_in_the_run, 'travel_threshold', 1)
+    assert int(text(as_in_the_run, '#found')) > few > 0
 
 
-def test_a_click_on_a_keyframe_reports_why_and_zooms_there(opened):
-    opened.click('#strip button:nth-child(12)')
-    why = text(opened, '#why')
+def test_a_click_on_a_keyframe_reports_why_and_zooms_there(as_in_the_run):
+    as_in_the_run.click('#strip button:nth-child(12)')
+    why = text(as_in_the_run, '#why')
     assert 'Keyframe 12 at 11.50 s' in why and 'jawOpen' in why
     for share in ('75 %', '20 %', '80 %', 'score 0.600', 'before: 11', 'after: 13'):
         assert share in why, share
-    assert score_range(opened) == pytest.approx([10.0, 13.0])
-    set_slider(opened, 'threshold', 0.75)
-    assert score_range(opened) == pytest.approx([10.0, 13.0])
-    assert 'Below the threshold' in text(opened, '#why')
-    opened.click('#closer')
-    low, high = score_range(opened)
+    assert score_range(as_in_the_run) == pytest.approx([10.0, 13.0])
+    set_slider(as_in_the_run, 'threshold', 0.75)
+    assert score_range(as_in_the_run) == pytest.approx([10.0, 13.0])
+    assert 'Below the threshold' in text(as_in_the_run, '#why')
+    as_in_the_run.click('#closer')
+    low, high = score_range(as_in_the_run)
     assert high - low == pytest.approx(1.5)
-    opened.click('#whole')
-    low, high = score_range(opened)
+    as_in_the_run.click('#whole')
+    low, high = score_range(as_in_the_run)
     assert high - low > 50
 
 
@@ -315,26 +347,26 @@ def test_the_keyboard_reaches_and_moves_everything(opened):
     assert seen[seen.index('strip') + 1] != 'strip'  # one stop, arrows move inside
 
 
-def test_every_control_has_a_name_and_every_picture_a_text(opened):
-    nameless = opened.evaluate(
+def test_every_control_has_a_name_and_every_picture_a_text(as_in_the_run):
+    nameless = as_in_the_run.evaluate(
         """() => [...document.querySelectorAll('input, select')]
             .filter((e) => !e.labels.length).map((e) => e.id)"""
     )
     assert nameless == []
-    assert opened.locator('#strip img:not([alt])').count() == 0
-    assert opened.locator('html[lang]').count() == 1
+    assert as_in_the_run.locator('#strip img:not([alt])').count() == 0
+    assert as_in_the_run.locator('html[lang]').count() == 1
 
 
-def test_no_button_sends_the_chart_away(opened):
+def test_no_button_sends_the_chart_away(as_in_the_run):
     """Plotly 7 brought one that uploads it to a service, shown unless told otherwise."""
-    context = opened.evaluate(
+    context = as_in_the_run.evaluate(
         """() => {
             const { showSendToCloud, plotlyServerURL } = document.getElementById('score')._context;
             return [showSendToCloud, plotlyServerURL];
         }"""
     )
     assert context == [False, '']
-    names = opened.locator('.modebar-btn').evaluate_all(
+    names = as_in_the_run.locator('.modebar-btn').evaluate_all(
         '(all) => all.map((b) => b.dataset.title || b.getAttribute("aria-label"))'
     )
     assert names
@@ -343,23 +375,23 @@ def test_no_button_sends_the_chart_away(opened):
 
 @pytest.mark.parametrize('width', [360, 1600])
 @pytest.mark.parametrize('scheme', ['light', 'dark'])
-def test_the_page_fits_its_window_and_reads_well(opened, width, scheme):
-    opened.emulate_media(color_scheme=scheme)
-    opened.set_viewport_size({'width': width, 'height': 900})
-    opened.click('#strip button:nth-child(2)')
+def test_the_page_fits_its_window_and_reads_well(as_in_the_run, width, scheme):
+    as_in_the_run.emulate_media(color_scheme=scheme)
+    as_in_the_run.set_viewport_size({'width': width, 'height': 900})
+    as_in_the_run.click('#strip button:nth-child(2)')
     # The charts follow the window a moment later.
-    opened.wait_for_function('document.documentElement.scrollWidth <= innerWidth')
-    opened.locator('#joints .chart').last.scroll_into_view_if_needed()
-    opened.wait_for_selector('#joints .chart:last-child .main-svg')
-    opened.wait_for_function('document.documentElement.scrollWidth <= innerWidth')
-    assert opened.locator('.chart').first.bounding_box()['width'] <= width
-    assert 'jaw is hot' in text(opened, 'main')
-    cut = opened.locator('.scroll').evaluate_all(
+    as_in_the_run.wait_for_function('document.documentElement.scrollWidth <= innerWidth')
+    as_in_the_run.locator('#joints .chart').last.scroll_into_view_if_needed()
+    as_in_the_run.wait_for_selector('#joints .chart:last-child .main-svg')
+    as_in_the_run.wait_for_function('document.documentElement.scrollWidth <= innerWidth')
+    assert as_in_the_run.locator('.chart').first.bounding_box()['width'] <= width
+    assert 'jaw is hot' in text(as_in_the_run, 'main')
+    cut = as_in_the_run.locator('.scroll').evaluate_all(
         '(all) => all.map((box) => box.scrollWidth - box.clientWidth)'
     )
     assert max(cut) <= 0
     # WCAG 2.1: 4.5 to 1 for text.
-    contrast = opened.evaluate(
+    contrast = as_in_the_run.evaluate(
         """() => {
             const light = (colour) => {
                 const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((v) => v / 255)

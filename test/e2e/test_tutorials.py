@@ -5,6 +5,7 @@ the demo clip is cut short. `<!-- parsed only: reason -->` above a block stands 
 installations; its commands must then be known to the parsers, files and parameters that they name.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -88,6 +89,7 @@ def test_the_commands_of_a_tutorial_run_from_top_to_bottom(path, folder, domain)
         'PATH': f'{folder / "bin"}:/usr/bin:/bin',
         'PYTHONPATH': str(ROOT),
         'HOME': str(folder),
+        'XDG_CACHE_HOME': os.environ['XDG_CACHE_HOME'],  # models that other tests have prepared
         'ROS_DOMAIN_ID': domain,  # not that of a head that runs on this machine
     }
     done = subprocess.run(
