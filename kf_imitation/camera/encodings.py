@@ -52,6 +52,18 @@ _HALF_COLOUR = {
     'yuv420p': cv2.COLOR_YUV2BGR_I420,
     'yv12': cv2.COLOR_YUV2BGR_YV12,
 }
+# Names of V4L2 and ffmpeg.
+_ALSO = {
+    'grey': 'mono8',
+    'gray8': 'mono8',
+    'y8': 'mono8',
+    'y16': 'mono16',
+    'bgr24': 'bgr8',
+    'rgb24': 'rgb8',
+    'yuy2': 'yuyv',
+}
+# A whole image file as it came from the camera.
+_FILES = ('jpeg', 'jpg', 'mjpeg', 'mjpg', 'png')
 SUPPORTED_ENCODINGS = (*_FORMATS, *_HALF_COLOUR)
 _OF_CV_BRIDGE = ('rgb', 'bgr16', 'bgra', 'mono8', 'bayer', 'yuv422')  # how their names begin
 # A reason that helps more than the list of what is supported.
@@ -103,7 +115,8 @@ def image_to_bgr(
 
     Args:
         data: rows of `step` bytes.
-        encoding: as in sensor_msgs/image_encodings.hpp; 16-bit samples are scaled to 8 bits.
+        encoding: as in sensor_msgs/image_encodings.hpp, or jpeg, png and names of V4L2; 16-bit
+            samples are scaled to 8 bits.
         height: rows.
         width: columns.
         step: bytes from row to row, at least width times the bytes of a pixel.
@@ -119,9 +132,12 @@ def image_to_bgr(
     if height < 1 or width < 1:
         raise SourceError(f'image of {width}x{height} pixels')
     grey = grey or GreySamples()
-    name = encoding.lower()
+    name = encoding.strip().lower()
+    name = _ALSO.get(name, name)
+    if name in _FILES or name in _VIDEO:
+        return compressed_to_bgr(data, name)
     if name in _HALF_COLOUR:
-        return _half_colour(data, encoding, height, width, step)
+        return _half_colour(data, name, height, width, step)
     if name == '16uc1' and grey.infrared:
         name = 'mono16'
     if not name:
@@ -130,7 +146,7 @@ def image_to_bgr(
     if known is None:
         why = _REFUSED.get(name)
         raise SourceError(
-            f'image encoding {encoding!r} is not supported'
+            f'image encoding {encoding[:40]!r} is not supported'
             + (why or f' (one of: {", ".join(SUPPORTED_ENCODINGS)})')
         )
     pixel_bytes, conversion, bits = known
@@ -261,4 +277,4 @@ def _half_colour(
             f'image of {width}x{height} {encoding} holds {raw.size} bytes: needs {step * rows}'
         )
     pixels = np.ascontiguousarray(raw[: step * rows].reshape(rows, step)[:, :width])
-    return np.asarray(cv2.cvtColor(pixels, _HALF_COLOUR[encoding.lower()]), np.uint8)
+    return np.asarray(cv2.cvtColor(pixels, _HALF_COLOUR[encoding]), np.uint8)

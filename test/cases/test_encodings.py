@@ -70,6 +70,24 @@ def test_an_image_without_an_encoding_is_grey_or_explained():
         image_to_bgr(bytes(64 * 48 * 3), '', 48, 64, 192)
 
 
+@pytest.mark.parametrize(
+    ('encoding', 'step'),
+    [('bgr8 ', 192), ('RGB24', 192), ('Y8', 64), ('grey', 64), ('Y16', 128), ('YUY2', 128)],
+)
+def test_names_of_other_programs_and_blanks_are_understood(encoding, step):
+    assert image_to_bgr(bytes(step * 48), encoding, 48, 64, step).shape == (48, 64, 3)
+
+
+def test_a_whole_image_file_in_a_raw_image_is_decoded_and_video_explained():
+    file = cv2.imencode('.jpg', np.full((48, 64, 3), 90, np.uint8))[1].tobytes()
+    for encoding in ('jpeg', 'mjpeg', 'MJPG'):
+        assert image_to_bgr(file, encoding, 48, 64, 0)[0, 0].tolist() == [90, 90, 90]
+    with pytest.raises(SourceError, match='cannot be decoded'):
+        image_to_bgr(b'?', 'jpeg', 48, 64, 0)
+    with pytest.raises(SourceError, match='is video'):
+        image_to_bgr(bytes(5), 'h264', 48, 64, 0)
+
+
 @pytest.mark.parametrize('encoding', ['bgr8', '', 'mono16', 'nv12', '16UC1'])
 def test_an_image_without_pixels_says_so(encoding):
     with pytest.raises(SourceError, match='image of 0x0 pixels'):
