@@ -43,7 +43,7 @@ def wrapper_files() -> list[tuple[str, list[str]]]:
 
     colcon puts the console scripts there itself (setup.cfg), so a wheel alone needs them.
     """
-    if not {'bdist_wheel', 'editable_wheel'} & set(sys.argv):
+    if not {'sdist', 'bdist_wheel', 'editable_wheel'} & set(sys.argv):
         return []
     return [(f'lib/{PACKAGE}', [f'resource/wrappers/{name}' for name in (*NODES, PACKAGE)])]
 

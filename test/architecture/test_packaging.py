@@ -34,8 +34,12 @@ def source_tree(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def wheel(source_tree):
+    """As a release makes it: from the source distribution, which lacked the wrappers of 0.2.0."""
+    make_sdist = [sys.executable, 'setup.py', '--quiet', 'sdist', '--formats=tar']
+    subprocess.run(make_sdist, cwd=source_tree, check=True, capture_output=True)
+    (sdist,) = (source_tree / 'dist').glob('*.tar')
     command = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps']
-    command += ['--no-build-isolation', '--wheel-dir', 'dist', '.']
+    command += ['--no-build-isolation', '--wheel-dir', 'dist', str(sdist)]
     subprocess.run(command, cwd=source_tree, check=True, capture_output=True)
     with zipfile.ZipFile(next((source_tree / 'dist').glob('*.whl'))) as archive:
         yield archive
@@ -52,9 +56,11 @@ def data_files(wheel: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     }
 
 
-def test_the_wheel_has_the_version_of_package_xml(wheel):
+def test_the_wheel_the_changelog_and_the_citation_have_the_version_of_package_xml(wheel):
     version = ET.parse(ROOT / 'package.xml').getroot().findtext('version')
     assert Path(wheel.filename).name.startswith(f'kf_imitation-{version}-')
+    assert f'\nversion: {version}\n' in (ROOT / 'CITATION.cff').read_text(encoding='utf-8')
+    assert f'\n{version} (' in (ROOT / 'CHANGELOG.rst').read_text(encoding='utf-8')
 
 
 @pytest.mark.parametrize('program', [*programs.NODES, 'kf_imitation'])
