@@ -22,7 +22,7 @@ from kf_imitation.reporting.data import what_if_run
 SMOOTHINGS = (Smoothing(), Smoothing(0.03, 0.05), Smoothing(vectors=False))
 
 
-def raw_scores(seed, count=200):
+def raw_scores(seed, count=130):
     """Movements with noise at 15 to 60 fps; some runs have jitter, lost frames and lost faces."""
     rng = np.random.default_rng(seed)
     fps = (15, 25, 30, 60)[seed % 4]
