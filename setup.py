@@ -74,7 +74,6 @@ setup(
         'rosbags>=0.11',
         'PyYAML>=6',
         'matplotlib>=3.7',
-        'plotly>=5.20',
         'rich>=13',
         'aiohttp>=3.9',
     ],

@@ -15,7 +15,6 @@ OPTIONAL_PACKAGES = {
     'rosbags': 'bags need it: replay, record, play, report',
     'mcap': 'MCAP files of Foxglove and of ROS 1 need it; bags of ROS 2 do without',
     'ruckig': 'it plans motion; without it a planner of our own does',
-    'plotly': 'the page that report writes needs it',
     'aiohttp': 'the cockpit needs it; without it use mimic --no-cockpit',
     'foxglove': 'mimic --foxglove needs it, nothing else',
 }

@@ -107,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
     stop = Event()
     catch_stop_signals(stop)
     if args.loop and not args.quiet:
-        print('it starts again at its end; Ctrl-C ends the run', file=sys.stderr)
+        played = args.source or 'the demo clip'
+        print(f'{played} starts again at its end; Ctrl-C ends the run', file=sys.stderr)
     with cockpit_of(graph) as cockpit, Composition(graph) as composition:
         elapsed_s = watch(composition, stop, cockpit, args.quiet)
         bus = bus_figures(composition)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
 
-from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.output_files import OutputError
 from kf_imitation.paths import share_path
 from kf_imitation.pipeline.run_report import STAGES
@@ -134,13 +133,5 @@ def as_json(values: Mapping[str, Any]) -> str:
 
 
 def plotly_script() -> str:
-    """Return the plotting library's script.
-
-    Raises:
-        MissingPackageError: it is not installed.
-    """
-    with missing_packages_named():
-        from plotly.offline import (  # type: ignore[import-untyped,import-not-found,unused-ignore]
-            get_plotlyjs,
-        )
-    return str(get_plotlyjs())
+    """Return the plotting library's script."""
+    return part('vendor/plotly-basic.min.js')

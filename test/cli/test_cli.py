@@ -34,7 +34,7 @@ def test_every_command_module_keeps_the_contract(command):
 
 
 HEAVY = {
-    'cv2', 'dynamixel_sdk', 'matplotlib', 'numpy', 'onnxruntime', 'plotly', 'rclpy', 'rich',
+    'cv2', 'dynamixel_sdk', 'matplotlib', 'numpy', 'onnxruntime', 'rclpy', 'rich',
     'rosbags', 'ruckig', 'scipy', 'yaml',
 }  # fmt: skip
 LIGHT = [
