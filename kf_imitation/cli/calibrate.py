@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kf_imitation.cli.options import add_params, add_quiet
+from kf_imitation.cli.options import add_params, add_quiet, seconds
 from kf_imitation.errors import ConfigError
 from kf_imitation.paths import user_path
 
@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--person', default='', metavar='NAME', help='default: from --out')
     parser.add_argument(
-        '--rest-s', type=float, default=3.0, help='relaxed face at the beginning (default: 3 s)'
+        '--rest-s', type=seconds, default=3.0, help='relaxed face at the beginning (default: 3 s)'
     )
     parser.add_argument(
-        '--pose-s', type=float, default=22.5, help='expressions after that (default: 22.5 s)'
+        '--pose-s', type=seconds, default=22.5, help='expressions after that (default: 22.5 s)'
     )
     add_params(parser)
     parser.add_argument('--overwrite', action='store_true', help='replace the file')

@@ -1,8 +1,24 @@
 """Options that several commands take, each declared once."""
 
 import argparse
+import math
 
 from kf_imitation.paths import user_path
+
+
+def seconds(text: str) -> float:
+    """Return the time that an option means [s].
+
+    Raises:
+        argparse.ArgumentTypeError: it is none.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f'{text} must be a number of seconds above 0')
+    return value
 
 
 def add_source(parser: argparse.ArgumentParser, default: str) -> None:

@@ -49,3 +49,13 @@ def test_an_existing_file_is_kept(tmp_path, capsys):
     assert cli.main(['calibrate', '--source', 'test-pattern:1', '--out', str(out)]) == 2
     assert 'exists already' in capsys.readouterr().err
     assert out.read_text(encoding='utf-8') == 'mine'
+
+
+@pytest.mark.parametrize('time', ['nan', 'inf', '-1', '0', 'soon'])
+def test_a_time_that_is_none_is_rejected_before_the_source_opens(tmp_path, capsys, time):
+    out = tmp_path / 'me.yaml'
+    with pytest.raises(SystemExit, match='2'):
+        cli.main(
+            ['calibrate', '--source', 'test-pattern:1', '--out', str(out), f'--rest-s={time}']
+        )
+    assert f'{time} must be a number of seconds above 0' in capsys.readouterr().err
