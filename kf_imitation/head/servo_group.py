@@ -123,12 +123,28 @@ class ServoGroup:
         if problems:
             raise ServoSetupError(f'{self.robot.name} on {self.bus.port}', problems)
 
+    def let_answer(self, index: int) -> None:
+        """Let a servo that answers pings only answer everything again (status_return_level).
+
+        Raises:
+            BusError: it does not answer all the same.
+        """
+        try:
+            self.read_register(index, 'status_return_level')
+        except NoReplyError:
+            joint = self.robot.joints[index]
+            level = joint.servo.registers['status_return_level']
+            self.bus.group_write(level.address, {joint.id: bytes([level.initial])})
+            self.read_register(index, 'status_return_level')
+            self.warnings.append(f'servo {joint.id} ({joint.name}): was silent, and answers now')
+
     def inspect(self, index: int) -> Inspection:
         """Read what one servo's registers say, against the robot file and the record.
 
         A servo with a hardware error is restarted first: it would not take torque anyway.
         """
         joint = self.robot.joints[index]
+        self.let_answer(index)
         if self.read_register(index, 'hardware_error_status'):
             self.reboot(index)
         values = read_registers(self.bus, joint)

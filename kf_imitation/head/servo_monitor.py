@@ -268,6 +268,7 @@ class ServoMonitor:
             if reply.model_number != joint.servo.number:
                 self._put_down(index, f'is not {joint.model}')
                 return False
+            servos.let_answer(index)
             torque, error = servos.read_torque(index)
             if error == VOLTAGE_ERROR and self.supply_is_good(index):
                 self.restart(index)  # the cause was outside the servo and is gone

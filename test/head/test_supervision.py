@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from head_in_process import HeadInProcess
 
+from benchmark.virtual_head import VirtualHead as JudgedHead
 from kf_imitation.actuators.dynamixel import control_tables as ct
 from kf_imitation.head.register_patrol import EEPROM_BLOCK, RAM_BLOCK, SAFE
 from kf_imitation.head.servo_inspection import WATCHED_EEPROM
@@ -164,6 +165,24 @@ def test_what_softens_or_silences_a_servo_is_put_right_with_a_word(name, value):
     change(head, **{name: value})
     assert head.run(1.0, said(head, JOINT, f'{name} was changed to {value}')) <= WITHIN_S
     assert head.servo(JOINT).registers.get(name) == right
+
+
+@pytest.mark.parametrize('when', ['before the start', 'in motion'])
+def test_a_servo_that_another_program_made_silent_answers_again(when):
+    head = JudgedHead(joints=('jaw', JOINT), seed=1)
+    registers = head.servo(JOINT).registers
+    if when == 'before the start':
+        registers.set('status_return_level', 0)
+    head.start()
+    head.run(0.3, goal_cycles=10)
+    registers.set('status_return_level', 0)
+    cycle = head.controller.cycle
+    assert head.run(2.0, until=lambda: bool(cycle.monitor.reasons))
+    assert head.run(2.0, until=lambda: cycle.all_running)
+    assert registers.get('status_return_level') == 2
+    head.run(0.3)
+    head.close()
+    assert head.judge.end(head.now_s) == []
 
 
 EEPROM_VALUES = {
