@@ -136,12 +136,24 @@ class Listener:
         return got
 
     def wait_for(
-        self, condition: Callable[[], bool], timeout_s: float = 60.0, what: str = 'a condition'
+        self,
+        condition: Callable[[], bool],
+        timeout_s: float = 60.0,
+        what: str = 'a condition',
+        send: Callable[[], None] = lambda: None,
     ) -> None:
-        """Spin until the condition holds; fail after the timeout."""
-        end = monotonic() + timeout_s
+        """Spin until the condition holds; fail after the timeout.
+
+        Meanwhile send() once a second: what is sent before discovery is through is lost.
+        """
+        send_at = monotonic()
+        end = send_at + timeout_s
         while not condition():
-            assert monotonic() < end, f'waited {timeout_s} s in vain for {what}'
+            now = monotonic()
+            assert now < end, f'waited {timeout_s} s in vain for {what}'
+            if now >= send_at:
+                send()
+                send_at = now + 1.0
             self.executor.spin_once(timeout_sec=0.05)
 
     def call(self, kind, name: str, request, timeout_s: float = 60.0):

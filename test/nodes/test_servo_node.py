@@ -115,8 +115,7 @@ def test_trajectories_are_followed_and_faulty_commands_are_rejected_with_a_diagn
     turn = trajectory(['neck_yaw'], (0.5, [0.5]), (4.0, [0.5]), (4.5, [0.3]))
     yaw = ROBOT.names.index('neck_yaw')
     farthest = lambda: max(state.position[yaw] for state in states)  # noqa: E731
-    # What is sent before the node knows of its sender is lost: again until the head moves.
-    listener.wait_for(lambda: farthest() > 0.05 or scripts.publish(turn))
+    listener.wait_for(lambda: farthest() > 0.05, send=lambda: scripts.publish(turn))
     listener.wait_for(lambda: farthest() > 0.45)
     listener.wait_for(lambda: abs(angle(states, 'neck_yaw') - 0.3) < 0.02)
     assert any(abs(state.effort[yaw]) > 0.005 for state in states)
