@@ -504,7 +504,8 @@ class ControlCycle:
                     self._unsent = []
                 self._void()
             self._missing = True
-            monitor.look_before_goals()
+            if monitor.following.suspects.any():
+                monitor.look_before_goals()
             if not self._unsent:
                 self._advance()
             if monitor.active:

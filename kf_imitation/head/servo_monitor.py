@@ -38,6 +38,7 @@ class ServoMonitor:
         reasons: why a joint is down, by index.
         errors: hardware errors of joints that move all the same, by index.
         alarm: why the head must stop now; '' for nothing.
+        following: which joints move oddly.
         temperature_c, voltage_v: (J,) float64, NaN until read.
     """
 
@@ -50,7 +51,7 @@ class ServoMonitor:
         self._next_revival_s = 0.0
         self._revival_turn = 0
         self._reboots: list[int] = []
-        self._following = FollowingMonitor(servos.robot)
+        self.following = FollowingMonitor(servos.robot)
         self._latched: set[int] = set()  # down until somebody clears them
         self._restarted: set[int] = set()  # because somebody asked for it
         self._news = '', -math.inf  # which joint came back by itself, told until when
@@ -79,7 +80,7 @@ class ServoMonitor:
     def _begin(self) -> None:
         self._latched.clear()
         self._coupled.clear()
-        self._following.forget()
+        self.following.forget()
         self.alarm = ''
 
     def all_down(self, reason: str) -> None:
@@ -143,11 +144,11 @@ class ServoMonitor:
             self.restart(index)
         self._reboots.clear()
         active = self.active
-        deviations = self._following.update(
+        deviations = self.following.update(
             now_s, commanded_rad, present, self._servos.current_limit_a(), active
         )
         alerts = [i for i in active if present.alert[i] and i not in self.errors]
-        suspects = [i for i in active if self._following.suspects[i]]
+        suspects = [i for i in active if self.following.suspects[i]]
         if alerts:
             self._check_torque(alerts[0])
         elif suspects:  # its registers may say why
@@ -180,7 +181,7 @@ class ServoMonitor:
         Raises:
             BusError: its servo does not answer.
         """
-        odd = [i for i in self.active if self._following.suspects[i]]
+        odd = [i for i in self.active if self.following.suspects[i]]
         if odd:
             index = odd[self._turn % len(odd)]
             if alarm := foreign_goal(self._servos, index):
