@@ -30,7 +30,10 @@ class Fragile(KfNode):
 
 def graph(*names):
     nodes = [
-        SimpleNamespace(name=n, parameters={'name': n}, node_class=lambda: Fragile) for n in names
+        SimpleNamespace(
+            name=n, parameters={'name': n}, foreign_images=False, node_class=lambda: Fragile
+        )
+        for n in names
     ]
     return SimpleNamespace(nodes=nodes, namespace='')
 
