@@ -53,7 +53,9 @@ def new_folder(
 
 
 @contextmanager
-def new_file(path: Path, overwrite: bool = False, sources: Sequence[Path] = ()) -> Iterator[Path]:
+def new_file(
+    path: Path, overwrite: bool | None = False, sources: Sequence[Path] = ()
+) -> Iterator[Path]:
     """Give a temporary file name with the same ending, which becomes `path` in the end.
 
     Args:

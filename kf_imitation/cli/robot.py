@@ -1,6 +1,7 @@
 """`kf_imitation robot`: check a robot file, begin one, list the robots, export one."""
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,12 +76,15 @@ def write_copy(path: Path, like: str) -> None:
         ConfigError: there is no such robot.
         OutputError: the file exists or cannot be written.
     """
+    import yaml
+
     from kf_imitation.output_files import new_file
     from kf_imitation.robot import load_robot
 
     text = Path(load_robot(like).source).read_text(encoding='utf-8')
-    named = re.sub(r'^name: *[^ #\n]+', f'name: {path.stem}', text, count=1, flags=re.MULTILINE)
-    with new_file(path, overwrite=False) as partial:
+    name = yaml.safe_dump({'name': path.stem}, allow_unicode=True, width=math.inf).rstrip()
+    named = re.sub(r'^name: *[^ #\n]+', lambda _: name, text, count=1, flags=re.MULTILINE)
+    with new_file(path, overwrite=None) as partial:
         partial.write_text(named, encoding='utf-8')
 
 

@@ -3,7 +3,7 @@
 ExpressionEstimator is for keyframes, from landmarks. ReflexEstimator is for every frame, from what
 the keyframe model reads of eyes and mouth to compare the frame with the one before: that reading
 is there anyway. It is less sure, but a blink, a glance and the jaw of speech are over before a
-keyframe is chosen. LiveExpression puts both together.
+keyframe is chosen.
 """
 
 from collections import deque
@@ -58,7 +58,7 @@ _REFLEX_CONFIDENCE[_REFLEXES] = 1.0
 
 
 def _reflex_levels(level: str) -> Levels:
-    """A level of the reflex sizes, for example `typical`: (14,), 0 where there is none."""
+    """A level of the reflex sizes, for example `typical`: (7,), 0 where there is none."""
     return np.array([_reflex_size(name).get(level, 0.0) for name in REFLEX_CHANNELS])
 
 
@@ -70,12 +70,6 @@ _REFLEX_TYPICAL, _REFLEX_TRUST = _reflex_levels('typical'), _reflex_levels('trus
 _REFLEX_FARTHEST = 2 * _reflex_levels('spread')
 _REFLEX_KEPT = 600  # frames of a person, 20 s at 30 Hz
 _REFLEX_HALF = 60.0  # frames after which half of what is seen of a person's own is believed
-_IS_REFLEX = np.isin(CHANNELS, REFLEX_CHANNELS)
-_IS_EYE = np.array([name.startswith(('eye_', 'gaze_')) for name in CHANNELS])
-_UNSURE = 0.3  # what a keyframe could not see stays until one sees it again
-_FRAMES_KEPT = 60  # a keyframe is late by its commit delay and the landmarks
-_SAME_NS = 100_000_000  # frames may be lost; so far from a keyframe one stands for it
-_GAP_NS = 1_000_000_000  # after a longer pause it may be another face
 # Strokes of the lids, chosen on people that the networks have not seen (docs/landmarks.md).
 SHUT = 0.4  # a lid that fell so far …
 FALL = 0.2  # … by so much …
@@ -399,64 +393,14 @@ class ReflexEstimator:
         return np.asarray(raw - np.clip(off, -_REFLEX_FARTHEST, _REFLEX_FARTHEST))
 
 
-class LiveExpression:
-    """The face of now: what the last keyframe showed, and how far the frames since have moved on.
-
-    A keyframe is read well and comes late; the readings of every frame are at once, and a
-    stranger's are off by an amount that hardly changes. So the keyframe says how far the jaw is
-    open, and what has changed in the readings since that frame is added to it. Eyes are what the
-    frame says. What is read in keyframes alone stays as it was in the last one.
-    """
-
-    def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the face."""
-        self._frames: deque[Expression] = deque(maxlen=_FRAMES_KEPT)
-        self._keyframe: Expression | None = None
-        self._since: NDArray[np.float32] | None = None  # what the keyframe's own frame read
-        self._moves: NDArray[np.bool_] = _IS_REFLEX
-
-    def keyframe(self, expression: Expression) -> None:
-        """Take the expression of a keyframe; it counts from the next frame on."""
-        self._keyframe, self._since = expression, None
-        self._moves = _IS_REFLEX & (_IS_EYE | (expression.confidence >= _UNSURE))
-
-    def frame(self, reflex: Expression) -> Expression:
-        """Return the channels of the face in a frame.
-
-        Args:
-            reflex: what was read in the frame (ReflexEstimator).
-        """
-        if self._frames and not 0 < reflex.stamp_ns - self._frames[-1].stamp_ns <= _GAP_NS:
-            self.reset()
-        self._frames.append(reflex)
-        base = self._keyframe
-        if base is None:
-            return reflex
-        if self._since is None:
-            self._since = self._read_at(base.stamp_ns)
-        moved = base.values if self._since is None else base.values + reflex.values - self._since
-        values = np.where(self._moves, np.clip(moved, 0.0, 1.0), base.values)
-        values = np.where(_IS_EYE, reflex.values, values)
-        sure = np.where(self._moves, reflex.confidence, base.confidence)
-        return Expression(reflex.stamp_ns, values, sure)
-
-    def _read_at(self, stamp_ns: int) -> NDArray[np.float32] | None:
-        """Return what the frame of a keyframe read; None when it was not heard."""
-        near = min(self._frames, key=lambda frame: abs(frame.stamp_ns - stamp_ns))
-        return near.values if abs(near.stamp_ns - stamp_ns) <= _SAME_NS else None
-
-
 def raw_reflexes(reading: NDArray[np.floating]) -> Levels:
-    """Return the channels of readings (..., 51), (..., 14): logits, and gaze [rad]."""
+    """Return the channels of readings (..., 51), (..., 7): logits, and gaze [rad]."""
     raw = channels_of_blendshapes(reading)[..., _REFLEXES]
     return np.where(IS_ANGLE[_REFLEXES], raw, bounded_logits(raw))
 
 
 def reflex_values(raw: Levels) -> Levels:
-    """Return what raw reflexes (..., 14) are worth: 0..1, gaze in rad."""
+    """Return what raw reflexes (..., 7) are worth: 0..1, gaze in rad."""
     values = np.empty_like(raw)
     for k, name in enumerate(REFLEX_CHANNELS):
         size = _reflex_size(name)

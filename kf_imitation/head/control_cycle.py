@@ -480,6 +480,7 @@ class ControlCycle:
             self._brake_until_s = -math.inf
         elif reset and self.state == STOPPED:
             mailbox.limp = self.latched = False
+            mailbox.rejected_s = -math.inf  # while it was stopped: no news any more
             self.fault = self.alarm = ''
             self.motion.stalls.release()
             self.monitor.all_down('was stopped')

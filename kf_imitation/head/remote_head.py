@@ -444,7 +444,9 @@ class RemoteHead:
             return 'the motor process was told to end and let go: activate the servo node again'
         if motor.ended.is_set():
             why = f': {self._trouble}' if self._trouble else ''
-            return f'{motor.end} and is being started again{why}; the servos hold meanwhile'
+            left = 'the head was left by its exit policy'
+            now = left if motor.code == 0 else 'the servos hold meanwhile'
+            return f'{motor.end} and is being started again{why}; {now}'
         if silent_s := motor.silent_s:
             return f'the motor process has been silent for {silent_s:.1f} s'
         return ''

@@ -5,6 +5,7 @@ from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Any
 
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from kf_imitation.errors import KfImitationError
@@ -121,6 +122,10 @@ class Composition:
             executor.spin()
         except ExternalShutdownException:
             pass
+        except InvalidHandle:
+            # Shut down in the middle of a callback, whose end rclpy does not wait for.
+            if not self._closing.is_set():
+                raise
         finally:
             # spin() only returns here when it is shut down; anything else is a bug in a callback.
             if not self._closing.is_set():

@@ -12,7 +12,6 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.data_types import Expression
 from kf_imitation.errors import BusError, KfImitationError
-from kf_imitation.expression.estimator import LiveExpression
 from kf_imitation.head import authority
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.clock import age_problem, boottime_s
@@ -72,7 +71,6 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         LifecycleNodeMixin.__init__(self)
         self._head: Head | None = None
         self._cycles: CyclePublisher | None = None
-        self._live = LiveExpression()
         self._active = False
         self._latched = False
         self._listening: list[Any] = []
@@ -233,7 +231,6 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             goal_rad = self._mapping.goals(expression)
         if reason := self._pacer.show(goal_rad, expression.stamp_ns, boottime_s(), clock_ns):
             return self._log_rejection(reason)
-        self._live.keyframe(expression)
         self._pacer_timer.reset()
         if isinstance(self._head, RemoteHead) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
@@ -255,7 +252,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if expression is None or age_problem(expression.stamp_ns, clock_ns, most_s):
             return None  # the next one is under way
         joints = self._robot.reflex_joints
-        goal_rad = self._mapping.goals(self._live.frame(expression))
+        goal_rad = self._mapping.goals(expression)
         if reason := self._head.set_reflex(joints, goal_rad[joints], expression.stamp_ns):
             self._log_rejection(reason)
         return None

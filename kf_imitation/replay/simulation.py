@@ -21,7 +21,7 @@ from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.stamps import GAP_S
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
-from kf_imitation.expression.estimator import LiveExpression, ReflexEstimator
+from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.reports import ServoCycle
@@ -250,7 +250,6 @@ def replay(
     raw: list[FrameScore] = []
     posed: list[PosedKeyframe] = []
     reflexes: list[Expression] = []
-    live = LiveExpression()
     head.on_cycle = listener.on_cycle if listener else None
 
     def follow(frame: Frame, step: FaceStep) -> None:
@@ -266,7 +265,6 @@ def replay(
         for chosen in step.chosen:
             result = _pose(chosen, stages, source.camera)
             posed.append(result)
-            live.keyframe(result.expression)
             head.set_goal(result.goal_rad, frame.stamp_ns, chosen.keyframe.stamp_ns)
             if listener:
                 listener.on_posed(result, source.camera, stages.face.explain(chosen))
@@ -278,7 +276,7 @@ def replay(
                 reflex = stages.reflexes.update(step.raw)
             if reflex is not None:
                 reflexes.append(reflex)
-                head.set_reflex(stages.goals(live.frame(reflex)), frame.stamp_ns)
+                head.set_reflex(stages.goals(reflex), frame.stamp_ns)
                 if listener:
                     listener.on_reflex(reflex)
         on_frame()

@@ -75,7 +75,16 @@ def test_a_new_robot_file_is_the_simulated_head_under_its_own_name(tmp_path, cap
     assert 'robot check' in capsys.readouterr().out
     assert cli.main(['robot', 'check', str(path)]) == 0
     before = path.read_text()
+    capsys.readouterr()
     assert cli.main(['robot', 'new', str(path), '--like', 'template']) == 2
+    assert '--overwrite' not in capsys.readouterr().err  # there is no such option
     assert path.read_text() == before
     assert cli.main(['robot', 'new', str(tmp_path / 'x.yaml'), '--like', 'nobody']) == 2
     assert 'no such robot' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['2024', 'true', 'null', '#1', 'a: b', 'my head', r'a\1'])
+def test_a_new_robot_file_is_good_whatever_its_name(tmp_path, name):
+    path = tmp_path / f'{name}.yaml'
+    assert cli.main(['robot', 'new', str(path)]) == 0
+    assert load_robot(str(path)).name == name

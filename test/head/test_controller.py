@@ -262,6 +262,7 @@ def test_stop_is_confirmed_and_latched_until_reset(rig):
     controller.reset()
     rig.wait(lambda: controller.state == 'running', 'reset')
     assert rig.torques() == [True, True]
+    assert 'reset first' not in controller.status().sentence  # what was so until then
     assert present_step(controller.cycles[seen:]) < 0.1
 
 
