@@ -80,9 +80,12 @@ def health(
             level = max(WARN, alive['servo'].level)
         advice = next((do for text, do in _ADVICE if level and text in sentence), '')
     else:
-        gone = 'has ended' if 'servo' in statuses else 'is not running'
-        sentence, level = f'the servo node {gone}: nothing moves the head', ERROR
         advice = 'Start it: kf_imitation mimic, or ros2 launch kf_imitation mimic.launch.py.'
+        sentence, level = 'the servo node is not running: nothing moves the head', ERROR
+        if 'servo' in statuses:
+            silent_s = now_s - statuses['servo'].heard_s
+            sentence = f'nothing was heard of the servo node for {silent_s:.0f} s'
+            advice = f'A busy computer may be late. If the run has ended: {advice}'
     return {
         'level': level,
         'sentence': sentence[:1].upper() + sentence[1:],
