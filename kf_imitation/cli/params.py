@@ -34,7 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     save = actions.add_parser(
         'save', help='write the parameters of running nodes that differ from the defaults'
     )
-    save.add_argument('--out', type=user_path, default=Path('params.yaml'), metavar='FILE')
+    save.add_argument(
+        '--out',
+        type=user_path,
+        default=Path('params.yaml'),
+        metavar='FILE',
+        help='to write (default: params.yaml)',
+    )
     add_overwrite(save)
     save.add_argument('--all', action='store_true', help='also those that are at their default')
     add_namespace(save, default=None)

@@ -62,7 +62,7 @@ def add_set_id(parser: argparse.ArgumentParser) -> None:
 def add_set_baud(parser: argparse.ArgumentParser) -> None:
     """Declare the options of set-baud."""
     add_line(parser)
-    parser.add_argument('id', type=servo_id)
+    parser.add_argument('id', type=servo_id, help='0..252')
     parser.add_argument('new', type=int, choices=BAUDS, help='bit/s')
     parser.add_argument('--yes', action='store_true', help='do it')
 
@@ -95,9 +95,9 @@ def add_off(parser: argparse.ArgumentParser) -> None:
 def add_jog(parser: argparse.ArgumentParser) -> None:
     """Declare the options of jog."""
     add_robot(parser)
-    parser.add_argument('joint')
+    parser.add_argument('joint', help='name in the robot file')
     parser.add_argument('rad', type=float, help='angle; with --relative the way from here')
-    parser.add_argument('--relative', action='store_true')
+    parser.add_argument('--relative', action='store_true', help='from where the joint is')
     parser.add_argument('--speed', type=float, default=0.5, help='rad/s (default 0.5)')
     parser.add_argument('--current', type=float, default=0.5, help='fraction of the limit, 0..1')
 
@@ -106,14 +106,14 @@ def add_record(parser: argparse.ArgumentParser) -> None:
     """Declare the options of record."""
     add_line(parser)
     parser.add_argument('file', type=user_path, help='CSV to write; must not exist')
-    parser.add_argument('--seconds', type=float, default=10.0)
+    parser.add_argument('--seconds', type=float, default=10.0, help='to record (default: 10)')
     parser.add_argument('--yes', action='store_true', help='torque goes off: hold the head')
 
 
 def add_play(parser: argparse.ArgumentParser) -> None:
     """Declare the options of play."""
     add_robot(parser)
-    parser.add_argument('file', type=user_path)
+    parser.add_argument('file', type=user_path, help='CSV of servo record')
     parser.add_argument('--speed', type=float, default=1.0, help='of time, 0.1..2')
 
 
