@@ -101,6 +101,8 @@ def check_free(path: Path, overwrite: bool | None = None, sources: Sequence[Path
         raise OutputError(f'{path}: exists already; name another place{hint}')
     if path.is_dir():
         raise OutputError(f'{path}: is a folder; name a file')
+    if path.exists() and not path.is_file():
+        raise OutputError(f'{path}: is a device or a pipe, which must stay; name a file')
     parent = next(p for p in path.absolute().parents if p.exists())
     if not parent.is_dir():
         raise OutputError(f'{path}: cannot be made: {parent} is not a folder')

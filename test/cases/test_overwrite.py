@@ -1,5 +1,7 @@
 """--overwrite replaces what a former run wrote, and nothing else."""
 
+import os
+
 import pytest
 
 from kf_imitation.output_files import (
@@ -98,6 +100,20 @@ def test_links_are_kept_and_their_targets_filled(tmp_path):
         partial.write_text('new')
     assert (tmp_path / 'link.html').is_symlink()
     assert (tmp_path / 'page.html').read_text() == 'new'
+
+
+def test_what_is_no_file_is_never_replaced(tmp_path):
+    # Regression: a run of root with --overwrite made a file of /dev/null.
+    pipe = tmp_path / 'pipe'
+    os.mkfifo(pipe)
+    (tmp_path / 'link').symlink_to('pipe')
+    for path in (pipe, tmp_path / 'link'):
+        with (
+            pytest.raises(OutputError, match='is a device or a pipe'),
+            new_file(path, overwrite=True) as partial,
+        ):
+            partial.write_text('new')
+    assert pipe.is_fifo()
 
 
 def test_a_link_to_nothing_is_rejected(tmp_path):
