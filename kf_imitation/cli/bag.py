@@ -4,7 +4,7 @@ import argparse
 from datetime import datetime, timezone
 
 from kf_imitation.cli.options import add_json
-from kf_imitation.cli.terminal import show_tables, write_json
+from kf_imitation.cli.terminal import show_tables, takes_stdout, write_json
 from kf_imitation.paths import user_path
 
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     count = bag.message_count
     seconds = (bag.end_ns - bag.start_ns) * 1e-9
     start = datetime.fromtimestamp(bag.start_ns * 1e-9, timezone.utc)
-    if str(args.json) != '-':
+    if not takes_stdout(args.json):
         show_tables(table)
         print(f'{count} messages, {seconds:.1f} s' + (f' from {start:%F %T} UTC' if count else ''))
     topics = {n: {'type': topic.kind, 'messages': topic.count} for n, topic in bag.topics.items()}

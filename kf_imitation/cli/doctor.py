@@ -4,7 +4,7 @@ import argparse
 from itertools import chain
 
 from kf_imitation.cli.options import add_json, add_params, add_port, add_robot, add_source
-from kf_imitation.cli.terminal import write_json
+from kf_imitation.cli.terminal import takes_stdout, write_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
     count = {OK: 0, WARN: 0, ERROR: 0}
     found = []
-    told = str(args.json) != '-'
+    told = not takes_stdout(args.json)
     fixed = [install_udev_rule()] if args.fix else []
     for finding in chain(fixed, examine(args.source, args.robot, args.port, args.params)):
         count[finding.level] += 1

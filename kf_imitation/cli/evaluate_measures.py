@@ -7,7 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatch
 
 from kf_imitation.cli.progress import progress
-from kf_imitation.cli.terminal import show_tables, write_json
+from kf_imitation.cli.terminal import show_tables, takes_stdout, write_json
 from kf_imitation.errors import ConfigError
 from kf_imitation.evaluation import datasets
 from kf_imitation.evaluation.clip_scores import clip_name, score_clips, with_faces
@@ -47,7 +47,7 @@ def measure_keyframes(args: argparse.Namespace) -> None:
     names = [name for name in args.methods.split(',') if name]
     settings = replace(detector_settings(values), mode='peak')  # what the measures are about
     methods = load_methods(names, settings, args.threads)
-    if args.json is not None and str(args.json) != '-':
+    if args.json is not None and not takes_stdout(args.json):
         check_free(args.json, args.overwrite)
     if args.dump is not None:
         check_folder(args.dump, args.overwrite)
@@ -75,7 +75,7 @@ def measure_keyframes(args: argparse.Namespace) -> None:
     people = {name: found[name].person or name for name in kept}
     clips_of = {r.method.name: r.clips for r in results}
     intervals = [intervals_table(clips_of, people)] if len(set(people.values())) > 1 else []
-    if str(args.json) != '-':
+    if not takes_stdout(args.json):
         show_tables(
             *map(clip_table, results),
             curve_table(results),
@@ -95,7 +95,7 @@ def measure_imitation(args: argparse.Namespace) -> None:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
-    if args.json is not None and str(args.json) != '-':
+    if args.json is not None and not takes_stdout(args.json):
         check_free(args.json, overwrite=True)  # figures are made again and again
     if args.video is not None and not args.video.is_dir():
         check_free(args.video)
@@ -134,7 +134,7 @@ def measure_imitation(args: argparse.Namespace) -> None:
                 out = args.video / f'{path.stem}.mp4'
                 imitator.write_video(out, path, clip, _shown(args, imitator), args.channels)
             bar.step(path.stem)
-    if str(args.json) != '-':
+    if not takes_stdout(args.json):
         show_tables(
             imitation_results.results_table(results, robot.name, len(clips), args.channels),
             imitation_results.size_table(results),

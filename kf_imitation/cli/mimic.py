@@ -16,7 +16,7 @@ from kf_imitation.cli.options import (
     add_source,
     add_upright,
 )
-from kf_imitation.cli.terminal import program, show_tables, write_json
+from kf_imitation.cli.terminal import program, show_tables, takes_stdout, write_json
 from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         elapsed_s = watch(composition, stop, cockpit, args.quiet)
         bus = bus_figures(composition)
     figures = collect(composition, elapsed_s, options.realtime, bus)
-    if str(args.json) != '-':
+    if not takes_stdout(args.json):
         show_tables(run_table(figures))
     write_json(asdict(figures), args.json)
     if options.record and composition.nodes['recorder'].fault is None:

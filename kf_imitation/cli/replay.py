@@ -11,7 +11,7 @@ from kf_imitation.cli.options import (
     add_robot,
     add_upright,
 )
-from kf_imitation.cli.terminal import show_tables, write_json
+from kf_imitation.cli.terminal import show_tables, takes_stdout, write_json
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.paths import user_path
 
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         UprightSettings(args.rotate, args.mirror) if args.rotate or args.mirror else None,
         watched,
     )
-    if str(args.json) != '-':
+    if not takes_stdout(args.json):
         show_tables(run_table(figures))
         print(f'written to {args.out}' + (f' and {args.video}' if args.video else ''))
     write_json(asdict(figures), args.json)

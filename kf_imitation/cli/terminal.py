@@ -111,11 +111,16 @@ def program() -> str:
     return str(given)
 
 
+def takes_stdout(path: Path | None) -> bool:
+    """Whether --json has stdout, which then holds nothing else."""
+    return str(path) == '-'
+
+
 def teller(path: Path | None) -> Callable[[str], None]:
     """Return what prints a line at once; to stderr where --json has stdout."""
 
     def tell(line: str) -> None:
-        print(line, file=sys.stderr if str(path) == '-' else sys.stdout, flush=True)
+        print(line, file=sys.stderr if takes_stdout(path) else sys.stdout, flush=True)
 
     return tell
 
@@ -133,7 +138,7 @@ def write_json(document: Any, path: Path | None) -> None:
     if path is None:
         return
     text = json.dumps(document, indent=1, ensure_ascii=False)
-    if str(path) == '-':
+    if takes_stdout(path):
         print(text)
         return
     with new_file(path, overwrite=True) as partial:

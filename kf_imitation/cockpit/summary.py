@@ -72,10 +72,8 @@ def health(
         if 'camera' in alive and alive['camera'].sentence.startswith('at the end of'):
             sentence = f'{said[0]}; {alive["camera"].sentence}'  # no frames come, nor should they
             level = alive['servo'].level
-        if (
-            stopped or _STOPPED in alive['servo'].sentence
-        ):  # whom it would follow is beside the point
-            known = _STOPPED in alive['servo'].sentence
+        known = _STOPPED in alive['servo'].sentence
+        if stopped or known:  # whom it would follow is beside the point
             sentence = said[0] if known else f'head: stopped; {_STOPPED}'
             level = max(WARN, alive['servo'].level)
         advice = next((do for text, do in _ADVICE if level and text in sentence), '')
@@ -210,6 +208,7 @@ def about_tuning() -> dict[str, list[dict[str, Any]]]:
 
 
 def _about_parameter(parameter: Parameter) -> dict[str, Any]:
+    one_of = choices(parameter)  # may look for cameras
     return {
         'name': parameter.name,
         'default': parameter.default,
@@ -217,7 +216,7 @@ def _about_parameter(parameter: Parameter) -> dict[str, Any]:
         'unit': parameter.unit,
         'low': parameter.minimum,
         'high': parameter.maximum,
-        'one_of': choices(parameter),
-        'fixed': bool(parameter.path) and not choices(parameter),
+        'one_of': one_of,
+        'fixed': bool(parameter.path) and not one_of,
         'of_run': parameter.path == 'name',  # what is seen, not how: not saved with the rest
     }

@@ -14,8 +14,14 @@ from kf_imitation.head.servo_group import ServoGroup
 # Each in one exchange: return_delay_time ... shutdown, torque_enable ... goal_position.
 EEPROM_BLOCK = (9, 55)
 RAM_BLOCK = (64, 56)
-ANSWERS = 'status_return_level'
-SAFE = (*ct.GAINS, *ct.PROFILE, 'goal_pwm', 'goal_current', 'bus_watchdog', ANSWERS)
+SAFE = (
+    *ct.GAINS,
+    *ct.PROFILE,
+    'goal_pwm',
+    'goal_current',
+    'bus_watchdog',
+    'status_return_level',
+)
 HARMLESS = (
     'return_delay_time',
     'temperature_limit',

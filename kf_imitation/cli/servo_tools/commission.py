@@ -187,9 +187,8 @@ def _expectation(joint: JointConfig, way_rad: float) -> str:
             sees = f'it should look a little {less}like {name.replace("_", " ")}'
         if alpha * way_rad > 0.0:
             break
-    sees = (
-        sees or f'it should turn towards its limit of {joint.limits_rad[way_rad > 0.0]:+.2f} rad'
-    )
+    if not sees:
+        sees = f'it should turn towards its limit of {joint.limits_rad[way_rad > 0.0]:+.2f} rad'
     sided = 'left' in sees or 'right' in sees
     return f"{sees}, left and right being the robot's own" if sided else sees
 
