@@ -21,6 +21,7 @@ from kf_imitation.nodes.frame_answers import (
     make_flow_control,
     wait_for_listeners,
 )
+from kf_imitation.nodes.frame_link import FrameLink
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value, settings_from
@@ -34,7 +35,7 @@ CATCH_UP_S = 0.05
 
 
 class CameraNode(KfNode):
-    """Reads a source in a thread of its own and publishes every frame.
+    """Reads a source in a thread of its own and publishes every frame while somebody subscribes.
 
     A live camera never waits. With lossless set, at most max_in_flight frames are under way:
     the keyframe node answers each with a face/region message of the same stamp. Files are
@@ -47,6 +48,7 @@ class CameraNode(KfNode):
         self,
         overrides: Mapping[str, Value] | None = None,
         source: FrameSource | None = None,
+        link: FrameLink | None = None,
         **options: Any,
     ) -> None:
         """Open the source and start reading.
@@ -54,6 +56,7 @@ class CameraNode(KfNode):
         Args:
             overrides: parameter values that override parameter files.
             source: opened already; None opens what the parameter source says.
+            link: to a keyframe node in this process; it needs no messages then.
             options: for rclpy.node.Node.
 
         Raises:
@@ -64,6 +67,7 @@ class CameraNode(KfNode):
         self._lossless = self.setting('lossless', bool)
         self._realtime = self.setting('realtime', bool)
         self._frame_id = self.setting('frame_id', str)
+        self._link = link
         self._stop = Event()
         self._flow = make_flow_control(self)
         self._state = 'starting'
@@ -130,7 +134,8 @@ class CameraNode(KfNode):
         try:
             if not self._source.is_live:
                 self._state = 'waiting for listeners before playing'
-                wait_for_listeners(self, self._stop, lambda: None)
+                linked = () if self._link is None else ('keyframe',)
+                wait_for_listeners(self, self._stop, lambda: None, but=linked)
             self._state = 'sending'
             while True:
                 while (frame := self._next()) is not None:
@@ -204,9 +209,14 @@ class CameraNode(KfNode):
         upright = self._upright
         camera = turned_model(self._source.camera, upright)
         with self.ledger.timed('camera publish'):
-            self._infos.publish(to_camera_info(camera, frame.stamp_ns, self._frame_id))
             bgr = turned(frame.bgr, upright)
-            self._images.publish(to_image(bgr, frame.stamp_ns, self._frame_id))
+            if self._link is not None:
+                self._link.send(replace(frame, bgr=bgr), camera, self._frame_id)
+            # Of a whole image, a message nobody takes costs as much as one that is taken.
+            if self._infos.get_subscription_count():
+                self._infos.publish(to_camera_info(camera, frame.stamp_ns, self._frame_id))
+            if self._images.get_subscription_count():
+                self._images.publish(to_image(bgr, frame.stamp_ns, self._frame_id))
         self.ledger.add('frames')
 
 

@@ -1,6 +1,6 @@
 """Lossless playing: what the nodes that send frames hear of those that take them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from threading import Event
 
 from geometry_msgs.msg import PolygonStamped
@@ -40,15 +40,19 @@ def follow_frames(node: KfNode, flow: FlowControl) -> None:
     )
 
 
-def wait_for_listeners(node: KfNode, stop: Event, on_wait: Callable[[], None]) -> None:
+def wait_for_listeners(
+    node: KfNode, stop: Event, on_wait: Callable[[], None], but: Collection[str] = ()
+) -> None:
     """Wait until the nodes of the parameter wait_for subscribe to their inputs, or stopped.
 
     Args:
         node: with the parameter wait_for.
         stop: ends the wait.
         on_wait: called meanwhile, every 50 ms.
+        but: nodes that need no subscription.
     """
-    wanted = {name: INPUTS[name] for name in node.setting('wait_for', str).split()}
+    names = set(node.setting('wait_for', str).split()).difference(but)
+    wanted = {name: INPUTS[name] for name in names}
     while wanted and not stop.wait(0.05):
         on_wait()
         for name, topic in list(wanted.items()):

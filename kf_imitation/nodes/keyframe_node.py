@@ -10,11 +10,13 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float32
 
 from kf_imitation.camera.encodings import GreySamples
+from kf_imitation.camera.frame_source import UNKNOWN_CAMERA
 from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.picture_watch import PictureWatch
 from kf_imitation.camera.stamps import CameraLag, FrameTimes
 from kf_imitation.camera.upright import check_turn, turned
 from kf_imitation.data_types import Frame
+from kf_imitation.data_types import Image as Pixels
 from kf_imitation.errors import SourceError
 from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.nodes import qos
@@ -22,6 +24,7 @@ from kf_imitation.nodes.conversions import (
     from_compressed,
     from_image,
     header,
+    to_camera_info,
     to_image,
     to_ns,
     usable_info,
@@ -29,6 +32,7 @@ from kf_imitation.nodes.conversions import (
 from kf_imitation.nodes.explainer import Explainer
 from kf_imitation.nodes.face_messages import to_expression, to_region
 from kf_imitation.nodes.foreign_images import ForeignImages
+from kf_imitation.nodes.frame_link import FrameLink
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value, settings_from
@@ -65,6 +69,7 @@ class KeyframeNode(KfNode):
         self,
         overrides: Mapping[str, Value] | None = None,
         pipeline: FacePipeline | None = None,
+        link: FrameLink | None = None,
         **options: Any,
     ) -> None:
         """Load the models and listen.
@@ -72,6 +77,7 @@ class KeyframeNode(KfNode):
         Args:
             overrides: parameter values that override parameter files.
             pipeline: for tests; None builds it from the parameters.
+            link: to a camera node in this process, in place of image_raw.
             options: for rclpy.node.Node.
 
         Raises:
@@ -122,6 +128,11 @@ class KeyframeNode(KfNode):
         if named:
             self._foreign = ForeignImages(self, named, self._on_image, self._on_info)
             return
+        self._link, self._camera = link, UNKNOWN_CAMERA
+        if link is not None:
+            self._arrival = self.create_guard_condition(self._on_link)
+            link.connect(self._arrival.trigger, lossless)
+            return
         profile = qos.frame_subscription(lossless)
         self.create_subscription(CameraInfo, 'camera_info', self._on_info, profile)
         self.create_subscription(Image, 'image_raw', self._on_image, profile)
@@ -133,7 +144,7 @@ class KeyframeNode(KfNode):
             words = f'{self._left_out.run} images in a row cannot be used: {self._left_out.reason}'
             return WARN, words, {}
         if self._skipped_run >= SKIPPED_RUN:
-            return WARN, self._too_old(), {}
+            return WARN, self._age_problem(), {}
         if self._foreign is not None and self._foreign.state:
             return WARN, self._foreign.state, {}
         if self._watch.state and not idle:
@@ -162,17 +173,23 @@ class KeyframeNode(KfNode):
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
+    def _on_link(self) -> None:
+        assert self._link is not None
+        if (taken := self._link.take()) is None:
+            return
+        frame, camera, self._frame_id = taken
+        if camera != self._camera:
+            self._camera, self._info = camera, to_camera_info(camera, 0, '')
+        if not self._is_too_old(frame.stamp_ns):
+            self._score(frame.bgr, frame.stamp_ns)
+        if self._lossless:
+            self._arrival.trigger()  # for the next one, after whatever else waits
+
     def _on_image(self, message: Image | CompressedImage) -> None:
         stamp_ns = self._lag.corrected(to_ns(message.header.stamp), self.now_ns())
         self._frame_id = message.header.frame_id
-        if self._bound.skips(stamp_ns):
-            self._skipped_run += 1
-            if self._skipped_run == SKIPPED_RUN:
-                self.get_logger().warning(self._too_old())
-            if self._choice is not None:
-                self._choice.skipped(stamp_ns)
+        if self._is_too_old(stamp_ns):
             return
-        self._skipped_run = 0
         try:
             packed = isinstance(message, CompressedImage)
             with self.ledger.timed('convert'):
@@ -183,6 +200,20 @@ class KeyframeNode(KfNode):
             self._leave_out(str(fault))
             self._regions.publish(to_region(None, stamp_ns, self._frame_id))
             return
+        self._score(bgr, stamp_ns)
+
+    def _is_too_old(self, stamp_ns: int) -> bool:
+        if not self._bound.skips(stamp_ns):
+            self._skipped_run = 0
+            return False
+        self._skipped_run += 1
+        if self._skipped_run == SKIPPED_RUN:
+            self.get_logger().warning(self._age_problem())
+        if self._choice is not None:
+            self._choice.skipped(stamp_ns)
+        return True
+
+    def _score(self, bgr: Pixels, stamp_ns: int) -> None:
         time_ns = self._times.time_of(stamp_ns, self.get_clock().now().nanoseconds)
         if time_ns is None:  # the answer to a later one holds for it too
             self._leave_out(self._times.late_text)
@@ -212,7 +243,7 @@ class KeyframeNode(KfNode):
             self._annotated.publish(to_image(drawn, stamp_ns, self._frame_id))
         self._last_done_s = monotonic()
 
-    def _too_old(self) -> str:
+    def _age_problem(self) -> str:
         most_s = self.setting('most_latency_s', float)
         return (
             f'{self._skipped_run} images in a row were stamped more than most_latency_s = '
