@@ -21,7 +21,7 @@ from kf_imitation.nodes.frame_answers import (
     make_flow_control,
     wait_for_listeners,
 )
-from kf_imitation.nodes.frame_link import FrameLink
+from kf_imitation.nodes.handover import Frames
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value, settings_from
@@ -32,6 +32,8 @@ from kf_imitation.paths import share_path
 LINGER_S = 1.0
 # A file that is played like a camera catches up with less; more is a pause of the camera.
 CATCH_UP_S = 0.05
+# Where frames are handed over, these need no subscription.
+LINKED = ('keyframe', 'landmarks')
 
 
 class CameraNode(KfNode):
@@ -48,7 +50,7 @@ class CameraNode(KfNode):
         self,
         overrides: Mapping[str, Value] | None = None,
         source: FrameSource | None = None,
-        link: FrameLink | None = None,
+        frames: Frames | None = None,
         **options: Any,
     ) -> None:
         """Open the source and start reading.
@@ -56,7 +58,7 @@ class CameraNode(KfNode):
         Args:
             overrides: parameter values that override parameter files.
             source: opened already; None opens what the parameter source says.
-            link: to a keyframe node in this process; it needs no messages then.
+            frames: to a keyframe node of this process, which needs no messages then.
             options: for rclpy.node.Node.
 
         Raises:
@@ -67,7 +69,7 @@ class CameraNode(KfNode):
         self._lossless = self.setting('lossless', bool)
         self._realtime = self.setting('realtime', bool)
         self._frame_id = self.setting('frame_id', str)
-        self._link = link
+        self._frames = frames
         self._stop = Event()
         self._flow = make_flow_control(self)
         self._state = 'starting'
@@ -134,7 +136,7 @@ class CameraNode(KfNode):
         try:
             if not self._source.is_live:
                 self._state = 'waiting for listeners before playing'
-                linked = () if self._link is None else ('keyframe',)
+                linked = () if self._frames is None else LINKED
                 wait_for_listeners(self, self._stop, lambda: None, but=linked)
             self._state = 'sending'
             while True:
@@ -210,8 +212,8 @@ class CameraNode(KfNode):
         camera = turned_model(self._source.camera, upright)
         with self.ledger.timed('camera publish'):
             bgr = turned(frame.bgr, upright)
-            if self._link is not None:
-                self._link.send(replace(frame, bgr=bgr), camera, self._frame_id)
+            if self._frames is not None:
+                self._frames.send((replace(frame, bgr=bgr), camera, self._frame_id))
             # Of a whole image, a message nobody takes costs as much as one that is taken.
             if self._infos.get_subscription_count():
                 self._infos.publish(to_camera_info(camera, frame.stamp_ns, self._frame_id))

@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from kf_imitation.camera.encodings import GreySamples, compressed_to_bgr, image_to_bgr
 from kf_imitation.camera.frame_source import camera_model
-from kf_imitation.data_types import CameraModel, Image
+from kf_imitation.data_types import CameraModel, FaceImage, Image
 
 
 def to_time(stamp_ns: int) -> Time:
@@ -97,6 +97,23 @@ def to_camera_info(camera: CameraModel, stamp_ns: int, frame_id: str) -> CameraI
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[f, 0.0, cx, 0.0, 0.0, f, cy, 0.0, 0.0, 0.0, 1.0, 0.0],
     )
+
+
+def to_crop_info(info: CameraInfo, face: FaceImage, frame_id: str) -> CameraInfo:
+    """Return the camera of a frame with the place of a face in it as roi."""
+    crop = CameraInfo(
+        header=header(face.stamp_ns, frame_id),
+        height=info.height,
+        width=info.width,
+        distortion_model=info.distortion_model,
+        d=info.d,
+        k=info.k,
+        r=info.r,
+        p=info.p,
+    )
+    crop.roi.x_offset, crop.roi.y_offset = face.x, face.y
+    crop.roi.width, crop.roi.height = face.width, face.height
+    return crop
 
 
 def from_camera_info(info: CameraInfo) -> CameraModel:

@@ -21,10 +21,11 @@ from kf_imitation.errors import SourceError
 from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import (
+    from_camera_info,
     from_compressed,
     from_image,
-    header,
     to_camera_info,
+    to_crop_info,
     to_image,
     to_ns,
     usable_info,
@@ -32,7 +33,7 @@ from kf_imitation.nodes.conversions import (
 from kf_imitation.nodes.explainer import Explainer
 from kf_imitation.nodes.face_messages import to_expression, to_region
 from kf_imitation.nodes.foreign_images import ForeignImages
-from kf_imitation.nodes.frame_link import FrameLink
+from kf_imitation.nodes.handover import Crops, Frames
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value, settings_from
@@ -69,7 +70,8 @@ class KeyframeNode(KfNode):
         self,
         overrides: Mapping[str, Value] | None = None,
         pipeline: FacePipeline | None = None,
-        link: FrameLink | None = None,
+        frames: Frames | None = None,
+        crops: Crops | None = None,
         **options: Any,
     ) -> None:
         """Load the models and listen.
@@ -77,7 +79,8 @@ class KeyframeNode(KfNode):
         Args:
             overrides: parameter values that override parameter files.
             pipeline: for tests; None builds it from the parameters.
-            link: to a camera node in this process, in place of image_raw.
+            frames: from a camera node of this process, in place of image_raw.
+            crops: to a landmarks node of this process, in place of keyframe/image.
             options: for rclpy.node.Node.
 
         Raises:
@@ -124,14 +127,14 @@ class KeyframeNode(KfNode):
         self._crops = self.create_publisher(Image, 'keyframe/image', few)
         self._annotated = self.create_publisher(Image, 'keyframe/annotated', 2)
         self.steady_timer(0.1, self._flush_if_idle)
+        self._frames, self._crops_out, self._camera = frames, crops, UNKNOWN_CAMERA
         self._foreign: ForeignImages | None = None
         if named:
             self._foreign = ForeignImages(self, named, self._on_image, self._on_info)
             return
-        self._link, self._camera = link, UNKNOWN_CAMERA
-        if link is not None:
-            self._arrival = self.create_guard_condition(self._on_link)
-            link.connect(self._arrival.trigger, lossless)
+        if frames is not None:
+            self._arrival = self.create_guard_condition(self._on_frame)
+            frames.connect(self._arrival.trigger, None if lossless else 1)
             return
         profile = qos.frame_subscription(lossless)
         self.create_subscription(CameraInfo, 'camera_info', self._on_info, profile)
@@ -173,9 +176,9 @@ class KeyframeNode(KfNode):
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
-    def _on_link(self) -> None:
-        assert self._link is not None
-        if (taken := self._link.take()) is None:
+    def _on_frame(self) -> None:
+        assert self._frames is not None
+        if (taken := self._frames.take()) is None:
             return
         frame, camera, self._frame_id = taken
         if camera != self._camera:
@@ -281,20 +284,12 @@ class KeyframeNode(KfNode):
     def _publish_keyframe(self, chosen: ChosenFrame) -> None:
         self.ledger.observe('commit delay', chosen.keyframe.commit_delay_s)
         face = chosen.face
-        info = CameraInfo(
-            header=header(face.stamp_ns, self._frame_id),
-            height=self._info.height,
-            width=self._info.width,
-            distortion_model=self._info.distortion_model,
-            d=self._info.d,
-            k=self._info.k,
-            r=self._info.r,
-            p=self._info.p,
-        )
-        info.roi.x_offset, info.roi.y_offset = face.x, face.y
-        info.roi.width, info.roi.height = face.width, face.height
-        self._crop_infos.publish(info)
-        self._crops.publish(to_image(face.bgr, face.stamp_ns, self._frame_id))
+        if self._crops_out is not None:
+            self._crops_out.send((face, from_camera_info(self._info), self._frame_id))
+        if self._crop_infos.get_subscription_count():
+            self._crop_infos.publish(to_crop_info(self._info, face, self._frame_id))
+        if self._crops.get_subscription_count():
+            self._crops.publish(to_image(face.bgr, face.stamp_ns, self._frame_id))
         watched = bool(self._annotated.get_subscription_count())
         self._explainer.keyframe(chosen, self._frame_id, watched)
 

@@ -16,6 +16,7 @@ from kf_imitation.nodes import qos
 from kf_imitation.nodes.calibrator import Calibrator
 from kf_imitation.nodes.conversions import from_camera_info, from_image, header, to_ns
 from kf_imitation.nodes.face_messages import to_expression, to_landmarks, to_pose
+from kf_imitation.nodes.handover import Crops
 from kf_imitation.nodes.humans import HumanTopics
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
@@ -42,6 +43,7 @@ class LandmarksNode(KfNode):
         self,
         overrides: Mapping[str, Value] | None = None,
         pipeline: ExpressionPipeline | None = None,
+        crops: Crops | None = None,
         **options: Any,
     ) -> None:
         """Load the model and listen.
@@ -49,6 +51,7 @@ class LandmarksNode(KfNode):
         Args:
             overrides: parameter values that override parameter files.
             pipeline: for tests; None builds it from the parameters.
+            crops: from a keyframe node of this process, in place of keyframe/image.
             options: for rclpy.node.Node.
 
         Raises:
@@ -71,8 +74,13 @@ class LandmarksNode(KfNode):
         self._expressions = self.create_publisher(JointState, 'face/expression', few)
         self._markers = self.create_publisher(MarkerArray, 'face/markers', few)
         self._humans = HumanTopics(self) if self.setting('humans', bool) else None
-        self.create_subscription(CameraInfo, 'keyframe/camera_info', self._on_info, few)
-        self.create_subscription(Image, 'keyframe/image', self._on_image, few)
+        self._crops = crops
+        if crops is None:
+            self.create_subscription(CameraInfo, 'keyframe/camera_info', self._on_info, few)
+            self.create_subscription(Image, 'keyframe/image', self._on_image, few)
+        else:
+            self._arrival = self.create_guard_condition(self._on_crop)
+            crops.connect(self._arrival.trigger, few.depth)
         self.add_on_set_parameters_callback(self._check_calibration)
         Calibrator(self, self._pipeline.read_raw, self._use)
 
@@ -115,12 +123,15 @@ class LandmarksNode(KfNode):
         while len(halves) > _KEPT:
             del halves[min(halves)]
         if stamp_ns in self._infos and stamp_ns in self._images:
-            self._read(self._infos.pop(stamp_ns), self._images.pop(stamp_ns))
+            self._unpack(self._infos.pop(stamp_ns), self._images.pop(stamp_ns))
 
-    def _read(self, info: CameraInfo, image: Image) -> None:
-        roi = info.roi
-        if self._bound.skips(to_ns(image.header.stamp)):
-            return
+    def _on_crop(self) -> None:
+        assert self._crops is not None
+        if (taken := self._crops.take()) is not None:
+            self._read(*taken)
+            self._arrival.trigger()  # for the next one, after whatever else waits
+
+    def _unpack(self, info: CameraInfo, image: Image) -> None:
         try:
             bgr = from_image(image)
         except SourceError as fault:
@@ -128,12 +139,17 @@ class LandmarksNode(KfNode):
             self._state = f'a keyframe cannot be read: {fault}'
             self.get_logger().warning(self._state, throttle_duration_sec=1.0)
             return
-        stamp_ns, frame_id = to_ns(image.header.stamp), image.header.frame_id
+        roi, stamp_ns = info.roi, to_ns(image.header.stamp)
+        face = FaceImage(stamp_ns, bgr, roi.x_offset, roi.y_offset, roi.width, roi.height)
+        self._read(face, from_camera_info(info), image.header.frame_id)
+
+    def _read(self, face: FaceImage, camera: CameraModel, frame_id: str) -> None:
+        stamp_ns = face.stamp_ns
+        if self._bound.skips(stamp_ns):
+            return
         if stamp_ns <= self._last_ns:
             self._pipeline.reset()  # a bag that starts again, or a clock that was set back
         self._last_ns = stamp_ns
-        camera = from_camera_info(info)
-        face = FaceImage(stamp_ns, bgr, roi.x_offset, roi.y_offset, roi.width, roi.height)
         reading = self._pipeline.run(face, camera)
         self.ledger.add('read')
         confidence = float(reading.landmarks.confidence.mean())

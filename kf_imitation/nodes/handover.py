@@ -1,0 +1,48 @@
+"""From node to node of one process without a message: frames, and the crops of keyframes."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from kf_imitation.data_types import CameraModel, FaceImage, Frame
+
+T = TypeVar('T')
+
+
+class Handover(Generic[T]):
+    """Hands things over without a copy and without the middleware's threads.
+
+    As on the topic that it stands for, what is not taken in time gives way to the newest, or all
+    of it waits. Nothing that was sent may be changed after.
+    """
+
+    def __init__(self) -> None:
+        """Start without a receiver: the newest waits for one."""
+        self._waiting: deque[T] = deque(maxlen=1)
+        self._wake: Callable[[], None] = lambda: None
+
+    def connect(self, wake: Callable[[], None], depth: int | None) -> None:
+        """Take what is sent from now on.
+
+        Args:
+            wake: called by the sender's thread after everything sent; the receiver takes it then.
+            depth: how many wait at most; None: all.
+        """
+        self._waiting = deque(self._waiting, maxlen=depth)
+        self._wake = wake
+
+    def send(self, thing: T) -> None:
+        """Hand something over."""
+        self._waiting.append(thing)
+        self._wake()
+
+    def take(self) -> T | None:
+        """Return the oldest that waits, or None."""
+        return self._waiting.popleft() if self._waiting else None
+
+
+Frames = Handover[tuple[Frame, CameraModel, str]]
+"""Frames as they were captured and turned, their camera and frame id; in place of image_raw."""
+
+Crops = Handover[tuple[FaceImage, CameraModel, str]]
+"""Faces of keyframes, their camera and frame id; in place of keyframe/image."""
