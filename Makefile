@@ -42,6 +42,7 @@ docs: $(VENV)/.tested ## draw anew what pages take from the code
 	$(BIN)/python -m benchmark.architecture
 	$(BIN)/python -m benchmark.commands
 	$(BIN)/python -m benchmark.robot_file
+	$(BIN)/python -m benchmark.topics
 	$(BIN)/python -m kf_imitation.parameters
 
 site: $(VENV)/.tested ## build the documentation as pages in site/

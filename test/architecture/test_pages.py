@@ -33,6 +33,19 @@ def test_the_page_of_robot_files_shows_the_reader_and_has_every_key_of_the_templ
         assert set(part) <= named
 
 
+def test_the_page_of_topics_shows_what_the_nodes_make_and_all_that_they_may_use():
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    from benchmark import topics
+
+    page = topics.PAGE.read_text(encoding='utf-8')
+    assert page == topics.page(), 'run python -m benchmark.topics'
+    policy = (ROOT / 'config/sros2_policy.xml').read_text(encoding='utf-8')
+    listed = re.findall(r'^\| `(\S+)` \|', page, re.MULTILINE)
+    of_ros = {'rosout', 'parameter_events', 'servo/transition_event', 'humans/faces/*'}
+    allowed = set(re.findall(r'<topic>/(\S+)</topic>', policy)) - of_ros
+    assert allowed and allowed <= {name.strip('/') for name in listed}
+
+
 @pytest.mark.skipif(not find_spec('material'), reason='pip install mkdocs-material')
 def test_the_site_is_built_without_a_warning_and_shows_every_page(tmp_path):
     """Links to pages and headings that do not exist are warnings, which end the build."""

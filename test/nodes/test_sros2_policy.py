@@ -1,10 +1,12 @@
 """The SROS 2 policy names what every node sends, hears and offers: no more and no less."""
 
 import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -17,9 +19,14 @@ from kf_imitation.ros_graph.nodes import TOPICS
 ENCLAVES = ET.parse(share_path('config/sros2_policy.xml')).getroot().find('enclaves')
 KINDS = ('publish', 'subscribe', 'reply', 'request')
 # What nodes have at times only: with a bag's time, with `port: none`, with images, while watched,
-# where no frame may be lost, during a calibration, with tf2_msgs or hri_msgs.
+# where no frame may be lost, during a calibration, with tf2_msgs or hri_msgs, in a process of its
+# own (elsewhere images are handed over without a message).
 AT_TIMES = {
-    'landmarks': {'/camera_info', '/face/region', '/humans/faces/*', '/image_raw', '/tf'},
+    'keyframe': {'/camera_info', '/image_raw'},
+    'landmarks': {
+        *('/camera_info', '/face/region', '/humans/faces/*', '/image_raw', '/tf'),
+        *('/keyframe/camera_info', '/keyframe/image'),
+    },
     'servo': {
         '/joint_trajectory_controller/joint_trajectory',
         '/joint_states',
@@ -87,6 +94,11 @@ def test_it_allows_what_the_nodes_of_a_running_graph_have_and_nothing_else(
         listener.wait_for(is_all_there, 60.0, f'what the policy allows {name}')
         seen = used(listener.node, name)
         assert not any(seen[kind] - policy[name][kind] for kind in KINDS), (name, seen)
+    page = (Path(__file__).resolve().parents[2] / 'docs/topics.md').read_text(encoding='utf-8')
+    listed = re.findall(r'^\| `/?([\w/]+)` \| (\w+)/(\w+) \|', page, re.MULTILINE)
+    said = {f'/{name}': [f'{package}/msg/{kind}'] for name, package, kind in listed}
+    seen = {n: kinds for n, kinds in listener.node.get_topic_names_and_types() if n in said}
+    assert len(seen) > 15 and seen == {name: said[name] for name in seen}
 
 
 def test_an_operator_may_stop_and_look_on_but_not_send_faces():
