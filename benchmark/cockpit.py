@@ -23,6 +23,7 @@ import aiohttp
 
 from benchmark.idle_simulator import processor_s
 from kf_imitation.cli.mimic_progress import bus_figures, collect, watch
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.cockpit.process import CockpitProcess
 from kf_imitation.nodes.composition import Composition
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging
@@ -128,8 +129,7 @@ def main() -> None:
     for title, name in ROWS:
         cells = ['–' if row[name] is None else f'{row[name]:.4g}' for row in found]
         print(f'| {title} | ' + ' | '.join(cells) + ' |')
-    if args.json:
-        args.json.write_text(json.dumps(found, indent=1), encoding='utf-8')
+    write_json(found, args.json)
 
 
 if __name__ == '__main__':

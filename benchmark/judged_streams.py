@@ -31,6 +31,7 @@ import yaml
 from benchmark.judged_rows import turn
 from benchmark.trajectories import random_trajectory
 from benchmark.virtual_head import VirtualHead
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.errors import KfImitationError
 from kf_imitation.head.reports import OFF
 from kf_imitation.head.servo_inspection import settled_registers
@@ -416,12 +417,6 @@ class Progress:
         self.processor_s += time.process_time() - begin
         return found
 
-    def save(self, path: Path) -> None:
-        """Write it whole or not at all."""
-        draft = path.with_suffix('.new')
-        draft.write_text(json.dumps(dataclasses.asdict(self)), encoding='utf-8')
-        draft.replace(path)
-
     def __str__(self) -> str:
         return (
             f'{self.streams} streams on {self.heads} heads, {self.commands} commands '
@@ -452,7 +447,7 @@ def main(arguments: list[str] | None = None) -> int:
     while progress.streams < args.streams:
         for sentence in progress.add_head():
             print(f'seed {progress.heads - 1}: {sentence}', flush=True)
-        progress.save(args.progress)
+        write_json(dataclasses.asdict(progress), args.progress)
         if progress.heads % 50 == 0:
             print(progress, flush=True)
         if args.until and f'{datetime.now():%H:%M}' >= args.until:

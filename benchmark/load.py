@@ -11,7 +11,6 @@ keyframe to the arrival of its channels at the recorder. The first needs an idle
 """
 
 import argparse
-import json
 import os
 import re
 import signal
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 from benchmark.bus import memory_mb, robot_with
 from benchmark.runs import COMMAND, machine, short_clip
 from kf_imitation.bags.reader import header_stamp_ns, read_topic, topics
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.paths import share_path
 
 LATENCY, EVERY_FRAME = 'face/expression', 'face/region'
@@ -251,9 +251,8 @@ def main() -> None:
             f'| {name} | {load.frames_per_s:.1f} | {times} | {load.drift_ms:+.0f} '
             f'| {load.growth_mb:+.1f} | {load.overruns} | {skipped} |'
         )
-    if args.json:
-        document = {'machine': about, 'rows': {name: asdict(load) for name, load in found.items()}}
-        args.json.write_text(json.dumps(document, indent=1), encoding='utf-8')
+    document = {'machine': about, 'rows': {name: asdict(load) for name, load in found.items()}}
+    write_json(document, args.json)
 
 
 if __name__ == '__main__':

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmark.marked_table import replace_table
 from benchmark.mutant_table import MUTANTS, Edit, Mutant
+from kf_imitation.cli.terminal import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ('kf_imitation', 'benchmark', 'config', 'package.xml', 'setup.py')
@@ -164,7 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
                 continue
             row, seen = catch(mutant, usual, root)
             results[mutant.name] = [row, seen]
-            args.progress.write_text(json.dumps(results, indent=1), encoding='utf-8')
+            write_json(results, args.progress)
             print(f'{mutant.name:50} {f"{row}: {seen}" if row else "NOT CAUGHT"}', flush=True)
     caught = sum(bool(row) for row, _ in results.values())
     print(f'{caught} of {len(results)} caught')

@@ -28,6 +28,7 @@ from benchmark.keyframe import measure as run_subjects
 from benchmark.landmarks import times_ms
 from benchmark.load import run as run_head
 from benchmark.runs import FRAMES, machine, short_clip, timed
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.paths import share_path
@@ -189,7 +190,7 @@ def main() -> None:
         aim = '' if row.aim is None else f'{row.aim:6g} {middle / row.aim:7.2f}'
         print(f'{name:44s}{middle:9.2f}{spread:>16s}  {aim:14s} {row.unit}')
     document = {'machine': about, 'rows': {name: asdict(row) for name, row in rows.items()}}
-    args.json.write_text(json.dumps(document, indent=1, ensure_ascii=False) + '\n')
+    write_json(document, args.json)
     print(f'written to {args.json}')
 
 

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from benchmark.judge import head_file as judged
 from benchmark.judge import motion as judged_motion
 from benchmark.judge.motion import MotionLimits
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.motion import motion_generator, safety_limiter
 from kf_imitation.motion import planner as trajectory
 from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
@@ -276,12 +277,6 @@ class Progress:
         self.processor_s += other.processor_s
         self.failures += other.failures
 
-    def save(self, path: Path) -> None:
-        """Write it whole or not at all."""
-        draft = path.with_suffix('.new')
-        draft.write_text(json.dumps(dataclasses.asdict(self)), encoding='utf-8')
-        draft.replace(path)
-
     def __str__(self) -> str:
         rate = self.done / max(self.processor_s, 1e-9)
         return (
@@ -325,7 +320,7 @@ def run(progress: Progress, chunks: Iterable[int], workers: int, path: Path) -> 
             pool.imap(functools.partial(run_chunk, count=CHUNK), chunks)
         ):
             progress.add(chunk)
-            progress.save(path)
+            write_json(dataclasses.asdict(progress), path)
             for seed, fault in chunk.failures:
                 print(f'seed {seed}: {fault}', flush=True)
             if number % 25 == 0:

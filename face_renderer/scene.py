@@ -589,7 +589,6 @@ class Rendered:
         screen, inverse_depth: vertices as drawn, in samples.
         landmarks: (98, 2) pixels (pixel centres at +0.5).
         visible: (98,) bool.
-        landmarks_camera: (98, 3) [cm].
     """
 
     image: F32
@@ -600,7 +599,6 @@ class Rendered:
     inverse_depth: F32
     landmarks: F32
     visible: NDArray[np.bool_]
-    landmarks_camera: F32
 
 
 def place_landmarks(
@@ -836,7 +834,6 @@ def render(
         inverse_depth,
         landmarks,
         _seen(landmarks, points, nearest),
-        points,
     )
 
 

@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections import Counter
 
+import cv2
 import pytest
 
 from kf_imitation.ros_graph.environment import defaults
@@ -44,6 +46,25 @@ def _own_state(tmp_path_factory, monkeypatch):
     base, number = tmp_path_factory.getbasetemp(), next(_NUMBERS)
     monkeypatch.setenv('XDG_STATE_HOME', f'{base}/state{number}')
     monkeypatch.setenv('XDG_CACHE_HOME', f'{base}/cache')  # saved models
+
+
+@pytest.fixture(autouse=True)
+def _own_process():
+    """What the code under test sets for its whole process holds for this test only."""
+    environment, interval_s = dict(os.environ), sys.getswitchinterval()
+    cv2_threads = cv2.getNumThreads()
+    torch_threads = torch.get_num_threads() if (torch := sys.modules.get('torch')) else 0
+    yield
+    for name in {*environment, *os.environ} - {'PYTEST_CURRENT_TEST'}:
+        if name not in environment:
+            del os.environ[name]
+        elif os.environ.get(name) != environment[name]:
+            os.environ[name] = environment[name]
+    sys.setswitchinterval(interval_s)
+    if cv2.getNumThreads() != cv2_threads:
+        cv2.setNumThreads(cv2_threads)
+    if torch_threads and torch.get_num_threads() != torch_threads:
+        torch.set_num_threads(torch_threads)
 
 
 @pytest.fixture(scope='session')

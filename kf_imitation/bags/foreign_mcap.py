@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from kf_imitation.missing_packages import missing_packages_named
+from kf_imitation.errors import missing_packages_named
 
 # What is mapped, and the type of ROS that it is read as.
 _NAMES = {

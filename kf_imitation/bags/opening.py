@@ -226,6 +226,8 @@ def open_bag(path: Path) -> OpenBag:
     """
     if not path.exists():
         raise BagError(f'bag {path}: does not exist')
+    if path.name == 'metadata.yaml':
+        raise BagError(f'{path}: is one file of a bag; name the folder {path.parent}')
     try:
         return _open_folder(path) if path.is_dir() else _open_files(path, [path])
     except OSError as error:

@@ -52,22 +52,6 @@ def messages_of(bag: OpenBag, topic: str) -> Iterator[tuple[int, Any]]:
         yield message.stamp_ns, bag.decode(message)
 
 
-def read_scores(
-    path: Path, topic: str = 'keyframe/score'
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """A Float32 topic.
-
-    Returns:
-        (N,) times in the bag [ns] and (N,) values.
-
-    Raises:
-        BagError: as read_topic.
-    """
-    rows = [(stamp_ns, message.data) for stamp_ns, message in read_topic(path, topic)]
-    stamps = np.array([row[0] for row in rows], np.int64)
-    return stamps, np.array([row[1] for row in rows], np.float32)
-
-
 def read_joints(
     bag: OpenBag, topic: str = 'joint_states'
 ) -> tuple[NDArray[np.int64], tuple[str, ...], NDArray[np.float64]]:

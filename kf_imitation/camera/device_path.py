@@ -39,7 +39,7 @@ class DevicePath:
         self._dev = dev
         self._sysfs = sysfs
         self._path = dev / f'video{int(spec)}' if spec.isdigit() else Path(spec)
-        self._stable: Path | None = None if spec.isdigit() else self._as_link()
+        self._stable = self._path if self._path.is_symlink() and not spec.isdigit() else None
 
     def resolve(self) -> Path:
         """Return the device file of the camera now.
@@ -72,9 +72,6 @@ class DevicePath:
         """
         if not self.is_present():
             raise SourceError(f'camera {self.name}: does not exist; {self._present()}')
-
-    def _as_link(self) -> Path | None:
-        return self._path if self._path.is_symlink() else None
 
     def _find_link(self, device: Path) -> Path | None:
         for folder in ('by-id', 'by-path'):

@@ -12,7 +12,7 @@ from kf_imitation.camera.reconnect import Reconnecting
 from kf_imitation.camera.test_pattern import TestPattern
 from kf_imitation.camera.upright import Upright
 from kf_imitation.camera.video_file import VideoFile
-from kf_imitation.errors import SourceError
+from kf_imitation.errors import SourceError, nearest
 from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import user_path
 
@@ -74,7 +74,12 @@ def _plain_source(spec: str, settings: SourceSettings) -> FrameSource:
             ),
             settings.reconnect_s,
         )
-    return _file_source(user_path(spec), settings)
+    path = user_path(spec)
+    if not path.exists():
+        _, colon, rest = spec.partition(':')
+        known = [f'{name}{colon}{rest}' for name in (TEST_PATTERN, *(('topic',) if colon else ()))]
+        raise SourceError(f'{path}: does not exist{nearest(spec, known, 0.8)}')
+    return _file_source(path, settings)
 
 
 def is_camera(spec: str) -> bool:

@@ -8,25 +8,20 @@ import numpy as np
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import SourceError
+from kf_imitation.face_geometry.quarter_turns import QUARTER_TURNS, quarter_turned
 from kf_imitation.parameters.settings import UprightSettings
-
-_TURNS = {
-    90: cv2.ROTATE_90_CLOCKWISE,
-    180: cv2.ROTATE_180,
-    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
-}
 
 
 def check_turn(settings: UprightSettings) -> None:
     """Raise SourceError where a turn is not a quarter of a circle."""
-    if settings.rotate not in (0, *_TURNS):
+    if settings.rotate not in (0, *QUARTER_TURNS):
         raise SourceError(f'rotate = {settings.rotate}: must be 0, 90, 180 or 270')
 
 
 def turned(bgr: Image, settings: UprightSettings) -> Image:
     """Return an image turned clockwise, then mirrored; the same one where nothing is asked."""
     if settings.rotate:
-        bgr = np.asarray(cv2.rotate(bgr, _TURNS[settings.rotate]), np.uint8)
+        bgr = quarter_turned(bgr, settings.rotate)
     return np.asarray(cv2.flip(bgr, 1), np.uint8) if settings.mirror else bgr
 
 

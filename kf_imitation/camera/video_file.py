@@ -14,12 +14,12 @@ from kf_imitation.camera.live import STREAM_OPTIONS
 from kf_imitation.camera.quiet import quiet_opencv
 from kf_imitation.data_types import CameraModel, Frame, Image
 from kf_imitation.errors import SourceError
+from kf_imitation.face_geometry.quarter_turns import quarter_turned
 from kf_imitation.parameters.settings import SourceSettings
 
 DEFAULT_FPS = 30.0
 OPENCV = tuple(int(part) for part in cv2.__version__.split('.')[:2])
 # Quarter turns clockwise.
-TURNS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}
 # A length may be rounded, so the end only counts as missing when clearly more is.
 MISSING_SHARE = 0.05
 MISSING_FRAMES = 3
@@ -54,7 +54,7 @@ class VideoFile:
         self._settings = settings
         self._lock = threading.RLock()  # close() may come from another thread
         self._capture: Any = None
-        self._turn: int | None = None  # for cv2.rotate
+        self._turn_deg = 0
         self._index = 0
         self._last_s = 0.0
         self._first: np.ndarray[Any, Any] | None = None
@@ -77,7 +77,7 @@ class VideoFile:
         if not capture.isOpened():
             capture.release()
             raise SourceError(f'{self.name}: is not a video that can be decoded{why}')
-        self._turn = self._upright(capture)
+        self._turn_deg = self._upright(capture)
         fps = float(capture.get(cv2.CAP_PROP_FPS))
         self.fps = fps if 0.1 <= fps <= 1000 else DEFAULT_FPS
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -138,11 +138,11 @@ class VideoFile:
                     self.left_out.add(place + more, 'cannot be decoded', failed)
                 self.left_out.good()
                 self._index += 1 + failed
-                return self._turned(image)
+                return quarter_turned(image, self._turn_deg) if self._turn_deg else image
         return None
 
-    def _upright(self, capture: Any) -> int | None:
-        """Switch OpenCV's own turning off; return how cv2.rotate() turns the pictures upright.
+    def _upright(self, capture: Any) -> int:
+        """Switch OpenCV's own turning off; return the turn that puts the pictures upright [deg].
 
         OpenCV 4.6 (Ubuntu 24.04) turns the wrong way, so an MP4 is asked ourselves.
         """
@@ -151,12 +151,7 @@ class VideoFile:
         if turns is None:
             degrees = round(capture.get(cv2.CAP_PROP_ORIENTATION_META))
             turns = (-degrees if OPENCV < (4, 7) else degrees) // 90 % 4
-        return TURNS.get(turns)
-
-    def _turned(self, image: Image) -> Image:
-        if self._turn is None:
-            return image
-        return np.asarray(cv2.rotate(image, self._turn), np.uint8)
+        return 90 * turns
 
     def _release(self) -> None:
         if self._capture is not None:

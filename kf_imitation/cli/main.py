@@ -18,8 +18,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from kf_imitation.cli.terminal import patient_output
-from kf_imitation.errors import KfImitationError, nearest
-from kf_imitation.missing_packages import missing_packages_named
+from kf_imitation.errors import KfImitationError, missing_packages_named, nearest
 from kf_imitation.paths import share_path
 
 # Command -> module with add_arguments(parser) and run(args) -> exit code, and what it does.

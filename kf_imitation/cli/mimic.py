@@ -1,6 +1,7 @@
 """`kf_imitation mimic`: the whole graph in one process, with progress and a table at the end."""
 
 import argparse
+import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from threading import Event
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 WHAT_NEXT = """What next:
   your own camera    PROGRAM mimic --source 0   (or a video, a folder, a URL)
   your own face      PROGRAM calibrate --source 0 --out me.yaml
-  why these frames   PROGRAM mimic --record run1, then PROGRAM report run1
+  why these frames   REPORT
   your own head      PROGRAM robot list; docs/your_own_head.md"""
 
 
@@ -101,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         from kf_imitation.nodes.node_main import catch_stop_signals
     from dataclasses import asdict
 
-    from kf_imitation.cli.mimic_progress import bus_figures, collect, watch
+    from kf_imitation.cli.mimic_progress import bus_figures, collect, lines_above, watch
     from kf_imitation.pipeline.run_report import run_table
 
     stop = Event()
@@ -109,8 +110,12 @@ def run(args: argparse.Namespace) -> int:
     if args.loop and not args.quiet:
         played = args.source or 'the demo clip'
         print(f'{played} starts again at its end; Ctrl-C ends the run', file=sys.stderr)
-    with cockpit_of(graph) as cockpit, Composition(graph) as composition:
-        elapsed_s = watch(composition, stop, cockpit, args.quiet)
+    with (
+        lines_above(args.quiet) as line,
+        cockpit_of(graph) as cockpit,
+        Composition(graph) as composition,
+    ):
+        elapsed_s = watch(composition, stop, line, cockpit, args.quiet)
         bus = bus_figures(composition)
     figures = collect(composition, elapsed_s, options.realtime, bus)
     if not takes_stdout(args.json):
@@ -118,11 +123,18 @@ def run(args: argparse.Namespace) -> int:
     write_json(asdict(figures), args.json)
     if options.record and composition.nodes['recorder'].fault is None:
         print(f'recorded to {options.record}')
-    if composition.fault is not None:
-        raise composition.fault
+    if fault := composition.fault or (cockpit and cockpit.fault):
+        raise fault
     if not args.source and not args.quiet:
-        print(WHAT_NEXT.replace('PROGRAM', program()), file=sys.stderr)
+        print(what_next(options.record), file=sys.stderr)
     return 1 if composition.crashed else 0
+
+
+def what_next(recorded: str) -> str:
+    """Return what a newcomer may try now, as it can be typed; `recorded`: bag it made, or ''."""
+    report = f'PROGRAM report {shlex.quote(recorded or "run1")}'
+    how = report if recorded else f'PROGRAM mimic --record run1, then {report}'
+    return WHAT_NEXT.replace('REPORT', how).replace('PROGRAM', program())
 
 
 def repeats(args: argparse.Namespace) -> bool:

@@ -1,13 +1,15 @@
 """What `mimic` shows while it runs, and the figures it gathers at the end."""
 
+import os
 import sys
-from collections.abc import Mapping
-from threading import Event
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Event, Lock, Thread
 from time import monotonic
+from typing import TextIO
 
 from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from kf_imitation.cockpit.process import CockpitProcess
 from kf_imitation.nodes.composition import Composition
@@ -16,11 +18,79 @@ from kf_imitation.ros_graph.service_manager import tell_service_manager
 
 # Between two lines of progress where there is no terminal to draw in.
 _LOG_INTERVAL_S = 5.0
+LAST_WORDS_S = 1.0
+
+
+class ProgressLine:
+    """A text at the lower edge of a terminal; other lines appear above it."""
+
+    def __init__(self, terminal: TextIO) -> None:
+        self._terminal = terminal
+        self._lock = Lock()
+        self._text = ''
+        self._erase = '\r\x1b[2K'
+
+    def show(self, text: str) -> None:
+        """Show another text in its place; '' for none."""
+        with self._lock:
+            rows = textwrap.wrap(text, os.get_terminal_size(self._terminal.fileno()).columns - 1)
+            self._text = '\n'.join(rows)
+            self._write(self._text)
+            self._erase = '\r\x1b[2K' + '\x1b[1A\x1b[2K' * (len(rows) - 1)
+
+    def print(self, line: str) -> None:
+        """Print a line above it."""
+        with self._lock:
+            self._write(f'{line}\n{self._text}')
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal has gone: the head goes on
+            self._terminal.write(self._erase + text)
+            self._terminal.flush()
+
+
+@contextmanager
+def lines_above(quiet: bool = False) -> Iterator[ProgressLine | None]:
+    """Let all that goes to stderr stand above the line of progress, not behind it.
+
+    Children and the log of ROS write past Python. On a terminal a pipe takes its place.
+
+    Args:
+        quiet: no progress is shown.
+
+    Yields:
+        The line; None where there is no terminal to draw in.
+    """
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal or console.is_dumb_terminal:
+        yield None
+        return
+    os.environ.setdefault('RCUTILS_COLORIZED_OUTPUT', '0' if console.no_color else '1')
+    terminal = os.dup(2)
+    out, into = os.pipe()
+    os.dup2(into, 2)
+    os.close(into)
+    line = ProgressLine(os.fdopen(terminal, 'w', errors='replace'))
+
+    def pass_on() -> None:
+        with os.fdopen(out, errors='replace') as said:
+            for words in said:
+                line.print(words.rstrip('\r\n'))
+
+    thread = Thread(target=pass_on, name='stderr', daemon=True)
+    thread.start()
+    try:
+        yield line
+    finally:
+        line.show('')
+        os.dup2(terminal, 2)
+        thread.join(LAST_WORDS_S)  # of children; all have ended by then
 
 
 def watch(
     composition: Composition,
     stop: Event,
+    line: ProgressLine | None = None,
     cockpit: CockpitProcess | None = None,
     quiet: bool = False,
 ) -> float:
@@ -29,35 +99,32 @@ def watch(
     Args:
         composition: that runs.
         stop: is set to end it.
+        line: of lines_above().
         cockpit: whose address is printed, or None.
         quiet: show no progress.
 
     Returns:
         Time from the first frame to the last [s].
     """
-    console = Console(stderr=True)
     first_s = last_s = logged_s = monotonic()
     frames = 0
     announced = cockpit is None
-    with Live(
-        console=console, auto_refresh=console.is_terminal, refresh_per_second=5, transient=True
-    ) as live:
-        while not stop.wait(0.1) and not composition.finished:
-            tell_service_manager('READY=1\nWATCHDOG=1')
-            now_s, count = monotonic(), composition.ledger('keyframe').count('frames')
-            if count != frames:
-                first_s, last_s = first_s if frames else now_s, now_s
-                frames = count
-            if cockpit is not None and cockpit.announcement and not announced:
-                announced = True
-                console.print(cockpit.announcement, soft_wrap=True, highlight=False, markup=False)
-            if quiet:
-                continue
-            if console.is_terminal:
-                live.update(Text(progress_line(composition)))
-            elif now_s - logged_s > _LOG_INTERVAL_S:
-                logged_s = now_s
-                print(progress_line(composition), file=sys.stderr, flush=True)
+    while not stop.wait(0.2) and not composition.finished:
+        tell_service_manager('READY=1\nWATCHDOG=1')
+        now_s, count = monotonic(), composition.ledger('keyframe').count('frames')
+        if count != frames:
+            first_s, last_s = first_s if frames else now_s, now_s
+            frames = count
+        if cockpit is not None and cockpit.announcement and not announced:
+            announced = True
+            print(cockpit.announcement, file=sys.stderr, flush=True)
+        if line is not None:
+            line.show(progress_line(composition))
+        elif not quiet and now_s - logged_s > _LOG_INTERVAL_S:
+            logged_s = now_s
+            print(progress_line(composition), file=sys.stderr, flush=True)
+    if line is not None:
+        line.show('')
     return last_s - first_s
 
 

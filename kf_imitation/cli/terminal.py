@@ -106,9 +106,11 @@ def show_tables(*tables: Any, width: int = 100) -> None:
 def program() -> str:
     """Return what to type for this program: its name, or the way to it where it is on no path."""
     given = Path(sys.argv[0])
-    if given.name != _NAME or which(_NAME):
+    if which(_NAME):
         return _NAME
-    return str(given)
+    if given.name == '__main__.py':
+        return f'{sys.executable} -m {_NAME}'
+    return str(given) if given.name == _NAME else _NAME
 
 
 def takes_stdout(path: Path | None) -> bool:

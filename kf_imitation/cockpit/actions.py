@@ -137,7 +137,7 @@ def read_action(text: str, robot: RobotConfig) -> Action:
 
 def choices(parameter: Parameter) -> list[str]:
     """Return the texts to choose from; a page may name a camera that is there, no other file."""
-    return cameras() if parameter.name == 'source' else list(parameter.one_of)
+    return cameras() if parameter.path == 'camera' else list(parameter.one_of)
 
 
 def jog_times_s(start_rad: float, goal_rad: float) -> tuple[float, float]:

@@ -6,6 +6,7 @@ import sys
 from threading import Thread
 
 from kf_imitation.child_process import end_child, start_child
+from kf_imitation.errors import KfImitationError
 
 END_S = 3.0
 # Where the processor is short, watchers miss pictures before the head misses frames. (A third of
@@ -18,6 +19,7 @@ class CockpitProcess:
 
     Attributes:
         announcement: the line with its address, once it is known; '' before.
+        fault: that it ended by itself; None while it has not.
     """
 
     def __init__(self, robot: str, namespace: str, params: str) -> None:
@@ -40,6 +42,7 @@ class CockpitProcess:
         )
         os.setpriority(os.PRIO_PROCESS, self.pid, os.nice(0) + NICER)
         self.announcement = ''
+        self.fault: KfImitationError | None = None
         self._closing = False
         self._reader = Thread(target=self._read, name='cockpit output', daemon=True)
         self._reader.start()
@@ -72,4 +75,5 @@ class CockpitProcess:
         for line in self._process.stdout:
             self.announcement = self.announcement or line.strip()
         if not self._closing:
+            self.fault = KfImitationError('the cockpit ended before the run did')
             print('kf_imitation: the cockpit has ended; the head goes on', file=sys.stderr)

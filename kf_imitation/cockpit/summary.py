@@ -217,6 +217,7 @@ def _about_parameter(parameter: Parameter) -> dict[str, Any]:
         'low': parameter.minimum,
         'high': parameter.maximum,
         'one_of': one_of,
+        'panel': parameter.panel,
         'fixed': bool(parameter.path) and not one_of,
-        'of_run': parameter.path == 'name',  # what is seen, not how: not saved with the rest
+        'of_run': parameter.path == 'camera',  # what is seen, not how: not saved with the rest
     }

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from kf_imitation.doctor.finding import ERROR, OK, WARN, Finding
-from kf_imitation.missing_packages import OPTIONAL_PACKAGES, install_command
+from kf_imitation.errors import OPTIONAL_PACKAGES, install_command
 from kf_imitation.ros_graph.environment import defaults, faults
 
 MESSAGES = (

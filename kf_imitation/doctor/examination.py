@@ -10,9 +10,8 @@ from kf_imitation.doctor.environment import check_machine, check_packages, check
 from kf_imitation.doctor.finding import ERROR, OK, Finding, attempt
 from kf_imitation.doctor.port import check_latency, check_port
 from kf_imitation.doctor.servos import check_servos
-from kf_imitation.errors import ConfigError
+from kf_imitation.errors import ConfigError, missing_packages_named
 from kf_imitation.head.bus_factory import NONE, SIMULATED
-from kf_imitation.missing_packages import missing_packages_named
 from kf_imitation.model_files import find_model_file
 from kf_imitation.paths import share_path
 from kf_imitation.robot import RobotConfig, load_robot

@@ -8,6 +8,7 @@ folder    anything else; clips.csv (stem, person) there or one above may name th
 """
 
 import csv
+import fnmatch
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import FloatArray
-from kf_imitation.errors import SourceError
+from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.evaluation.labels import VIDEO_SUFFIXES
 
 EMOTIONS = frozenset({'anger', 'disgust', 'fear', 'happy', 'neutral', 'sad', 'surprise'})
@@ -81,6 +82,18 @@ def find(path: Path, labels: Path | None = None, labelled: bool = False) -> list
     if not clips:
         raise SourceError(f'{path} holds no video ({", ".join(VIDEO_SUFFIXES)})')
     return sorted(clips, key=lambda clip: clip.name)
+
+
+def chosen(clips: Sequence[Clip], patterns: Sequence[str]) -> list[Clip]:
+    """Return the clips whose names fit a pattern, where `*` stands for anything; without, all.
+
+    Raises:
+        ConfigError: a pattern fits none.
+    """
+    names = [clip.name for clip in clips]
+    if useless := [pattern for pattern in patterns if not fnmatch.filter(names, pattern)]:
+        raise ConfigError('--clips', [f'no labelled clip is called {p}' for p in useless])
+    return [c for c in clips if not patterns or any(fnmatch.fnmatch(c.name, p) for p in patterns)]
 
 
 def _clip(root: Path, video: Path, labels: Path | None, people: dict[str, str]) -> Clip:

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from kf_imitation.evaluation.clip_scores import ScoredClip, measure, select
-from kf_imitation.evaluation.intervals import of_method
+from kf_imitation.evaluation.intervals import intervals_table, of_method
 from kf_imitation.evaluation.methods import Method
 from kf_imitation.evaluation.metrics import ClipMetrics, mean_metrics
 from kf_imitation.replay.csv_writer import write_scores
@@ -89,6 +89,13 @@ def as_json(
             for result in results
         },
     }
+
+
+def tables(results: Sequence[MethodResult], people: Mapping[str, str]) -> list[Table]:
+    """Return all tables; intervals only of two people or more, who are seen in each clip."""
+    clips_of = {result.method.name: result.clips for result in results}
+    intervals = [intervals_table(clips_of, people)] if len(set(people.values())) > 1 else []
+    return [*map(clip_table, results), curve_table(results), means_table(results), *intervals]
 
 
 def clip_table(result: MethodResult) -> Table:

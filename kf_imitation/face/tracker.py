@@ -12,6 +12,7 @@ from kf_imitation.data_types import FaceRegion, Frame, Image
 from kf_imitation.face.canonical_region import overlap
 from kf_imitation.face.detector import FaceDetector, Found
 from kf_imitation.face.region_network import Centring, RegionNet, Window, net_crop
+from kf_imitation.face_geometry.quarter_turns import quarter_turned
 from kf_imitation.parameters.settings import FaceSettings
 
 # The region handed out stays where it is while the face is within these fractions of its size.
@@ -46,7 +47,6 @@ NEARER = 0.25  # in sizes of the face followed
 # counts once two searches in a row have seen it.
 TURNED_AFTER_S = 2.0
 TURNED_AGAIN_S = 0.3
-_TURNS = {180: cv2.ROTATE_180, 90: cv2.ROTATE_90_CLOCKWISE, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _logger = logging.getLogger(__name__)
 
 
@@ -138,7 +138,7 @@ class FaceTracker:
         self._next_cascade_s = -math.inf
         self._next_others_s = -math.inf
         self._next_turned_s = -math.inf
-        self._turns = list(_TURNS)
+        self._turns = [180, 90, 270]
         self._turned_seen = False
         self.turned_deg = 0
         self.state = 'waiting for the first frame'
@@ -206,7 +206,7 @@ class FaceTracker:
         if self._now_s - self._gone_since_s < TURNED_AFTER_S or self._now_s < self._next_turned_s:
             return
         turn = self._turns[0]
-        upright = np.asarray(cv2.rotate(bgr, _TURNS[turn]), np.uint8)
+        upright = quarter_turned(bgr, turn)
         faces = (_Face.at(found.region, self._now_s) for found in self._detector.search(upright))
         seen = any(self._centre(face, upright) for face in faces)
         if seen and self._turned_seen:

@@ -146,8 +146,7 @@ class Commissioning:
     def gains(self, joint: JointConfig) -> dict[str, int]:
         """Return the gains that a servo is to have: the record's, else the factory's."""
         settled = self._settled(joint)
-        start = joint.servo.registers
-        return {name: settled.get(name, start[name].initial) for name in ct.GAINS}
+        return {name: settled.get(name, joint.servo.initial(name)) for name in ct.GAINS}
 
     def inspect(self, joint: JointConfig, values: Mapping[str, int]) -> Inspection:
         """Compare a servo's registers with the robot file and, if it is real, with the record.

@@ -133,8 +133,9 @@ class ServoGroup:
             self.read_register(index, 'status_return_level')
         except NoReplyError:
             joint = self.robot.joints[index]
-            level = joint.servo.registers['status_return_level']
-            self.bus.group_write(level.address, {joint.id: bytes([level.initial])})
+            address = joint.servo.registers['status_return_level'].address
+            answer_all = bytes([joint.servo.initial('status_return_level')])
+            self.bus.group_write(address, {joint.id: answer_all})
             self.read_register(index, 'status_return_level')
             self.warnings.append(f'servo {joint.id} ({joint.name}): was silent, and answers now')
 
@@ -156,9 +157,11 @@ class ServoGroup:
         joint = self.robot.joints[index]
         if self.read_register(index, 'bus_watchdog'):
             self.write_register(index, 'bus_watchdog', 0)
-        full = {'goal_pwm': self.expected[index]['pwm_limit']}
-        full['status_return_level'] = joint.servo.registers['status_return_level'].initial
-        for name, value in (self.commissioning.gains(joint) | full).items():
+        wanted = self.commissioning.gains(joint) | {
+            'goal_pwm': self.expected[index]['pwm_limit'],
+            'status_return_level': joint.servo.initial('status_return_level'),
+        }
+        for name, value in wanted.items():
             self.expected[index][name] = value
             was = self.read_register(index, name)
             if was != value:

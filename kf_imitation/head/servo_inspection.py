@@ -120,9 +120,9 @@ def settled_registers(joint: JointConfig) -> dict[str, int]:
         'return_delay_time': 0,
         'drive_mode': 0,
         'operating_mode': joint.servo.position_mode,
-        'secondary_id': joint.servo.registers['secondary_id'].initial,
+        'secondary_id': joint.servo.initial('secondary_id'),
         'startup_configuration': 0,
-        'shutdown': joint.servo.registers['shutdown'].initial,
+        'shutdown': joint.servo.initial('shutdown'),
     }
 
 
@@ -196,9 +196,8 @@ def _check_limits(joint: JointConfig, values: Mapping[str, int], found: Inspecti
                 f'has a current_limit of {limit} ({limit * unit:.2f} A), below max_current_a '
                 f"{joint.max_current_a:g}: lower that one, or raise the servo's"
             )
-    start = joint.servo.registers
     top = units.velocity_rad_s(float(values['velocity_limit']))
-    usual = units.velocity_rad_s(float(start['velocity_limit'].initial))
+    usual = units.velocity_rad_s(float(joint.servo.initial('velocity_limit')))
     if top < min(usual, joint.max_velocity_rad_s) - 0.03:
         found.errors.append(
             f'has a velocity_limit of {top:.2f} rad/s, below max_velocity_rad_s '
@@ -223,18 +222,18 @@ def own_limits_rad(joint: JointConfig, values: Mapping[str, int]) -> tuple[float
 
 
 def _check_protection(joint: JointConfig, values: Mapping[str, int], found: Inspection) -> None:
-    start = joint.servo.registers
-    missing = start['shutdown'].initial & ~values['shutdown']
+    factory = joint.servo.initial('shutdown')
+    missing = factory & ~values['shutdown']
     if missing:
         found.errors.append(
             f'does not shut itself off on {ct.hardware_error_text(missing)} (shutdown '
-            f'{values["shutdown"]}, from the factory {start["shutdown"].initial}): {COMMISSION}'
+            f'{values["shutdown"]}, from the factory {factory}): {COMMISSION}'
         )
     if values['startup_configuration'] & 1:
         found.errors.append(
             f'switches torque on by itself at power-up (startup_configuration): {COMMISSION}'
         )
-    hottest, usual = values['temperature_limit'], start['temperature_limit'].initial
+    hottest, usual = values['temperature_limit'], joint.servo.initial('temperature_limit')
     if hottest > usual:
         found.warnings.append(f'shuts itself off at {hottest} °C only, from the factory {usual}')
     volts = values['present_input_voltage'] * units.VOLTAGE_UNIT_V

@@ -7,10 +7,12 @@ until its input closes: it dies with whoever started it. Lines on its input are 
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import FaultCommandError, apply_fault
@@ -92,6 +94,7 @@ class SimulatorProcess:
             self._process.stdin.close()
         end_child(self._process, END_S)
         self._process.stdout.close()
+        shutil.rmtree(Path(self.device).parent, ignore_errors=True)  # of one that was killed
 
 
 class _Lines:

@@ -90,7 +90,7 @@ def keyframe_values(
 
 def words(values: dict[str, float], explanation: Explanation | None) -> list[str]:
     """Return a keyframe's numbers in short lines for a picture."""
-    lines = [f'score {values["score"]:.2f}']
+    lines = [f'keyframe: score {values["score"]:.2f}']
     if values['prominence'] > 0:  # mode peak
         lines[0] += f', prominence {values["prominence"]:.2f}'
     if explanation is not None:

@@ -75,7 +75,7 @@ class ServoMotion:
 
 def full_error_rad(servo: ServoModel) -> float:
     """Return the error at which position_p_gain asks for all of the PWM (K_P = P / 128)."""
-    gain = servo.registers['position_p_gain'].initial / 128.0
+    gain = servo.initial('position_p_gain') / 128.0
     return PWM_FULL / gain * RAD_PER_TICK
 
 

@@ -1,7 +1,5 @@
 """Whose commands count: one program on each topic, and one servo node for each name."""
 
-import os
-import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +7,8 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
+
+from kf_imitation.nodes.node_base import PROCESS
 
 HEARD_S = 3.0  # every node reports once a second
 COMMANDED = 'servo/joint_commands'  # sent by servo nodes alone
@@ -33,7 +33,7 @@ class CommandSenders:
         self._on_elder = on_elder
         self._owners: dict[str, bytes] = {}
         self._names: dict[str, str] = {}
-        self._process = f'{socket.gethostname()}:{os.getpid()}'
+        self._heard: dict[tuple[str, str], float] = {}  # when: node and process
         self._since_s, self._began_s = time.time(), time.monotonic()
         self._elder = ''
         self._elder_heard_s = -HEARD_S
@@ -47,7 +47,7 @@ class CommandSenders:
 
     def values(self) -> dict[str, object]:
         """Return what other servo nodes have to know, for /diagnostics."""
-        return {'process': self._process, 'active since': f'{self._since_s:.3f}'}
+        return {'active since': f'{self._since_s:.3f}'}
 
     def owner(self, topic: str) -> str:
         """Return the name of whose commands count on a topic; '' if nobody's do yet."""
@@ -75,10 +75,16 @@ class CommandSenders:
             return ''
         senders = self._senders(topic)
         if owner in senders:
+            first, other = senders[owner], senders.get(sender, 'somebody else')
+            if first == other:
+                return (
+                    f'{topic} is sent by two nodes {first}{self._processes(first)}, of which the '
+                    'first counts until it ends: give one head a namespace or a ROS domain of '
+                    'its own'
+                )
             return (
-                f'{topic} is sent by {senders[owner]}, and now by '
-                f'{senders.get(sender, "somebody else")} too, who does not count until that one '
-                'ends'
+                f'{topic} is sent by {first}, and now by {other} too, who does not count until '
+                'that one ends'
             )
         self._owners[topic] = sender
         self._names[topic] = senders.get(sender, '')
@@ -86,6 +92,11 @@ class CommandSenders:
 
     def _knows_elder(self) -> bool:
         return time.monotonic() - self._elder_heard_s < HEARD_S
+
+    def _processes(self, name: str) -> str:
+        """Return in which processes a name was just heard, where there are several."""
+        recent = sorted(process for node, process in self._heard if node == name)
+        return f' (processes {" and ".join(recent)})' if len(recent) > 1 else ''
 
     def _senders(self, topic: str) -> dict[bytes | None, str]:
         return {
@@ -96,17 +107,18 @@ class CommandSenders:
         }
 
     def _hear(self, message: DiagnosticArray) -> None:
+        now_s = time.monotonic()
+        self._heard = {key: at_s for key, at_s in self._heard.items() if now_s - at_s < HEARD_S}
         for status in message.status:
-            if status.hardware_id != self._node.get_fully_qualified_name():
-                continue
             values = {pair.key: pair.value for pair in status.values}
-            process = values.get('process', self._process)
-            if process == self._process:
+            process = values.get('process', PROCESS)
+            self._heard[status.hardware_id, process] = now_s
+            if status.hardware_id != self._node.get_fully_qualified_name() or process == PROCESS:
                 continue
             with suppress(KeyError, ValueError):  # of somebody who only calls itself as we do
                 since = float(values['active since']), process
-                if since < (self._since_s, self._process):
+                if since < (self._since_s, PROCESS):
                     known = self._knows_elder()
-                    self._elder, self._elder_heard_s = process, time.monotonic()
+                    self._elder, self._elder_heard_s = process, now_s
                     if not known:
                         self._on_elder()

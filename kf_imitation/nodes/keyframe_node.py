@@ -152,7 +152,7 @@ class KeyframeNode(KfNode):
             return WARN, self._foreign.state, {}
         if self._watch.state and not idle:
             return WARN, self._watch.state, {}
-        sentence = f'no frames arrive; {self._state}' if idle else self._state
+        sentence = 'no frames arrive' if idle else self._state
         values: dict[str, object] = {'scored [Hz]': round(self.rate_hz('frames'), 1)}
         if self._choice is not None:
             values['model'] = self._choice.model

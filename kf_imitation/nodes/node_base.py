@@ -1,5 +1,7 @@
 """What every node shares: parameters from the schema, diagnostics, an orderly end."""
 
+import os
+import socket
 from collections.abc import Callable, Mapping
 from threading import Event
 from time import monotonic
@@ -20,6 +22,7 @@ from kf_imitation.pipeline.statistics import KEPT, Ledger
 
 # Of the times, /diagnostics shows those of about the last ten seconds.
 RECENT = 300
+PROCESS = f'{socket.gethostname()}:{os.getpid()}'  # tells nodes of one name apart
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -120,7 +123,7 @@ class KfNode(Node):  # type: ignore[misc]
     def publish_diagnostics(self) -> None:
         """Publish one status with the ledger's counts and times; also callable at the end."""
         level, sentence, values = self.status()
-        pairs = {**values, **self.ledger_values(RECENT)}
+        pairs = {'process': PROCESS, **values, **self.ledger_values(RECENT)}
         status = DiagnosticStatus(
             level=level,
             name=f'kf_imitation: {self.get_name()}',

@@ -22,7 +22,7 @@ NODES = (
 
 def run(name: str) -> int:
     """Run the node of that module; returns its exit code."""
-    from kf_imitation.missing_packages import MissingPackageError, missing_packages_named
+    from kf_imitation.errors import MissingPackageError, missing_packages_named
 
     # Loading takes a second or two, in which the node does not catch signals yet.
     try:

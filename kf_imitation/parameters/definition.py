@@ -35,8 +35,10 @@ class Parameter:
         one_of: the allowed texts.
         live: may be changed while the node runs.
         former_name: works for one more release, with a warning; '' for none.
-        path: 'path', or 'name' where a word may also mean something else than a file; relative
-            ones in a file are taken from its folder. '' for all other texts.
+        path: 'path', 'name' where a word may also mean something else than a file, or 'camera'
+            for a name of which a page may choose a camera of this machine; relative ones in a
+            file are taken from its folder. '' for all other texts.
+        panel: where the cockpit shows it.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Parameter:
     live: bool = False
     former_name: str = ''
     path: str = ''
+    panel: str = 'more'
 
     def problem(self, value: object) -> str:
         """Return what is wrong with a value as one sentence, or '' when it is good."""
@@ -134,6 +137,7 @@ def parameter(
     live: bool = False,
     formerly: str = '',
     path: str = '',
+    panel: str = 'more',
 ) -> T:
     """Return a field of a settings class that is a parameter, with the attributes of Parameter.
 
@@ -141,7 +145,7 @@ def parameter(
     that the field had in the last release.
     """
     role = Parameter(
-        '', default, description, unit, minimum, maximum, one_of, live, formerly, path
+        '', default, description, unit, minimum, maximum, one_of, live, formerly, path, panel
     )
     made: T = field(default_factory=lambda: default, metadata={_ROLE: role})
     return made

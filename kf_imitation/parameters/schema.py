@@ -40,6 +40,16 @@ def check(node: str, values: Mapping[str, object]) -> list[str]:
     return problems
 
 
+def changed(values: Mapping[str, Mapping[str, object]]) -> dict[str, object]:
+    """Return what is not as defined, as node.name; the argument has values by node and name."""
+    return {
+        f'{node}.{p.name}': values[node][p.name]
+        for node, table in SCHEMA.items()
+        for p in table
+        if values.get(node, {}).get(p.name, p.default) != p.default
+    }
+
+
 def load_file(path: Path, namespace: str = '') -> dict[str, dict[str, Any]]:
     """Read a ROS parameter file as rcl applies it, and check it against the schema.
 

@@ -21,7 +21,7 @@ class UprightSettings:
 
     rotate: int = parameter(0, 'clockwise turn of every image: 0, 90, 180 or 270', 'deg', 0, 270)
     mirror: bool = parameter(
-        False, 'swap left and right of every image, after the turn', live=True
+        False, 'swap left and right of every image, after the turn', live=True, panel='camera'
     )
 
 
@@ -66,8 +66,9 @@ class CameraSettings:
         'video file, camera (0, /dev/video0, /dev/v4l/by-id/…), folder of images, URL, bag, or '
         'test-pattern; topic:NAME takes the images of another camera node instead of starting '
         'ours; empty plays the demo clip',
-        path='name',
+        path='camera',
         live=True,
+        panel='camera',
     )
     realtime: bool = parameter(
         True, 'pace files by their stamps; false: as fast as the nodes take them'
@@ -116,11 +117,23 @@ class DetectorSettings:
     """Which frames become keyframes; docs/keyframes.md defines the modes."""
 
     mode: str = parameter(
-        'travel', 'which frame is imitated (docs/keyframes.md)', one_of=MODES, live=True
+        'travel',
+        'which frame is imitated (docs/keyframes.md)',
+        one_of=MODES,
+        live=True,
+        panel='main',
     )
-    prominence: float = parameter(0.1, 'minimum prominence of a score peak', '', 0, 1, live=True)
+    prominence: float = parameter(
+        0.1, 'minimum prominence of a score peak', '', 0, 1, live=True, panel='main'
+    )
     threshold: float = parameter(
-        0.0, 'minimum score of a peak; 0 leaves it to the prominence', '', 0, 1, live=True
+        0.0,
+        'minimum score of a peak; 0 leaves it to the prominence',
+        '',
+        0,
+        1,
+        live=True,
+        panel='main',
     )
     spacing_s: float = parameter(
         0.2, 'minimum time between keyframes, rounded to whole frames', 's', 0, 5, live=True
@@ -142,6 +155,7 @@ class DetectorSettings:
         100,
         live=True,
         formerly='travel_quantum',
+        panel='main',
     )
 
 
@@ -240,6 +254,7 @@ class ExpressionSettings:
         3,
         live=True,
         formerly='alpha',
+        panel='gains',
     )
 
 
@@ -278,7 +293,7 @@ class LandmarksSettings:
         'publish the person as other programs expect it: frames on /tf where tf2_msgs is '
         'installed, the topics of ROS4HRI (REP-155) where hri_msgs is',
     )
-    person: str = parameter('me', 'whom landmarks/calibrate calibrates', live=True)
+    person: str = parameter('me', 'whom landmarks/calibrate calibrates', live=True, panel='person')
     expression: ExpressionSettings = group(ExpressionSettings, prefixed=False)
 
 

@@ -109,6 +109,7 @@ def write_facts(
     run: RunRecord,
     robot: str,
     settings: DetectorSettings,
+    parameters: Mapping[str, object],
     times: Mapping[str, Times],
 ) -> None:
     """Write run.json.
@@ -118,6 +119,7 @@ def write_facts(
         run: the results.
         robot: name of the robot.
         settings: of the detector.
+        parameters: of all nodes that are not as defined, by node.name.
         times: of the stages; the only part that differs from run to run.
     """
     document = {
@@ -126,6 +128,7 @@ def write_facts(
         'robot': robot,
         'scored_by': dict(Counter(score.model for score in run.scores if score.model)),
         'detector': asdict(settings),
+        'parameters': dict(parameters),
         'keyframes': [
             {
                 'frame': posed.keyframe.index,

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,6 +20,7 @@ from kf_imitation.output_files import (
     new_file,
     new_folder,
 )
+from kf_imitation.parameters.schema import changed
 from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import user_path
 from kf_imitation.pipeline.face_pipeline import detector_settings
@@ -117,11 +118,11 @@ def replay_to_files(
     values['landmarks']['learn_neutral'] = learn
     if mode:
         values['keyframe']['detector.mode'] = mode
-    robot_name = robot_name or str(values['servo']['robot'])
+    if upright is not None:
+        values['camera'] |= asdict(upright)
+    robot_name = values['servo']['robot'] = robot_name or str(values['servo']['robot'])
     channels_of = JointMapping(load_robot(robot_name)).channels
     settings = source_settings(values['camera'], topic)
-    if upright is not None:
-        settings = replace(settings, upright=upright)
     with ThreadPoolExecutor(1) as thread, ExitStack() as outputs:
         loading = thread.submit(build_stages, values, robot_name)  # mostly outside Python's lock
         source = open_file(spec, settings)
@@ -152,7 +153,12 @@ def replay_to_files(
         if said := source.left_out.summary(len(record.raw)):
             _logger.warning('%s: %s', source.name, said)
         write_facts(
-            folder / 'run.json', record, robot_name, stages.face.settings, stages.ledger.times()
+            folder / 'run.json',
+            record,
+            robot_name,
+            stages.face.settings,
+            changed(values),
+            stages.ledger.times(),
         )
         if new_video:
             source.close()

@@ -6,6 +6,7 @@ from string import Template
 from typing import Any, TypeVar
 
 from kf_imitation.evaluation.metrics import DISTANCE_S, pair
+from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.reporting.data import ReportData
 from kf_imitation.reporting.page import (
     SIZES,
@@ -75,6 +76,7 @@ def tables(first: ReportData, second: ReportData, pairs: int) -> Iterator[str]:
         for name, value in first.page['settings'].items()
         if value != second.page['settings'][name]
     ]
+    rows += [[f'parameter: {name}', str(a), str(b)] for name, a, b in _other_parameters(*runs)]
     rows.insert(4, ['… only in this run', *(str(len(d.page['keyframes']) - pairs) for d in runs)])
     yield table('Measures', ['', 'A', 'B'], rows)
     joints = _both(
@@ -101,6 +103,19 @@ def tables(first: ReportData, second: ReportData, pairs: int) -> Iterator[str]:
             for n, a, b in times
         ]
         yield table('Time per stage [ms]', titles, cells)
+
+
+def _other_parameters(
+    first: ReportData, second: ReportData
+) -> Iterator[tuple[str, object, object]]:
+    """Yield what differs besides the detector's settings; nothing where a run does not tell."""
+    if first.parameters is None or second.parameters is None:
+        return
+    defined = {f'{node}.{p.name}': p.default for node, table in SCHEMA.items() for p in table}
+    for name, usual in defined.items():
+        a, b = first.parameters.get(name, usual), second.parameters.get(name, usual)
+        if a != b and not name.startswith('keyframe.detector.'):
+            yield name, a, b
 
 
 def _keyframes_against_labels(data: ReportData) -> tuple[str, str]:

@@ -51,6 +51,7 @@ class ReportData:
         faults: of the diagnostics.
         sizes: gain, ccc, rest and apex by joint and channel; empty without labels.
         joint_sizes: rows of curves.joint_sizes.
+        parameters: of a replay, by node.name, that are not as defined; None: not known.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ReportData:
     faults: Sequence[Fault] = ()
     sizes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     joint_sizes: Sequence[Sequence[str]] = ()
+    parameters: Mapping[str, object] | None = None
 
 
 def read_run(
@@ -130,6 +132,7 @@ def read_run(
             faults=faults,
             sizes={} if truth is None else run_sizes(recording, stamps, truth),
             joint_sizes=joint_sizes(recording),
+            parameters=facts.get('parameters'),
         )
 
 

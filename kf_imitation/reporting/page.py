@@ -1,4 +1,7 @@
-"""One HTML page about a run, which opens without a network."""
+"""One HTML page about a run, which opens without a network.
+
+Its text is media/report/page.html; the charts are drawn in the browser, by charts.js beside it.
+"""
 
 import html
 import json

@@ -100,7 +100,7 @@ def _joint_faults(joint: JointConfig, thermal: ThermalLimits) -> list[str]:
             f'{prefix}max_current_a = {joint.max_current_a:g} must be {largest:.3g} or less '
             f'({joint.model})'
         )
-    shutdown_c = servo.registers['temperature_limit'].initial
+    shutdown_c = servo.initial('temperature_limit')
     if thermal.rest_above_c >= shutdown_c:
         faults.append(
             f'thermal.rest_above_c = {thermal.rest_above_c:g} must be below {shutdown_c}, '

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK, TICKS_PER_TURN
-from kf_imitation.errors import KfImitationError
-from kf_imitation.missing_packages import install_command
+from kf_imitation.errors import KfImitationError, install_command
 from kf_imitation.paths import share_path
 from kf_imitation.robot.model import JointConfig, RobotConfig
 from kf_imitation.robot.urdf import description

@@ -12,8 +12,7 @@ from typing import Any
 
 from kf_imitation.camera.sources import make_source
 from kf_imitation.camera.upright import check_turn
-from kf_imitation.errors import SourceError
-from kf_imitation.missing_packages import check_package
+from kf_imitation.errors import SourceError, check_package
 from kf_imitation.output_files import check_free
 from kf_imitation.parameters.definition import Value
 from kf_imitation.parameters.schema import PARAMETER_FILE, SCHEMA, load_file

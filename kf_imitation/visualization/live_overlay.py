@@ -66,7 +66,7 @@ class LiveOverlay:
         if width >= _NARROWEST_PX:
             self._strip(picture, frame.stamp_ns)
         last = self._scores[-1][1] if self._scores else np.nan
-        text = state if region is None or np.isnan(last) else f'score {last:.2f}'
+        text = state if region is None or np.isnan(last) else f'score now {last:.2f}'
         step = round(34 * scale)
         label(picture, text, (8, step), KEYFRAME if flash else TEXT, scale)
         stamp_ns, lines = self._reasons

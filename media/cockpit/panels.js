@@ -64,15 +64,6 @@ export class Channels {
   }
 }
 
-const MAIN = ['detector.mode', 'detector.prominence', 'detector.threshold', 'detector.travel_threshold'];
-
-const part = (name) => {
-  if (MAIN.includes(name)) return 'main';
-  if (name === 'person') return 'person';
-  if (name === 'source' || name === 'mirror') return 'camera';
-  return name.startsWith('gain.') ? 'gains' : 'more';
-};
-
 /** One control per live parameter. */
 export class Parameters {
   constructor(boxes, say) {
@@ -86,13 +77,10 @@ export class Parameters {
   build(tuning) {
     this.tuning = tuning;
     this.controls.clear();
-    const parts = { main: [], gains: [], more: [], person: [], camera: [] };
+    for (const box of Object.values(this.boxes)) box.replaceChildren();
     for (const [node, parameters] of Object.entries(tuning)) {
-      for (const parameter of parameters) {
-        parts[part(parameter.name)].push(this.control(node, parameter));
-      }
+      for (const parameter of parameters) this.boxes[parameter.panel].append(this.control(node, parameter));
     }
-    for (const [part, controls] of Object.entries(parts)) this.boxes[part].replaceChildren(...controls);
     this.show(this.values);
   }
 

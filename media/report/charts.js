@@ -113,6 +113,11 @@ function curves(id, groups, yTitle) {
   }
 }
 
+// On paper nothing comes nearer.
+window.addEventListener('beforeprint', () => {
+  for (const canvas of document.querySelectorAll('.canvas')) if (!canvas.data) canvas.draw();
+});
+
 function drawCurves(canvas, group, yTitle) {
   const c = colours();
   const palette = [c.score, c.keyframe, c.third, c.whatif, '#c79a1b', '#5b7083'];

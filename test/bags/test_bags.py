@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from bag_scores import read_scores
 from rosbags.rosbag2 import Reader
 
 from kf_imitation.bags.messages import BagTopics
@@ -14,7 +15,6 @@ from kf_imitation.bags.opening import open_bag
 from kf_imitation.bags.reader import (
     header_stamp_ns,
     read_joints,
-    read_scores,
     read_topic,
     repair_bag,
     topics,
@@ -75,6 +75,11 @@ def test_a_bag_without_an_action_is_answered_with_the_command_that_was_meant(bag
     assert f'did you mean kf_imitation bag info {bag}?' in capsys.readouterr().err
 
 
+def test_who_names_one_file_of_a_bag_is_told_to_name_the_folder(bag, capsys):
+    assert main(['bag', 'info', str(bag / 'metadata.yaml')]) == 2
+    assert f'name the folder {bag}' in capsys.readouterr().err
+
+
 def test_every_topic_is_read_back_as_it_was_written(bag):
     found = topics(bag)
     assert found['/keyframe/score'] == ('std_msgs/msg/Float32', 30)
@@ -123,7 +128,7 @@ def test_serialized_bytes_are_recorded_as_they_are(tmp_path):
     with BagWriter(tmp_path / 'bag') as writer:
         writer.write_raw('/keyframe/score', 'std_msgs/msg/Float32', data, 9)
     stamps, scores = read_scores(tmp_path / 'bag')
-    assert stamps.tolist() == [9] and scores.tolist() == [0.25]
+    assert (stamps, scores) == ([9], [0.25])
 
 
 def test_a_declared_topic_is_listed_though_empty(tmp_path):
@@ -214,7 +219,7 @@ def test_a_disk_that_fills_up_ends_the_bag_in_good_order(tmp_path):
     out.score(0.5, 1)
     with pytest.raises(BagError, match='stopped after 1 messages: 100 MB free'):
         out.image('image_raw', np.zeros((1200, 1200, 3), np.uint8), 2)
-    assert read_scores(tmp_path / 'bag')[1].tolist() == [0.5]
+    assert read_scores(tmp_path / 'bag')[1] == [0.5]
 
 
 def test_an_error_of_the_caller_leaves_a_readable_bag(tmp_path):
@@ -225,7 +230,7 @@ def test_an_error_of_the_caller_leaves_a_readable_bag(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         crash()
-    assert read_scores(tmp_path / 'bag')[1].tolist() == [0.5]
+    assert read_scores(tmp_path / 'bag')[1] == [0.5]
 
 
 @pytest.fixture
@@ -250,12 +255,12 @@ def test_a_killed_recording_is_read_as_it_is_up_to_the_last_half_second(killed, 
 
 
 def test_a_killed_recording_is_repaired_for_other_programs(killed):
-    before = read_scores(killed)[1].tolist()
+    before = read_scores(killed)[1]
     assert repair_bag(killed) == 46
     with Reader(killed) as reader:
         assert reader.message_count == 46 and reader.start_time == 5 * S
         assert len(list(reader.messages(start=9 * S))) == 6  # found by the index
-    assert read_scores(killed)[1].tolist() == before
+    assert read_scores(killed)[1] == before
     assert repair_bag(killed) == 46  # nothing more to do
 
 
@@ -276,7 +281,7 @@ def test_messages_out_of_order_in_a_killed_recording_are_read_in_order(tmp_path)
             BagTopics(writer).score(stamp, stamp)
             writer.flush()
         shutil.copytree(tmp_path / 'bag', tmp_path / 'killed')
-    assert read_scores(tmp_path / 'killed')[1].tolist() == [1, 2, 3]
+    assert read_scores(tmp_path / 'killed')[1] == [1, 2, 3]
 
 
 def test_a_recording_that_was_killed_at_once_is_an_empty_bag(tmp_path):

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from bag_scores import read_scores
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.opening import open_bag
-from kf_imitation.bags.reader import read_scores
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.camera.sources import open_source
 from kf_imitation.errors import BagError, SourceError
@@ -305,4 +305,4 @@ def test_scores_of_a_database_are_read_as_those_of_an_mcap(tmp_path):
         message = store.types['std_msgs/msg/Float32'](data=0.5)
         writer.write(topic, 9, store.serialize_cdr(message, 'std_msgs/msg/Float32'))
     stamps, scores = read_scores(tmp_path / 'b')
-    assert stamps.tolist() == [9] and scores.tolist() == [0.5]
+    assert (stamps, scores) == ([9], [0.5])

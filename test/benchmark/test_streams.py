@@ -6,6 +6,7 @@ code, to name the limit. So a check that could not fail would be noticed here.
 
 import json
 import re
+from dataclasses import asdict
 from unittest import mock
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from benchmark import streams
 from benchmark.streams import CHUNK, Head, run_chunk, run_stream
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.motion import safety_limiter as safety
 from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
 from kf_imitation.motion.planner import MotionPlanner
@@ -184,6 +186,6 @@ def test_a_run_goes_on_where_it_ended(tmp_path, monkeypatch, capsys):
 def test_a_run_of_other_code_is_not_gone_on_with(tmp_path, capsys):
     file = tmp_path / 'streams.json'
     assert streams.main(['--resume', '--progress', str(file)]) == 2
-    streams.Progress(done=CHUNK, code='other').save(file)
+    write_json(asdict(streams.Progress(done=CHUNK, code='other')), file)
     assert streams.main(['--resume', '--progress', str(file)]) == 2
     assert 'other code' in capsys.readouterr().err

@@ -94,6 +94,9 @@ def test_read_returns_nothing_after_close(tmp_path):
 
 def test_a_missing_file_is_named(tmp_path):
     assert reason(tmp_path / 'no.mp4') == f'{tmp_path}/no.mp4: does not exist'
+    assert 'did you mean topic:/x?' in reason('topc:/x')
+    assert 'did you mean test-pattern:3?' in reason('testpattern:3')
+    assert 'did you mean test-pattern?' in reason('test-patern')
 
 
 def test_a_file_that_is_no_video_is_named(tmp_path):

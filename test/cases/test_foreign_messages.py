@@ -62,3 +62,35 @@ def test_a_stranger_with_the_name_of_a_servo_node_is_passed_over():
         status = DiagnosticStatus(hardware_id='/servo', values=values)
         senders._hear(DiagnosticArray(status=[status]))
     assert senders._elder == ''
+
+
+def test_two_senders_of_one_name_are_told_apart_by_their_processes():
+    """It said `sent by /keyframe, and now by /keyframe too`."""
+    pytest.importorskip('diagnostic_msgs', reason='needs ROS')
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+    from kf_imitation.nodes.command_senders import CommandSenders
+
+    publishers = [
+        SimpleNamespace(endpoint_gid=[number], node_namespace='/', node_name='keyframe')
+        for number in (1, 2)
+    ]
+    node = SimpleNamespace(
+        create_subscription=lambda *_: None,
+        get_fully_qualified_name=lambda: '/servo',
+        count_publishers=lambda topic: 1,
+        resolve_topic_name=lambda topic: topic,
+        get_publishers_info_by_topic=lambda topic: publishers,
+    )
+    senders = CommandSenders(node, lambda: None)
+    for process in ('lab:12', 'lab:40'):
+        values = [KeyValue(key='process', value=process)]
+        status = DiagnosticStatus(hardware_id='/keyframe', values=values)
+        senders._hear(DiagnosticArray(status=[status]))
+    sent = [
+        senders.problem('/face/reflex', {'publisher_gid': {'data': gid}}) for gid in (b'\1', b'\2')
+    ]
+    assert sent[0] == ''
+    assert sent[1].startswith(
+        '/face/reflex is sent by two nodes /keyframe (processes lab:12 and lab:40)'
+    )

@@ -1,5 +1,6 @@
 """`--source topic:NAME`: the images of another package's camera, as it offers them."""
 
+import math
 import os
 import subprocess
 import sys
@@ -108,6 +109,13 @@ def packed(stamp_ns):
     message = CompressedImage(format='bgr8; jpeg compressed bgr8', data=data)
     message.header.stamp = to_time(stamp_ns)
     return message
+
+
+def test_without_frames_nobody_is_said_to_be_followed(graph):
+    """It said `no frames arrive; following a face`."""
+    node, _ = graph[1]('')
+    node._state, node._last_done_s = 'following a face', -math.inf
+    assert node.status()[1] == 'no frames arrive'
 
 
 @pytest.mark.parametrize('reliability', ['RELIABLE', 'BEST_EFFORT'])

@@ -13,7 +13,7 @@ import pytest
 
 from kf_imitation.cli import main as cli
 from kf_imitation.cli import start
-from kf_imitation.cli.mimic import WHAT_NEXT, repeats
+from kf_imitation.cli.mimic import repeats, what_next
 from kf_imitation.cli.terminal import program
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -133,11 +133,23 @@ def test_what_was_probably_meant_is_said_in_one_shape_of_error(words, said, caps
 
 
 def test_the_demo_ends_with_four_lines_of_commands_that_there_are():
-    title, *lines = WHAT_NEXT.splitlines()
+    title, *lines = what_next('').splitlines()
     assert title == 'What next:' and len(lines) == 4
-    named = re.findall(r'PROGRAM (\w+)', WHAT_NEXT)
+    named = re.findall(r'kf_imitation (\w+)', what_next(''))
     assert len(named) >= 4 and set(named) <= set(cli.COMMANDS)
-    assert all((ROOT / page).is_file() for page in re.findall(r'docs/\S+', WHAT_NEXT))
+    assert all((ROOT / page).is_file() for page in re.findall(r'docs/\S+', what_next('')))
+
+
+def test_after_a_run_that_recorded_the_report_of_that_bag_is_what_is_next():
+    assert "kf_imitation report 'my run'" in what_next('my run')
+    assert '--record' in what_next('') and '--record' not in what_next('my run')
+
+
+def test_the_package_itself_is_a_program():
+    done = subprocess.run(
+        [sys.executable, '-m', 'kf_imitation', '--version'], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, f'kf_imitation {cli.version()}\n')
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the page may ask for, and in which words it is rejected."""
 
 import json
+import re
 
 import pytest
 
@@ -17,6 +18,7 @@ from kf_imitation.cockpit.actions import (
     read_action,
     tunable,
 )
+from kf_imitation.paths import share_path
 from kf_imitation.robot import load_robot
 
 ROBOT = load_robot('sim_face')
@@ -92,6 +94,13 @@ def test_a_jog_is_slow_and_holds():
     arrival_s, end_s = jog_times_s(-0.5, 0.5)
     assert arrival_s == pytest.approx(1.0 / JOG_RAD_S) and end_s > arrival_s + 1
     assert jog_times_s(0.2, 0.2)[0] > 0
+
+
+def test_every_parameter_has_its_place_on_the_page():
+    page = share_path('media/cockpit/main.js').read_text(encoding='utf-8')
+    boxes = re.search(r'new Parameters\(\s*\{(.*?)\}', page, re.DOTALL)[1]
+    panels = {p.panel for table in tunable().values() for p in table.values()}
+    assert panels == set(re.findall(r'(\w+): by', boxes))
 
 
 def test_only_what_may_change_while_a_node_runs_is_tunable():

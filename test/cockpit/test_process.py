@@ -22,9 +22,10 @@ def test_a_page_that_ends_by_itself_is_named(capsys):
         os.kill(cockpit.pid, signal.SIGKILL)
         cockpit._reader.join()
     assert capsys.readouterr().err == 'kf_imitation: the cockpit has ended; the head goes on\n'
+    assert 'the cockpit ended before the run did' in str(cockpit.fault)
 
 
 def test_a_page_that_is_closed_is_not(capsys):
-    with CockpitProcess('sim_face', '', ''):
+    with CockpitProcess('sim_face', '', '') as cockpit:
         pass
-    assert capsys.readouterr().err == ''
+    assert capsys.readouterr().err == '' and cockpit.fault is None

@@ -60,7 +60,7 @@ def test_the_end_of_a_file_is_no_fault():
     statuses = {
         'servo': NodeStatus(0, 'at rest in neutral', {}, 10.0),
         'camera': NodeStatus(0, 'at the end of clip.mp4', {}, 10.0),
-        'keyframe': NodeStatus(1, 'no frames arrive; following', {}, 10.0),
+        'keyframe': NodeStatus(1, 'no frames arrive', {}, 10.0),
     }
     found = health(statuses, 10.5)
     assert (found['level'], found['advice']) == (0, '')

@@ -110,6 +110,15 @@ def test_measures_of_both_runs_stand_side_by_side(text):
     assert not re.search(r'(?:src|href)\s*=\s*["\']?(?:https?:)?//', own)
 
 
+def test_how_two_runs_differ_besides_the_settings_of_the_detector_is_listed():
+    mirrored = {'camera.mirror': True, 'keyframe.detector.mode': 'peak'}
+    runs = [run_of(0.1, [0.5], parameters=given) for given in (mirrored, {}, None)]
+    row = '<td>parameter: camera.mirror</td><td>True</td><td>False</td>'
+    told = ''.join(comparison.tables(*runs[:2], 1))
+    assert row in told and told.count('parameter: ') == 1
+    assert 'parameter: ' not in ''.join(comparison.tables(runs[0], runs[2], 1))
+
+
 def test_a_keyframe_of_one_run_says_what_the_other_made_of_it(opened):
     has(opened, '#common', '1 in common', '3 only in A, 1 only in B')
     assert opened.locator('#strip-a .alone').count() == 3

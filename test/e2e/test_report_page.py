@@ -209,6 +209,13 @@ def test_person_and_robot_are_played_on_one_time_axis(opened):
     assert text(opened, '#play') == 'Play'
 
 
+def test_a_printed_report_shows_the_charts_that_nobody_scrolled_to(opened):
+    undrawn = "[...document.querySelectorAll('.canvas')].filter((c) => !c.querySelector('svg'))"
+    assert opened.evaluate(f'{undrawn}.length') > 0
+    opened.pdf()
+    opened.wait_for_function(f'{undrawn}.length === 0')
+
+
 def test_the_frame_and_the_curves_can_be_kept(opened):
     opened.wait_for_selector('body[data-head=true]')
     with opened.expect_download() as kept:

@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import json
 import sys
 
 import numpy as np
@@ -227,6 +228,19 @@ def test_a_run_writes_all_results(tmp_path, small, capsys):
         'committed_s': '0.320000000',
     }
     assert 'keyframes' in capsys.readouterr().out
+
+
+def test_a_run_keeps_what_was_not_as_usual(tmp_path, small):
+    params = tmp_path / 'own.yaml'
+    params.write_text('/**/servo: {ros__parameters: {reflex: false}}')
+    given = ('--mirror', '--rotate', '90', '--learn', '--params', params)
+    assert command.run(arguments('x.mp4', '--out', tmp_path / 'out', *given)) == 0
+    facts = json.loads((tmp_path / 'out' / 'run.json').read_text(encoding='utf-8'))
+    assert facts['parameters'] == {
+        'camera.rotate': 90,
+        'camera.mirror': True,
+        'servo.reflex': False,
+    }
 
 
 def test_a_run_without_a_picture_does_not_load_what_draws_it(tmp_path, small, monkeypatch):

@@ -2,8 +2,7 @@
 
 import pytest
 
-from kf_imitation.errors import ConfigError, SourceError
-from kf_imitation.missing_packages import MissingPackageError
+from kf_imitation.errors import ConfigError, MissingPackageError, SourceError
 from kf_imitation.output_files import OutputError
 from kf_imitation.parameters.schema import SCHEMA
 from kf_imitation.ros_graph.nodes import (
@@ -145,7 +144,7 @@ def test_results_per_frame_are_recorded():
 
 
 def test_without_foxglove_nothing_starts_and_the_command_that_installs_it_is_named(monkeypatch):
-    monkeypatch.setattr('kf_imitation.missing_packages.find_spec', lambda name: None)
+    monkeypatch.setattr('kf_imitation.errors.find_spec', lambda name: None)
     with pytest.raises(MissingPackageError, match='foxglove-sdk'):
         build_graph(RunOptions(source='test-pattern', foxglove=True))
 

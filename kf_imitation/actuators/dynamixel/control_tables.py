@@ -131,6 +131,10 @@ class ServoModel:
         with_current = 'goal_current' in self.registers
         return MODE_CURRENT_BASED_POSITION if with_current else MODE_POSITION
 
+    def initial(self, register: str) -> int:
+        """Return what a register holds after a factory reset or a reboot."""
+        return self.registers[register].initial
+
 
 _INT32 = 2**31 - 1
 _MODES = (MODE_VELOCITY, MODE_POSITION, MODE_EXTENDED_POSITION, MODE_PWM)

@@ -1,4 +1,4 @@
-"""The real bus, on dynamixel_sdk; the only module that imports it.
+"""The real bus, on dynamixel_sdk, which builds the packets; the only module that imports it.
 
 The SDK waits by spinning and gives a servo 34 ms. _Port replaces both: it sleeps until bytes
 come, and gives a reply its time on the wire plus a margin that fits a 100 Hz cycle.

@@ -178,16 +178,14 @@ def _go(head: Head, joint: JointConfig, goal_rad: float) -> bool:
 
 def _expectation(joint: JointConfig, way_rad: float) -> str:
     """Return what the owner should see."""
-    sees = ''
-    for name, alpha in joint.channels.items():
-        if name in TURNS:
-            sees = TURNS[name][alpha * way_rad < 0.0]
-        elif alpha * way_rad > 0.0 or not sees:
-            less = '' if alpha * way_rad > 0.0 else 'less '
-            sees = f'it should look a little {less}like {name.replace("_", " ")}'
-        if alpha * way_rad > 0.0:
-            break
-    if not sees:
+    growing = [name for name, alpha in joint.channels.items() if alpha * way_rad > 0.0]
+    channel = next(iter(growing or joint.channels), '')
+    if channel in TURNS:
+        sees = TURNS[channel][not growing]
+    elif channel:
+        less = '' if growing else 'less '
+        sees = f'it should look a little {less}like {channel.replace("_", " ")}'
+    else:
         sees = f'it should turn towards its limit of {joint.limits_rad[way_rad > 0.0]:+.2f} rad'
     sided = 'left' in sees or 'right' in sees
     return f"{sees}, left and right being the robot's own" if sided else sees

@@ -4,7 +4,7 @@ Every method gets the same frames, the same landmarks and the same simulated ser
 modes go through the pose budget of the robot (head/pose_pacer.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,6 +125,16 @@ class Imitator:
                     sent.append(Pose(pose.frame, stamp))
         head.advance(int(clip.stamps_ns[-1]) + round(_TAIL_S * 1e9))
         return sent, head.trace()
+
+    def results(
+        self, clips: Iterable[Clip], methods: Sequence[str], channels: str
+    ) -> dict[str, dict[str, ImitationMetrics]]:
+        """Run methods on clips, read one after the other; by method, then by clip."""
+        found: dict[str, dict[str, ImitationMetrics]] = {name: {} for name in methods}
+        for clip in clips:
+            for method, by_clip in found.items():
+                by_clip[clip.name] = self.measure(clip, method, channels)
+        return found
 
     def write_video(self, path: Path, video: Path, clip: Clip, method: str, channels: str) -> None:
         """Write the side-by-side video of a method on a clip; see video.clip_video."""

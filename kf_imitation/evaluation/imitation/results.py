@@ -32,6 +32,15 @@ def as_json(
     }
 
 
+def tables(results: Results, robot: str, channels: str, shown: str) -> list[Table]:
+    """Return all tables; `shown` is the method whose signals are listed one by one."""
+    return [
+        results_table(results, robot, len(results[shown]), channels),
+        size_table(results),
+        signal_table(results, shown),
+    ]
+
+
 def results_table(results: Results, robot: str, clips: int, channels: str) -> Table:
     """Return the means over the clips, one row for each method."""
     title = f'imitation by {robot}, mean of {clips} clips, channels from {channels}'

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from rich.table import Table
 
+from kf_imitation.errors import ConfigError
 from kf_imitation.evaluation.imitation.clip import Clip
 from kf_imitation.evaluation.imitation.figures import means
 from kf_imitation.evaluation.imitation.imitator import Imitator
@@ -93,6 +94,23 @@ def search(
             trials.append(Trial(mode, threshold, found, uniform))
     imitator.settings = before
     return trials
+
+
+def thresholds_of(text: str) -> list[float]:
+    """Read thresholds to try; `grid` stands for our own.
+
+    Raises:
+        ConfigError: one is not a number of 0.01 or more.
+    """
+    if text == 'grid':
+        return list(THRESHOLDS)
+    try:
+        thresholds = [float(part) for part in text.split(',') if part]
+    except ValueError as error:
+        raise ConfigError('--tune-travel', [f'{text!r} must be numbers with commas']) from error
+    if not all(threshold >= 0.01 for threshold in thresholds):
+        raise ConfigError('--tune-travel', [f'{text!r} must be 0.01 or more each'])
+    return thresholds
 
 
 def tuning_table(trials: Sequence[Trial]) -> Table:

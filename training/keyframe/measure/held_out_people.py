@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.errors import KfImitationError
 from kf_imitation.evaluation import datasets
 from kf_imitation.evaluation.metrics import SIGMA_S
@@ -145,9 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rounded = [{k: round(v, 4) for k, v in row.items()} for row in rows]
     for scoring, row in zip(scorings, rounded, strict=True):
         print(json.dumps((asdict(scoring) if len(scorings) > 1 else {}) | row))
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(rounded[0]) + '\n')
+    write_json(rounded[0], options.json)
     return 0
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.errors import KfImitationError, ModelError, SourceError
 from training.keyframe.export.run import held_out
 from training.keyframe.measure.held_out_people import clips_of, measure_file
@@ -81,14 +82,6 @@ def load_results(file: Path, settings: dict[str, Any]) -> dict[str, Any]:
     return dict(results)
 
 
-def save_results(file: Path, results: dict[str, Any]) -> None:
-    """Write the results, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix('.tmp')
-    temporary.write_text(json.dumps(results, indent=1), encoding='utf-8')
-    os.replace(temporary, file)
-
-
 def run_rows(
     rows: Sequence[str],
     file: Path,
@@ -120,13 +113,13 @@ def run_rows(
                 'steps': int(steps),
                 'held_out': held(checkpoint),
             }
-            save_results(file, results)
+            write_json(results, file)
     if dev is None:
         return results
     for row in rows:
         if 'dev' not in results['rows'][row]:
             results['rows'][row]['dev'] = dev(Path(results['rows'][row]['checkpoint']))
-            save_results(file, results)
+            write_json(results, file)
     return results
 
 

@@ -23,7 +23,7 @@ from kf_imitation.data_types import CHANNELS, CameraModel, Landmarks
 from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.expression.channels import FEATURES, face_features
 from kf_imitation.face_geometry.head_pose import solve_head_pose
-from training.landmarks.fit.tables import rounded, table_text, write_table
+from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 from training.landmarks.train.data import mesh_to_wflw
 
 POSE = ('yaw', 'pitch', 'roll', 'yaw_squared', 'pitch_squared')
@@ -240,16 +240,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips'))
     parser.add_argument('--points', type=Path, help='predicted points by stem (measure.py)')
-    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    add_write_option(parser)
     arguments = parser.parse_args()
     clips = list(clip_features(arguments.clips, 'train', 250, None))
     if arguments.points:
         clips += clip_features(arguments.clips, 'train', 250, dict(np.load(arguments.points)))
-    text = table({base: fit(base, plan, clips) for base, plan in FITS.items()})
-    if arguments.write:
-        write_table('channel_mapping', text)
-    else:
-        print(text)
+    settle(
+        'channel_mapping',
+        table({base: fit(base, plan, clips) for base, plan in FITS.items()}),
+        arguments.write,
+    )
 
 
 if __name__ == '__main__':

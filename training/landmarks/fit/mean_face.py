@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.face_geometry import wflw
-from training.landmarks.fit.tables import rounded, table_text, write_table
+from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 from training.landmarks.train.data import mesh_to_wflw
 
 LABEL_FIELD_OF_VIEW = np.radians(63)  # vertical, what the labels' poses assume
@@ -70,13 +70,13 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips'))
-    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    add_write_option(parser)
     arguments = parser.parse_args()
-    text = table_text(ABOUT, {'points_m': rounded(mean_face(arguments.clips))})
-    if arguments.write:
-        write_table('mean_face', text)
-    else:
-        print(text)
+    settle(
+        'mean_face',
+        table_text(ABOUT, {'points_m': rounded(mean_face(arguments.clips))}),
+        arguments.write,
+    )
 
 
 if __name__ == '__main__':

@@ -25,7 +25,7 @@ from kf_imitation.face_geometry.head_pose import (
     turn_to_front,
 )
 from kf_imitation.face_geometry.wflw import FLIP
-from training.landmarks.fit.tables import rounded, table_text, write_table
+from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 from training.landmarks.train.data import mesh_to_wflw
 
 Array = NDArray[np.float64]
@@ -110,7 +110,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--clips', type=Path, default=Path('../shared/data/clips'))
     parser.add_argument('--points', type=Path, help='predicted points by stem (measure.py)')
-    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    add_write_option(parser)
     arguments = parser.parse_args()
     with (arguments.clips / 'clips.csv').open(encoding='utf-8') as file:
         rows = [row for row in csv.DictReader(file) if row['split'] == 'train']
@@ -118,11 +118,7 @@ def main() -> None:
     if arguments.points:
         found = np.load(arguments.points)
         parts += [clip_left_over(arguments.clips, row, 250, found[row['stem']]) for row in rows]
-    text = table(*fit(parts))
-    if arguments.write:
-        write_table('head_pose_correction', text)
-    else:
-        print(text)
+    settle('head_pose_correction', table(*fit(parts)), arguments.write)
 
 
 if __name__ == '__main__':

@@ -41,7 +41,7 @@ from training.landmarks.fit.size import (
     shifted,
     unit_fit,
 )
-from training.landmarks.fit.tables import rounded, table_text, write_table
+from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 
 MODEL = 'keyframe_default'
 FRAMES, EVERY = 250, 4  # of each clip, and of them every n-th
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--shared', type=Path, default=Path('../shared/data'))
     parser.add_argument('--cache', type=Path, default=Path('data/reflex'))
-    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    add_write_option(parser)
     arguments = parser.parse_args()
     signals = signals_of(arguments.shared / 'clips', arguments.cache)
     table, report = comparison('before / after, people held out')
@@ -136,11 +136,7 @@ def main() -> None:
         rest, gain = angle_map(signals[name], symmetric)
         document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
     Console(width=110).print(table)
-    text = table_text(ABOUT, document)
-    if arguments.write:
-        write_table('reflex_size', text)
-    else:
-        print(text)
+    settle('reflex_size', table_text(ABOUT, document), arguments.write)
 
 
 if __name__ == '__main__':

@@ -40,7 +40,7 @@ from training.landmarks.fit.size import (
     quantile_map,
     unit_fit,
 )
-from training.landmarks.fit.tables import rounded, table_text, write_table
+from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 from training.landmarks.measure.run import cache_folder, open_clips
 
 CHANNEL = Channel()
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument('--every', type=int, default=3, help='take every n-th frame')
     parser.add_argument('--jitter', type=float, default=0.04)
     parser.add_argument('--cache', type=Path, default=Path('data/predictions'))
-    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    add_write_option(parser)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     signals = signals_of(arguments.shared, arguments.cache, arguments.every, arguments.jitter)
@@ -101,11 +101,7 @@ def main() -> None:
                 'value': rounded(value, 3),
             }
     Console(width=110).print(table)
-    text = table_text(ABOUT, dict(sorted(document.items())))
-    if arguments.write:
-        write_table('shape_size', text)
-    else:
-        print(text)
+    settle('shape_size', table_text(ABOUT, dict(sorted(document.items()))), arguments.write)
 
 
 if __name__ == '__main__':

@@ -33,7 +33,7 @@ from kf_imitation.evaluation.imitation.size import Size, mean_size, size
 from kf_imitation.expression.channels import raw_channels
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.pipeline.face_pipeline import build_landmark_model
-from training.landmarks.fit.tables import rounded, table_text, write_table
+from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 from training.landmarks.measure.run import Clip, cache_folder, open_clips
 
 Array = NDArray[np.float64]
@@ -302,7 +302,7 @@ def main() -> None:
     parser.add_argument('--cache', type=Path, default=Path('data/predictions'))
     parser.add_argument('--trust', action='store_true', help='compare trusts, fit nothing')
     parser.add_argument('--belief', action='store_true', help='compare how soon, fit nothing')
-    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    add_write_option(parser)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     folder = arguments.shared / 'clips'
@@ -354,11 +354,7 @@ def main() -> None:
     Console(width=110).print(table)
     if arguments.trust or arguments.belief:
         return
-    text = table_text(ABOUT, document)
-    if arguments.write:
-        write_table('channel_size', text)
-    else:
-        print(text)
+    settle('channel_size', table_text(ABOUT, document), arguments.write)
 
 
 ABOUT = """

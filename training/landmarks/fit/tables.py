@@ -1,5 +1,6 @@
 """Fitted numbers as files of the package: models/NAME.yaml and its entry in the manifest."""
 
+import argparse
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,16 @@ def write_table(name: str, text: str, models: Path = MODELS) -> None:
     manifest.write_text(
         yaml.safe_dump(document, sort_keys=False, width=99, allow_unicode=True), encoding='utf-8'
     )
+
+
+def add_write_option(parser: argparse.ArgumentParser) -> None:
+    """Let the user say that settle() writes."""
+    parser.add_argument('--write', action='store_true', help='write the table into the package')
+
+
+def settle(name: str, text: str, write: bool) -> None:
+    """Write a table, or only print it."""
+    if write:
+        write_table(name, text)
+    else:
+        print(text)

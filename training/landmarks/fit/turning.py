@@ -25,7 +25,7 @@ from kf_imitation.expression.channels import TURNED, raw_channels, turn_features
 from kf_imitation.face.canonical_region import canonical_region
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.model_files import load_table
-from training.landmarks.fit.tables import rounded, table_text, write_table
+from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 from training.landmarks.measure.renders import PITCHES_DEG, YAWS_DEG, Reader, draw
 
 Array = NDArray[np.float64]
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--people', type=int, default=3)
     parser.add_argument('--only', nargs='+', choices=TURNED, help='keep the table of the others')
-    parser.add_argument('--write', action='store_true', help='write the table into the package')
+    add_write_option(parser)
     arguments = parser.parse_args()
     wanted = arguments.only or TURNED
     cv2.setNumThreads(1)
@@ -97,11 +97,11 @@ def main() -> None:
     )
     fitted = fit(people)
     kept = load_table('channel_turning')
-    text = table({base: fitted[base] if base in wanted else kept[base] for base in kept})
-    if arguments.write:
-        write_table('channel_turning', text)
-    else:
-        print(text)
+    settle(
+        'channel_turning',
+        table({base: fitted[base] if base in wanted else kept[base] for base in kept}),
+        arguments.write,
+    )
 
 
 if __name__ == '__main__':

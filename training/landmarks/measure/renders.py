@@ -8,7 +8,6 @@ would be, is put over the lips or an eye; the confidence of those channels must 
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from face_renderer.demo import DISTANCE_CM, LIGHTS, demo_actor, room
 from face_renderer.effects import CameraEffects
 from face_renderer.face_model import FaceModel, default_path
 from face_renderer.scene import Actor, Camera, Pose, render
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, CameraModel, FaceRegion, Landmarks
 from kf_imitation.expression.channels import channel_confidence, raw_channels
 from kf_imitation.expression.estimator import Calibration
@@ -127,8 +127,7 @@ def main() -> None:
         print(f'{name:20s} moves by {row["move"]:.3f} at most ({where})')
     for part, row in report['covering'].items():
         print(f'{part:20s} confidence {row["free"]:.2f} free, {row["covered"]:.2f} covered')
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1), encoding='utf-8')
+    write_json(report, arguments.json)
 
 
 if __name__ == '__main__':

@@ -11,7 +11,6 @@ that better landmarks could buy.
 import argparse
 import csv
 import hashlib
-import json
 import pickle
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from kf_imitation.cli.terminal import write_json
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Image, Landmarks
 from kf_imitation.evaluation.channel_labels import label_channels, label_shapes
 from kf_imitation.expression.channels import IS_ANGLE, channel_confidence, raw_channels
@@ -315,8 +315,7 @@ def main() -> None:
     for over in CLOSED_OVER:
         row = closed[f'over {over:g}']
         print(f'    over {over:g}: recall {row["recall"]:.3f}, precision {row["precision"]:.3f}')
-    if arguments.json:
-        arguments.json.write_text(json.dumps(report, indent=1), encoding='utf-8')
+    write_json(report, arguments.json)
 
 
 if __name__ == '__main__':

@@ -407,7 +407,7 @@ class SimulatedServo:
     def _change_mode(self) -> None:
         """Reset what the e-manual names: gains, profile, goals, and many turns to one."""
         for name in GAINS + PROFILE:
-            self.registers.set(name, self.model.registers[name].initial)
+            self.registers.set(name, self.model.initial(name))
         if self.registers.get('operating_mode') == ct.MODE_POSITION:
             self._to_one_turn()
         self._goals_to_limits()

@@ -98,13 +98,13 @@ def _current(registers: RegisterFile, mode: int) -> tuple[float, float]:
 
 def _gains(registers: RegisterFile) -> Gains:
     """Return gains relative to the factory's, which stand for the damped loop of the physics."""
-    start = registers.model.registers
+    initial = registers.model.initial
     proportional = registers.get('position_p_gain')
-    factory_p = start['position_p_gain'].initial
-    more_d = registers.get('position_d_gain') - start['position_d_gain'].initial
+    factory_p = initial('position_p_gain')
+    more_d = registers.get('position_d_gain') - initial('position_d_gain')
     # K_P = P / 128 and K_I = I / 65536 per control period of 1 ms.
     integral = registers.get('position_i_gain') / 65536 / (factory_p / 128) / MILLISECOND
-    velocity = registers.get('velocity_p_gain') / start['velocity_p_gain'].initial
+    velocity = registers.get('velocity_p_gain') / initial('velocity_p_gain')
     return Gains(
         stiffness=min(STIFFEST, proportional / factory_p),
         damping=max(0.2, min(3.0, 1.0 + more_d / 4000)),

@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from kf_imitation import missing_packages
-from kf_imitation.missing_packages import (
+from kf_imitation import errors
+from kf_imitation.errors import (
     MissingPackageError,
     install_command,
     missing_packages_named,
@@ -34,8 +34,8 @@ def test_a_missing_module_of_our_own_is_no_missing_package():
 def test_beside_an_externally_managed_python_the_command_installs_for_the_user(
     monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(missing_packages.sys, 'prefix', sys.base_prefix)
-    monkeypatch.setattr(missing_packages.sysconfig, 'get_path', lambda name: str(tmp_path))
+    monkeypatch.setattr(errors.sys, 'prefix', sys.base_prefix)
+    monkeypatch.setattr(errors.sysconfig, 'get_path', lambda name: str(tmp_path))
     assert '--user rosbags' in install_command('rosbags')
     (tmp_path / 'EXTERNALLY-MANAGED').touch()
     assert '--user --break-system-packages rosbags' in install_command('rosbags')
