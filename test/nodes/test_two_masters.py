@@ -30,7 +30,7 @@ def test_the_second_who_sends_is_reported_and_moves_nothing_until_the_first_is_g
     first.publish(expression(listener, jaw_open=0.5))
     listener.wait_for(lambda: angle(states, 'jaw') > 0.15)
     second.publish(expression(listener, jaw_open=1.0))
-    listener.wait_for(lambda: said(reports, 'sent by two nodes /test_listener, of which the first'))
+    listener.wait_for(lambda: said(reports, 'is sent by two nodes /test_listener, of'))
     assert angle(states, 'jaw') == pytest.approx(0.225, abs=0.02)
     listener.node.destroy_publisher(first)
     listener.wait_for(lambda: listener.node.count_publishers('face/expression') == 1)
