@@ -1,5 +1,7 @@
 """The command line: one file per command, each with add_arguments() and run().
 
+run() returns the exit code, 0 where it does not say otherwise.
+
 Start with main.py.
 """
 

@@ -25,9 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the action.
 
-    Returns:
-        Exit code 0.
-
     Raises:
         BagError: the bag cannot be read or repaired.
     """

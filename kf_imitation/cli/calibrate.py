@@ -31,9 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Watch a person, write the file.
 
-    Returns:
-        Exit code 0.
-
     Raises:
         KfImitationError: bad input, or no neutral can be learned; nothing is written.
     """

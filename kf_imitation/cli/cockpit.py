@@ -30,9 +30,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C.
 
-    Returns:
-        Exit code 0.
-
     Raises:
         KfImitationError: the robot file is faulty, or the address cannot be used.
     """

@@ -90,9 +90,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print tables, write files.
 
-    Returns:
-        Exit code 0.
-
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """

@@ -9,8 +9,7 @@ from pathlib import Path
 from kf_imitation.cli.progress import Bar, progress
 from kf_imitation.cli.terminal import show_tables, takes_stdout, write_json
 from kf_imitation.errors import ConfigError
-from kf_imitation.evaluation import datasets
-from kf_imitation.evaluation import evaluate as keyframes
+from kf_imitation.evaluation import datasets, keyframes
 from kf_imitation.evaluation.clip_scores import clip_name, score_clips, with_faces
 from kf_imitation.evaluation.imitation import results as imitation
 from kf_imitation.evaluation.imitation.clip import Clip, ClipReader

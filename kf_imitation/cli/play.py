@@ -50,9 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Play to the end, or until Ctrl-C.
 
-    Returns:
-        Exit code 0.
-
     Raises:
         KfImitationError: the bag cannot be read, lacks a topic, or an option is out of bounds.
     """

@@ -44,9 +44,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Record until Ctrl-C, the size limit or the disk's.
 
-    Returns:
-        Exit code 0.
-
     Raises:
         KfImitationError: bad input, nothing came, or the disk is full (the bag is readable).
     """

@@ -35,9 +35,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write the report.
 
-    Returns:
-        Exit code 0.
-
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """

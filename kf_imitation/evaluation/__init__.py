@@ -1,4 +1,4 @@
 """How good the head is: labels, metrics, methods, tuning and calibration sessions.
 
-Start with evaluate.py and metrics.py.
+Start with keyframes.py and metrics.py.
 """

@@ -11,7 +11,7 @@ from kf_imitation.cli import evaluate as command
 from kf_imitation.cli import main as cli
 from kf_imitation.data_types import FaceRegion
 from kf_imitation.errors import ConfigError, SourceError
-from kf_imitation.evaluation import clip_scores, evaluate
+from kf_imitation.evaluation import clip_scores, keyframes
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import detect, estimate
 from kf_imitation.keyframe.scoring.baselines import FrameDifference
@@ -95,7 +95,7 @@ def test_figures_and_scores_are_written(clips, tmp_path, capsys):
         assert result['mean']['clips'] == 2
         assert result['intervals']['f1']['mean'] == pytest.approx(result['mean']['f1'])
         assert result['clips']['one']['truth'] == len(MOVES)
-        assert [point['commit_delay_s'] for point in result['curve']] == list(evaluate.CURVE_S)
+        assert [point['commit_delay_s'] for point in result['curve']] == list(keyframes.CURVE_S)
         rows = list(csv.DictReader((folder / name / 'one.csv').open()))
         assert list(rows[0]) == ['frame', 'stamp_s', 'score', 'keyframe', 'committed_s']
         assert len(rows) == 100 and rows[0]['score'] == '0.000000'

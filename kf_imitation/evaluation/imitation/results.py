@@ -1,7 +1,7 @@
 """Figures of all methods on all clips, for files and for people."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -44,49 +44,47 @@ def tables(results: Results, robot: str, channels: str, shown: str) -> list[Tabl
 def results_table(results: Results, robot: str, clips: int, channels: str) -> Table:
     """Return the means over the clips, one row for each method."""
     title = f'imitation by {robot}, mean of {clips} clips, channels from {channels}'
-    table = Table(title=title, title_justify='left')
-    table.add_column('method')
-    columns: dict[str, Callable[[float], str]] = {
-        'cosine': '{:.3f}'.format,
-        'tracking': '{:.3f}'.format,
-        'delay_s': '{:.2f}'.format,
-        'smoothness': '{:.2f}'.format,
-        'reversals_per_s': '{:.2f}'.format,
-        'commands_per_s': '{:.2f}'.format,
-        'arrived': '{:.0%}'.format,
-        'on_time': lambda fraction: '' if math.isnan(fraction) else f'{fraction:.0%}',
+    columns = {
+        'cosine': '{:.3f}',
+        'tracking': '{:.3f}',
+        'delay_s': '{:.2f}',
+        'smoothness': '{:.2f}',
+        'reversals_per_s': '{:.2f}',
+        'commands_per_s': '{:.2f}',
+        'arrived': '{:.0%}',
+        'on_time': '{:.0%}',
     }
-    for name in columns:
-        table.add_column(name.replace('_', ' '), justify='right')
-    for method, by_clip in results.items():
-        row = means(by_clip.values())
-        table.add_row(method, *(write(row[name]) for name, write in columns.items()))
-    return table
+    return _means_table(title, columns, results)
 
 
 def size_table(results: Results) -> Table:
     """Return the means of section 3b of the benchmark, one row for each method."""
-    table = Table(title='size: joints of the face, blinks and winks', title_justify='left')
-    table.add_column('method')
-    columns: dict[str, Callable[[float], str]] = {
-        'size_correlation': '{:.3f}'.format,
-        'size_delay_s': '{:.2f}'.format,
-        'gain': '{:.2f}'.format,
-        'ccc': '{:.2f}'.format,
-        'rest': '{:.3f}'.format,
-        'apex': '{:.2f}'.format,
-        'blinks': '{:.0f}'.format,
-        'blinks_shown': '{:.0%}'.format,
-        'blinks_invented_per_min': '{:.1f}'.format,
-        'winks': '{:.0f}'.format,
-        'winks_apart': '{:.0%}'.format,
+    columns = {
+        'size_correlation': '{:.3f}',
+        'size_delay_s': '{:.2f}',
+        'gain': '{:.2f}',
+        'ccc': '{:.2f}',
+        'rest': '{:.3f}',
+        'apex': '{:.2f}',
+        'blinks': '{:.0f}',
+        'blinks_shown': '{:.0%}',
+        'blinks_invented_per_min': '{:.1f}',
+        'winks': '{:.0f}',
+        'winks_apart': '{:.0%}',
     }
+    return _means_table('size: joints of the face, blinks and winks', columns, results)
+
+
+def _means_table(title: str, columns: Mapping[str, str], results: Results) -> Table:
+    """Return means by method; those without the figures are left out."""
+    table = Table(title=title, title_justify='left')
+    table.add_column('method')
     for name in columns:
         table.add_column(name.removeprefix('size_').replace('_', ' '), justify='right')
     for method, by_clip in results.items():
         row = means(by_clip.values())
-        if 'gain' in row:
-            table.add_row(method, *(_written(row[name], write) for name, write in columns.items()))
+        if row.keys() >= columns.keys():
+            table.add_row(method, *(_written(row[name], form) for name, form in columns.items()))
     return table
 
 
@@ -96,7 +94,7 @@ def signal_table(results: Results, method: str) -> Table:
     for heading in ('signal', 'gain', 'ccc', 'rest', 'apex', 'moves'):
         table.add_column(heading, justify='left' if heading == 'signal' else 'right')
     for name, row in size_rows(sizes_of(results[method])).items():
-        figures = (_written(row[key], '{:.2f}'.format) for key in ('gain', 'ccc', 'rest', 'apex'))
+        figures = (_written(row[key], '{:.2f}') for key in ('gain', 'ccc', 'rest', 'apex'))
         table.add_row(name, *figures, f'{row["signals"]:.0f}')
     return table
 
@@ -113,5 +111,5 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _written(value: float, write: Callable[[float], str]) -> str:
-    return '' if math.isnan(value) else write(value)
+def _written(value: float, form: str) -> str:
+    return '' if math.isnan(value) else form.format(value)
