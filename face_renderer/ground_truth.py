@@ -15,17 +15,6 @@ F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 
 JAW_STEPS = 37
-# WFLW index of each landmark in a mirrored picture.
-MIRROR98 = np.array(
-    [
-        *range(32, -1, -1),
-        *(46, 45, 44, 43, 42, 50, 49, 48, 47, 37, 36, 35, 34, 33, 41, 40, 39, 38),
-        *(51, 52, 53, 54, 59, 58, 57, 56, 55),
-        *(72, 71, 70, 69, 68, 75, 74, 73, 64, 63, 62, 61, 60, 67, 66, 65),
-        *(82, 81, 80, 79, 78, 77, 76, 87, 86, 85, 84, 83, 92, 91, 90, 89, 88, 95, 94, 93),
-        *(97, 96),
-    ]
-)
 # The 52 names of the real clips' labels, in their order.
 BLENDSHAPE_NAMES = ['_neutral', *BLENDSHAPES]
 

@@ -8,7 +8,6 @@ cv2 = pytest.importorskip('cv2')
 
 from face_renderer import (  # noqa: E402
     face_model,
-    ground_truth,
     sequence,
 )
 
@@ -26,6 +25,7 @@ from face_renderer.scene import (  # noqa: E402
     flow_between,
     render,
 )
+from kf_imitation.face_geometry.wflw import FLIP  # noqa: E402
 
 pytestmark = pytest.mark.shared
 SIZE = 128
@@ -139,12 +139,11 @@ def test_landmarks_keep_their_order(bald, model):
 
 
 def test_a_mirrored_face_has_mirrored_landmarks(bald):
-    mirror = ground_truth.MIRROR98
-    np.testing.assert_array_equal(mirror[mirror], np.arange(98))
+    np.testing.assert_array_equal(FLIP[FLIP], np.arange(98))
     for yaw in (0.0, 0.4):
         one, _ = draw(bald, np.zeros(55, np.float32), Pose(yaw=yaw))
         other, _ = draw(bald, np.zeros(55, np.float32), Pose(yaw=-yaw))
-        flipped = other.landmarks[mirror] * [-1, 1] + [SIZE, 0]
+        flipped = other.landmarks[FLIP] * [-1, 1] + [SIZE, 0]
         assert np.abs(flipped - one.landmarks).max() < 0.8
         inner = np.r_[33:98]
         assert np.abs(flipped - one.landmarks)[inner].max() < 0.3
