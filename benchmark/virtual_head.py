@@ -21,8 +21,9 @@ from benchmark.judge.wire import Wire
 from benchmark.observed import Observed
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.bus_group import BusGroup
+from kf_imitation.actuators.dynamixel.control_tables import BITS_PER_BYTE
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
-from kf_imitation.actuators.dynamixel.simulator.bus import BITS_PER_BYTE, SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo, WriteRecord
 from kf_imitation.head.controller import ServoController

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from kf_imitation.actuators.dynamixel import control_tables as ct
 from kf_imitation.robot import RobotConfig
 
-BITS_PER_BYTE = 10
 USB_ROUND_TRIP_S = 0.001  # one frame of full-speed USB, with a latency timer of 1 ms
 _PACKET = 10  # instruction packet without parameters
 _STATUS = 11  # status packet without parameters
@@ -62,7 +61,7 @@ def cycle_budget(
         waits = servos
     sent += _PACKET + _RANGE
     received += _STATUS + _WATCHED
-    wire_s = (sent + received) * BITS_PER_BYTE / baud + (waits + 1) * return_delay_s
+    wire_s = (sent + received) * ct.BITS_PER_BYTE / baud + (waits + 1) * return_delay_s
     return CycleBudget(sent, received, wire_s, wire_s + 2 * USB_ROUND_TRIP_S)
 
 

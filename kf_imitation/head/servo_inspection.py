@@ -36,7 +36,6 @@ WATCHED_EEPROM = (
     'pwm_slope',
     'shutdown',
 )
-LAST_ID = 252
 ANGLE_MARGIN_RAD = 0.002  # a limit in the servo may be narrower by rounding
 COMMISSION = 'kf_imitation servo commission puts it right'
 
@@ -144,7 +143,7 @@ def _check_meaning_of_goals(
     if drive:
         what = ', '.join(text for bit, text in _DRIVE_BITS.items() if drive & bit)
         found.errors.append(f'has drive_mode {drive} ({what or "?"}), must be 0: {COMMISSION}')
-    if (other := values['secondary_id']) <= LAST_ID:
+    if (other := values['secondary_id']) <= ct.LAST_ID:
         found.errors.append(
             f'does what servo {other} is told, too (secondary_id {other}): {COMMISSION}'
         )

@@ -21,6 +21,9 @@ BAUD_RATES = {
     7: 4_500_000,
 }
 
+LAST_ID = 252
+BITS_PER_BYTE = 10  # on the wire: start, eight, stop
+
 # Bits of the registers hardware_error_status and shutdown.
 HARDWARE_ERRORS = {
     0: 'input voltage out of range',
@@ -235,7 +238,7 @@ def _eeprom_area(page: Page) -> list[Register]:
         _ro('model_number', 0, 2, page.number),
         _ro('model_information', 2, 4),
         _ro('firmware_version', 6, 1, 51),
-        _eeprom('id', 7, 1, 1, 0, 252),
+        _eeprom('id', 7, 1, 1, 0, LAST_ID),
         _eeprom('baud_rate', 8, 1, 1, 0, 6 if small else 7),
         _eeprom('return_delay_time', 9, 1, 250, 0, 254),
         _eeprom('drive_mode', 10, 1, 0, 0, 15 if page.size_540 else 13),

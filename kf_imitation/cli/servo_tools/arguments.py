@@ -2,14 +2,12 @@
 
 import argparse
 
-from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES
+from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, LAST_ID
 from kf_imitation.actuators.dynamixel.simulator.fault_help import HELP
 from kf_imitation.cli.options import add_json, add_quiet
 from kf_imitation.paths import user_path
 
 BAUDS = tuple(rate for rate in BAUD_RATES.values() if rate <= 4_000_000)  # what the SDK opens
-
-LAST_ID = 252
 
 
 def add_robot(parser: argparse.ArgumentParser) -> None:

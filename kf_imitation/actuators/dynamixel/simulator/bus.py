@@ -9,12 +9,12 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from kf_imitation.actuators.dynamixel.control_tables import BITS_PER_BYTE, LAST_ID
 from kf_imitation.actuators.dynamixel.simulator import packet as p
 from kf_imitation.actuators.dynamixel.simulator.packet import BROADCAST_ID, Packet, Parser
 from kf_imitation.actuators.dynamixel.simulator.servo import SimulatedServo
 from kf_imitation.actuators.dynamixel.units import RETURN_DELAY_UNIT_S
 
-BITS_PER_BYTE = 10  # start, eight, stop
 PAUSE_S = 0.1  # a half packet older than this is forgotten
 
 
@@ -244,7 +244,7 @@ def _span(data: bytes) -> tuple[int, int, bytes]:
 
 def _is_shadow(servo: SimulatedServo, id_: int) -> bool:
     shadow = servo.registers.get('secondary_id')
-    return shadow == id_ and shadow <= 252
+    return shadow == id_ and shadow <= LAST_ID
 
 
 def _by_address(listeners: list[SimulatedServo]) -> dict[int, list[SimulatedServo]]:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from kf_imitation.actuators.dynamixel.control_tables import BITS_PER_BYTE
 from kf_imitation.actuators.dynamixel.host_tuning import prefer_realtime
-from kf_imitation.actuators.dynamixel.simulator.bus import BITS_PER_BYTE, SimulatedBus
+from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 
 IDLE_S = 0.005  # longest pause between two physics steps
 REST_S = 0.05  # the same while nothing moves
