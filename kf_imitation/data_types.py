@@ -190,6 +190,7 @@ class FaceImage:
         bgr: (h, w, 3) uint8; smaller than the region of interest when that was shrunk.
         x, y: upper left corner of the region of interest in the full image [px].
         width, height: its edges [px]; it ends at the image's border.
+        track_id: whose face it is, as FaceRegion.track_id; 0: not known.
     """
 
     stamp_ns: int
@@ -198,6 +199,7 @@ class FaceImage:
     y: int
     width: int
     height: int
+    track_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,9 +99,9 @@ def ended(name: str):
     """Return what launch calls when a node has ended."""
 
     def react(event, context: LaunchContext) -> LaunchDescriptionEntity | None:
+        sentence, goes_on = ending(name, event.returncode)
         if context.is_shutdown:
             return None
-        sentence, goes_on = ending(name, event.returncode)
         return LogInfo(msg=sentence) if goes_on else Shutdown(reason=sentence)
 
     return react

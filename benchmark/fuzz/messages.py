@@ -92,13 +92,14 @@ class Receivers:
         }
         self._nodes = {name: build() for name, build in make.items()}
         nodes: dict[str, Any] = self._nodes
-        keyframe, _, servo, avatar, cockpit = nodes.values()
+        keyframe, landmarks, servo, avatar, cockpit = nodes.values()
         self.callbacks: dict[str, tuple[type, Callable[[Any], object]]] = {
             'keyframe image': (Image, keyframe._on_image),
             'keyframe packed image': (CompressedImage, keyframe._on_image),
             'keyframe camera info': (CameraInfo, keyframe._on_info),
             'landmarks image': (Image, self._keyframe_image),
             'landmarks camera info': (CameraInfo, self._keyframe_info),
+            'landmarks region': (PolygonStamped, landmarks._on_region),
             'servo expression': (JointState, lambda m: servo._on_expression(m, INFO)),
             'servo reflex': (JointState, lambda m: servo._on_reflex(m, INFO)),
             'servo region': (PolygonStamped, servo._on_region),

@@ -347,12 +347,13 @@ class ReflexEstimator:
     """Turns the readings of frames into values of REFLEX_CHANNELS.
 
     What a person's jaw reads at rest is learned while they are in view, as in AutoCalibration,
-    unless `learn` is false.
+    unless `learn` is false, and forgotten when the face is another's.
     Blinks and winks are shown whole.
     """
 
     def __init__(self, learn: bool = True) -> None:
         self._learn = learn
+        self._track_id = 0
         self.reset()
 
     def reset(self) -> None:
@@ -373,6 +374,10 @@ class ReflexEstimator:
         if score.reading is None:
             self.reset()
             return None
+        track_id = score.region.track_id if score.region else 0
+        if track_id != self._track_id:
+            self._track_id = track_id
+            self.reset()
         seen = reflex_values(self._as_of_most(raw_reflexes(score.reading)))
         # Play, as in a gear: what goes to and fro by less than the flicker does not come through.
         before = seen if self._values is None else self._values

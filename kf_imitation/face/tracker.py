@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import FaceRegion, Frame, Image
 from kf_imitation.face.canonical_region import overlap
+from kf_imitation.face.crossing import APART, Crossing, Verdict
 from kf_imitation.face.detector import FaceDetector, Found
 from kf_imitation.face.region_network import Centring, RegionNet, Window, net_crop
 from kf_imitation.face_geometry.quarter_turns import quarter_turned
@@ -41,8 +42,12 @@ FIRST_SEARCHES_S = 0.1  # the interval between searches grows from here to the o
 OTHERS_INTERVAL_S = 2.0  # how often 'largest' and 'centre' search for a better face
 OTHERS_AGAIN_S = 0.3  # and when they have seen one
 LARGER = 1.25
-APART = 0.2  # two faces overlap no more
 NEARER = 0.25  # in sizes of the face followed
+# Beside the face that is followed another is looked for so often, in turn at these places (x and y
+# in sizes of the face); the network sees a face within about 0.3 sizes.
+BESIDE_INTERVAL_S = 0.05
+BESIDE = ((-0.95, 0.1), (0.95, 0.1), (-1.3, -0.3), (1.3, -0.3))
+BESIDE_SIZE = 1.2
 # Without a face, one that lies on its side or stands on its head is looked for so seldom; it
 # counts once two searches in a row have seen it.
 TURNED_AFTER_S = 2.0
@@ -138,6 +143,9 @@ class FaceTracker:
         self._next_cascade_s = -math.inf
         self._next_others_s = -math.inf
         self._next_turned_s = -math.inf
+        self._crossing: Crossing | None = None
+        self._next_beside_s = -math.inf
+        self._beside = 0
         self._turns = [180, 90, 270]
         self._turned_seen = False
         self.turned_deg = 0
@@ -260,6 +268,7 @@ class FaceTracker:
         candidate.confirmed_s = self._now_s
         self._next_id += 1
         self._face = candidate
+        self._crossing = None
         self._searches = 0
         self._next_cascade_s = self._now_s + CASCADE_INTERVAL_S
         self._next_others_s = self._now_s + OTHERS_INTERVAL_S
@@ -285,6 +294,61 @@ class FaceTracker:
             self._lose(self._now_s)
         elif self._settings.policy != 'sticky' and self._now_s >= self._next_others_s:
             self._search_for_others(face, bgr)
+        else:
+            self._mind_the_other(face, bgr)
+
+    def _mind_the_other(self, face: _Face, bgr: Image) -> None:
+        """Look for a second face nearby; know the two apart once they have crossed."""
+        if self._crossing is None:
+            if self._now_s < self._next_beside_s:
+                return
+            self._next_beside_s = self._now_s + BESIDE_INTERVAL_S
+            own = face.region()
+            for other in self._faces_at([self._place_beside(face)], bgr):
+                if overlap(other, own) > APART:
+                    continue  # its own
+                self._next_beside_s = self._now_s + OTHERS_AGAIN_S
+                window = Window.around(other)
+                patch = window.cut(bgr)
+                if self._detector.detect_near(patch, window.to_patch(other), thorough=True):
+                    self._crossing = Crossing(self._now_s, own, other, bgr)
+            return
+        faces = self._faces_at(
+            [*self._crossing.places(self._now_s), self._place_beside(face)], bgr
+        )
+        own, lost_s = face.region(), self._settings.lost_s
+        verdict = self._crossing.push(self._now_s, own, faces, bgr, lost_s)
+        if verdict is Verdict.SWAPPED:
+            there = _Face.at(self._crossing.own, self._now_s)
+            face.x, face.y, face.size = there.x, there.y, there.size
+        elif verdict is Verdict.REPLACED:
+            face.track_id = self._next_id
+            self._next_id += 1
+            self._why = ', which hides the one followed until then'
+        elif verdict is Verdict.OVER:
+            self._crossing = None
+
+    def _place_beside(self, face: _Face) -> FaceRegion:
+        x, y = BESIDE[self._beside]
+        self._beside = (self._beside + 1) % len(BESIDE)
+        edge = BESIDE_SIZE * face.size
+        return FaceRegion(
+            face.x + x * face.size - edge / 2, face.y + y * face.size - edge / 2, edge
+        )
+
+    def _faces_at(self, places: list[FaceRegion], bgr: Image) -> list[FaceRegion]:
+        """Return the faces that the network is sure of at these places."""
+        faces = []
+        for place in places:
+            there = _Face.at(place, self._now_s)
+            seen, _ = self._locate(place, bgr)
+            if seen.confidence >= SURE:
+                there.move(np.array([seen.x, seen.y, seen.log_size]), 1.0, 1.0)
+                seen, _ = self._locate(there.region(), bgr)
+                there.move(np.array([seen.x, seen.y, seen.log_size]), 1.0, 1.0)
+                if seen.confidence >= SURE:
+                    faces.append(there.region())
+        return faces
 
     def _locate(self, region: FaceRegion, bgr: Image) -> tuple[Centring, NDArray[np.uint8]]:
         window = Window.around(region)

@@ -15,7 +15,7 @@ from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.calibrator import Calibrator
 from kf_imitation.nodes.conversions import from_camera_info, from_image, header, to_ns
-from kf_imitation.nodes.face_messages import to_expression, to_landmarks, to_pose
+from kf_imitation.nodes.face_messages import from_region, to_expression, to_landmarks, to_pose
 from kf_imitation.nodes.handover import Crops
 from kf_imitation.nodes.humans import HumanTopics
 from kf_imitation.nodes.node_base import OK, KfNode
@@ -74,8 +74,11 @@ class LandmarksNode(KfNode):
         self._expressions = self.create_publisher(JointState, 'face/expression', few)
         self._markers = self.create_publisher(MarkerArray, 'face/markers', few)
         self._humans = HumanTopics(self) if self.setting('humans', bool) else None
+        self._track_id = 0  # whose face a keyframe shows, where messages bring them
         self._crops = crops
         if crops is None:
+            per_frame = qos.per_frame_subscription()
+            self.create_subscription(PolygonStamped, 'face/region', self._on_region, per_frame)
             self.create_subscription(CameraInfo, 'keyframe/camera_info', self._on_info, few)
             self.create_subscription(Image, 'keyframe/image', self._on_image, few)
         else:
@@ -111,6 +114,11 @@ class LandmarksNode(KfNode):
         """Take a calibration that was just made, as `ros2 param set` would."""
         self.set_parameters([RosParameter('calibration', value=file)])
 
+    def _on_region(self, message: PolygonStamped) -> None:
+        region = from_region(message)
+        if region is not None:
+            self._track_id = region.track_id
+
     def _on_info(self, info: CameraInfo) -> None:
         self._join(to_ns(info.header.stamp), self._infos, info)
 
@@ -140,7 +148,8 @@ class LandmarksNode(KfNode):
             self.get_logger().warning(self._state, throttle_duration_sec=1.0)
             return
         roi, stamp_ns = info.roi, to_ns(image.header.stamp)
-        face = FaceImage(stamp_ns, bgr, roi.x_offset, roi.y_offset, roi.width, roi.height)
+        place = (roi.x_offset, roi.y_offset, roi.width, roi.height)
+        face = FaceImage(stamp_ns, bgr, *place, self._track_id)
         self._read(face, from_camera_info(info), image.header.frame_id)
 
     def _read(self, face: FaceImage, camera: CameraModel, frame_id: str) -> None:

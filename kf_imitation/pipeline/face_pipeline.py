@@ -299,7 +299,7 @@ def cut_face(frame: Frame, region: FaceRegion, crop_px: int) -> FaceImage:
         part = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
     else:
         part = part.copy()  # the frame itself is not kept
-    return FaceImage(frame.stamp_ns, part, left, top, right - left, bottom - top)
+    return FaceImage(frame.stamp_ns, part, left, top, right - left, bottom - top, region.track_id)
 
 
 def face_square(face: FaceImage) -> FaceRegion:
@@ -333,9 +333,10 @@ class ExpressionPipeline:
         self._model = model
         self._estimator = estimator
         self._ledger = ledger
+        self._track_id = 0
 
     def run(self, face: FaceImage, camera: CameraModel) -> FaceReading:
-        """Read a face.
+        """Read a face; that of another person than the last begins with nothing learned.
 
         Args:
             face: the crop of a keyframe.
@@ -344,6 +345,10 @@ class ExpressionPipeline:
         Returns:
             Landmarks in pixels of the full image, head pose and channels.
         """
+        if face.track_id not in (0, self._track_id):
+            if self._track_id:
+                self.reset()
+            self._track_id = face.track_id
         with self._ledger.timed('landmarks'):
             found = self._model.predict(face.bgr, face_square(face), face.stamp_ns)
             scale = face.width / face.bgr.shape[1], face.height / face.bgr.shape[0]

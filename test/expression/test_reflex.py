@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kf_imitation.data_types import BLENDSHAPES, CHANNELS, REFLEX_CHANNELS, FrameScore
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS, REFLEX_CHANNELS, FaceRegion, FrameScore
 from kf_imitation.expression.estimator import ReflexEstimator
 
 PLACES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
@@ -61,6 +61,20 @@ def test_without_a_face_there_is_no_reflex_and_the_past_is_forgotten():
     assert reader.update(FrameScore(1, 40_000_000, None, note='no face')) is None
     fresh = ReflexEstimator().update(frame(2, jawOpen=0.3)).values
     assert np.array_equal(reader.update(frame(2, jawOpen=0.3)).values, fresh)
+
+
+def test_what_was_learned_of_a_person_is_forgotten_when_the_face_is_anothers():
+    reader = ReflexEstimator()
+    for index in range(600):
+        reader.update(replace(frame(index, jawOpen=0.2), region=FaceRegion(0, 0, 9, 1)))
+    score = frame(600, jawOpen=0.2)
+    fresh = ReflexEstimator().update(score).values
+    assert not np.array_equal(
+        reader.update(replace(score, region=FaceRegion(1, 0, 9, 1))).values, fresh
+    )
+    assert np.array_equal(
+        reader.update(replace(score, region=FaceRegion(1, 0, 9, 2))).values, fresh
+    )
 
 
 def test_a_jaw_that_reads_open_at_rest_closes_over_some_seconds():

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from rosbags.highlevel import AnyReader
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILE = ROOT / 'launch/mimic.launch.py'
 NODES = ('camera', 'keyframe', 'landmarks', 'servo', 'recorder')
+
+PACKAGE, SMALL_PROGRAM = 'kf_imitation', ROOT / 'test/nodes/small_program.py'
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -95,3 +98,25 @@ def test_the_fault_of_a_node_that_the_head_needs_is_that_of_the_run(launch):
     output, _ = process.communicate(timeout=180)
     assert process.returncode == 1, output
     assert 'landmarks has ended with exit code -9' in output
+
+
+FAILS_AT_ITS_END = """#!{python}
+import runpy, sys
+sys.path.insert(0, {folder!r})
+sys.argv[1:1] = ['landmarks_node']
+try:
+    runpy.run_path({program!r}, run_name='__main__')
+finally:
+    sys.exit(2)
+"""
+
+
+def test_a_fault_after_the_end_of_a_file_is_that_of_the_run_too(launch, prefix, video):
+    words = {'python': sys.executable, 'folder': str(SMALL_PROGRAM.parent)}
+    program = prefix / 'lib' / PACKAGE / 'landmarks_node'
+    program.write_text(FAILS_AT_ITS_END.format(program=str(SMALL_PROGRAM), **words))
+    process = launch(f'source:={video}', 'robot:=sim_face')
+    output, _ = process.communicate(timeout=180)
+    assert process.returncode == 1, output
+    assert re.search(r'camera_node-\d\]: process has finished cleanly', output)
+    assert 'landmarks has ended with exit code 2' in output

@@ -12,7 +12,14 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool
 
-from kf_imitation.data_types import CameraModel, FaceRegion
+from kf_imitation.data_types import (
+    CHANNELS,
+    CameraModel,
+    Expression,
+    FaceRegion,
+    HeadPose,
+    Landmarks,
+)
 from kf_imitation.expression.calibration import load_calibration, person_file
 from kf_imitation.expression.calibration_session import COUNT
 from kf_imitation.expression.estimator import FULL, REST
@@ -20,6 +27,7 @@ from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_camera_info, to_image
 from kf_imitation.nodes.face_messages import to_region
 from kf_imitation.nodes.landmarks_node import LandmarksNode
+from kf_imitation.pipeline.face_pipeline import FaceReading
 
 BEGAN_NS = 1_000_000_000_000
 STEP_NS = 250_000_000
@@ -31,6 +39,15 @@ class Person:
     def __init__(self):
         self.calibrations = []
         self.seen_ns = 0
+        self.read_of = 0
+
+    def run(self, face, camera):
+        self.read_of = face.track_id
+        ones = np.ones(98, np.float32)
+        landmarks = Landmarks(face.stamp_ns, np.ones((98, 2), np.float32), ones)
+        pose = HeadPose(face.stamp_ns, np.eye(3), np.ones(3), 0, 0, 0, 0)
+        at_rest = np.zeros(len(CHANNELS), np.float32)
+        return FaceReading(landmarks, pose, Expression(face.stamp_ns, at_rest, at_rest))
 
     def read_raw(self, frame, region, camera):
         self.seen_ns = frame.stamp_ns
@@ -120,6 +137,28 @@ def test_a_cancelled_calibration_changes_nothing(listener, node, person, told, s
     assert ask(listener, False).success
     listener.wait_for(said(told, 'Cancelled'))
     assert not person.calibrations and not person_file('me').exists()
+
+
+def test_the_landmarks_node_knows_whose_face_a_keyframe_shows(listener, node, person):
+    send, few = listener.node.create_publisher, qos.keyframe_topics()
+    regions = send(PolygonStamped, 'face/region', qos.per_frame_publisher())
+    infos = send(CameraInfo, 'keyframe/camera_info', few)
+    images = send(Image, 'keyframe/image', few)
+    stamp_ns = node.now_ns()
+
+    def read_of(track_id):
+        def step():
+            nonlocal stamp_ns
+            stamp_ns = max(stamp_ns + 1, node.now_ns())
+            regions.publish(to_region(FaceRegion(0, 0, 8, track_id), stamp_ns, 'camera'))
+            infos.publish(to_camera_info(CameraModel(8, 8, 8.0), stamp_ns, 'camera'))
+            images.publish(to_image(np.zeros((8, 8, 3), np.uint8), stamp_ns, 'camera'))
+            return person.read_of == track_id
+
+        return step
+
+    listener.wait_for(read_of(3))
+    listener.wait_for(read_of(4))
 
 
 def test_without_a_camera_node_a_calibration_is_rejected(listener, node):

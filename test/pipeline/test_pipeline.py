@@ -1,12 +1,24 @@
 import numpy as np
 import pytest
 
-from kf_imitation.data_types import FaceRegion, Frame, FrameScore, Keyframe
+from kf_imitation.data_types import (
+    CameraModel,
+    FaceRegion,
+    Frame,
+    FrameScore,
+    Keyframe,
+    Landmarks,
+)
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline import face_pipeline
-from kf_imitation.pipeline.face_pipeline import FacePipeline, cut_face, face_square
+from kf_imitation.pipeline.face_pipeline import (
+    ExpressionPipeline,
+    FacePipeline,
+    cut_face,
+    face_square,
+)
 from kf_imitation.pipeline.statistics import Ledger
 
 
@@ -36,6 +48,38 @@ def test_a_face_is_cut_at_the_border_and_its_square_is_known_again(region, roi):
 def test_a_large_face_is_shrunk_and_a_small_one_kept():
     assert cut_face(Frame(0, 0, picture()), FaceRegion(0, 0, 100), 50).bgr.shape == (50, 50, 3)
     assert cut_face(Frame(0, 0, picture()), FaceRegion(0, 0, 30), 50).bgr.shape == (30, 30, 3)
+
+
+class OnePoint:
+    """In place of a landmark model: every point in the middle."""
+
+    def predict(self, bgr, square, stamp_ns):
+        return Landmarks(stamp_ns, np.ones((98, 2), np.float32), np.ones(98, np.float32))
+
+
+class Learned:
+    """In place of an estimator: how many faces it has seen since it last forgot."""
+
+    def __init__(self):
+        self.faces = 0
+
+    def update(self, landmarks, pose):
+        self.faces += 1
+        return self.faces
+
+    def reset(self):
+        self.faces = 0
+
+
+def test_a_face_of_another_person_is_read_with_nothing_learned(monkeypatch):
+    monkeypatch.setattr(face_pipeline, 'solve_head_pose', lambda landmarks, camera: None)
+    reader = ExpressionPipeline(OnePoint(), Learned(), Ledger())
+    seen = []
+    for track_id in (0, 4, 4, 0, 4, 5, 5, 4):  # 0: a node that was not told yet
+        face = cut_face(Frame(0, 0, picture()), FaceRegion(0, 0, 50, track_id), 50)
+        assert face.track_id == track_id
+        seen.append(reader.run(face, CameraModel(200, 100, 200.0)).expression)
+    assert seen == [1, 2, 3, 4, 5, 1, 2, 1]
 
 
 class StillTracker:
