@@ -2,6 +2,6 @@
 
 import sys
 
-from kf_imitation.cli.main import main
+from kf_imitation.cli import start
 
-sys.exit(main())
+sys.exit(start())

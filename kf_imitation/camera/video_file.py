@@ -19,7 +19,6 @@ from kf_imitation.parameters.settings import SourceSettings
 
 DEFAULT_FPS = 30.0
 OPENCV = tuple(int(part) for part in cv2.__version__.split('.')[:2])
-# Quarter turns clockwise.
 # A length may be rounded, so the end only counts as missing when clearly more is.
 MISSING_SHARE = 0.05
 MISSING_FRAMES = 3

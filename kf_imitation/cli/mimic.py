@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from kf_imitation.cli.mimic_progress import bus_figures, collect, lines_above, watch
-    from kf_imitation.pipeline.run_report import run_table
+    from kf_imitation.pipeline.run_figures import run_table
 
     stop = Event()
     catch_stop_signals(stop)

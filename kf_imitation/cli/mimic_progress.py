@@ -13,7 +13,7 @@ from rich.console import Console
 
 from kf_imitation.cockpit.process import CockpitProcess
 from kf_imitation.nodes.composition import Composition
-from kf_imitation.pipeline.run_report import BusFigures, RunFigures
+from kf_imitation.pipeline.run_figures import BusFigures, RunFigures
 from kf_imitation.ros_graph.service_manager import tell_service_manager
 
 # Between two lines of progress where there is no terminal to draw in.

@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
     from kf_imitation.cli.progress import progress
     from kf_imitation.parameters.settings import UprightSettings
-    from kf_imitation.pipeline.run_report import run_table
+    from kf_imitation.pipeline.run_figures import run_table
     from kf_imitation.replay.run import replay_to_files
 
     @contextmanager

@@ -43,6 +43,7 @@ class Composition:
         Raises:
             KfImitationError: what the user asked for is not possible; nothing is left running.
         """
+        self._switch_interval_s = sys.getswitchinterval()
         sys.setswitchinterval(_SWITCH_INTERVAL_S)
         start_ros([], foreign_images=any(spec.foreign_images for spec in graph.nodes))
         self.nodes: dict[str, KfNode] = {}
@@ -113,6 +114,7 @@ class Composition:
         for node in self.nodes.values():
             node.destroy_node()
         end_ros()
+        sys.setswitchinterval(self._switch_interval_s)
 
     def _start(self, node: KfNode) -> None:
         executor = SingleThreadedExecutor()

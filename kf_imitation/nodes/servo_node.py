@@ -32,7 +32,7 @@ from kf_imitation.nodes.stop_input import StopInput
 from kf_imitation.nodes.trajectory_messages import from_trajectory, start_delay_s
 from kf_imitation.parameters.definition import Value
 from kf_imitation.pipeline.flow_control import LatencyBound
-from kf_imitation.pipeline.run_report import BusFigures
+from kf_imitation.pipeline.run_figures import BusFigures
 from kf_imitation.robot import RobotConfig, load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 

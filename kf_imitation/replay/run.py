@@ -24,7 +24,7 @@ from kf_imitation.parameters.schema import changed
 from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import user_path
 from kf_imitation.pipeline.face_pipeline import detector_settings
-from kf_imitation.pipeline.run_report import RunFigures
+from kf_imitation.pipeline.run_figures import RunFigures
 from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay.bag_output import RunBag
 from kf_imitation.replay.comparison_video import VideoRun, write_video

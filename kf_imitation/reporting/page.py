@@ -12,7 +12,7 @@ from typing import Any
 
 from kf_imitation.output_files import OutputError
 from kf_imitation.paths import share_path
-from kf_imitation.pipeline.run_report import STAGES
+from kf_imitation.pipeline.run_figures import STAGES
 from kf_imitation.reporting.data import ReportData
 from kf_imitation.reporting.health import Fault
 from kf_imitation.reporting.playback import import_map

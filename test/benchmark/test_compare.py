@@ -7,7 +7,7 @@ from rich.console import Console
 
 from benchmark.compare import FASTER, SAME, SLOWER, compare
 from benchmark.speed import figures_of
-from kf_imitation.pipeline.run_report import RunFigures, run_table
+from kf_imitation.pipeline.run_figures import RunFigures, run_table
 from kf_imitation.pipeline.statistics import Times
 
 

@@ -13,7 +13,7 @@ from kf_imitation.bags.messages import BagTopics
 from kf_imitation.bags.writer import BagWriter
 from kf_imitation.camera.sources import open_source
 from kf_imitation.data_types import CHANNELS, Expression
-from kf_imitation.pipeline.run_report import BusFigures, RunFigures, run_table
+from kf_imitation.pipeline.run_figures import BusFigures, RunFigures, run_table
 from kf_imitation.pipeline.statistics import Ledger
 
 

@@ -9,7 +9,7 @@ import pytest
 from kf_imitation.cli.main import build_parser, main
 from kf_imitation.cli.progress import progress
 from kf_imitation.cli.terminal import show_tables
-from kf_imitation.pipeline.run_report import RunFigures, run_table
+from kf_imitation.pipeline.run_figures import RunFigures, run_table
 
 COLOUR = re.compile(r'\x1b\[[0-9;]*[34][0-9;]*m')
 CONTROL = re.compile(r'\x1b\[[0-9;?]*[a-zA-Z]')

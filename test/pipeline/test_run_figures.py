@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from kf_imitation.pipeline.run_report import RunFigures, run_table
+from kf_imitation.pipeline.run_figures import RunFigures, run_table
 from kf_imitation.pipeline.statistics import Times
 
 

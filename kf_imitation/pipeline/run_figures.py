@@ -1,4 +1,4 @@
-"""The table at the end of a run."""
+"""What a run measured of itself, and the table of it at its end."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
