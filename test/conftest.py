@@ -12,10 +12,15 @@ from collections import Counter
 
 import cv2
 import pytest
+from hypothesis import settings
 
 from kf_imitation.ros_graph.environment import defaults
 
 pytest_plugins = ['servo_rig', 'browser_rig']
+
+# How long an example takes says what else the machine does.
+settings.register_profile('patient', settings(), deadline=None)
+settings.load_profile('patient')
 
 if 'PYTEST_XDIST_WORKER' in os.environ:
     os.environ.setdefault('OMP_NUM_THREADS', '1')  # torch: the workers share the cores

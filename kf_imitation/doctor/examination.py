@@ -11,6 +11,7 @@ from kf_imitation.doctor.finding import ERROR, OK, Finding, attempt
 from kf_imitation.doctor.port import check_latency, check_port
 from kf_imitation.doctor.servos import check_servos
 from kf_imitation.errors import ConfigError, missing_packages_named
+from kf_imitation.face.detector import FRONTAL, PROFILE, load_cascade
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.model_files import find_model_file
 from kf_imitation.paths import share_path
@@ -32,6 +33,7 @@ def examine(source: str, robot: str, port: str, params: str) -> Iterator[Finding
     yield from check_packages()
     yield from check_ros()
     yield from attempt('parameters', lambda: f'{len(merged_parameters(params))} nodes')
+    yield from attempt('face search', _cascades)
     manifest = yaml.safe_load(share_path('models/manifest.yaml').read_text(encoding='utf-8'))
     for name in manifest['models']:
         yield from attempt(f'model {name}', partial(_model_name, name))
@@ -40,6 +42,12 @@ def examine(source: str, robot: str, port: str, params: str) -> Iterator[Finding
     yield from _check_head(robot or 'sim_face', port)
     if source:
         yield from check_source(source)
+
+
+def _cascades() -> str:
+    for name in (FRONTAL, PROFILE):
+        load_cascade(name)
+    return "OpenCV's cascades are there"
 
 
 def _model_name(name: str) -> str:

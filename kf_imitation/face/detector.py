@@ -226,8 +226,8 @@ def load_cascade(name: str, folders: Sequence[Path] | None = None) -> Any:
         return cascade
     searched = ', '.join(str(folder) for folder in places)
     raise ModelError(
-        f'face cascade {name} is not installed (searched: {searched}): install the package '
-        f'opencv-data (Ubuntu) or opencv-python-headless<5 (pip)'
+        f'face cascade {name} is not installed (searched: {searched}): sudo apt install '
+        f'opencv-data, or pip install "opencv-python-headless<5" where OpenCV is that of pip'
     )
 
 

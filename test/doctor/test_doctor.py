@@ -16,6 +16,7 @@ from kf_imitation.doctor import environment, port, servos
 from kf_imitation.doctor.finding import ERROR, OK, WARN
 from kf_imitation.doctor.port import check_latency, check_port
 from kf_imitation.doctor.servos import check_servos
+from kf_imitation.face import detector
 from kf_imitation.head.simulator_process import simulated_servos
 from kf_imitation.robot import load_robot
 
@@ -27,7 +28,8 @@ def test_a_healthy_installation_is_told_so(capsys):
     code = cli.main(['doctor', '--source', 'test-pattern:1', '--port', 'simulated'])
     lines = capsys.readouterr().out.splitlines()
     subjects = [line[6:].split(':')[0] for line in lines]
-    assert {'machine', 'ROS 2', 'parameters', 'robot sim_face', 'bus time'} <= set(subjects)
+    needed = {'machine', 'ROS 2', 'parameters', 'face search', 'robot sim_face', 'bus time'}
+    assert needed <= set(subjects)
     assert any(subject.startswith('model ') for subject in subjects)
     assert sum(subject.startswith('servo ') for subject in subjects) == 13
     assert any('firmware' in line and ' V, ' in line for line in lines)
@@ -51,6 +53,13 @@ def test_what_is_wrong_is_reported_and_the_rest_is_checked_all_the_same(argument
     assert words in out
     assert 'ok    machine' in out or 'warn  machine' in out
     assert out.splitlines()[-1].endswith('errors')
+
+
+def test_a_machine_whose_opencv_came_without_its_data_is_told_the_command(monkeypatch, capsys):
+    """Debian's python3-opencv does: the doctor said nothing, and the head did not start."""
+    monkeypatch.setattr(detector, 'cascade_folders', lambda: [])
+    assert cli.main(['doctor', '--port', 'none']) == 2
+    assert 'sudo apt install opencv-data' in capsys.readouterr().out
 
 
 # --- ROS ---------------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def test_a_jump_back_in_time_starts_again():
 
 
 def test_a_missing_cascade_names_the_package_to_install(tmp_path):
-    with pytest.raises(ModelError, match='install the package opencv-data'):
+    with pytest.raises(ModelError, match='sudo apt install opencv-data'):
         load_cascade(FRONTAL, [tmp_path])
     (tmp_path / FRONTAL).write_text('<not a cascade/>')
     with pytest.raises(ModelError, match='is damaged'):
