@@ -12,6 +12,8 @@ from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.parameters.settings import FaceSettings
 from kf_imitation.paths import share_path
 
+pytestmark = pytest.mark.timeout(400)  # the renderer may have to be compiled first
+
 EDGE = 216  # of a rendered person [px]
 WIDTH, HEIGHT = 384, 240
 BELOW = 120  # rows of clothes that go on below the picture of a person
