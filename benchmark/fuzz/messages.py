@@ -130,12 +130,12 @@ class Receivers:
         """Let the newest image and the newest info meet."""
         self._image = message
         landmarks: Any = self._nodes['landmarks']
-        landmarks._read(self._info, message)
+        landmarks._unpack(self._info, message)
 
     def _keyframe_info(self, message: Any) -> None:
         self._info = message
         landmarks: Any = self._nodes['landmarks']
-        landmarks._read(message, self._image)
+        landmarks._unpack(message, self._image)
 
     def _measured(self, message: Any) -> None:
         from kf_imitation.nodes.conversions import from_scalars

@@ -76,4 +76,8 @@ class CockpitProcess:
             self.announcement = self.announcement or line.strip()
         if not self._closing:
             self.fault = KfImitationError('the cockpit ended before the run did')
-            print('kf_imitation: the cockpit has ended; the head goes on', file=sys.stderr)
+            print(
+                'kf_imitation: the cockpit has ended; the head goes on, and kf_imitation cockpit '
+                'serves the page again',
+                file=sys.stderr,
+            )

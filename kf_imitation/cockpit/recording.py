@@ -40,6 +40,11 @@ class Recording:
         """Whether a bag is being made or closed."""
         return self._process is not None
 
+    @property
+    def waits_for(self) -> str:
+        """What the recorder is doing where nothing was heard of it."""
+        return 'ending …' if self._ends else 'starting …'
+
     def begin(self, images: bool) -> Outcome:
         """Start one.
 
@@ -61,7 +66,7 @@ class Recording:
         )
         self._reader = Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
-        return Outcome(True, f'recording to {bag}')
+        return Outcome(True, f'the recorder starts; its bag will be {bag}')
 
     def end(self) -> 'Future[Outcome]':
         """Close the bag; done once it is closed, or at once without one."""

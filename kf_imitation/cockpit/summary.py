@@ -101,7 +101,12 @@ def health(
 
 
 def recording_state(
-    statuses: Mapping[str, NodeStatus], now_s: float, is_ours: bool, last: str, failed: bool
+    statuses: Mapping[str, NodeStatus],
+    now_s: float,
+    is_ours: bool,
+    waits_for: str,
+    last: str,
+    failed: bool,
 ) -> dict[str, Any]:
     """Return what the page says about recordings.
 
@@ -109,6 +114,7 @@ def recording_state(
         statuses: by node; `recorder` may be ours, or that of the run.
         now_s: of the same clock as heard_s.
         is_ours: a recording of the page is under way.
+        waits_for: what ours is doing where nothing was heard of it.
         last: what became of the last one of the page; ''.
         failed: it ended by itself.
 
@@ -124,7 +130,7 @@ def recording_state(
         ]
         sentence = ', '.join([heard.sentence, *figures])
     else:
-        sentence = 'starting …' if is_ours else last
+        sentence = waits_for if is_ours else last
     return {'sentence': sentence, 'is_ours': is_ours, 'bad': failed}
 
 

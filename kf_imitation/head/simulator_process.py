@@ -136,6 +136,9 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
             if os.path.islink(link) and not os.path.exists(link):
                 os.unlink(link)  # left behind by a simulator that was killed
             os.symlink(port.device, link)
+    except FileExistsError as error:
+        port.close()
+        raise PortError(f'{link}: exists; remove it where no simulator serves it') from error
     except OSError as error:
         port.close()
         raise PortError(f'{link}: {error.strerror}') from error

@@ -197,6 +197,7 @@ class CockpitNode(KfNode):
             self._statuses,
             monotonic(),
             recording.is_running,
+            recording.waits_for,
             recording.sentence,
             recording.failed,
         )

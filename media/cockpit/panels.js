@@ -107,11 +107,13 @@ export class Parameters {
     input.title = about;
     input.disabled = true; // until its value is known
     let editedMs = -1e9;
+    let refused = false;
     const send = paced(async (value) => {
       const { done, sentence } = await act({ action: 'set', node, name, value });
       this.say(sentence, !done);
       if (!done) {
         editedMs = -1e9;
+        refused = true; // the field shows what holds, though the hand is still in it
         this.show(this.values);
       }
     }, 150);
@@ -141,7 +143,8 @@ export class Parameters {
       if (input.localName === 'button') {
         input.setAttribute('aria-pressed', String(value));
         input.textContent = value ? 'on' : 'off';
-      } else if (document.activeElement !== input || input.type === 'range') input.value = value;
+      } else if (refused || document.activeElement !== input || input.type === 'range') input.value = value;
+      refused = false;
       output.textContent = isNumber && input.type === 'range' ? `${rounded(value)} ${unit}` : unit;
     });
     return row;

@@ -21,7 +21,10 @@ def test_a_page_that_ends_by_itself_is_named(capsys):
     with CockpitProcess('sim_face', '', '') as cockpit:
         os.kill(cockpit.pid, signal.SIGKILL)
         cockpit._reader.join()
-    assert capsys.readouterr().err == 'kf_imitation: the cockpit has ended; the head goes on\n'
+    assert capsys.readouterr().err == (
+        'kf_imitation: the cockpit has ended; the head goes on, and kf_imitation cockpit serves '
+        'the page again\n'
+    )
     assert 'the cockpit ended before the run did' in str(cockpit.fault)
 
 

@@ -80,13 +80,14 @@ def test_without_a_servo_node_the_page_says_so():
 def test_a_recording_is_told_with_its_size_and_length_and_what_became_of_it():
     values = {'size [MB]': '3.2', 'recorded [s]': '12'}
     heard = {'recorder': NodeStatus(0, 'recording to bag', values, heard_s=10.0)}
-    assert recording_state({}, 10.5, True, '', False)['sentence'] == 'starting …'
-    of_run = recording_state(heard, 10.5, False, '', False)
+    for waits_for in ('starting …', 'ending …'):
+        assert recording_state({}, 10.5, True, waits_for, '', False)['sentence'] == waits_for
+    of_run = recording_state(heard, 10.5, False, '', '', False)
     assert of_run == {'sentence': 'recording to bag, 12 s, 3.2 MB', 'is_ours': False, 'bad': False}
-    assert recording_state(heard, 10.5, True, '', False)['is_ours']
+    assert recording_state(heard, 10.5, True, 'starting …', '', False)['is_ours']
     full = 'closed bag early: the disk is full'
-    assert recording_state(heard, 10.5, False, full, True)['sentence'] == full
-    assert recording_state(heard, 99.0, False, full, True)['bad']
+    assert recording_state(heard, 10.5, False, '', full, True)['sentence'] == full
+    assert recording_state(heard, 99.0, False, '', full, True)['bad']
 
 
 def test_times_are_read_from_the_words_of_the_diagnostics():
