@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import aiohttp
@@ -186,7 +187,9 @@ def test_stops_that_come_together_ask_the_head_once(server, asked, monkeypatch):
 
 
 def run(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 30))
+    """In a thread of its own: Playwright's loop may run in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, asyncio.wait_for(coroutine, 30)).result()
 
 
 @contextlib.asynccontextmanager
