@@ -74,12 +74,9 @@ def _plain_source(spec: str, settings: SourceSettings) -> FrameSource:
             ),
             settings.reconnect_s,
         )
-    path = user_path(spec)
-    if not path.exists():
-        _, colon, rest = spec.partition(':')
-        known = [f'{name}{colon}{rest}' for name in (TEST_PATTERN, *(('topic',) if colon else ()))]
-        raise SourceError(f'{path}: does not exist{nearest(spec, known, 0.8)}')
-    return _file_source(path, settings)
+    _, colon, rest = spec.partition(':')
+    known = [f'{name}{colon}{rest}' for name in (TEST_PATTERN, *(('topic',) if colon else ()))]
+    return _file_source(user_path(spec), settings, nearest(spec, known, 0.8))
 
 
 def is_camera(spec: str) -> bool:
@@ -88,9 +85,9 @@ def is_camera(spec: str) -> bool:
     return number or spec.startswith('/dev/')
 
 
-def _file_source(path: Path, settings: SourceSettings) -> FrameSource:
+def _file_source(path: Path, settings: SourceSettings, meant: str = '') -> FrameSource:
     if not path.exists():
-        raise SourceError(f'{path}: does not exist')
+        raise SourceError(f'{path}: does not exist{meant}')
     try:
         if is_bag(path):
             # Here, since cameras and videos do without the bag library.

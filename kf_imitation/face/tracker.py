@@ -234,13 +234,16 @@ class FaceTracker:
 
     def _centre(self, face: _Face, bgr: Image) -> bool:
         """Move a face that was just detected to where the network sees it; False: sees none."""
-        seen = Centring(0.0, 0.0, 0.0, 0.0)
+        return self._settle(face, bgr, FACE) and face.size >= 0.8 * self._settings.minimum_px
+
+    def _settle(self, face: _Face, bgr: Image, confidence: float) -> bool:
+        """Move a face to where the network sees it twice with a confidence; False: it does not."""
         for _ in range(2):
             seen, _ = self._locate(face.region(), bgr)
-            if seen.confidence < FACE:
+            if seen.confidence < confidence:
                 return False
             face.move(np.array([seen.x, seen.y, seen.log_size]), 1.0, 1.0)
-        return face.size >= 0.8 * self._settings.minimum_px
+        return True
 
     def _merit(self, region: FaceRegion, bgr: Image) -> float:
         if self._settings.policy == 'centre':
@@ -338,17 +341,8 @@ class FaceTracker:
 
     def _faces_at(self, places: list[FaceRegion], bgr: Image) -> list[FaceRegion]:
         """Return the faces that the network is sure of at these places."""
-        faces = []
-        for place in places:
-            there = _Face.at(place, self._now_s)
-            seen, _ = self._locate(place, bgr)
-            if seen.confidence >= SURE:
-                there.move(np.array([seen.x, seen.y, seen.log_size]), 1.0, 1.0)
-                seen, _ = self._locate(there.region(), bgr)
-                there.move(np.array([seen.x, seen.y, seen.log_size]), 1.0, 1.0)
-                if seen.confidence >= SURE:
-                    faces.append(there.region())
-        return faces
+        faces = [_Face.at(place, self._now_s) for place in places]
+        return [face.region() for face in faces if self._settle(face, bgr, SURE)]
 
     def _locate(self, region: FaceRegion, bgr: Image) -> tuple[Centring, NDArray[np.uint8]]:
         window = Window.around(region)

@@ -136,12 +136,11 @@ def serve(robot: RobotConfig, until_input_ends: bool = True, link: str = '') -> 
             if os.path.islink(link) and not os.path.exists(link):
                 os.unlink(link)  # left behind by a simulator that was killed
             os.symlink(port.device, link)
-    except FileExistsError as error:
-        port.close()
-        raise PortError(f'{link}: exists; remove it where no simulator serves it') from error
     except OSError as error:
         port.close()
-        raise PortError(f'{link}: {error.strerror}') from error
+        exists = isinstance(error, FileExistsError)
+        why = 'exists; remove it where no simulator serves it' if exists else error.strerror
+        raise PortError(f'{link}: {why}') from error
     # Whoever reads the path may end this process at once.
     signal.signal(signal.SIGTERM, lambda *_: port.stop())
     sys.stdout.write((link or port.device) + '\n')

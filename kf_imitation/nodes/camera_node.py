@@ -21,7 +21,7 @@ from kf_imitation.nodes.frame_answers import (
     make_flow_control,
     wait_for_listeners,
 )
-from kf_imitation.nodes.handover import Frames
+from kf_imitation.nodes.handover import PAIRS, Frames
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value, settings_from
@@ -33,7 +33,7 @@ LINGER_S = 1.0
 # A file that is played like a camera catches up with less; more is a pause of the camera.
 CATCH_UP_S = 0.05
 # Where frames are handed over, these need no subscription.
-LINKED = ('keyframe', 'landmarks')
+LINKED = {receiver for _, receiver in PAIRS.values()}
 
 
 class CameraNode(KfNode):

@@ -9,7 +9,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.nodes.handover import Handover
+from kf_imitation.nodes.handover import PAIRS, Handover
 from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S, end_ros, start_ros
 from kf_imitation.pipeline.statistics import Ledger
@@ -17,8 +17,6 @@ from kf_imitation.ros_graph.nodes import OWN_PROCESS, SIDE, Graph
 
 # Python hands its lock over after at most this long; the default of 5 ms is half a bus cycle.
 _SWITCH_INTERVAL_S = 0.001
-# What goes from the one to the other without a message, by the argument of both.
-_HANDOVERS = {'frames': ('camera', 'keyframe'), 'crops': ('keyframe', 'landmarks')}
 # The source stops first, the servos rest while the recorder still listens.
 _CLOSING_ORDER = ('camera', 'keyframe', 'landmarks', 'servo', 'avatar', 'foxglove', 'recorder')
 
@@ -52,7 +50,7 @@ class Composition:
         self._threads: list[Thread] = []
         self._executors: list[SingleThreadedExecutor] = []
         links: dict[str, dict[str, Any]] = {spec.name: {} for spec in graph.nodes}
-        for argument, pair in _HANDOVERS.items():
+        for argument, pair in PAIRS.items():
             if links.keys() >= set(pair):
                 between: Handover[Any] = Handover()
                 for name in pair:

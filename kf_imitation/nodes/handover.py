@@ -4,7 +4,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from rclpy.node import Node
+
 from kf_imitation.data_types import CameraModel, FaceImage, Frame
+
+# Who hands over to whom in one process, by the argument of both nodes.
+PAIRS = {'frames': ('camera', 'keyframe'), 'crops': ('keyframe', 'landmarks')}
 
 T = TypeVar('T')
 
@@ -39,6 +44,24 @@ class Handover(Generic[T]):
     def take(self) -> T | None:
         """Return the oldest that waits, or None."""
         return self._waiting.popleft() if self._waiting else None
+
+    def deliver(self, node: Node, take: Callable[[T], None], depth: int | None) -> None:
+        """Let a node take what is sent from now on, one at a time in its executor.
+
+        Args:
+            node: of the receiver.
+            take: is called with each thing.
+            depth: as in connect().
+        """
+
+        def arrived() -> None:
+            if (thing := self.take()) is not None:
+                take(thing)
+                if self._waiting:
+                    arrival.trigger()  # for the next one, after whatever else waits
+
+        arrival = node.create_guard_condition(arrived)
+        self.connect(arrival.trigger, depth)
 
 
 Frames = Handover[tuple[Frame, CameraModel, str]]

@@ -15,7 +15,7 @@ from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.picture_watch import PictureWatch
 from kf_imitation.camera.stamps import CameraLag, FrameTimes
 from kf_imitation.camera.upright import check_turn, turned
-from kf_imitation.data_types import Frame
+from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.data_types import Image as Pixels
 from kf_imitation.errors import SourceError
 from kf_imitation.expression.estimator import ReflexEstimator
@@ -127,14 +127,13 @@ class KeyframeNode(KfNode):
         self._crops = self.create_publisher(Image, 'keyframe/image', few)
         self._annotated = self.create_publisher(Image, 'keyframe/annotated', 2)
         self.steady_timer(0.1, self._flush_if_idle)
-        self._frames, self._crops_out, self._camera = frames, crops, UNKNOWN_CAMERA
+        self._crops_out, self._camera = crops, UNKNOWN_CAMERA
         self._foreign: ForeignImages | None = None
         if named:
             self._foreign = ForeignImages(self, named, self._on_image, self._on_info)
             return
         if frames is not None:
-            self._arrival = self.create_guard_condition(self._on_frame)
-            frames.connect(self._arrival.trigger, None if lossless else 1)
+            frames.deliver(self, self._on_frame, None if lossless else 1)
             return
         profile = qos.frame_subscription(lossless)
         self.create_subscription(CameraInfo, 'camera_info', self._on_info, profile)
@@ -176,17 +175,12 @@ class KeyframeNode(KfNode):
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
-    def _on_frame(self) -> None:
-        assert self._frames is not None
-        if (taken := self._frames.take()) is None:
-            return
+    def _on_frame(self, taken: tuple[Frame, CameraModel, str]) -> None:
         frame, camera, self._frame_id = taken
         if camera != self._camera:
             self._camera, self._info = camera, to_camera_info(camera, 0, '')
         if not self._is_too_old(frame.stamp_ns):
             self._score(frame.bgr, frame.stamp_ns)
-        if self._lossless:
-            self._arrival.trigger()  # for the next one, after whatever else waits
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         stamp_ns = self._lag.corrected(to_ns(message.header.stamp), self.now_ns())

@@ -75,15 +75,13 @@ class LandmarksNode(KfNode):
         self._markers = self.create_publisher(MarkerArray, 'face/markers', few)
         self._humans = HumanTopics(self) if self.setting('humans', bool) else None
         self._track_id = 0  # whose face a keyframe shows, where messages bring them
-        self._crops = crops
         if crops is None:
             per_frame = qos.per_frame_subscription()
             self.create_subscription(PolygonStamped, 'face/region', self._on_region, per_frame)
             self.create_subscription(CameraInfo, 'keyframe/camera_info', self._on_info, few)
             self.create_subscription(Image, 'keyframe/image', self._on_image, few)
         else:
-            self._arrival = self.create_guard_condition(self._on_crop)
-            crops.connect(self._arrival.trigger, few.depth)
+            crops.deliver(self, lambda taken: self._read(*taken), few.depth)
         self.add_on_set_parameters_callback(self._check_calibration)
         Calibrator(self, self._pipeline.read_raw, self._use)
 
@@ -132,12 +130,6 @@ class LandmarksNode(KfNode):
             del halves[min(halves)]
         if stamp_ns in self._infos and stamp_ns in self._images:
             self._unpack(self._infos.pop(stamp_ns), self._images.pop(stamp_ns))
-
-    def _on_crop(self) -> None:
-        assert self._crops is not None
-        if (taken := self._crops.take()) is not None:
-            self._read(*taken)
-            self._arrival.trigger()  # for the next one, after whatever else waits
 
     def _unpack(self, info: CameraInfo, image: Image) -> None:
         try:
