@@ -19,11 +19,11 @@ class Picture:
 
     Attributes:
         about: what the page has to know, for JSON.
-        jpeg: the file.
+        data: a JPEG file, or the points of a drawing.
     """
 
     about: dict[str, Any]
-    jpeg: bytes
+    data: bytes
 
 
 class Board:

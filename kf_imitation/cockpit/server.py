@@ -355,7 +355,7 @@ def _frames(changed: Mapping[str, Any]) -> list[str | bytes]:
 
 def _packed(name: str, picture: Picture) -> bytes:
     about = json.dumps({'picture': name, **picture.about}, allow_nan=False).encode()
-    return len(about).to_bytes(2, 'big') + about + picture.jpeg
+    return len(about).to_bytes(2, 'big') + about + picture.data
 
 
 def _wanted(text: str) -> frozenset[str] | None:

@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -36,6 +37,7 @@ from kf_imitation.cockpit.summary import (
     reason,
     recording_state,
 )
+from kf_imitation.data_types import FloatArray
 from kf_imitation.errors import SourceError
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.awaiting import awaitable
@@ -44,17 +46,17 @@ from kf_imitation.nodes.face_messages import from_expression, from_landmarks, fr
 from kf_imitation.nodes.jogger import Jogger
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.polled import Polled, look
 from kf_imitation.nodes.trajectory_messages import jog_message
 from kf_imitation.parameters.definition import Value
 from kf_imitation.paths import share_path, user_path
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
-from kf_imitation.visualization.avatar import draw_face
+from kf_imitation.visualization.avatar import face_strokes
 
 LOOK_S = 0.1
-# A drawn face costs 20 ms; one that hardly moves is not drawn again.
+# The strokes of a drawn face cost 4 ms; one that hardly moves is not drawn again.
 FACE_HZ = 10.0
-FACE_PX = 160
 FACE_MOVES = 0.01
 # An answer may be lost (service_question.py); a stop is asked for again, a reading of parameters
 # comes again anyway.
@@ -92,14 +94,14 @@ class CockpitNode(KfNode):
         self._board.put('tuning', about_tuning())
         self._position_rad = self._mapping.neutral_rad.copy()
         self._joints: JointState | None = None
-        self._drawn = self._mapping.channels(self._position_rad)
-        self._face_is_shown = False
+        self._drawn: FloatArray | None = None
         self._human: list[float | None] | None = None
         self._human_shapes: list[float | None] | None = None
         self._statuses: dict[str, NodeStatus] = {}
         self._owners: dict[str, str] = {}
         self._tuned: dict[str, dict[str, Value]] = {}
         self._due_s = dict.fromkeys(('camera', 'face', 'parameters', 'health'), 0.0)
+        self._polled = Polled()
         self._listening: list[Any] = []
         self._camera: Any = None
         self._stops: list[tuple[Future[Outcome], float]] = []
@@ -204,7 +206,8 @@ class CockpitNode(KfNode):
 
     def _start_listening(self) -> None:
         self._timer.reset()
-        listen, newest, few = self.create_subscription, qos.newest(), qos.keyframe_topics()
+        listen = partial(self.create_subscription, callback_group=self._polled)
+        newest, few = qos.newest(), qos.keyframe_topics()
         self._listening = [
             listen(JointState, 'joint_states', self._on_joints, newest),
             listen(JointState, 'keyframe/explanation', self._on_explanation, 50),
@@ -225,8 +228,7 @@ class CockpitNode(KfNode):
             if subscription is not None:
                 self.destroy_subscription(subscription)
         self._listening, self._camera, self._joints = [], None, None
-        self._face_is_shown = False
-        self._human = None
+        self._drawn = self._human = None
         self._tuned = {}  # the next watcher is told them all
         self._board.keep_only(_ALWAYS)
 
@@ -238,7 +240,9 @@ class CockpitNode(KfNode):
         return True
 
     def _show(self) -> None:
-        """Put the newest joints up, at the rate of the page rather than that of the bus."""
+        """Take what was published meanwhile, at the rate of the page, and put joints up."""
+        for subscription in self._listening:
+            look(subscription)
         message, self._joints = self._joints, None
         if message is None:
             return
@@ -258,12 +262,12 @@ class CockpitNode(KfNode):
             self._board.put('expression', {'human': self._human, 'robot': finite(values)})
             both = {'human': self._human_shapes, 'robot': finite(shapes, 2)}
             self._board.put('shapes', both)
-            moved = max(map(abs, values - self._drawn)) > FACE_MOVES
-            if self._server.wants('face') and (moved or not self._face_is_shown):
-                self._drawn, self._face_is_shown = values, True
+            moved = self._drawn is None or max(map(abs, values - self._drawn)) > FACE_MOVES
+            if self._server.wants('face') and moved:
+                self._drawn = values
                 with self.ledger.timed('draw face'):
-                    picture = Picture({}, jpeg(draw_face(values, FACE_PX), FACE_PX))
-                self._board.put('face', picture)
+                    strokes, points = face_strokes(values)
+                self._board.put('face', Picture({'strokes': strokes}, points))
 
     def _on_joints(self, message: JointState) -> None:
         self._joints = message

@@ -9,6 +9,7 @@ joint mapping. What a robot cannot move stays neutral in the picture.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,8 +17,16 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS, HEAD_CHANNELS, UNIT_CHANNELS, FloatArray, Image
 from kf_imitation.visualization import face_shape
-from kf_imitation.visualization.canvas import Canvas, Colour, Points, ellipse, lowered
+from kf_imitation.visualization.canvas import (
+    Canvas,
+    Colour,
+    Paint,
+    Points,
+    ellipse,
+    lowered,
+)
 from kf_imitation.visualization.face_shape import SIDES, EyeShape, MouthShape
+from kf_imitation.visualization.strokes import Strokes
 
 # BGR.
 _SHELL: Colour = (250, 250, 252)
@@ -58,7 +67,20 @@ def draw_face(values: FloatArray, size_px: int = 480) -> Image:
     Returns:
         (size_px, size_px, 3) uint8, BGR.
     """
-    return _Face(values, size_px).draw()
+    canvas = Canvas(size_px)
+    _Face(values, canvas).draw()
+    return canvas.picture()
+
+
+def face_strokes(values: FloatArray) -> tuple[list[list[Any]], bytes]:
+    """Return the same face for a page that paints it itself; values as for `draw_face`.
+
+    Returns:
+        Strokes and their points, as in `Strokes`.
+    """
+    strokes = Strokes()
+    _Face(values, strokes).draw()
+    return strokes.strokes, strokes.points()
 
 
 class Avatar:
@@ -80,11 +102,11 @@ class Avatar:
         return draw_face(self._channels_of(position_rad), self._size_px)
 
 
-class _Face(Canvas):
+class _Face:
     """One picture in the making; coordinates are in half picture heights, y down."""
 
-    def __init__(self, values: FloatArray, size_px: int) -> None:
-        super().__init__(size_px)
+    def __init__(self, values: FloatArray, paint: Paint) -> None:
+        self._paint = paint
         self._values = {
             name: min(max(float(value), 0.0 if name in UNIT_CHANNELS else -1.0), 1.0)
             for name, value in zip(CHANNELS, values, strict=True)
@@ -92,7 +114,7 @@ class _Face(Canvas):
         self._rotation = _rotation(*(self._values[name] for name in HEAD_CHANNELS))
         self._mouth = face_shape.mouth(self._values)
 
-    def draw(self) -> Image:
+    def draw(self) -> None:
         eyes = {side: face_shape.eye(self._values, side) for side in SIDES}
         self._neck()
         # An ear that turns towards the viewer is in front of the shell.
@@ -107,20 +129,19 @@ class _Face(Canvas):
         self._nose()
         for side, shape in eyes.items():
             self._eye(shape)
-            self.fill(self._surface(face_shape.brow(self._values, side), 1.03), _BROW)
+            self._paint.fill(self._surface(face_shape.brow(self._values, side), 1.03), _BROW)
         self._lips(self._mouth)
-        return self.picture()
 
     def _neck(self) -> None:
         lean = self._rotation @ np.array([0.0, 0.5, 0.0])
         top = _CENTRE + lean[:2]
         span = np.linspace(-1, 1, 40)
         shoulders = np.stack([0.80 * span, 0.86 + 0.26 * np.abs(span) ** 2.4], axis=1)
-        self.fill(np.vstack([shoulders, [[0.8, 1.4], [-0.8, 1.4]]]), _DARK)
+        self._paint.fill(np.vstack([shoulders, [[0.8, 1.4], [-0.8, 1.4]]]), _DARK)
         for ratio in np.linspace(1.0, 0.0, 7):
             middle = top * (1 - ratio) + np.array([0.0, 0.90]) * ratio
             ring = ellipse(middle, (0.20 + 0.03 * ratio, 0.070))
-            self.fill(ring, _DARK if round(ratio * 6) % 2 else _DARKER)
+            self._paint.fill(ring, _DARK if round(ratio * 6) % 2 else _DARKER)
 
     def _ear(self, sign: float) -> None:
         angle = np.linspace(0, 2 * np.pi, 40)
@@ -135,7 +156,7 @@ class _Face(Canvas):
                 for ratio in (0.85, depth)
             ]
             both = self._project(np.vstack(ends)).astype(np.float32)
-            self.fill(cv2.convexHull(both)[:, 0].astype(np.float64), colour)
+            self._paint.fill(cv2.convexHull(both)[:, 0].astype(np.float64), colour)
 
     def _shell(self) -> None:
         angle = np.linspace(0, 2 * np.pi, 160)
@@ -147,32 +168,32 @@ class _Face(Canvas):
         outline[:, 0] *= 1 - 0.12 * low**1.6  # the chin is narrower than the skull
         outline[:, 1] += self._mouth.drop * low**1.2
         shell = self._flat(outline)
-        self.lit(shell, _SHELL, _CENTRE, _RADII[:2] * 1.15)
-        self.inside(shell, self._cap)
-        self.line(shell, _CREASE, 0.008, closed=True)
+        self._paint.lit(shell, _SHELL, _CENTRE, _RADII[:2] * 1.15)
+        self._paint.inside(shell, self._cap)
+        self._paint.line(shell, _CREASE, 0.008, closed=True)
 
     def _cap(self) -> None:
         span = np.linspace(-1, 1, 60)
         edge = np.stack([0.66 * span, -0.585 + 0.38 * span**2], axis=1)
         seam = self._surface(edge, 1.0)
-        self.lit(np.vstack([seam, [[1, -1], [-1, -1]]]), _CAP, _CENTRE, _RADII[:2] * 1.15)
-        self.line(seam, _CREASE, 0.010)
+        self._paint.lit(np.vstack([seam, [[1, -1], [-1, -1]]]), _CAP, _CENTRE, _RADII[:2] * 1.15)
+        self._paint.line(seam, _CREASE, 0.010)
 
     def _cheeks(self) -> None:
         for side, sign in SIDES.items():
             smile = self._values[f'mouth_smile_{side}']
             middle = np.array([sign * 0.385, 0.175 - 0.035 * smile])
             cheek = self._surface(ellipse(middle, (0.095, 0.060)))
-            self.soft(cheek, _BLUSH, 0.22 + 0.50 * smile, 0.045)
+            self._paint.soft(cheek, _BLUSH, 0.22 + 0.50 * smile, 0.045)
 
     def _nose(self) -> None:
-        self.soft(
+        self._paint.soft(
             self._surface(ellipse(np.array([0.0, 0.150]), (0.055, 0.022)), 1.10),
             _SHADOW,
             0.35,
             0.018,
         )
-        self.soft(
+        self._paint.soft(
             self._surface(ellipse(np.array([-0.008, 0.100]), (0.028, 0.034)), 1.13),
             (255, 255, 255),
             0.8,
@@ -181,20 +202,20 @@ class _Face(Canvas):
 
     def _eye(self, shape: EyeShape) -> None:
         socket = self._surface(shape.socket)
-        self.soft(socket, _SHADOW, 0.30, 0.030)
-        self.fill(socket, _LID)
-        self.line(socket, _CREASE, 0.010, closed=True)
+        self._paint.soft(socket, _SHADOW, 0.30, 0.030)
+        self._paint.fill(socket, _LID)
+        self._paint.line(socket, _CREASE, 0.010, closed=True)
         upper, lower = self._surface(shape.upper), self._surface(shape.lower)
         if shape.opening > 0.004:
             opening = np.vstack([upper, lower[::-1]])
-            self.inside(opening, lambda: self._eyeball(shape))
-            self.line(lower, _CREASE, 0.012)
-        self.line(upper, _DARKER, 0.030)
+            self._paint.inside(opening, lambda: self._eyeball(shape))
+            self._paint.line(lower, _CREASE, 0.012)
+        self._paint.line(upper, _DARKER, 0.030)
 
     def _eyeball(self, shape: EyeShape) -> None:
-        self.fill(self._surface(shape.socket), _EYEBALL_SHADE)
+        self._paint.fill(self._surface(shape.socket), _EYEBALL_SHADE)
         lit = np.vstack([lowered(shape.upper, 0.034), lowered(shape.upper[[-1, 0]], 0.5)])
-        self.fill(self._surface(lit), _EYEBALL)
+        self._paint.fill(self._surface(lit), _EYEBALL)
         radius = face_shape.IRIS_RADIUS
         for share, colour, shift in (
             (1.00, _IRIS_RIM, 0.0),
@@ -203,23 +224,27 @@ class _Face(Canvas):
             (0.48, _PUPIL, 0.0),
         ):
             middle = lowered(shape.iris, shift * radius)
-            self.fill(self._surface(ellipse(middle, (share * radius, share * radius))), colour)
+            self._paint.fill(
+                self._surface(ellipse(middle, (share * radius, share * radius))), colour
+            )
         for place, share in (([-0.30, -0.34], 0.24), ([0.30, 0.34], 0.11)):
             glint = shape.iris + np.array(place) * radius
-            self.fill(self._surface(ellipse(glint, (share * radius, share * radius))), _EYEBALL)
+            self._paint.fill(
+                self._surface(ellipse(glint, (share * radius, share * radius))), _EYEBALL
+            )
 
     def _lips(self, shape: MouthShape) -> None:
         lift = 1.0 + 0.06 * self._values['mouth_pucker']
         upper, lower = (self._surface(edge, lift) for edge in (shape.upper, shape.lower))
         shadow = self._surface(lowered(shape.lower, 0.050 + shape.thickness), lift)
-        self.soft(np.vstack([shadow, lowered(shadow[::-1], 0.02)]), _SHADOW, 0.55, 0.020)
+        self._paint.soft(np.vstack([shadow, lowered(shadow[::-1], 0.02)]), _SHADOW, 0.55, 0.020)
         opening = np.vstack([upper, lower[::-1]])
         if shape.opening > 0.004:
-            self.inside(opening, lambda: self._mouth_inside(shape))
+            self._paint.inside(opening, lambda: self._mouth_inside(shape))
         width = 2 * shape.thickness
-        self.line(opening, _LIP, width, closed=True)
+        self._paint.line(opening, _LIP, width, closed=True)
         shine = self._surface(lowered(shape.lower[12:-12], 0.25 * shape.thickness), lift)
-        self.line(shine, _LIP_LIGHT, 0.5 * shape.thickness)
+        self._paint.line(shine, _LIP_LIGHT, 0.5 * shape.thickness)
 
     def _mouth_inside(self, shape: MouthShape) -> None:
         left, right = shape.upper[0, 0], shape.upper[-1, 0]
@@ -232,14 +257,14 @@ class _Face(Canvas):
                 [left, bottom + 0.2],
             ]
         )
-        self.fill(self._surface(whole), _MOUTH)
+        self._paint.fill(self._surface(whole), _MOUTH)
         half = (right - left) / 2
         tongue = ellipse(np.array([0.0, bottom + 0.01]), (0.72 * half, 0.42 * shape.opening))
-        self.fill(self._surface(tongue), _TONGUE)
+        self._paint.fill(self._surface(tongue), _TONGUE)
         depth = 0.024 + 0.055 * np.clip(shape.opening / 0.2, 0, 1)
         row = shape.upper[3:-3]
         bow = np.stack([row[:, 0] * 0.94, row[:, 1] + depth], axis=1)
-        self.fill(self._surface(np.vstack([row - [0, 0.05], bow[::-1]])), _TEETH)
+        self._paint.fill(self._surface(np.vstack([row - [0, 0.05], bow[::-1]])), _TEETH)
 
     # Geometry: flat coordinates to the head's surface to the picture.
 

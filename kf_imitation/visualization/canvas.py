@@ -2,26 +2,56 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from kf_imitation.data_types import Image
+from kf_imitation.data_types import FloatArray, Image
 
 Points = NDArray[np.float64]
 Colour = tuple[int, int, int]
 
 # BGR.
-_BACKGROUND_TOP: Colour = (74, 60, 48)
-_BACKGROUND_BOTTOM: Colour = (36, 28, 22)
+BACKGROUND_TOP: Colour = (74, 60, 48)
+BACKGROUND_BOTTOM: Colour = (36, 28, 22)
 _SHIFT_BITS = 4
 _FINER = 2  # painted so much larger, for smooth edges
 _COARSER = 4  # what is blurred is painted so much smaller
 
 
+class Paint(Protocol):
+    """What a drawing is painted on: pixels here, or strokes for a page (`strokes.py`).
+
+    Coordinates are in half picture heights, x right, y down, (0, 0) amidst.
+    """
+
+    def fill(self, points: Points, colour: Colour) -> None:
+        """Fill an outline, (n, 2)."""
+
+    def line(self, points: Points, colour: Colour, width: float, closed: bool = False) -> None:
+        """Draw a line with round ends through points, (n, 2)."""
+
+    def inside(self, outline: Points, paint: Callable[[], None]) -> None:
+        """Paint inside an outline only."""
+
+    def lit(self, outline: Points, colour: Colour, middle: Points, radii: Points) -> None:
+        """Fill as light from above falls on an ellipsoid of (2,) radii about its (2,) middle."""
+
+    def soft(self, outline: Points, colour: Colour, strength: float, blur: float) -> None:
+        """Tint the blurred inside of an outline.
+
+        Args:
+            outline: (n, 2).
+            colour: to mix in.
+            strength: its share where it is strongest, 0..1.
+            blur: standard deviation of the edge.
+        """
+
+
 class Canvas:
-    """A square picture; coordinates in half picture heights, x right, y down, (0, 0) amidst."""
+    """A square picture, which is a Paint."""
 
     def __init__(self, size_px: int) -> None:
         self._size_px = size_px
@@ -56,14 +86,7 @@ class Canvas:
         cv2.copyTo(tone, self._mask(outline), self._image)
 
     def soft(self, outline: Points, colour: Colour, strength: float, blur: float) -> None:
-        """Tint the blurred inside of an outline.
-
-        Args:
-            outline: (n, 2).
-            colour: to mix in.
-            strength: its share where it is strongest, 0..1.
-            blur: standard deviation of the edge.
-        """
+        """Tint the blurred inside of an outline."""
         if strength <= 0:
             return
         scale = self._size / 2
@@ -96,7 +119,7 @@ class Canvas:
 @lru_cache(maxsize=4)
 def _background(size: int) -> Image:
     weight = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
-    top, bottom = np.array(_BACKGROUND_TOP), np.array(_BACKGROUND_BOTTOM)
+    top, bottom = np.array(BACKGROUND_TOP), np.array(BACKGROUND_BOTTOM)
     column = top * (1 - weight) + bottom * weight
     picture: Image = np.repeat(np.round(column).astype(np.uint8), size, axis=1)
     return picture
@@ -110,17 +133,27 @@ def _lit(
     place = np.linspace(-1, 1, size, dtype=np.float32)
     x = np.clip((place[None, :] - middle[0]) / radii[0], -1, 1)
     y = np.clip((place[:, None] - middle[1]) / radii[1], -1, 1)
+    tone: Image = np.round(np.array(colour, np.float32) * light(x, y)[..., None]).astype(np.uint8)
+    return tone
+
+
+def light(x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return how brightly an ellipsoid is lit, 0.7..1, at places in its radii from its middle."""
     z = np.sqrt(np.clip(1 - (x**2 + y**2) * 0.92, 0.0, 1))
     facing = np.clip(-0.25 * x - 0.50 * y + 0.83 * z, 0, 1)
-    light = 0.70 + 0.30 * facing**0.8
-    tone: Image = np.round(np.array(colour, np.float32) * light[:, :, None]).astype(np.uint8)
-    return tone
+    lit: FloatArray = 0.70 + 0.30 * facing**0.8
+    return lit
 
 
 def ellipse(centre: Points, radii: tuple[float, float], count: int = 48) -> Points:
     """Return an ellipse of so many points, (count, 2)."""
+    return centre + _circle(count) * radii
+
+
+@lru_cache(maxsize=4)
+def _circle(count: int) -> Points:
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    return centre + np.stack([radii[0] * np.cos(angle), radii[1] * np.sin(angle)], axis=1)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def lowered(points: Points, by: float) -> Points:

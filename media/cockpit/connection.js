@@ -5,7 +5,7 @@ const LAST_RETRY_MS = 3000;
 const SILENCE_MS = 2500;
 const PICTURES = ['camera', 'face', 'keyframe_pictures'];
 
-/** Calls on.values(object), on.picture(about, blob) and on.link(text, isLost). */
+/** Calls on.values(object), on.picture(about, data) and on.link(text, isLost). */
 export function connect(on) {
   let retryMs = FIRST_RETRY_MS;
   let heardMs = 0;
@@ -51,7 +51,7 @@ export function connect(on) {
 function unpacked(data) {
   const length = new DataView(data).getUint16(0);
   const about = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 2, length)));
-  return [about, new Blob([new Uint8Array(data, 2 + length)], { type: 'image/jpeg' })];
+  return [about, data.slice(2 + length)];
 }
 
 /** Return {done, sentence}; never throws. */

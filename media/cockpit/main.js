@@ -1,6 +1,7 @@
 // The cockpit: takes states, gives them to the panels, sends what the person asks.
 
 import { act, connect, stop } from './connection.js';
+import { paintStrokes } from './drawn.js';
 import { Channels, fill, Joints, Parameters } from './panels.js';
 import { Camera, Curve, Keyframes } from './person.js';
 
@@ -96,18 +97,18 @@ function report(place, text, isBad) {
   place.dataset.bad = isBad;
 }
 
+const jpeg = (data) => new Blob([data], { type: 'image/jpeg' });
+
 const pictures = {
-  camera: (about, blob) => {
+  camera: (about, data) => {
     frames += 1;
-    camera.show(about, blob);
+    camera.show(about, jpeg(data));
   },
-  face(about, blob) {
-    const image = by('face');
-    URL.revokeObjectURL(image.src);
-    image.src = URL.createObjectURL(blob);
-    image.hidden = false;
+  face({ strokes }, points) {
+    paintStrokes(by('face'), strokes, points);
+    by('face').hidden = false;
   },
-  keyframe_pictures: (about, blob) => keyframes.picture(about, blob),
+  keyframe_pictures: (about, data) => keyframes.picture(about, jpeg(data)),
 };
 
 let frames = 0;
@@ -120,7 +121,7 @@ connect({
   values(changed) {
     for (const [name, value] of Object.entries(changed)) show[name]?.(value);
   },
-  picture: (about, blob) => pictures[about.picture]?.(about, blob),
+  picture: (about, data) => pictures[about.picture]?.(about, data),
   link(text, isLost) {
     if (by('link').textContent === text) return;
     by('link').textContent = text;
