@@ -29,7 +29,6 @@ from kf_imitation.nodes.composition import Composition
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph
 
-START_TIMEOUT_S = 60.0
 COMMAND = 'capture to command'
 ROWS = (
     ('frames in', 'frames_in'),
@@ -48,10 +47,9 @@ ROWS = (
 def run(source: str, watchers: int) -> dict[str, Any]:
     """Play the source once and return its figures by the names in ROWS."""
     graph = build_graph(RunOptions(source=source, cockpit=True))
-    robot = str(graph.node('cockpit').parameters['robot'])
-    with CockpitProcess(robot, '', '') as cockpit:
-        url = _address(cockpit)
-        command = [sys.executable, '-m', 'benchmark.cockpit', '--watch', url, str(watchers)]
+    with CockpitProcess(graph.node('cockpit').parameters, '', '') as cockpit:
+        watch_it = ['--watch', cockpit.url, str(watchers)]
+        command = [sys.executable, '-m', 'benchmark.cockpit', *watch_it]
         watching = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -78,15 +76,6 @@ def run(source: str, watchers: int) -> dict[str, Any]:
         'messages_hz': taken['messages'] / count / lasted_s,
         'megabytes_s': taken['bytes'] / count / lasted_s / 1e6,
     }
-
-
-def _address(cockpit: CockpitProcess) -> str:
-    end_s = time.monotonic() + START_TIMEOUT_S
-    while not cockpit.announcement:
-        if time.monotonic() > end_s:
-            raise SystemExit('the cockpit did not start')
-        time.sleep(0.05)
-    return cockpit.announcement.rpartition(' ')[2]
 
 
 async def _watch(url: str, count: int) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """`kf_imitation cockpit`: the page to see, tune and stop a head that runs elsewhere."""
 
 import argparse
+import socket
 from typing import Any
 
 from kf_imitation.cli.options import add_input_end, add_namespace, add_params, add_robot
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_namespace(parser)
     add_params(parser)
     add_input_end(parser)
+    parser.add_argument('--listening', type=int, help=argparse.SUPPRESS)  # a socket of the parent
 
 
 def run(args: argparse.Namespace) -> int:
@@ -49,4 +51,6 @@ def run(args: argparse.Namespace) -> int:
         from kf_imitation.nodes.node_main import run_node
     if args.until_input_ends:
         stop_with_input()
-    return run_node(lambda: CockpitNode(settings, namespace=args.namespace.strip('/') or None), [])
+    listening = None if args.listening is None else socket.socket(fileno=args.listening)
+    namespace = args.namespace.strip('/') or None
+    return run_node(lambda: CockpitNode(settings, listening, namespace=namespace), [])

@@ -4,6 +4,7 @@ import argparse
 import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,6 @@ def run(args: argparse.Namespace) -> int:
     graph = build_graph(options)
     quiet_logging()
     with ros_needed():
-        from kf_imitation.nodes.composition import Composition
         from kf_imitation.nodes.node_main import catch_stop_signals
     from dataclasses import asdict
 
@@ -110,13 +110,17 @@ def run(args: argparse.Namespace) -> int:
     if args.loop and not args.quiet:
         played = args.source or 'the demo clip'
         print(f'{played} starts again at its end; Ctrl-C ends the run', file=sys.stderr)
-    with (
-        lines_above(args.quiet) as line,
-        cockpit_of(graph) as cockpit,
-        Composition(graph) as composition,
-    ):
-        elapsed_s = watch(composition, stop, line, cockpit, args.quiet)
-        bus = bus_figures(composition)
+    # The address first: whatever else takes long is loaded while somebody opens it.
+    with lines_above(args.quiet) as line, cockpit_of(graph) as cockpit:
+        with ros_needed():
+            from kf_imitation.nodes.camera_node import open_chosen
+            from kf_imitation.nodes.composition import Composition
+        # The source before the servos, which need not move for one that cannot be opened.
+        cameras = [spec for spec in graph.nodes if spec.name == 'camera']
+        extra = {spec.name: {'source': open_chosen(spec.parameters)} for spec in cameras}
+        with Composition(graph, extra) as composition:
+            elapsed_s = watch(composition, stop, line, args.quiet)
+            bus = bus_figures(composition)
     figures = collect(composition, elapsed_s, options.realtime, bus)
     if not takes_stdout(args.json):
         show_tables(run_table(figures))
@@ -150,10 +154,13 @@ def repeats(args: argparse.Namespace) -> bool:
 
 
 def cockpit_of(graph: 'Graph') -> AbstractContextManager['CockpitProcess | None']:
-    """Start the cockpit that a graph asks for, in a process of its own; None without one."""
+    """Start the cockpit that a graph asks for, and print its address; None without one."""
     if not graph.options.cockpit:
         return nullcontext()
     from kf_imitation.cockpit.process import CockpitProcess
 
-    robot = str(graph.node('cockpit').parameters['robot'])
-    return CockpitProcess(robot, graph.namespace, graph.options.params)
+    spec = graph.node('cockpit')
+    cockpit = CockpitProcess(spec.parameters, graph.namespace, graph.options.params)
+    robot = Path(str(spec.parameters['robot'])).stem
+    print(f'cockpit of {robot}: {cockpit.url}', file=sys.stderr, flush=True)
+    return cockpit

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
 from time import monotonic
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 
-from kf_imitation.cockpit.process import CockpitProcess
-from kf_imitation.nodes.composition import Composition
 from kf_imitation.pipeline.run_figures import BusFigures, RunFigures
 from kf_imitation.ros_graph.service_manager import tell_service_manager
+
+if TYPE_CHECKING:
+    from kf_imitation.nodes.composition import Composition
 
 # Between two lines of progress where there is no terminal to draw in.
 _LOG_INTERVAL_S = 5.0
@@ -88,19 +89,17 @@ def lines_above(quiet: bool = False) -> Iterator[ProgressLine | None]:
 
 
 def watch(
-    composition: Composition,
+    composition: 'Composition',
     stop: Event,
     line: ProgressLine | None = None,
-    cockpit: CockpitProcess | None = None,
     quiet: bool = False,
 ) -> float:
-    """Show progress until the run ends or is told to stop; print the cockpit's address once.
+    """Show progress until the run ends or is told to stop.
 
     Args:
         composition: that runs.
         stop: is set to end it.
         line: of lines_above().
-        cockpit: whose address is printed, or None.
         quiet: show no progress.
 
     Returns:
@@ -108,16 +107,12 @@ def watch(
     """
     first_s = last_s = logged_s = monotonic()
     frames = 0
-    announced = cockpit is None
     while not stop.wait(0.2) and not composition.finished:
         tell_service_manager('READY=1\nWATCHDOG=1')
         now_s, count = monotonic(), composition.ledger('keyframe').count('frames')
         if count != frames:
             first_s, last_s = first_s if frames else now_s, now_s
             frames = count
-        if cockpit is not None and cockpit.announcement and not announced:
-            announced = True
-            print(cockpit.announcement, file=sys.stderr, flush=True)
         if line is not None:
             line.show(progress_line(composition))
         elif not quiet and now_s - logged_s > _LOG_INTERVAL_S:
@@ -128,12 +123,12 @@ def watch(
     return last_s - first_s
 
 
-def _source_of(composition: Composition) -> str:
+def _source_of(composition: 'Composition') -> str:
     """Name the node that counts the frames: without a camera of ours, who receives them."""
     return 'camera' if 'camera' in composition.nodes else 'keyframe'
 
 
-def progress_line(composition: Composition) -> str:
+def progress_line(composition: 'Composition') -> str:
     """Return frames, keyframes and the states of camera, face and servos in one line."""
     keyframe = composition.ledger('keyframe')
     parts = [
@@ -147,7 +142,7 @@ def progress_line(composition: Composition) -> str:
 
 
 def collect(
-    composition: Composition, elapsed_s: float, realtime: bool, bus: BusFigures | None
+    composition: 'Composition', elapsed_s: float, realtime: bool, bus: BusFigures | None
 ) -> RunFigures:
     """Gather the figures of a run from the nodes' ledgers."""
     counts: dict[str, Mapping[str, int]] = {
@@ -177,7 +172,7 @@ def collect(
     )
 
 
-def bus_figures(composition: Composition) -> BusFigures | None:
+def bus_figures(composition: 'Composition') -> BusFigures | None:
     """Return the bus's figures while it still runs; None without a bus."""
     servo = composition.nodes.get('servo')
     figures = servo.bus_figures() if servo is not None else None

@@ -3,9 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from threading import Thread
+from typing import Any
 
 from kf_imitation.child_process import end_child, start_child
+from kf_imitation.cockpit.access import load_token, token_file
+from kf_imitation.cockpit.place import listen, place_from
 from kf_imitation.errors import KfImitationError
 
 END_S = 3.0
@@ -18,20 +22,28 @@ class CockpitProcess:
     """`kf_imitation cockpit` as a child, which ends with this process.
 
     Attributes:
-        announcement: the line with its address, once it is known; '' before.
+        url: of the page, with its secret.
         fault: that it ended by itself; None while it has not.
     """
 
-    def __init__(self, robot: str, namespace: str, params: str) -> None:
-        """Start it; it is up some seconds later.
+    def __init__(self, settings: Mapping[str, Any], namespace: str, params: str) -> None:
+        """Start it; who opens its address sees the page when it is up, some seconds later.
 
         Args:
-            robot: name in config/robots, or a file.
+            settings: parameters of the cockpit node.
             namespace: of the nodes.
             params: parameter file, or ''.
+
+        Raises:
+            ConfigError: the address cannot be used, no port is free, or the secret is faulty.
         """
+        place = place_from(settings)
+        token = load_token(token_file())
+        listening = listen(place)
+        self.url = place.url(listening, token)
+        robot = settings['robot']
         options = {'--robot': robot, '--namespace': namespace, '--params': params}
-        given = ['--until-input-ends']
+        given = ['--until-input-ends', '--listening', str(listening.fileno())]
         given += [word for pair in options.items() if pair[1] for word in pair]
         # At Ctrl-C the page stays until the head rests.
         self._process = start_child(
@@ -39,9 +51,10 @@ class CockpitProcess:
             ['cockpit', *given],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            pass_fds=[listening.fileno()],
         )
+        listening.close()
         os.setpriority(os.PRIO_PROCESS, self.pid, os.nice(0) + NICER)
-        self.announcement = ''
         self.fault: KfImitationError | None = None
         self._closing = False
         self._reader = Thread(target=self._read, name='cockpit output', daemon=True)
@@ -72,8 +85,7 @@ class CockpitProcess:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.announcement = self.announcement or line.strip()
+        self._process.stdout.read()  # to its end; the address is known
         if not self._closing:
             self.fault = KfImitationError('the cockpit ended before the run did')
             print(

@@ -25,6 +25,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from kf_imitation.cockpit.access import Access, is_loopback
 from kf_imitation.cockpit.actions import Act, Action, ActionError, Outcome, Trigger, read_action
 from kf_imitation.cockpit.board import Board, Picture
+from kf_imitation.cockpit.place import Place, listen
 from kf_imitation.cockpit.rate_limit import RateLimit
 from kf_imitation.errors import ConfigError
 from kf_imitation.robot import RobotConfig
@@ -42,7 +43,6 @@ ACTIONS_PENDING = 32
 MESSAGES_HZ, MESSAGES_BURST = 10.0, 30
 # A watcher that takes nothing for this long has gone.
 SEND_TIMEOUT_S = 10.0
-PORTS_TRIED = 20
 PICTURES = frozenset({'camera', 'face', 'keyframe_pictures'})
 
 _STATIC_HEADERS = {
@@ -53,24 +53,6 @@ _STATIC_HEADERS = {
     'Cross-Origin-Resource-Policy': 'same-origin',
     'Cache-Control': 'no-store',
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the server listens.
-
-    Attributes:
-        address: IP address; one that is not a loopback opens the cockpit to a network.
-        port: the first free one from here on; 0 takes any.
-        certificate, key: PEM files for https; '' for http.
-        rate_hz: most states and pictures per second for each watcher.
-    """
-
-    address: str = '127.0.0.1'
-    port: int = 0
-    certificate: str = ''
-    key: str = ''
-    rate_hz: float = 30.0
 
 
 @dataclass(eq=False, slots=True)
@@ -97,6 +79,7 @@ class CockpitServer:
         board: Board,
         act: Act,
         rejected: Callable[[], str] = lambda: '',
+        listening: socket.socket | None = None,
     ) -> None:
         """Listen.
 
@@ -108,21 +91,20 @@ class CockpitServer:
             board: what watchers see.
             act: begins an action; called in the server's thread, so it must not wait.
             rejected: returns why actions other than a stop are not allowed, or ''.
+            listening: at that place already (`listen`), or None.
 
         Raises:
             ConfigError: the address cannot be used, or the certificate cannot be read.
         """
-        scheme = 'https' if place.certificate else 'http'
-        self._access = Access(token, not is_loopback(place.address), scheme)
+        self._access = Access(token, not is_loopback(place.address), place.scheme)
         self._tls = _tls(place)
-        self._socket = _listen(place)
+        self._socket = listening or listen(place)
         self._robot, self._files, self._board = robot, files, board
         self._act, self._rejected = act, rejected
         self._period_s = 1 / place.rate_hz
         self._policy = _policy(files.get('', b''))
-        host = f'[{place.address}]' if ':' in place.address else place.address
         self.port = int(self._socket.getsockname()[1])
-        self.url = f'{scheme}://{host}:{self.port}/{token}/'
+        self.url = place.url(self._socket, token)
         self._watchers: set[_Watcher] = set()
         self._strangers: dict[Any, None] = {}
         self._guests: set[Any] = set()
@@ -394,25 +376,6 @@ def _tls(place: Place) -> ssl.SSLContext | None:
         names = f'tls_certificate = {place.certificate!r}, tls_key = {place.key!r}'
         raise ConfigError('cockpit', [f'{names}: {error}']) from error
     return context
-
-
-def _listen(place: Place) -> socket.socket:
-    """Return a socket on the first free port."""
-    family = socket.AF_INET6 if ':' in place.address else socket.AF_INET
-    ports = range(place.port, min(place.port + PORTS_TRIED, 65536)) if place.port else (0,)
-    problem = ''
-    for port in ports:
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((place.address, port))
-            listening.listen(128)
-        except OSError as error:
-            listening.close()
-            problem = problem or f'port = {port}: {error.strerror}'
-            continue
-        return listening
-    raise ConfigError('cockpit', [f'address = {place.address}, {problem}'])
 
 
 def read_files(folder: Path, more: Mapping[str, bytes]) -> dict[str, bytes]:

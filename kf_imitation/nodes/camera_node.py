@@ -82,7 +82,7 @@ class CameraNode(KfNode):
         check_turn(self._upright)
         self._wanted = ''  # source to change to
         self._problem = ''  # with the one asked for last
-        self._source = source or open_source(source_spec(self.setting('source', str)), self._ask())
+        self._source = source or open_chosen(self.settings)
         self._base_ns: int | None = None
         self._due_ns = 0  # of the newest frame of a file
         self._thread = Thread(target=self._capture, name='capture', daemon=True)
@@ -107,7 +107,7 @@ class CameraNode(KfNode):
         if self._lossless:
             return 'source: a run that takes every frame of a file keeps its source'
         try:
-            make_source(source_spec(str(value)), self._ask())
+            make_source(source_spec(str(value)), _asked(self.settings))
         except KfImitationError as fault:
             return str(fault)
         return ''
@@ -127,10 +127,6 @@ class CameraNode(KfNode):
         self._source.close()
         self._thread.join(timeout=5.0)
         self._source.close()  # another one, if it was just being changed
-
-    def _ask(self) -> SourceSettings:
-        asked = settings_from(CameraSettings, self.settings).capture
-        return replace(asked, upright=UprightSettings())  # images are turned here
 
     def _capture(self) -> None:
         try:
@@ -159,7 +155,7 @@ class CameraNode(KfNode):
         before = self._source
         before.close()
         try:
-            self._source, self._problem = open_source(wanted, self._ask()), ''
+            self._source, self._problem = open_source(wanted, _asked(self.settings)), ''
         except SourceError as fault:
             self._problem = str(fault)
             self.get_logger().warning(f'{fault}; {before.name} goes on')
@@ -220,6 +216,20 @@ class CameraNode(KfNode):
             if self._images.get_subscription_count():
                 self._images.publish(to_image(bgr, frame.stamp_ns, self._frame_id))
         self.ledger.add('frames')
+
+
+def open_chosen(settings: Mapping[str, Value]) -> FrameSource:
+    """Open the source that the parameters of a camera node name.
+
+    Raises:
+        SourceError: it cannot be opened.
+    """
+    return open_source(source_spec(str(settings['source'])), _asked(settings))
+
+
+def _asked(settings: Mapping[str, Value]) -> SourceSettings:
+    asked = settings_from(CameraSettings, settings).capture
+    return replace(asked, upright=UprightSettings())  # images are turned by the node
 
 
 def source_spec(source: str) -> str:

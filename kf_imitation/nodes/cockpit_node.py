@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
+from socket import socket
 from time import monotonic
 from typing import Any
 
@@ -25,8 +26,9 @@ from kf_imitation.cockpit.board import Board, Picture
 from kf_imitation.cockpit.model import head_model
 from kf_imitation.cockpit.movement import movement
 from kf_imitation.cockpit.pictures import jpeg
+from kf_imitation.cockpit.place import place_from
 from kf_imitation.cockpit.recording import Recording
-from kf_imitation.cockpit.server import CockpitServer, Place, read_files
+from kf_imitation.cockpit.server import CockpitServer, read_files
 from kf_imitation.cockpit.summary import (
     NodeStatus,
     about_robot,
@@ -76,11 +78,17 @@ class CockpitNode(KfNode):
         url: of the page, with its secret.
     """
 
-    def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        overrides: Mapping[str, Value] | None = None,
+        listening: socket | None = None,
+        **options: Any,
+    ) -> None:
         """Read the robot file, open the page and print its address.
 
         Args:
             overrides: parameter values that override parameter files.
+            listening: at the address already; None: it does so itself.
             options: for rclpy.node.Node.
 
         Raises:
@@ -113,7 +121,7 @@ class CockpitNode(KfNode):
         # Closing a bag takes a while; everything else goes on meanwhile.
         group = ReentrantCallbackGroup()
         self.create_service(SetBool, '~/record', self._on_record, callback_group=group)
-        self._server = self._open()
+        self._server = self._open(listening)
         self.url = self._server.url
         print(f'cockpit of {robot.name}: {self.url}', flush=True)
         if self._server.is_open:
@@ -137,7 +145,7 @@ class CockpitNode(KfNode):
         self._server.close()
         self._recording.close()
 
-    def _open(self) -> CockpitServer:
+    def _open(self, listening: socket | None) -> CockpitServer:
         model = head_model(self._robot)
         for mesh in model.missing:
             self.get_logger().warning(
@@ -150,16 +158,16 @@ class CockpitNode(KfNode):
                 **{f'model/{name}': path.read_bytes() for name, path in model.meshes.items()},
             },
         )
-        place = Place(
-            self.setting('address', str),
-            self.setting('port', int),
-            self.setting('tls_certificate', str),
-            self.setting('tls_key', str),
-            self.setting('rate_hz', float),
-        )
         token = load_token(token_file())
         return CockpitServer(
-            place, token, self._robot, files, self._board, self._act, self._refused
+            place_from(self.settings),
+            token,
+            self._robot,
+            files,
+            self._board,
+            self._act,
+            self._refused,
+            listening,
         )
 
     def _refused(self) -> str:

@@ -146,6 +146,8 @@ def test_bad_input_is_reported_before_anything_is_written(start, tmp_path, argum
     assert len(message) == 1
     assert words in err and 'Traceback' not in err
     assert not bag.exists()
+    # A source that cannot be opened is said before servos move.
+    assert '--source' not in arguments or 'servo: ' not in err
 
 
 def test_the_head_rests_when_the_face_is_gone_but_not_while_it_holds_still(
