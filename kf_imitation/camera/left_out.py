@@ -58,7 +58,7 @@ class LeftOut:
             while self.run >= self._loud:
                 self._loud *= 10
         elif self._times <= _SAID_EACH:
-            self._say(f'{self._name}: left out: {place}: {reason}')
+            self._say(f'{self._name}: left out {place}: {reason}')
 
     def good(self) -> None:
         """Take note of a good frame: a run has ended."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from kf_imitation.head.authority import NOBODY, STOP
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.node_base import OK, KfNode
 
@@ -37,6 +38,7 @@ class AuthorityPublisher:
         owners = {joint: self._named(kind) for joint, kind in self._owners().items()}
         if owners == self._published:
             return
+        changed = set(self._published.values()) ^ set(owners.values())
         self._published = owners
         self._publisher.publish(
             DiagnosticStatus(
@@ -47,6 +49,8 @@ class AuthorityPublisher:
                 values=[KeyValue(key=joint, value=owner) for joint, owner in owners.items()],
             )
         )
+        if changed & {STOP, NOBODY}:  # who reads both finds no contradiction
+            self._node.publish_diagnostics()
 
     def _named(self, kind: str) -> str:
         name = self._sender(kind)
