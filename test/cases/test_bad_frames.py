@@ -236,7 +236,7 @@ def test_one_bad_image_in_a_bag_is_left_out(tmp_path, caplog, message_of, bad):
     frames, left_out = played(bag(tmp_path / 'bag', message_of))
     assert [frame.index for frame in frames] == [i for i in range(30) if i != bad]
     assert left_out.count == 1 and left_out.first.startswith(f'frame {bad}: ')
-    assert f'left out: frame {bad}: ' in caplog.text
+    assert f'left out frame {bad}: ' in caplog.text
 
 
 def test_a_bag_of_nothing_but_bad_images_is_rejected_with_the_reason(tmp_path):
