@@ -32,6 +32,7 @@ from kf_imitation.expression.channels import (
     true_size,
 )
 from kf_imitation.expression.one_euro import OneEuroFilter
+from kf_imitation.expression.recent_median import RecentMedian
 from kf_imitation.face_geometry.arkit import (
     SOURCE,
     agreed_shapes,
@@ -138,7 +139,7 @@ class AutoCalibration:
     _FARTHEST = 2.0  # most a person's neutral may be off, in standard deviations of people
 
     def __init__(self) -> None:
-        self._seen: deque[Levels] = deque(maxlen=self._KEPT)
+        self._seen = RecentMedian(len(CHANNELS), self._KEPT)
         self.calibration = Calibration.default()
         self._typical = size_levels('typical')
         self._limit = self._FARTHEST * size_levels('spread')
@@ -154,13 +155,9 @@ class AutoCalibration:
         Returns:
             The calibration after it.
         """
-        self._seen.append(np.where(good, raw, np.nan))
-        seen = np.array(self._seen)
-        count = np.isfinite(seen).sum(axis=0)
-        known = count > 0
-        middle = self._typical.copy()
-        if known.any():
-            middle[known] = np.nanmedian(seen[:, known], axis=0)
+        self._seen.push(np.where(good, raw, np.nan))
+        count = self._seen.counts
+        middle = np.where(count > 0, self._seen.medians(), self._typical)
         trust = self._trust * count / (count + self._HALF)
         shift = np.clip(trust * (middle - self._typical), -self._limit, self._limit)
         # Angles keep their zero: a person may look aside for long.
@@ -360,7 +357,7 @@ class ReflexEstimator:
         """Forget the frames so far."""
         self._values: Levels | None = None
         self._strokes = BlinkStrokes()
-        self._seen: deque[Levels] = deque(maxlen=_REFLEX_KEPT)
+        self._seen = RecentMedian(len(REFLEX_CHANNELS), _REFLEX_KEPT)
 
     def update(self, score: FrameScore) -> Expression | None:
         """Read the next frame.
@@ -391,9 +388,9 @@ class ReflexEstimator:
         """Take off what this person's readings are off those of most people."""
         if not self._learn:
             return raw
-        self._seen.append(raw)
+        self._seen.push(raw)
         count = len(self._seen)
-        off = np.median(np.array(self._seen), axis=0) - _REFLEX_TYPICAL
+        off = self._seen.medians() - _REFLEX_TYPICAL
         off = _REFLEX_TRUST * (count / (count + _REFLEX_HALF)) * off
         return np.asarray(raw - np.clip(off, -_REFLEX_FARTHEST, _REFLEX_FARTHEST))
 

@@ -130,6 +130,7 @@ class MotorConnection:
     def _listen(self) -> None:
         """Be the listening thread until the process is gone."""
         looked_s = time.monotonic()
+        told_s = 0.0
         reported_silent = False
         while True:
             self._link.wait(PULSE_S)
@@ -146,8 +147,10 @@ class MotorConnection:
             except MotorError as error:
                 _log.error('%s', error)
                 break
-            self._send('alive', {}, NOTHING, 0)
-            self._expire(now_s)
+            if now_s - told_s >= PULSE_S:
+                told_s = now_s
+                self._send('alive', {}, NOTHING, 0)
+                self._expire(now_s)
             if bool(self.silent_s) != reported_silent:
                 reported_silent = not reported_silent
                 self._on_change()

@@ -61,14 +61,8 @@ class CommandSenders:
             info: of the message. Before ROS 2 Kilted it does not tell the sender, and everybody's
                 commands count.
         """
-        if self._knows_elder():
-            return (
-                f'{self._node.get_fully_qualified_name()} also runs as process {self._elder}, '
-                'which was first: give this head a namespace or a ROS domain of its own'
-            )
-        is_new = time.monotonic() - self._began_s < HEARD_S
-        if is_new and self._node.count_publishers(COMMANDED) > 1:
-            return f'somebody else sends {COMMANDED}: another servo node, or what is left of one'
+        if problem := self.rival_problem():
+            return problem
         sender = (info.get('publisher_gid') or {}).get('data')
         owner = self._owners.get(topic)
         if sender is None or sender == owner:
@@ -89,6 +83,22 @@ class CommandSenders:
         self._owners[topic] = sender
         self._names[topic] = senders.get(sender, '')
         return ''
+
+    def rival_problem(self) -> str:
+        """Return why no command counts, whoever sends it: another servo node; '' if they do."""
+        if self._knows_elder():
+            return (
+                f'{self._node.get_fully_qualified_name()} also runs as process {self._elder}, '
+                'which was first: give this head a namespace or a ROS domain of its own'
+            )
+        is_new = time.monotonic() - self._began_s < HEARD_S
+        if is_new and self._node.count_publishers(COMMANDED) > 1:
+            return f'somebody else sends {COMMANDED}: another servo node, or what is left of one'
+        return ''
+
+    def note(self, topic: str, name: str) -> None:
+        """Take down who sends what stands for a topic inside this process."""
+        self._names[topic] = name
 
     def _knows_elder(self) -> bool:
         return time.monotonic() - self._elder_heard_s < HEARD_S

@@ -1,4 +1,4 @@
-"""A whole graph inside one process: every node with an executor thread of its own."""
+"""A whole graph inside one process, with few threads."""
 
 import sys
 from threading import Event, Thread
@@ -9,7 +9,7 @@ from rclpy.exceptions import InvalidHandle
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.nodes.handover import PAIRS, Handover
+from kf_imitation.nodes.handover import IN_THREAD_OF, PAIRS, Handover
 from kf_imitation.nodes.node_base import KfNode
 from kf_imitation.nodes.node_main import QUIET_TIMEOUT_S, end_ros, start_ros
 from kf_imitation.pipeline.statistics import Ledger
@@ -48,7 +48,7 @@ class Composition:
         self.crashed: set[str] = set()
         self._closing = Event()
         self._threads: list[Thread] = []
-        self._executors: list[SingleThreadedExecutor] = []
+        self._executors: dict[str, SingleThreadedExecutor] = {}
         links: dict[str, dict[str, Any]] = {spec.name: {} for spec in graph.nodes}
         for argument, pair in PAIRS.items():
             if links.keys() >= set(pair):
@@ -66,7 +66,7 @@ class Composition:
                     **links[spec.name],
                     **(extra or {}).get(spec.name, {}),
                 )
-                self._start(self.nodes[spec.name])
+                self._start(spec.name)
         except BaseException:
             self.close()
             raise
@@ -105,7 +105,7 @@ class Composition:
             if name in self.nodes:
                 self._wait_until_quiet(self.nodes[name])
                 self.nodes[name].close()
-        for executor in self._executors:
+        for executor in self._executors.values():
             executor.shutdown(timeout_sec=2.0)
         for thread in self._threads:
             thread.join(timeout=5.0)
@@ -114,11 +114,14 @@ class Composition:
         end_ros()
         sys.setswitchinterval(self._switch_interval_s)
 
-    def _start(self, node: KfNode) -> None:
-        executor = SingleThreadedExecutor()
+    def _start(self, name: str) -> None:
+        node = self.nodes[name]
+        if executor := self._executors.get(IN_THREAD_OF.get(name, '')):
+            executor.add_node(node)
+            return
+        executor = self._executors[name] = SingleThreadedExecutor()
         executor.add_node(node)
-        thread = Thread(target=self._spin, args=(executor, node), name=node.get_name())
-        self._executors.append(executor)
+        thread = Thread(target=self._spin, args=(executor, node), name=name)
         self._threads.append(thread)
         thread.start()
 

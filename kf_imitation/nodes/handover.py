@@ -1,15 +1,22 @@
-"""From node to node of one process without a message: frames, and the crops of keyframes."""
+"""From node to node of one process without a message: what comes with every frame or keyframe."""
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rclpy.node import Node
 
-from kf_imitation.data_types import CameraModel, FaceImage, Frame
+from kf_imitation.data_types import CameraModel, Expression, FaceImage, Frame
 
 # Who hands over to whom in one process, by the argument of both nodes.
-PAIRS = {'frames': ('camera', 'keyframe'), 'crops': ('keyframe', 'landmarks')}
+PAIRS = {
+    'frames': ('camera', 'keyframe'),
+    'crops': ('keyframe', 'landmarks'),
+    'faces': ('keyframe', 'servo'),
+}
+# Nodes that share the thread of another: two threads that see a face mostly wait for each other.
+IN_THREAD_OF = {'landmarks': 'keyframe'}
 
 T = TypeVar('T')
 
@@ -63,9 +70,35 @@ class Handover(Generic[T]):
         arrival = node.create_guard_condition(arrived)
         self.connect(arrival.trigger, depth)
 
+    def deliver_at_once(self, take: Callable[[T], None]) -> None:
+        """Let `take` be called with each thing before send() returns, in the sender's thread."""
+
+        def arrived() -> None:
+            if (thing := self.take()) is not None:
+                take(thing)
+
+        self.connect(arrived, 1)
+
 
 Frames = Handover[tuple[Frame, CameraModel, str]]
 """Frames as they were captured and turned, their camera and frame id; in place of image_raw."""
 
 Crops = Handover[tuple[FaceImage, CameraModel, str]]
 """Faces of keyframes, their camera and frame id; in place of keyframe/image."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFace:
+    """A frame with a face.
+
+    Attributes:
+        seen_by: name of the node that saw it.
+        reflex: its reading; None where the model has none.
+    """
+
+    seen_by: str
+    reflex: Expression | None
+
+
+Faces = Handover[SeenFace]
+"""Frames with a face; in place of face/region and face/reflex."""

@@ -6,6 +6,7 @@ from time import monotonic
 from typing import Any
 
 from geometry_msgs.msg import PolygonStamped
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float32
 
@@ -33,7 +34,7 @@ from kf_imitation.nodes.conversions import (
 from kf_imitation.nodes.explainer import Explainer
 from kf_imitation.nodes.face_messages import to_expression, to_region
 from kf_imitation.nodes.foreign_images import ForeignImages
-from kf_imitation.nodes.handover import Crops, Frames
+from kf_imitation.nodes.handover import Crops, Faces, Frames, SeenFace
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.parameters.definition import Value, settings_from
@@ -72,6 +73,7 @@ class KeyframeNode(KfNode):
         pipeline: FacePipeline | None = None,
         frames: Frames | None = None,
         crops: Crops | None = None,
+        faces: Faces | None = None,
         **options: Any,
     ) -> None:
         """Load the models and listen.
@@ -81,6 +83,7 @@ class KeyframeNode(KfNode):
             pipeline: for tests; None builds it from the parameters.
             frames: from a camera node of this process, in place of image_raw.
             crops: to a landmarks node of this process, in place of keyframe/image.
+            faces: to a servo node of this process, in place of face/region and face/reflex.
             options: for rclpy.node.Node.
 
         Raises:
@@ -127,7 +130,7 @@ class KeyframeNode(KfNode):
         self._crops = self.create_publisher(Image, 'keyframe/image', few)
         self._annotated = self.create_publisher(Image, 'keyframe/annotated', 2)
         self.steady_timer(0.1, self._flush_if_idle)
-        self._crops_out, self._camera = crops, UNKNOWN_CAMERA
+        self._crops_out, self._faces_out, self._camera = crops, faces, UNKNOWN_CAMERA
         self._foreign: ForeignImages | None = None
         if named:
             self._foreign = ForeignImages(self, named, self._on_image, self._on_info)
@@ -232,9 +235,11 @@ class KeyframeNode(KfNode):
             self._choice.scored(stamp_ns, monotonic() - began_s)
         self._pending, self._state = True, step.state
         with self.ledger.timed('publish results'):
-            self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))
+            if self._is_wanted(self._regions):
+                self._regions.publish(to_region(step.region, stamp_ns, self._frame_id))
             self._publish_reflex(step)
-            self._publish(step)
+            self._publish_scores(step)
+        self._publish_keyframes(step)
         if self._annotated.get_subscription_count():
             drawn = self._overlay.draw(frame, step.region, step.state)
             self._annotated.publish(to_image(drawn, stamp_ns, self._frame_id))
@@ -256,8 +261,14 @@ class KeyframeNode(KfNode):
         assert step.raw is not None  # of a frame
         with self.ledger.timed('reflex'):
             reflex = self._estimator.update(step.raw)
-        if reflex is not None:
+        if self._faces_out is not None and step.region is not None:
+            self._faces_out.send(SeenFace(self.get_fully_qualified_name(), reflex))
+        if reflex is not None and self._is_wanted(self._reflexes):
             self._reflexes.publish(to_expression(reflex, self._frame_id))
+
+    def _is_wanted(self, topic: Publisher) -> bool:
+        """Whether to publish: results of a file stay available to a recorder that comes late."""
+        return self._lossless or bool(topic.get_subscription_count())
 
     def _flush_if_idle(self) -> None:
         if self._pending and monotonic() - self._last_done_s > FLUSH_S:
@@ -265,12 +276,17 @@ class KeyframeNode(KfNode):
             self._publish(self._pipeline.flush())
 
     def _publish(self, step: FaceStep) -> None:
-        # A file's results stay available to a recorder that comes a moment late.
-        wanted = self._lossless or self._scores.get_subscription_count() > 0
+        self._publish_scores(step)
+        self._publish_keyframes(step)
+
+    def _publish_scores(self, step: FaceStep) -> None:
+        wanted = self._is_wanted(self._scores)
         for score in step.scores:
             if wanted and score.score is not None:
                 self._scores.publish(Float32(data=float(score.score)))
             self._explainer.frame(score, self._frame_id)
+
+    def _publish_keyframes(self, step: FaceStep) -> None:
         for chosen in step.chosen:
             self._publish_keyframe(chosen)
         self._overlay.add(step.scores, [chosen.keyframe for chosen in step.chosen])

@@ -81,7 +81,7 @@ class LandmarksNode(KfNode):
             self.create_subscription(CameraInfo, 'keyframe/camera_info', self._on_info, few)
             self.create_subscription(Image, 'keyframe/image', self._on_image, few)
         else:
-            crops.deliver(self, lambda taken: self._read(*taken), few.depth)
+            crops.deliver_at_once(lambda taken: self._read(*taken))
         self.add_on_set_parameters_callback(self._check_calibration)
         Calibrator(self, self._pipeline.read_raw, self._use)
 

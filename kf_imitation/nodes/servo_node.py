@@ -25,6 +25,7 @@ from kf_imitation.nodes.command_senders import CommandSenders
 from kf_imitation.nodes.cycle_publisher import CyclePublisher
 from kf_imitation.nodes.face_messages import expression_faults, from_expression
 from kf_imitation.nodes.goal_publisher import GoalPublisher
+from kf_imitation.nodes.handover import Faces, SeenFace
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.servo_services import offer_services
@@ -60,8 +61,18 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     (face/region with points): a person who holds still gives no keyframes, but is still there.
     """
 
-    def __init__(self, overrides: Mapping[str, Value] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        overrides: Mapping[str, Value] | None = None,
+        faces: Faces | None = None,
+        **options: Any,
+    ) -> None:
         """Offer the services and, with autostart, configure and activate.
+
+        Args:
+            overrides: parameter values that override parameter files.
+            faces: from a keyframe node of this process, in place of face/region and face/reflex.
+            options: for rclpy.node.Node.
 
         Raises:
             ConfigError: a parameter or the robot file is faulty.
@@ -86,6 +97,9 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             lambda: self._stop_input.problem,
         )
         AuthorityPublisher(self, self._joint_owners, self._sender_of)
+        self._faces = faces
+        if faces is not None:
+            faces.deliver(self, self._on_face, 1)
         if self.setting('autostart', bool):
             self.trigger_configure()
             if self.fault is None:
@@ -125,10 +139,13 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         few, listen = qos.keyframe_topics(), self.create_subscription
         self._listening = [
             listen(JointState, EXPRESSION, self._on_expression, few),
-            listen(PolygonStamped, 'face/region', self._on_region, 1),
-            listen(JointState, REFLEX, self._on_reflex, qos.newest()),
             listen(JointTrajectory, TRAJECTORY, self._on_trajectory, few),
         ]
+        if self._faces is None:
+            self._listening += [
+                listen(PolygonStamped, 'face/region', self._on_region, 1),
+                listen(JointState, REFLEX, self._on_reflex, qos.newest()),
+            ]
         for warning in self._head.warnings:
             self.get_logger().warning(warning)
         return DONE
@@ -243,19 +260,40 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if not self._pacer.tick(boottime_s()):
             self._pacer_timer.cancel()
 
+    def _on_face(self, face: SeenFace) -> None:
+        if self._head is None or not self._active:
+            return
+        if fault := self._senders.rival_problem():
+            self._log_rejection(self._head.reject(fault))
+            return
+        self._head.keep_alive()
+        reflex = face.reflex
+        if reflex is not None and self._wants_reflexes and not self._bound.skips(reflex.stamp_ns):
+            self._senders.note(REFLEX, face.seen_by)
+            self._follow(reflex)
+
     def _on_reflex(self, message: JointState, info: dict[str, Any]) -> None:
-        if self._head is None or not self._active or not self.setting('reflex', bool):
-            return None
+        if self._head is None or not self._wants_reflexes:
+            return
         expression = self._in_time(REFLEX, message, info)
+        if expression is not None:
+            self._follow(expression)
+
+    @property
+    def _wants_reflexes(self) -> bool:
+        return self._active and self.setting('reflex', bool)
+
+    def _follow(self, reflex: Expression) -> None:
+        """Move the joints that follow every frame; the next reflex is under way."""
+        assert self._head is not None
         clock_ns = self.get_clock().now().nanoseconds
         most_s = self.setting('command_age_s', float)
-        if expression is None or age_problem(expression.stamp_ns, clock_ns, most_s):
-            return None  # the next one is under way
+        if age_problem(reflex.stamp_ns, clock_ns, most_s):
+            return
         joints = self._robot.reflex_joints
-        goal_rad = self._mapping.goals(expression)
-        if reason := self._head.set_reflex(joints, goal_rad[joints], expression.stamp_ns):
+        goal_rad = self._mapping.goals(reflex)
+        if reason := self._head.set_reflex(joints, goal_rad[joints], reflex.stamp_ns):
             self._log_rejection(reason)
-        return None
 
     def _in_time(self, topic: str, message: JointState, info: dict[str, Any]) -> Expression | None:
         """Return an expression that counts; None for one that is rejected, or skipped as late."""
