@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, Image
 
 from kf_imitation.nodes import qos
@@ -24,6 +25,22 @@ def test_what_is_not_taken_in_time_gives_way_to_the_newest_or_waits(depth, taken
     assert len(woken) == 3
     assert [between.take() for _ in taken] == taken
     assert between.take() is None
+
+
+def test_what_is_delivered_at_once_is_there_before_send_returns():
+    between, taken = Handover(), []
+    between.deliver_at_once(taken.append)
+    between.send('crop')
+    assert taken == ['crop'] and between.take() is None
+
+
+def test_a_head_in_one_process_follows_reflexes_that_nobody_publishes(listener):
+    told = listener.listen(DiagnosticStatus, 'servo/authority', qos.latched())
+    with Composition(build_graph(RunOptions(source='', port='simulated'))) as head:
+        servo = head.nodes['servo']
+        listener.wait_for(lambda: told and 'reflex /keyframe: ' in told[-1].message)
+        assert not servo.count_subscribers('face/reflex')
+        assert not servo.count_subscribers('face/region')
 
 
 def test_a_head_in_one_process_scores_images_that_nobody_else_sees(listener):

@@ -20,7 +20,7 @@ ENCLAVES = ET.parse(share_path('config/sros2_policy.xml')).getroot().find('encla
 KINDS = ('publish', 'subscribe', 'reply', 'request')
 # What nodes have at times only: with a bag's time, with `port: none`, with images, while watched,
 # where no frame may be lost, during a calibration, with tf2_msgs or hri_msgs, in a process of its
-# own (elsewhere images are handed over without a message).
+# own (elsewhere images, faces and reflexes are handed over without a message).
 AT_TIMES = {
     'keyframe': {'/camera_info', '/image_raw'},
     'landmarks': {
@@ -29,6 +29,8 @@ AT_TIMES = {
     },
     'servo': {
         '/joint_trajectory_controller/joint_trajectory',
+        '/face/reflex',
+        '/face/region',
         '/joint_states',
         '/servo/emergency_stop',
     },
