@@ -531,6 +531,7 @@ class ControlCycle:
             return False
         if revived:
             motion.begin_joints(revived, self.present.position_rad)
+            self._limit_force()
         if monitor.reasons:
             motion.follow(monitor.down, self.present.position_rad)
         return True
@@ -648,8 +649,16 @@ class ControlCycle:
         """Move to neutral at the usual rate; returns whether the head arrived or was stopped."""
         with self._mailbox.lock:
             self._mailbox.relax()
-        self._go_on(EXIT_TIMEOUT_S, self._is_there)
-        return self.state == STOPPED or (self.state == RUNNING and self._is_there())
+        self._go_on(EXIT_TIMEOUT_S, self._is_neutral)
+        return self.state == STOPPED or (self.state == RUNNING and self._is_neutral())
+
+    def _is_neutral(self) -> bool:
+        """Whether the head is where it relaxes to; asks for that again if a gap has voided it."""
+        with self._mailbox.lock:
+            if not self._mailbox.relaxed:
+                self._mailbox.relax()
+                return False
+        return not self._missing and not self.motion.comes_in and self._is_there()
 
     def _is_there(self) -> bool:
         way = np.abs(self.motion.limiter.state.position - self.motion.goal_rad)

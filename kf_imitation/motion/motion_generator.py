@@ -155,6 +155,7 @@ class MotionGenerator:
         missed: waypoints that were not reached in time.
         stalls: joints that rest.
         goal_rad: (J,) where the joints are going, after all guards.
+        comes_in: goal_rad is but the way into the limits, whatever was asked for.
     """
 
     def __init__(self, robot: RobotConfig, period_s: float) -> None:
@@ -168,6 +169,7 @@ class MotionGenerator:
         self.missed = 0
         self.stalls = StallGuard(robot)
         self.goal_rad: Array = self._neutral.copy()
+        self.comes_in = False
         self._asked: Array | None = None  # what goal_rad was made of
         self._all = np.arange(len(robot.joints))
         self._none = self._all[:0]
@@ -233,7 +235,7 @@ class MotionGenerator:
         scale = thermal_scale(temperature_c, self._robot.thermal)
         goal = self._neutral + scale * (wanted_rad - self._neutral)
         goal = np.where(self.stalls.resting, self.stalls.held_rad, goal)
-        outside = limiter.outside.any()
+        outside = self.comes_in = bool(limiter.outside.any())
         if outside:  # first the shortest way in, which brings every joint closer
             goal = limiter.state.position
         if self._asked is None or not (goal == self._asked).all():

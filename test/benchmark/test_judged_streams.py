@@ -24,6 +24,17 @@ def test_a_head_that_is_taken_over_at_once_begins_where_it_is():
     assert sum(sentence.endswith(' start') for sentence in one.story) == 2
 
 
+@pytest.mark.parametrize(
+    ('seed', 'streams'),
+    [
+        (274, 6),  # left as a joint had just come back into its limits: not by way of neutral
+        (330, 3),  # a restarted servo outside its limits had its full current for a moment
+    ],
+)
+def test_what_longer_runs_have_found_is_mended(seed, streams):
+    assert Streams(seed).run(streams) == []
+
+
 def test_streams_are_the_same_every_time():
     first, second = Streams(4), Streams(4)
     first.run(2), second.run(2)
