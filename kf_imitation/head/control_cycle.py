@@ -521,7 +521,10 @@ class ControlCycle:
                 motion.limiter.state.position,
                 stopped=self.state == STOPPED,
             )
-            self._force[revived] = np.nan  # the monitor has set it up anew
+            if revived:
+                self._force[revived] = np.nan  # the monitor has set it up anew
+                motion.begin_joints(revived, self.present.position_rad)
+                self._limit_force()
             if monitor.alarm and self.state == RUNNING:
                 self._stop_for(monitor.alarm)
         except BusError as error:
@@ -529,9 +532,6 @@ class ControlCycle:
             if self._now_s - self._fresh_s > PROBE_S:
                 self._probe()
             return False
-        if revived:
-            motion.begin_joints(revived, self.present.position_rad)
-            self._limit_force()
         if monitor.reasons:
             motion.follow(monitor.down, self.present.position_rad)
         return True
