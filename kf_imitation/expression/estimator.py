@@ -6,6 +6,7 @@ is there anyway. It is less sure, but a blink, a glance and the jaw of speech ar
 keyframe is chosen.
 """
 
+from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,6 @@ from kf_imitation.expression.channels import (
     true_size,
 )
 from kf_imitation.expression.one_euro import OneEuroFilter
-from kf_imitation.expression.recent_median import RecentMedian
 from kf_imitation.face_geometry.arkit import (
     SOURCE,
     agreed_shapes,
@@ -121,6 +121,59 @@ class Calibration:
     def default(cls) -> 'Calibration':
         """Levels of most faces."""
         return cls('', REST.copy(), FULL.copy(), personal=False)
+
+
+class RecentMedian:
+    """Keeps the last rows, and every column of them sorted: a frame costs no sorting."""
+
+    def __init__(self, columns: int, kept: int) -> None:
+        """Start empty.
+
+        Args:
+            columns: of a row.
+            kept: rows at most.
+        """
+        self._kept = kept
+        self._rows: deque[list[float]] = deque()
+        self._columns: list[list[float]] = [[] for _ in range(columns)]
+
+    def __len__(self) -> int:
+        """Return how many rows are kept."""
+        return len(self._rows)
+
+    def push(self, row: Levels) -> None:
+        """Take a row; NaN is not known."""
+        if len(self._rows) == self._kept:
+            for column, value in zip(self._columns, self._rows.popleft(), strict=True):
+                if value == value:
+                    del column[bisect_left(column, value)]
+        values = row.tolist()
+        self._rows.append(values)
+        for column, value in zip(self._columns, values, strict=True):
+            if value == value:
+                insort(column, value)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How many values of each column are known."""
+        return np.array([len(column) for column in self._columns])
+
+    def medians(self) -> Levels:
+        """Return the median of each column, NaN where nothing is known."""
+        return np.array([_median(column) for column in self._columns])
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._rows.clear()
+        for column in self._columns:
+            column.clear()
+
+
+def _median(column: list[float]) -> float:
+    middle = len(column) // 2
+    if len(column) % 2:
+        return column[middle]
+    return (column[middle - 1] + column[middle]) / 2 if column else np.nan
 
 
 class AutoCalibration:

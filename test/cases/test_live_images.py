@@ -41,7 +41,10 @@ def node_beside(topic):
     pipeline = Pipeline()
     node = KeyframeNode({'topic': topic}, pipeline=pipeline, context=context)
     answered = []
-    node._regions = SimpleNamespace(publish=lambda m: answered.append(len(m.polygon.points)))
+    node._regions = SimpleNamespace(
+        publish=lambda m: answered.append(len(m.polygon.points)),
+        get_subscription_count=lambda: 1,
+    )
     yield node, pipeline, answered
     node.close()
     node.destroy_node()
