@@ -3,7 +3,8 @@
 import signal
 import sys
 from collections.abc import Callable
-from threading import Event
+from queue import SimpleQueue
+from threading import Event, Thread
 from time import monotonic
 
 import rclpy
@@ -52,8 +53,17 @@ def catch_stop_signals(stop: Event) -> None:
 
     A second signal changes nothing: the servos are on their way to rest.
     """
+    # A signal may come while this thread is in wait(), with the lock that set() takes: another
+    # thread sets the event. Of all queues this one may be put to in a signal handler.
+    signals: SimpleQueue[int] = SimpleQueue()
+
+    def tell() -> None:
+        signals.get()
+        stop.set()
+
+    Thread(target=tell, name='stop signals', daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda came, _: signals.put(came))
 
 
 def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
