@@ -86,6 +86,27 @@ def test_a_cycle_that_takes_so_long_begins_motion_again_at_rest_too():
     assert head.judge.end(head.now_s) == []
 
 
+def test_a_gap_on_the_way_out_does_not_keep_the_head_from_neutral():
+    head = JudgedHead({'exit': 'neutral_limp'}, joints=('jaw', 'neck_yaw'))
+    head.start()
+    head.goal(neck_yaw=0.6)
+    head.run(0.6)
+    cycle = head.controller.cycle
+    real, ends_s = cycle._pause, head.now_s + 0.15
+
+    def pause(seconds):
+        if head.now_s > ends_s:
+            cycle._pause = real
+            seconds += 0.5
+        real(seconds)
+
+    cycle._pause = pause
+    head.close()
+    assert cycle._pause == real
+    assert head.controller.cycle.exit_problem == ''
+    assert head.judge.end(head.now_s) == []
+
+
 @pytest.mark.parametrize(('fault', 'seconds'), [('unplug', 0.02), ('deaf', 0.045)])
 def test_a_line_that_is_gone_for_a_moment_makes_no_joint_jump(fault, seconds):
     head = JudgedHead(joints=('jaw', 'neck_yaw'), seed=1)
