@@ -57,7 +57,7 @@ from kf_imitation.robot.joint_mapping import JointMapping
 from kf_imitation.visualization.avatar import face_strokes
 
 LOOK_S = 0.1
-# The strokes of a drawn face cost 4 ms; one that hardly moves is not drawn again.
+# The strokes of a drawn face cost 5 ms; one that hardly moves is not drawn again.
 FACE_HZ = 10.0
 FACE_MOVES = 0.01
 # An answer may be lost (service_question.py); a stop is asked for again, a reading of parameters
