@@ -3,10 +3,11 @@
 import argparse
 import shlex
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kf_imitation.cli.options import (
     add_json,
@@ -113,12 +114,8 @@ def run(args: argparse.Namespace) -> int:
     # The address first: whatever else takes long is loaded while somebody opens it.
     with lines_above(args.quiet) as line, cockpit_of(graph) as cockpit:
         with ros_needed():
-            from kf_imitation.nodes.camera_node import open_chosen
             from kf_imitation.nodes.composition import Composition
-        # The source before the servos, which need not move for one that cannot be opened.
-        cameras = [spec for spec in graph.nodes if spec.name == 'camera']
-        extra = {spec.name: {'source': open_chosen(spec.parameters)} for spec in cameras}
-        with Composition(graph, extra) as composition:
+        with source_of(graph) as source, Composition(graph, source) as composition:
             elapsed_s = watch(composition, stop, line, args.quiet)
             bus = bus_figures(composition)
     figures = collect(composition, elapsed_s, options.realtime, bus)
@@ -151,6 +148,23 @@ def repeats(args: argparse.Namespace) -> bool:
     somebody = sys.stdin.isatty() and sys.stderr.isatty()
     counts = args.record or args.every_frame or args.quiet or args.json or not args.realtime
     return bool(somebody and args.cockpit and not args.source and not counts)
+
+
+@contextmanager
+def source_of(graph: 'Graph') -> Iterator[dict[str, dict[str, Any]]]:
+    """Open the source before the servos, which need not move for one that cannot be opened.
+
+    Yields:
+        The camera node's argument, by name as Composition takes it; nothing without that node.
+    """
+    with ros_needed():
+        from kf_imitation.nodes.camera_node import open_chosen
+    camera = next((spec for spec in graph.nodes if spec.name == 'camera'), None)
+    if camera is None:
+        yield {}
+        return
+    with closing(open_chosen(camera.parameters)) as source:
+        yield {camera.name: {'source': source}}
 
 
 def cockpit_of(graph: 'Graph') -> AbstractContextManager['CockpitProcess | None']:

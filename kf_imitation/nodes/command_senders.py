@@ -97,7 +97,7 @@ class CommandSenders:
         return ''
 
     def note(self, topic: str, name: str) -> None:
-        """Take down who sends what stands for a topic inside this process."""
+        """Take down who hands over what stands for a topic inside this process."""
         self._names[topic] = name
 
     def _knows_elder(self) -> bool:

@@ -62,22 +62,20 @@ class Handover(Generic[T]):
         """
 
         def arrived() -> None:
-            if (thing := self.take()) is not None:
-                take(thing)
-                if self._waiting:
-                    arrival.trigger()  # for the next one, after whatever else waits
+            self._pass_on(take)
+            if self._waiting:
+                arrival.trigger()  # for the next one, after whatever else waits
 
         arrival = node.create_guard_condition(arrived)
         self.connect(arrival.trigger, depth)
 
     def deliver_at_once(self, take: Callable[[T], None]) -> None:
         """Let `take` be called with each thing before send() returns, in the sender's thread."""
+        self.connect(lambda: self._pass_on(take), 1)
 
-        def arrived() -> None:
-            if (thing := self.take()) is not None:
-                take(thing)
-
-        self.connect(arrived, 1)
+    def _pass_on(self, take: Callable[[T], None]) -> None:
+        if (thing := self.take()) is not None:
+            take(thing)
 
 
 Frames = Handover[tuple[Frame, CameraModel, str]]
@@ -92,11 +90,9 @@ class SeenFace:
     """A frame with a face.
 
     Attributes:
-        seen_by: name of the node that saw it.
         reflex: its reading; None where the model has none.
     """
 
-    seen_by: str
     reflex: Expression | None
 
 

@@ -262,7 +262,7 @@ class KeyframeNode(KfNode):
         with self.ledger.timed('reflex'):
             reflex = self._estimator.update(step.raw)
         if self._faces_out is not None and step.region is not None:
-            self._faces_out.send(SeenFace(self.get_fully_qualified_name(), reflex))
+            self._faces_out.send(SeenFace(reflex))
         if reflex is not None and self._is_wanted(self._reflexes):
             self._reflexes.publish(to_expression(reflex, self._frame_id))
 

@@ -25,7 +25,7 @@ from kf_imitation.nodes.command_senders import CommandSenders
 from kf_imitation.nodes.cycle_publisher import CyclePublisher
 from kf_imitation.nodes.face_messages import expression_faults, from_expression
 from kf_imitation.nodes.goal_publisher import GoalPublisher
-from kf_imitation.nodes.handover import Faces, SeenFace
+from kf_imitation.nodes.handover import PAIRS, Faces, SeenFace
 from kf_imitation.nodes.node_base import OK, KfNode
 from kf_imitation.nodes.node_main import run_node
 from kf_imitation.nodes.servo_services import offer_services
@@ -141,7 +141,10 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             listen(JointState, EXPRESSION, self._on_expression, few),
             listen(JointTrajectory, TRAJECTORY, self._on_trajectory, few),
         ]
-        if self._faces is None:
+        if self._faces is not None:
+            sender, _ = PAIRS['faces']
+            self._senders.note(REFLEX, f'{self.get_namespace().rstrip("/")}/{sender}')
+        else:
             self._listening += [
                 listen(PolygonStamped, 'face/region', self._on_region, 1),
                 listen(JointState, REFLEX, self._on_reflex, qos.newest()),
@@ -269,7 +272,6 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._head.keep_alive()
         reflex = face.reflex
         if reflex is not None and self._wants_reflexes and not self._bound.skips(reflex.stamp_ns):
-            self._senders.note(REFLEX, face.seen_by)
             self._follow(reflex)
 
     def _on_reflex(self, message: JointState, info: dict[str, Any]) -> None:
