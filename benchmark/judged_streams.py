@@ -140,7 +140,7 @@ class Streams:
         """Mend everything; the head must run again."""
         head = self.head
         self._tell('all is well again')
-        head.port.plug()
+        self._plug()
         head.fault('normal')
         for index, joint in enumerate(head.robot.joints):
             servo = head.line.servos[index]
@@ -154,6 +154,10 @@ class Streams:
         self._reset()
         if not head.run(BACK_S, until=lambda: self._is_back()):
             self.found.append(f'does not run again: {head.controller.status().sentence}')
+
+    def _plug(self) -> None:
+        self.head.port.plug()
+        self.head.judge.told(self.head.now_s, 'plugged')
 
     def _is_back(self) -> bool:
         self.cycles += 1
@@ -317,7 +321,7 @@ class Streams:
         if rng.random() < 0.6:
             self._cycles(1 + int(rng.exponential(MEAN_CYCLES)))
             self._tell('line is good again')
-            head.port.plug()
+            self._plug()
             head.fault('normal')
 
     def servo_fault(self) -> None:

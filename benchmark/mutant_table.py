@@ -198,8 +198,8 @@ MUTANTS = (
         'held stop goes on to its goal',
         (
             Edit(
-                'if self.state == STOPPED or self._braking:\n            self.motion.brake()',
-                'if self._braking:\n            self.motion.brake()',
+                'if self.state == STOPPED or self._braking:\n            motion.watch_stalls',
+                'if self._braking:\n            motion.watch_stalls',
             ),
         ),
         (HELD,),

@@ -15,6 +15,7 @@ from benchmark.judge.wire import Heard
 # The promises that the robot file does not write down (docs/safety.md).
 GRACE_S = 0.05  # after a longer silence motion starts again at rest from what was measured
 HAND_OVER_RAD = 0.0087  # half a degree: first goal against measured position
+TAKEN_OVER_S = 1.0  # after a reset what was held is taken over where it is
 RECENT_S = 0.6  # a measurement older than this is not known any more; a setup takes as long
 BLIND_GOALS = 2  # goals in a row without an answer of the servo
 CREEP_RAD_S = 0.3  # outside its limits
@@ -28,9 +29,12 @@ PUSH_SHARE = 0.7  # of the current limit: from here on a joint that stands still
 PUSH_WAY_RAD = 0.02
 PUSH_S = 0.6  # at most without a pause
 PUSH_IN_ALL_S = 6.0  # in any minute
+REMEMBERED_S = 60.0  # a joint that pushed may still stand where it did
 LAG_S = 0.3  # a joint is somewhere between the goals of this time …
 LAG_RAD = 0.15  # … or at most this far from them
-ASTRAY_S = 0.6  # or it is left alone after this time
+ASTRAY_S = 0.6  # or it is left alone after this time …
+GENTLE_SHARE = 0.65  # … or may use no more than this share of its current limit
+RESTART_S = 3.0  # from a servo's restart until it holds again
 LOST_S = 0.3  # from reading that torque is off or the watchdog tripped to the last goal
 
 
@@ -68,6 +72,8 @@ class _Track:
         blind: goals since the last answer.
         lost_s: since when torque is known to be off, or the watchdog tripped, by itself.
         parked: goal when torque went on; moved: a goal has led away from it.
+        restarted_s: when it was last told to restart.
+        rearmed: its watchdog was set right after a reset, and no goal has come since.
     """
 
     joint: Joint
@@ -85,6 +91,20 @@ class _Track:
     push_told: bool = False
     astray_s: float | None = None
     resting_s: float = -1e9  # when it last pushed against something
+    restarted_s: float = -1e9
+    rearmed: bool = False
+
+    def is_at(self, tick: int) -> bool:
+        """Whether a goal is where the joint was measured last."""
+        if not self.present:
+            return False
+        return abs(self.rad(tick) - self.present[-1][1]) < 1.5 * reg.RAD_PER_TICK
+
+    @property
+    def stands(self) -> bool:
+        """Whether its last goals were one and the same."""
+        last = [rad for _, rad in self.goals[-2:]]
+        return len(last) == 2 and abs(last[1] - last[0]) < reg.RAD_PER_TICK / 2
 
     def rad(self, tick: int) -> float:
         """Return the joint angle of a position register."""
@@ -123,6 +143,8 @@ class Judge:
         self._group_s = self._complete_s = -1e9  # last group; last one that all answered
         self._asked_s = -1e9  # last command or sign of life
         self._stop_s: float | None = None
+        self._plugged_s = self._reset_s = -1e9
+        self._beyond_s: dict[str, float] = {}  # since when poses go further beyond a limit
         self._stopped = False
         self._close_s: float | None = None
         self._torque_on_s = 0.0
@@ -133,7 +155,12 @@ class Judge:
     # --- what it is told ---------------------------------------------------------------------
 
     def told(self, time_s: float, what: str) -> None:
-        """Note what the head is asked for: goal, stop, reset, close or start."""
+        """Note what the head is asked for, or that nobody could reach its servos until now.
+
+        Args:
+            time_s: when.
+            what: goal, stop, reset, close, start or plugged.
+        """
         if what == 'goal':
             self._asked_s = time_s
         elif what == 'stop':
@@ -142,6 +169,9 @@ class Judge:
             self._stop_s, self._stopped = None, False
             self._asked_s = -1e9
             self._torque_on_s = time_s
+            self._reset_s = time_s
+        elif what == 'plugged':
+            self._plugged_s = time_s
         elif what == 'close':
             self._close_s = time_s
         elif what == 'start':
@@ -172,6 +202,7 @@ class Judge:
                 for servo in self._tracks.values() if one.id == 0xFE else [track]:
                     if servo is not None:
                         self._forget(servo)
+                        servo.restarted_s = one.time_s
             if track is None:
                 continue
             if one.kind == 'write':
@@ -228,6 +259,7 @@ class Judge:
             )
         elif address == reg.BUS_WATCHDOG and value != reg.WATCHDOG_TRIPPED:
             track.lost_s = None
+            track.rearmed = one.time_s - self._reset_s < TAKEN_OVER_S
 
     def _belongs_to_group(self, one: Heard) -> bool:
         """Whether a goal is of the pose that is being heard: the buses of a head one by one."""
@@ -314,7 +346,8 @@ class Judge:
         for id_, tick in group.items():
             track = self._tracks[id_]
             track.known[reg.GOAL_POSITION] = tick
-            if track.lost_s is not None and time_s - track.lost_s > LOST_S:
+            late = track.lost_s is not None and time_s - track.lost_s > LOST_S
+            if late and not (self._single and track.is_at(tick)):
                 name = track.joint.name
                 self._judge(time_s, name, 'lost', 'goals to a servo that let go', 'takes it in')
         group = {id_: tick for id_, tick in group.items() if self._tracks[id_].torque}
@@ -342,6 +375,9 @@ class Judge:
         for id_, tick in group.items():
             track, column = self._tracks[id_], self._at[id_]
             rad = track.rad(tick)
+            if track.rearmed and track.stands and track.is_at(tick):
+                track.goals.clear()
+            track.rearmed = False
             gap = time_s - track.goals[-1][0] if track.goals else math.inf
             start = self._start_of(time_s, track, rad)
             if gap > GRACE_S + 2 * self._period_s:
@@ -364,18 +400,44 @@ class Judge:
         )
         for name, kind, share in fewest:
             self._judge(time_s, name, kind, f'{share:.2f} times the limit', 'at most once')
+        self._check_places(time_s)
         now, before = self._paths[0][:2]
-        for name, seen, rule in self._limits.places(before, now):
-            self._judge(time_s, name, 'position', seen, rule)
         creeping = self._limits.outside(before) & self._limits.outside(now)
         for index in np.flatnonzero(creeping).tolist():
             self._check_creep(time_s, self._tracks[self._head.joints[index].id], index)
+
+    def _check_places(self, time_s: float) -> None:
+        """Judge a pose; a limp joint may carry others over a coupled limit until they stand."""
+        joints, coupled = self._head.joints, self._head.coupled
+        limp = np.array([not self._tracks[joint.id].torque for joint in joints])
+        found = [
+            self._limits.places(np.where(limp, path[0], path[1]), path[0]) for path in self._paths
+        ]
+        places = min(found, key=len)
+        self._beyond_s = {name: self._beyond_s.get(name, time_s) for name, _, _ in places}
+        loose = {joints[index].name for index in np.flatnonzero(limp).tolist()}
+        carried = {one.name: one.terms for one in coupled if loose & set(one.terms)}
+        for name, seen, rule in places:
+            if time_s - self._beyond_s[name] >= self._stopping_s(carried.get(name, {})):
+                self._judge(time_s, name, 'position', seen, rule)
+
+    def _stopping_s(self, names: Iterable[str]) -> float:
+        """Return how long the slowest of some joints takes to stop; 0 for none."""
+        return max(
+            (
+                one.speed_rad_s / one.acceleration_rad_s2
+                + one.acceleration_rad_s2 / one.jerk_rad_s3
+                for one in self._head.joints
+                if one.name in names
+            ),
+            default=0.0,
+        )
 
     def _is_held(self, id_: int, tick: int) -> bool:
         """Note a goal for one joint alone that asks it to stay where it was measured."""
         track, column = self._tracks[id_], self._at[id_]
         rad = track.rad(tick)
-        held = bool(track.present) and abs(rad - track.present[-1][1]) < 1.5 * reg.RAD_PER_TICK
+        held = track.is_at(tick)
         if held:
             for path in self._paths:
                 path[:, column] = rad
@@ -426,7 +488,7 @@ class Judge:
             if time_s - self._stop_s > patience and not still:
                 self._judge(time_s, name, 'stop', 'goals move on', f'still after {patience} s')
         unasked = max(self._asked_s + self.hold_s, self._torque_on_s) + WAY_S
-        pushed = time_s - track.resting_s < 60.0
+        pushed = time_s - track.resting_s < REMEMBERED_S
         outside = not joint.low_rad <= rad <= joint.high_rad
         if (
             time_s > unasked
@@ -542,7 +604,7 @@ class Judge:
             return
         present = track.present[-1][1]
         off = max(min(goals) - present, present - max(goals), 0.0)
-        if off <= LAG_RAD:
+        if off <= LAG_RAD or self._is_gentle(track):
             track.astray_s = None
             return
         track.astray_s = track.astray_s or time_s
@@ -555,10 +617,18 @@ class Judge:
                 f'within {LAG_RAD} rad of the goals of {LAG_S} s, or left alone',
             )
 
+    def _is_gentle(self, track: _Track) -> bool:
+        """Whether a joint may push only so little that something stronger may carry it away."""
+        top = reg.current_raw(track.joint.current_a, track.joint.model)
+        found = track.known.get(reg.GOAL_CURRENT)
+        return top is not None and found is not None and found <= GENTLE_SHARE * top
+
     # --- rules on the end ----------------------------------------------------------------------
 
     def _check_stopped(self, time_s: float) -> None:
-        if self._stop_s is None or self._head.stop != 'limp' or time_s < self._stop_s + STOP_S:
+        if self._stop_s is None or self._head.stop != 'limp':
+            return
+        if time_s < max(self._stop_s, self._plugged_s) + STOP_S:
             return
         for track in self._tracks.values():
             if track.torque:
@@ -569,7 +639,8 @@ class Judge:
             name, joint = track.joint.name, track.joint
             if self._exit != 'hold' and track.torque:
                 self._judge(time_s, name, 'exit', 'torque is on', f'off by exit: {self._exit}')
-            if self._exit == 'hold' and not track.torque and not self._stopped:
+            restarts = time_s - track.restarted_s < RESTART_S
+            if self._exit == 'hold' and not (track.torque or self._stopped or restarts):
                 self._judge(time_s, name, 'exit', 'torque is off', 'on by exit: hold')
             step = abs(np.diff(self._paths[0][:2, self._at[joint.id]])[0])
             if self._exit == 'hold' and track.torque and step > 2 * reg.RAD_PER_TICK:
@@ -577,8 +648,12 @@ class Judge:
                 self._judge(time_s, name, 'exit', seen, 'comes to rest first')
             if self._exit == 'neutral_limp' and not self._stopped:
                 last = track.known.get(reg.GOAL_POSITION)
-                off = 0.0 if last is None else abs(track.rad(last) - joint.neutral_rad)
-                if off > NEUTRAL_RAD:
+                rad = joint.neutral_rad if last is None else track.rad(last)
+                off = abs(rad - joint.neutral_rad)
+                # From far outside the way at creeping speed takes longer than a head may take.
+                inside = joint.low_rad <= rad <= joint.high_rad
+                stuck = time_s - track.resting_s < REMEMBERED_S
+                if off > NEUTRAL_RAD and inside and not stuck:
                     self._judge(
                         time_s,
                         name,

@@ -169,6 +169,11 @@ class CommandMailbox:
             reboots, self.reboots = self.reboots, []
         return stop, reset, reboots
 
+    def reset_later(self) -> None:
+        """Put a reset back that cannot be done yet, unless a stop came after it."""
+        with self.lock:
+            self.reset = not self.stop
+
     def copy(self) -> 'CommandMailbox':
         """Return the poses and trajectories asked for, to look ahead with."""
         with self.lock:

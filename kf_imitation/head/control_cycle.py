@@ -436,16 +436,19 @@ class ControlCycle:
 
     def advance_recovery(self, recovery: Recovery) -> Answer | None:
         """Carry on a recovery, in the bus thread; None until it is finished."""
-        if self.state not in (RUNNING, STOPPED):
-            return None
+        if self.state == LOST:
+            self._long_work = True
+            if not (recovery.begun or self.monitor.refusing):
+                return None
         alerts = np.flatnonzero(self.present.alert).tolist()
-        return recovery.check(self.state == RUNNING, alerts)
+        return recovery.check(self.state != STOPPED, alerts)
 
     # --- parts of a cycle ----------------------------------------------------------------------
 
     def _begin(self) -> None:
         """Plan from the present pose; with less force while it is outside the limits."""
         self.motion.begin(self.present.position_rad)
+        self.motion.follow(self.monitor.down, self.present.position_rad)
         self._force[:] = 1.0  # every servo has just been set up
         self._limit_force()
         self._fresh_s = self._clock()
@@ -478,6 +481,8 @@ class ControlCycle:
             self.state, self.latched = STOPPED, True
             self._unconfirmed = list(self.robot.names)
             self._brake_until_s = -math.inf
+        elif reset and self.state == STOPPED and self._brakes:
+            mailbox.reset_later()
         elif reset and self.state == STOPPED:
             mailbox.limp = self.latched = False
             mailbox.rejected_s = -math.inf  # while it was stopped: no news any more
@@ -521,6 +526,8 @@ class ControlCycle:
                 motion.limiter.state.position,
                 stopped=self.state == STOPPED,
             )
+            if monitor.reasons or motion.limiter.limp.any():
+                motion.follow(monitor.down, self.present.position_rad)
             if revived:
                 self._force[revived] = np.nan  # the monitor has set it up anew
                 motion.begin_joints(revived, self.present.position_rad)
@@ -532,8 +539,6 @@ class ControlCycle:
             if self._now_s - self._fresh_s > PROBE_S:
                 self._probe()
             return False
-        if monitor.reasons:
-            motion.follow(monitor.down, self.present.position_rad)
         return True
 
     def _send_goals(self) -> None:
@@ -559,10 +564,11 @@ class ControlCycle:
         self._brake_until_s = -math.inf
 
     def _advance(self) -> None:
-        if self.state == STOPPED or self._braking:
-            self.motion.brake()
-            return
         motion = self.motion
+        if self.state == STOPPED or self._braking:
+            motion.watch_stalls(self._now_s, self.present)  # what is held does not press, either
+            motion.brake()
+            return
         wanted, waypoint = self._mailbox.pose(self._now_s, motion.limiter.state)
         reflex = self._mailbox.reflexes(self._now_s, wanted)
         if waypoint is not None:  # a trajectory has its joints for itself
@@ -594,10 +600,12 @@ class ControlCycle:
         try:
             self._bus.close()
             self._bus.open()
+            self.monitor.carry_out_reboots()
             if self.monitor.revive_all(self.present):
                 self._begin()
                 return
         except BusError as error:
+            self.monitor.nobody_answers()
             self._note(error)
         self._retry_at_s = self._clock() + pause
 
@@ -629,6 +637,12 @@ class ControlCycle:
         return self._now_s < self._brake_until_s or self._stop_holds
 
     @property
+    def _brakes(self) -> bool:
+        """Whether joints are still coming to rest in a stop; what is taken over stands still."""
+        held = self._holds_when_stopped and bool(self.monitor.active)
+        return held and not self.motion.limiter.at_rest
+
+    @property
     def _stop_holds(self) -> bool:
         return self.robot.stop == 'hold' and not self._mailbox.limp
 
@@ -658,7 +672,8 @@ class ControlCycle:
             if not self._mailbox.relaxed:
                 self._mailbox.relax()
                 return False
-        return not self._missing and not self.motion.comes_in and self._is_there()
+        waits = self._missing or self.motion.comes_in or bool(self.motion.stalls.resting.any())
+        return not waits and self._is_there()
 
     def _is_there(self) -> bool:
         way = np.abs(self.motion.limiter.state.position - self.motion.goal_rad)

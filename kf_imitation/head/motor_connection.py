@@ -100,8 +100,10 @@ class MotorConnection:
             number = self._number
             self._waiting[number] = future, time.monotonic() + timeout_s
         sent = self._send(act, values, array, number)
-        if self.ended.is_set() or not sent:
-            self._fail(number, self.end or 'the motor process does not take commands')
+        if self.ended.is_set():
+            self._fail(number, self.end)
+        elif not (sent or self._link.closed):  # once it is closed, _note_end() says why
+            self._fail(number, 'the motor process does not take commands')
         return future
 
     def call(self, act: str, timeout_s: float, array: Array = NOTHING, **values: Any) -> Any:

@@ -75,6 +75,9 @@ class MotorLink:
     """One end of the connection; either process has one.
 
     send() of one thread at a time, except for messages of a single packet; receive() likewise.
+
+    Attributes:
+        closed: nobody takes what is sent any more.
     """
 
     def __init__(self, end: socket.socket, patience_s: float = 0.0) -> None:
@@ -85,6 +88,7 @@ class MotorLink:
             patience_s: how long send() waits for room; 0 never waits.
         """
         end.setblocking(False)
+        self.closed = False
         self._socket = end
         self._patience_s = patience_s
         self._unfinished = bytearray()
@@ -126,8 +130,9 @@ class MotorLink:
                 if left_s <= 0.0:
                     return False
                 self._writable.poll(1000.0 * left_s)
-            except OSError:
-                return False  # the other end is closed, which receive() tells
+            except OSError:  # receive() tells, too
+                self.closed = True
+                return False
 
     def wait(self, timeout_s: float) -> None:
         """Wait until there is something to receive, or the other end is closed."""

@@ -32,6 +32,11 @@ class Recovery:
         self._rebooted: dict[int, str] | None = None
         self._left: list[str] = []
 
+    @property
+    def begun(self) -> bool:
+        """Whether servos were asked already."""
+        return self._rebooted is not None
+
     def check(self, running: bool, alerts: list[int]) -> Answer | None:
         """Reboot in the first call; answer once all of them are well again.
 

@@ -211,7 +211,9 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
             return ERROR, f'{why}; {left}' if now.fault or now.alarm else left
         return ERROR if now.fault or now.alarm else WARN, f'{why}; waiting for reset'
     if now.state == LOST:
-        return ERROR, f'bus lost, trying again: {now.last_error}'
+        if monitor.refusing:
+            return ERROR, f'no joint can move: {"; ".join(monitor.sentences())}'
+        return ERROR, f'bus lost, trying again: {now.last_error or "no servo replies"}'
     if now.state == OFF:
         return OK, 'off'
     stuck = names_of(np.flatnonzero(now.given_up).tolist(), now.names)

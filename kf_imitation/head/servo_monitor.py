@@ -54,6 +54,7 @@ class ServoMonitor:
         self.following = FollowingMonitor(servos.robot)
         self._latched: set[int] = set()  # down until somebody clears them
         self._restarted: set[int] = set()  # because somebody asked for it
+        self._answering: set[int] = set()  # of those that are down: they did when last asked
         self._news = '', -math.inf  # which joint came back by itself, told until when
         self._notes: dict[str, float] = {}  # sentence: until when it is told
         self._supplies: dict[int, str] = {}  # of the joints whose voltage is wrong now
@@ -80,6 +81,7 @@ class ServoMonitor:
     def _begin(self) -> None:
         self._latched.clear()
         self._coupled.clear()
+        self._answering.clear()
         self.following.forget()
         self.alarm = ''
 
@@ -96,9 +98,28 @@ class ServoMonitor:
     def _note_active(self) -> None:
         self.active = [i for i in range(len(self._names)) if i not in self.reasons]
 
+    @property
+    def refusing(self) -> bool:
+        """Whether a servo answers that was asked to come back, and is not fit to."""
+        return not self._answering.isdisjoint(self.reasons)
+
+    def nobody_answers(self) -> None:
+        """Note that the line itself is gone."""
+        self._answering.clear()
+
     def ask_reboot(self, index: int) -> None:
-        """Restart a servo in the next poll()."""
+        """Restart a servo in the next poll() or carry_out_reboots()."""
         self._reboots.append(index)
+
+    def carry_out_reboots(self) -> None:
+        """Restart the servos that somebody asked for.
+
+        Raises:
+            BusError: one does not confirm.
+        """
+        while self._reboots:
+            self.restart(self._reboots[0])
+            del self._reboots[0]
 
     def sentences(self) -> list[str]:
         """Return one sentence per joint that is down or has an error, and per silent bus."""
@@ -140,9 +161,7 @@ class ServoMonitor:
             Joints that came back, at rest in their measured angle.
         """
         self._now_s = now_s
-        for index in self._reboots:
-            self.restart(index)
-        self._reboots.clear()
+        self.carry_out_reboots()
         active = self.active
         deviations = self.following.update(
             now_s, commanded_rad, present, self._servos.current_limit_a(), active
@@ -260,11 +279,13 @@ class ServoMonitor:
         """
         servos = self._servos
         joint = servos.robot.joints[index]
+        self._answering.discard(index)
         try:
             reply = servos.bus.ping(joint.id, tries=1)
         except NoReplyError:
             self._put_down(index, SILENT)
             return False
+        self._answering.add(index)
         try:
             if reply.model_number != joint.servo.number:
                 self._put_down(index, f'is not {joint.model}')

@@ -194,15 +194,34 @@ class MotionGenerator:
         self.forget_plan()
 
     def follow(self, indices: list[int], position_rad: Array) -> None:
-        """Let the command of limp joints follow their measured angle, so that it never jumps."""
-        moved = position_rad[indices] != self.limiter.state.position[indices]
-        if np.any(moved):
+        """Let the command of limp joints follow their measured angle, so that it never jumps.
+
+        Args:
+            indices: the limp joints; all others are commanded.
+            position_rad: (J,) measured.
+        """
+        self.limiter.set_limp(indices)
+        state = self.limiter.state
+        away = (position_rad != state.position) | (state.velocity != 0.0)
+        if away[indices].any():
             self.begin_joints(indices, position_rad)
 
     def forget_plan(self) -> None:
         """Plan again in the next cycle."""
         self._planned = self._passage = self._reflex = self._escape_pose = None
         self._speed_scale = 1.0
+
+    def watch_stalls(self, now_s: float, present: JointMeasurement) -> None:
+        """Notice joints that push without moving; advance() does so by itself.
+
+        Args:
+            now_s: controller time.
+            present: last measurement.
+        """
+        commanded = self.limiter.state.position
+        self.stalls.update(
+            now_s, self._period_s, commanded, present.position_rad, present.current_a
+        )
 
     def advance(
         self,
@@ -225,13 +244,7 @@ class MotionGenerator:
         """
         limiter = self.limiter
         reflex = self._none if reflex is None else reflex
-        self.stalls.update(
-            now_s,
-            self._period_s,
-            limiter.state.position,
-            present.position_rad,
-            present.current_a,
-        )
+        self.watch_stalls(now_s, present)
         scale = thermal_scale(temperature_c, self._robot.thermal)
         goal = self._neutral + scale * (wanted_rad - self._neutral)
         goal = np.where(self.stalls.resting, self.stalls.held_rad, goal)
@@ -240,7 +253,8 @@ class MotionGenerator:
             goal = limiter.state.position
         if self._asked is None or not (goal == self._asked).all():
             # A reflex wants something else all the time: no reason to try full speed again.
-            others = np.delete(self._all, reflex)
+            others = ~limiter.limp
+            others[reflex] = False
             again = self._asked is None or not (goal == self._asked)[others].all()
             self._asked, self.goal_rad = goal, limiter.allowed_goal(goal)
             if not outside and again:

@@ -115,6 +115,8 @@ class SafetyLimiter:
     Attributes:
         state: what is commanded now.
         outside: (J,) bool, joints that still are on their way back into their limits.
+        limp: (J,) bool, joints that nobody moves: they are where they are, and the others keep the
+            limits alone.
         speed_scale: (J,) fraction of the velocity limit that a plan may use; small while outside.
         rejected_proposals: proposals replaced by a stop so far.
         rejected_commands: commands rejected so far.
@@ -150,6 +152,7 @@ class SafetyLimiter:
         self._everywhere = np.zeros(len(joints), np.bool_), np.ones(len(joints))
         for shared in self._everywhere:
             shared.setflags(write=False)
+        self.limp = np.zeros(len(joints), np.bool_)
         self._last_stamp_ns: int | None = None
         self.rejected_proposals = 0
         self.rejected_commands = 0
@@ -177,6 +180,14 @@ class SafetyLimiter:
         self._become(JointTrajectoryState(position, velocity, acceleration))
         self._brake = None
 
+    def set_limp(self, indices: Sequence[int]) -> None:
+        """Say which joints nobody moves."""
+        limp = np.zeros(len(self._names), np.bool_)
+        limp[list(indices)] = True
+        if (limp != self.limp).any():
+            self.limp = limp
+            self._become(self.state)
+
     def _become(self, state: JointTrajectoryState) -> None:
         """Take a state, and note which joints are on their way back into their limits."""
         self.state = state
@@ -184,7 +195,7 @@ class SafetyLimiter:
         over = self._sides @ state.position > self._edges
         self._inside = not over.any()
         if not self._inside:
-            self.outside = np.any(self._sides[over] != 0.0, axis=0)
+            self.outside = np.any(self._sides[over] != 0.0, axis=0) & ~self.limp
             slow = np.minimum(1.0, RECOVERY_RAD_S / self._velocity)
             self.speed_scale = np.where(self.outside, slow, 1.0)
 
@@ -229,22 +240,30 @@ class SafetyLimiter:
         return ''
 
     def allowed_goal(self, position_rad: Array) -> Array:
-        """Return the goal (J,) inside all limits that is near to a finite one."""
+        """Return the goal (J,) inside all limits that is near to a finite one.
+
+        Limp joints stay; where others cannot keep a limit beside them, they do what they can.
+        """
         goal: Array = np.minimum(np.maximum(position_rad, self._low), self._high)
+        movable = self._matrix
+        if self.limp.any():
+            goal = np.where(self.limp, self.state.position, goal)
+            movable = np.where(self.limp, 0.0, self._matrix)
+        can = movable.any(axis=1)
         bound = self._goal_bound
         for _ in range(PROJECTIONS):
-            over = self._matrix @ goal - bound
+            over = np.where(can, self._matrix @ goal - bound, 0.0)
             if not (over > 0.0).any():
                 return goal
-            row = self._matrix[int(np.argmax(over))]
+            row = movable[int(np.argmax(over))]
             goal = goal - row * over.max() / (row @ row)
-            goal = np.clip(goal, self._low, self._high)
-        # Rarely: towards the neutral pose, which keeps every limit.
+            goal = np.where(self.limp, goal, np.clip(goal, self._low, self._high))
+        # Rarely: towards the neutral pose, which keeps every limit where no joint is limp.
         rest = self._matrix @ self._neutral
         way = self._matrix @ goal - rest
         fraction = min([1.0, *((bound - rest)[way > 0.0] / way[way > 0.0])])
-        goal = self._neutral + fraction * (goal - self._neutral)
-        return goal
+        neutral: Array = self._neutral + fraction * (goal - self._neutral)
+        return np.where(self.limp, goal, neutral)
 
     def escape_pose(self) -> Array:
         """Return the pose (J,) to take first where every plan from rest is rejected.
@@ -266,6 +285,8 @@ class SafetyLimiter:
         Returns:
             Whether the proposal was taken; the new command is in `state`.
         """
+        if proposal is not None and self.limp.any():
+            proposal = self._without_limp(proposal)
         taken = proposal is not None and self._reachable(proposal) and self._keeps_speed(proposal)
         if taken and proposal is not None:
             brake = plan_brake(proposal, self._acceleration, self._jerk)
@@ -282,6 +303,15 @@ class SafetyLimiter:
         self._before = [self._before[1], self.state.position]
         self._become(state)
         return taken
+
+    def _without_limp(self, proposal: JointTrajectoryState) -> JointTrajectoryState:
+        """Return a proposal in which limp joints stay where they are."""
+        old = self.state
+        return JointTrajectoryState(
+            np.where(self.limp, old.position, proposal.position),
+            np.where(self.limp, 0.0, proposal.velocity),
+            np.where(self.limp, 0.0, proposal.acceleration),
+        )
 
     @property
     def at_rest(self) -> bool:

@@ -29,9 +29,28 @@ def test_a_head_that_is_taken_over_at_once_begins_where_it_is():
     [
         (274, 6),  # left as a joint had just come back into its limits: not by way of neutral
         (330, 3),  # a restarted servo outside its limits had its full current for a moment
+        (266, 5),  # a head of one joint with a hardware error was a lost bus for ever
+        (267, 20),  # a reset while a held stop still braked: from full speed to rest at once
+        (378, 10),  # a limp joint was planned as if it gave way, and the others with it
+        (1452, 20),  # left to neutral while a joint rested elsewhere, and said it had arrived
     ],
 )
 def test_what_longer_runs_have_found_is_mended(seed, streams):
+    assert Streams(seed).run(streams) == []
+
+
+@pytest.mark.parametrize(
+    ('seed', 'streams'),
+    [
+        (148, 20),  # a servo that restarts as the head is left is not held
+        (211, 6),  # what is held is taken over where it is, also far from where it was held
+        (344, 13),  # the goal before torque goes on leads nobody anywhere
+        (472, 2),  # a hand that is stronger than a joint carries it away
+        (890, 6),  # nobody reaches the servos of an unplugged head
+        (1645, 3),  # motion begins again where a joint outside its limits is
+    ],
+)
+def test_what_no_head_can_help_is_no_finding(seed, streams):
     assert Streams(seed).run(streams) == []
 
 

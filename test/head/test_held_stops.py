@@ -1,0 +1,70 @@
+"""A head whose robot file says `stop: hold`: what it holds is frozen, gentle, and handed over.
+
+Long random streams (benchmark/judged_streams.py) found each of these.
+"""
+
+import numpy as np
+import pytest
+
+from benchmark.virtual_head import VirtualHead
+from kf_imitation.head.reports import RUNNING, STOPPED
+
+FULL_SPEED_S = 0.12
+
+
+def held(**more):
+    head = VirtualHead({'stop': 'hold'} | more, ('jaw', 'neck_yaw'))
+    head.start()
+    head.run(0.2)
+    return head
+
+
+def test_a_reset_waits_until_the_joints_of_a_held_stop_have_come_to_rest():
+    # Taken over in mid-braking, they were commanded to stand from one cycle to the next.
+    head = held()
+    assert head.goal(neck_yaw=0.8) == ''
+    head.run(FULL_SPEED_S)
+    head.stop()
+    head.run(0.02)
+    moving = head.controller.cycle.motion.limiter.state.velocity.copy()
+    head.reset()
+    head.run(0.02)
+    assert np.abs(moving).max() > 0.3 and head.controller.state == STOPPED
+    assert head.run(1.0, until=lambda: head.controller.cycle.all_running)
+    head.run(0.5)
+    assert head.judge.end(head.now_s) == []
+
+
+def test_a_stop_after_a_reset_that_waits_still_counts():
+    head = held()
+    head.goal(neck_yaw=0.8)
+    head.run(FULL_SPEED_S)
+    head.stop()
+    head.run(0.02)
+    head.reset()
+    head.run(0.01)
+    head.stop()
+    head.run(1.0)
+    assert head.controller.state == STOPPED and head.controller.latched
+
+
+def test_a_joint_that_is_pushed_while_it_is_frozen_does_not_push_back_for_ever():
+    # The stall guard looked at heads that move only.
+    head = held()
+    head.stop()
+    head.run(0.3)
+    registers = head.servo('neck_yaw').registers
+    full = registers.get('goal_current')
+    physics = head.servo('neck_yaw').physics
+    physics.surroundings.load = 0.6  # a hand pushes it away, and stays
+    head.run(0.25)
+    physics.surroundings.load, physics.surroundings.blocked = 0.0, True
+    head.run(8.0)
+    assert registers.get('goal_current') == pytest.approx(0.35 * full, abs=1)
+    assert head.controller.state == STOPPED
+    assert [one for one in head.judge.verdicts if one.kind == 'force in all'] == []
+    physics.surroundings.blocked = False
+    head.reset()
+    assert head.run(1.0, until=lambda: head.controller.state == RUNNING)
+    head.run(0.2)
+    assert registers.get('goal_current') == full
