@@ -1,6 +1,7 @@
 """Random streams of commands and faults through the whole motor loop, judged from its wire.
 
     python -m benchmark.judged_streams [--streams 1000000] [--progress FILE] [--until HH:MM]
+                                       [--jobs 2]
     python -m benchmark.judged_streams --seed N     # one head again, with what was done to it
 
 A head is a random part of sim_face with random speeds, exit and stop, on virtual time, with real
@@ -10,7 +11,7 @@ and servos, writes of another program, hands. After each stream with a fault eve
 again, and the head must run again. benchmark/judge hears every byte; a finding is a verdict of
 it, an exception, a fault in a cycle, or a head that does not come back.
 
-Progress is kept in a file after every head, and a run goes on where the file ends (--fresh
+Progress is kept in a file after every 50 heads, and a run goes on where the file ends (--fresh
 begins anew). The small run of the tests is test/benchmark/test_judged_streams.py.
 """
 
@@ -18,9 +19,11 @@ import argparse
 import dataclasses
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +41,7 @@ from kf_imitation.head.servo_inspection import settled_registers
 from kf_imitation.paths import share_path
 
 STREAMS_OF_A_HEAD = 20
+BLOCK = 50  # heads between two notes of the progress
 EVENTS = 4  # of a stream, at most
 MEAN_CYCLES = 8.0  # between two of them
 LONGEST_CYCLES = 80
@@ -409,17 +413,19 @@ class Progress:
     processor_s: float = 0.0
     found: list[tuple[int, str]] = dataclasses.field(default_factory=list)
 
-    def add_head(self) -> list[str]:
-        """Run the next head; returns what was found."""
-        begin, one = time.process_time(), Streams(self.heads)
-        found = one.run(STREAMS_OF_A_HEAD)
-        self.found += [(self.heads, sentence) for sentence in found]
-        self.heads += 1
-        self.streams += STREAMS_OF_A_HEAD
-        for name in ('cycles', 'commands', 'refused', 'trajectories'):
-            setattr(self, name, getattr(self, name) + getattr(one, name))
-        self.processor_s += time.process_time() - begin
-        return found
+    @classmethod
+    def of_head(cls, seed: int) -> 'Progress':
+        """Run one head."""
+        begin, one = time.process_time(), Streams(seed)
+        logging.getLogger('kf_imitation').setLevel(logging.CRITICAL)
+        found = [(seed, sentence) for sentence in one.run(STREAMS_OF_A_HEAD)]
+        counts = one.cycles, one.commands, one.refused, one.trajectories
+        return cls(1, STREAMS_OF_A_HEAD, *counts, time.process_time() - begin, found)
+
+    def add(self, more: 'Progress') -> None:
+        """Add what was done elsewhere."""
+        for field in dataclasses.fields(self):
+            setattr(self, field.name, getattr(self, field.name) + getattr(more, field.name))
 
     def __str__(self) -> str:
         return (
@@ -437,9 +443,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('--progress', type=Path, default=Path('judged_streams.json'))
     parser.add_argument('--fresh', action='store_true', help='begin anew')
     parser.add_argument('--until', default='', help='time of the day to end at, HH:MM')
+    parser.add_argument('--jobs', type=int, default=1, help='heads at the same time')
     parser.add_argument('--seed', type=int, help='one head alone, with what was done to it')
     args = parser.parse_args(arguments)
-    logging.getLogger('kf_imitation').setLevel(logging.CRITICAL)
     if args.seed is not None:
         one = Streams(args.seed)
         found = one.run(STREAMS_OF_A_HEAD)
@@ -448,15 +454,18 @@ def main(arguments: list[str] | None = None) -> int:
     progress = Progress()
     if args.progress.is_file() and not args.fresh:
         progress = Progress(**json.loads(args.progress.read_text(encoding='utf-8')))
-    while progress.streams < args.streams:
-        for sentence in progress.add_head():
-            print(f'seed {progress.heads - 1}: {sentence}', flush=True)
-        write_json(dataclasses.asdict(progress), args.progress)
-        if progress.heads % 50 == 0:
+    with ProcessPoolExecutor(args.jobs) as pool:
+        while progress.streams < args.streams:
+            most = min(BLOCK, math.ceil((args.streams - progress.streams) / STREAMS_OF_A_HEAD))
+            seeds = range(progress.heads, progress.heads + most)
+            for head in pool.map(Progress.of_head, seeds):
+                for seed, sentence in head.found:
+                    print(f'seed {seed}: {sentence}', flush=True)
+                progress.add(head)
+            write_json(dataclasses.asdict(progress), args.progress)
             print(progress, flush=True)
-        if args.until and f'{datetime.now():%H:%M}' >= args.until:
-            break
-    print(progress, flush=True)
+            if args.until and f'{datetime.now():%H:%M}' >= args.until:
+                break
     return 1 if progress.found else 0
 
 

@@ -200,11 +200,14 @@ class MotionGenerator:
             indices: the limp joints; all others are commanded.
             position_rad: (J,) measured.
         """
-        self.limiter.set_limp(indices)
+        changed = self.limiter.set_limp(indices)
         state = self.limiter.state
         away = (position_rad != state.position) | (state.velocity != 0.0)
         if away[indices].any():
             self.begin_joints(indices, position_rad)
+            changed = True
+        if changed:
+            self._asked = None  # what the others may do depends on it
 
     def forget_plan(self) -> None:
         """Plan again in the next cycle."""

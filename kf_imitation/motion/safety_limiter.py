@@ -180,13 +180,15 @@ class SafetyLimiter:
         self._become(JointTrajectoryState(position, velocity, acceleration))
         self._brake = None
 
-    def set_limp(self, indices: Sequence[int]) -> None:
-        """Say which joints nobody moves."""
+    def set_limp(self, indices: Sequence[int]) -> bool:
+        """Say which joints nobody moves; returns whether these are others than before."""
         limp = np.zeros(len(self._names), np.bool_)
         limp[list(indices)] = True
-        if (limp != self.limp).any():
+        changed = bool((limp != self.limp).any())
+        if changed:
             self.limp = limp
             self._become(self.state)
+        return changed
 
     def _become(self, state: JointTrajectoryState) -> None:
         """Take a state, and note which joints are on their way back into their limits."""
