@@ -164,6 +164,57 @@ def held() -> VirtualHead:
     return one
 
 
+@row('reset while a held stop still brakes')
+def reset_soon() -> VirtualHead:
+    """What is taken over has come to rest."""
+    one = VirtualHead({'stop': 'hold'}, ('neck_yaw',))
+    one.start()
+    one.goal(neck_yaw=0.85)
+    one.run(0.15)
+    one.stop()
+    one.run(0.02)
+    one.reset()
+    one.run(2.0)
+    one.close()
+    return one
+
+
+@row('pushed away while held by a stop')
+def pushed() -> VirtualHead:
+    """A joint that is held does not press for ever."""
+    one = head({'stop': 'hold'})
+    one.start()
+    one.run(0.2)
+    one.stop()
+    one.run(0.3)
+    surroundings = one.servo('neck_yaw').physics.surroundings
+    surroundings.load = 0.6
+    one.run(0.25)
+    surroundings.load, surroundings.blocked = 0.0, True
+    one.run(4.0)
+    return one
+
+
+@row('servo back as the head is left')
+def back_and_left() -> VirtualHead:
+    """A servo that has just come back goes to neutral with the others."""
+    one = head({'exit': 'neutral_limp'})
+    one.start()
+    one.run(0.2)
+    one.stop()
+    one.run(0.1)
+    turn(one, 'jaw', 0.3)
+    one.fault('overload 1')
+    one.run(0.1)
+    one.reset()
+    one.run(0.5)
+    one.controller.recover(careful=True)
+    one.run(0.1)
+    one.run(5.0, until=lambda: not one.controller.cycle.monitor.reasons)
+    one.close()
+    return one
+
+
 @row('moved by hand while stopped, then reset')
 def by_hand() -> VirtualHead:
     """Torque comes back where the joints are, then neutral, not the pose of before."""

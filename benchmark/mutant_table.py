@@ -46,6 +46,9 @@ ELSEWHERE = 'starts away from neutral'
 OUTSIDE = 'starts outside its limits'
 STOPPED = 'stopped in mid-motion, off and on again'
 HELD = 'stopped and held in mid-motion'
+RESET_SOON = 'reset while a held stop still brakes'
+PUSHED = 'pushed away while held by a stop'
+BACK = 'servo back as the head is left'
 BY_HAND = 'moved by hand while stopped, then reset'
 ASLEEP = 'host asleep for 0.4 s in mid-motion'
 GAP = 'replies lost for 70 ms in mid-motion'
@@ -203,6 +206,21 @@ MUTANTS = (
             ),
         ),
         (HELD,),
+    ),
+    Mutant(
+        'reset does not wait for a held stop to stand',
+        (Edit('return held and not self.motion.limiter.at_rest', 'return False'),),
+        (RESET_SOON,),
+    ),
+    Mutant(
+        'no stall guard while a stop holds',
+        (Edit('motion.watch_stalls(self._now_s, self.present)', 'pass'),),
+        (PUSHED,),
+    ),
+    Mutant(
+        'plans of before a servo came back go on',
+        (Edit('self._asked = None  # what the others may do depends on it', 'pass'),),
+        (BACK,),
     ),
     Mutant(
         'current limit not written',

@@ -73,6 +73,7 @@ class _Track:
         lost_s: since when torque is known to be off, or the watchdog tripped, by itself.
         parked: goal when torque went on; moved: a goal has led away from it.
         restarted_s: when it was last told to restart.
+        carried_s: when something else than its goals moved it last, or it became limp.
         rearmed: its watchdog was set right after a reset, and no goal has come since.
     """
 
@@ -92,6 +93,7 @@ class _Track:
     astray_s: float | None = None
     resting_s: float = -1e9  # when it last pushed against something
     restarted_s: float = -1e9
+    carried_s: float = -1e9
     rearmed: bool = False
 
     def is_at(self, tick: int) -> bool:
@@ -144,7 +146,6 @@ class Judge:
         self._asked_s = -1e9  # last command or sign of life
         self._stop_s: float | None = None
         self._plugged_s = self._reset_s = -1e9
-        self._beyond_s: dict[str, float] = {}  # since when poses go further beyond a limit
         self._stopped = False
         self._close_s: float | None = None
         self._torque_on_s = 0.0
@@ -202,7 +203,7 @@ class Judge:
                 for servo in self._tracks.values() if one.id == 0xFE else [track]:
                     if servo is not None:
                         self._forget(servo)
-                        servo.restarted_s = one.time_s
+                        servo.restarted_s = servo.carried_s = one.time_s
             if track is None:
                 continue
             if one.kind == 'write':
@@ -270,6 +271,7 @@ class Judge:
     def _switched(self, time_s: float, track: _Track, on: bool) -> None:
         name = track.joint.name
         if not on:
+            track.carried_s = time_s
             track.torque = track.moved = False
             track.goals.clear()
             track.lost_s = track.push_from = track.astray_s = None
@@ -312,7 +314,10 @@ class Judge:
 
     def _read(self, time_s: float, track: _Track, address: int, value: int) -> None:
         if address == reg.PRESENT_POSITION:
-            track.present.append((time_s, track.rad(value)))
+            rad = track.rad(value)
+            if not track.torque and (not track.present or rad != track.present[-1][1]):
+                track.carried_s = time_s
+            track.present.append((time_s, rad))
             del track.present[:-100]
             self._check_following(time_s, track)
             return
@@ -324,7 +329,7 @@ class Judge:
         if address == reg.TORQUE_ENABLE:
             if not value and track.torque:
                 self._forget(track)
-                track.lost_s = time_s
+                track.lost_s = track.carried_s = time_s
             elif value and not track.torque:  # found holding: taken over as it is
                 track.torque = True
                 track.moved = False
@@ -414,24 +419,13 @@ class Judge:
             self._limits.places(np.where(limp, path[0], path[1]), path[0]) for path in self._paths
         ]
         places = min(found, key=len)
-        self._beyond_s = {name: self._beyond_s.get(name, time_s) for name, _, _ in places}
-        loose = {joints[index].name for index in np.flatnonzero(limp).tolist()}
-        carried = {one.name: one.terms for one in coupled if loose & set(one.terms)}
+        terms = {one.name: one.terms for one in coupled}
         for name, seen, rule in places:
-            if time_s - self._beyond_s[name] >= self._stopping_s(carried.get(name, {})):
+            members = [joint for joint in joints if joint.name in terms.get(name, {})]
+            tracks = [self._tracks[joint.id] for joint in members]
+            carried_s = max((one.carried_s for one in tracks if not one.torque), default=-1e9)
+            if time_s - carried_s > _stopping_s(members):
                 self._judge(time_s, name, 'position', seen, rule)
-
-    def _stopping_s(self, names: Iterable[str]) -> float:
-        """Return how long the slowest of some joints takes to stop; 0 for none."""
-        return max(
-            (
-                one.speed_rad_s / one.acceleration_rad_s2
-                + one.acceleration_rad_s2 / one.jerk_rad_s3
-                for one in self._head.joints
-                if one.name in names
-            ),
-            default=0.0,
-        )
 
     def _is_held(self, id_: int, tick: int) -> bool:
         """Note a goal for one joint alone that asks it to stay where it was measured."""
@@ -666,6 +660,17 @@ class Judge:
         self.counts[joint, kind] += 1
         if self.counts[joint, kind] == 1:
             self.verdicts.append(Verdict(time_s, joint, kind, seen, rule))
+
+
+def _stopping_s(joints: Iterable[Joint]) -> float:
+    """Return how long the slowest of some joints takes to stop; 0 for none."""
+    return max(
+        (
+            one.speed_rad_s / one.acceleration_rad_s2 + one.acceleration_rad_s2 / one.jerk_rad_s3
+            for one in joints
+        ),
+        default=0.0,
+    )
 
 
 def _distinct(paths: Iterable[Array]) -> list[Array]:
