@@ -41,6 +41,10 @@ MARK_LENGTHS = range(17, 49)
 WRITE_TIMEOUT_S = 0.1
 TRIES = 3
 PSEUDO_TERMINALS = range(136, 144)  # major numbers; a simulator has them open, too
+LINE_TROUBLE = {
+    COMM_RX_TIMEOUT: 'no answer in time',
+    COMM_RX_CORRUPT: 'the answer is broken or incomplete',
+}
 FAST_FAILURES = 3  # in a row: find out again whether fast or normal group reads work
 Result = TypeVar('Result')
 
@@ -248,7 +252,7 @@ class DynamixelBus:
         with self._guard():
             result = group.txPacket()
         if result != COMM_SUCCESS:
-            raise NoReplyError(f'group write at {address}: {self._handler.getTxRxResult(result)}')
+            raise NoReplyError(f'group write at {address}: {self._said(result)}')
 
     def ask_ahead(self, address: int, length: int, ids: Iterable[int]) -> None:
         """Send the question of the group_read() that follows, once fast reads work."""
@@ -270,9 +274,13 @@ class DynamixelBus:
             self.misses += 1
             self._in_step = False
             raise NoReplyError(
-                f'group read of servos {_ids(key[2])}: {self._handler.getTxRxResult(result)}'
+                f'group read of servos {_ids(key[2])}: {self._said(result)}'
             )
         return {i: BlockReply(group.alerts[i], bytes(d)) for i, d in group.data_dict.items()}
+
+    def _said(self, result: int) -> str:
+        """Return what went wrong on the line, in plain words where there are any."""
+        return LINE_TROUBLE.get(result) or str(self._handler.getTxRxResult(result))
 
     def _reader(self, address: int, length: int, ids: tuple[int, ...]) -> _Read:
         key = (address, length, ids)
@@ -296,12 +304,13 @@ class DynamixelBus:
         if not self._get_in_step(first):
             return int(COMM_RX_TIMEOUT)
         if self.fast is not False:
-            if self._read_fast(group) == COMM_SUCCESS:
+            result = self._read_fast(group)
+            if result == COMM_SUCCESS:
                 self.fast, self._fast_failures = True, 0
-                return int(COMM_SUCCESS)
+                return result
             self._fast_failures += 1
             if self.fast and self._fast_failures < FAST_FAILURES:
-                return int(COMM_RX_CORRUPT)
+                return result
             self.fast = None
             self._in_step = False
             if not self._get_in_step(first):
@@ -382,7 +391,7 @@ class DynamixelBus:
                 return value
             self.misses += tries > 1
             self._in_step = False
-        raise NoReplyError(retry(tries, f'{what}: {self._handler.getTxRxResult(result)}'))
+        raise NoReplyError(retry(tries, f'{what}: {self._said(result)}'))
 
     @contextlib.contextmanager
     def _guard(self, margin_s: float = 0.0) -> Iterator[None]:
