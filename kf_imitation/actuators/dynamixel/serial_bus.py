@@ -273,9 +273,7 @@ class DynamixelBus:
         if result != COMM_SUCCESS:
             self.misses += 1
             self._in_step = False
-            raise NoReplyError(
-                f'group read of servos {_ids(key[2])}: {self._said(result)}'
-            )
+            raise NoReplyError(f'group read of servos {_ids(key[2])}: {self._said(result)}')
         return {i: BlockReply(group.alerts[i], bytes(d)) for i, d in group.data_dict.items()}
 
     def _said(self, result: int) -> str:
