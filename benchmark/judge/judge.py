@@ -598,7 +598,7 @@ class Judge:
             return
         present = track.present[-1][1]
         off = max(min(goals) - present, present - max(goals), 0.0)
-        if off <= LAG_RAD or self._is_gentle(track):
+        if off <= LAG_RAD or self._is_carried(time_s, track):
             track.astray_s = None
             return
         track.astray_s = track.astray_s or time_s
@@ -611,11 +611,21 @@ class Judge:
                 f'within {LAG_RAD} rad of the goals of {LAG_S} s, or left alone',
             )
 
-    def _is_gentle(self, track: _Track) -> bool:
-        """Whether a joint may push only so little that something stronger may carry it away."""
-        top = reg.current_raw(track.joint.current_a, track.joint.model)
+    def _is_carried(self, time_s: float, track: _Track) -> bool:
+        """Whether something stronger carries a joint away that may push only little by now.
+
+        Its goal is to be as near as it may: at a limit, or where a stop holds it.
+        """
+        joint = track.joint
+        top = reg.current_raw(joint.current_a, joint.model)
         found = track.known.get(reg.GOAL_CURRENT)
-        return top is not None and found is not None and found <= GENTLE_SHARE * top
+        if top is None or found is None or found > GENTLE_SHARE * top:
+            return False
+        present, goal = track.present[-1][1], track.goals[-1][1]
+        nearest = min(max(present, joint.low_rad), joint.high_rad)
+        before = [rad for t, rad in track.present if time_s - t < LAG_S]
+        moves = max(before) - min(before) > PUSH_WAY_RAD
+        return self._stopped or moves or abs(goal - nearest) < LAG_RAD
 
     # --- rules on the end ----------------------------------------------------------------------
 
