@@ -447,8 +447,9 @@ class ControlCycle:
 
     def _begin(self) -> None:
         """Plan from the present pose; with less force while it is outside the limits."""
-        self.motion.begin(self.present.position_rad)
-        self.motion.follow(self.monitor.down, self.present.position_rad)
+        whereabouts = self._whereabouts()
+        self.motion.begin(whereabouts)
+        self.motion.follow(self.monitor.down, whereabouts)
         self._force[:] = 1.0  # every servo has just been set up
         self._limit_force()
         self._fresh_s = self._clock()
@@ -459,6 +460,16 @@ class ControlCycle:
                 self._mailbox.relax()
         self._void()
         self.state = RUNNING
+
+    def _whereabouts(self) -> Array:
+        """Return (J,) where joints are: measured, but a silent servo may go on to its last goal."""
+        measured = self.present.position_rad
+        silent = self.monitor.silent
+        if not silent:
+            return measured
+        room, found = self.motion.limiter.less_room(measured), measured.copy()
+        found[silent] = room[silent]
+        return found
 
     def _limit_force(self) -> None:
         """Set the force limits of active joints: less outside their limits and after stalls."""
@@ -527,7 +538,7 @@ class ControlCycle:
                 stopped=self.state == STOPPED,
             )
             if monitor.reasons or motion.limiter.limp.any():
-                motion.follow(monitor.down, self.present.position_rad)
+                motion.follow(monitor.down, self._whereabouts())
             if revived:
                 self._force[revived] = np.nan  # the monitor has set it up anew
                 motion.begin_joints(revived, self.present.position_rad)

@@ -71,6 +71,11 @@ class ServoMonitor:
         """Joints that do not."""
         return sorted(self.reasons)
 
+    @property
+    def silent(self) -> list[int]:
+        """Joints that are down because their servos do not answer."""
+        return [index for index, reason in self.reasons.items() if reason == SILENT]
+
     def all_present(self) -> None:
         """Start with all joints active."""
         self.reasons.clear()

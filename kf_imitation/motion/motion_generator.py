@@ -221,9 +221,10 @@ class MotionGenerator:
             now_s: controller time.
             present: last measurement.
         """
-        commanded = self.limiter.state.position
+        limiter = self.limiter
+        pushing_a = np.where(limiter.limp, 0.0, present.current_a)  # nobody reads limp joints
         self.stalls.update(
-            now_s, self._period_s, commanded, present.position_rad, present.current_a
+            now_s, self._period_s, limiter.state.position, present.position_rad, pushing_a
         )
 
     def advance(

@@ -180,6 +180,16 @@ class SafetyLimiter:
         self._become(JointTrajectoryState(position, velocity, acceleration))
         self._brake = None
 
+    def less_room(self, position_rad: Array) -> Array:
+        """Return (J,): of the commanded position and another, what leaves other joints less room.
+
+        Where coupled limits disagree about that, or there are none, the other one.
+        """
+        commanded = self.state.position
+        up, down = (self._matrix > 0.0).any(axis=0), (self._matrix < 0.0).any(axis=0)
+        room: Array = np.where(up & ~down, np.maximum(commanded, position_rad), position_rad)
+        return np.where(down & ~up, np.minimum(commanded, position_rad), room)
+
     def set_limp(self, indices: Sequence[int]) -> bool:
         """Say which joints nobody moves; returns whether these are others than before."""
         limp = np.zeros(len(self._names), np.bool_)
