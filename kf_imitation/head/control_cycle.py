@@ -462,7 +462,7 @@ class ControlCycle:
         self.state = RUNNING
 
     def _whereabouts(self) -> Array:
-        """Return (J,) where joints are: measured, but a silent servo may go on to its last goal."""
+        """Return (J,) where joints are: measured, but silent ones may go on to their last goal."""
         measured = self.present.position_rad
         silent = self.monitor.silent
         if not silent:
