@@ -5,15 +5,18 @@
 Plays the source at its own pace once per number of watchers, with the real models and simulated
 servos, as `kf_imitation mimic` does. Watchers take everything that the page asks for, in a
 process of their own; they draw nothing, so a browser comes on top. Needs an idle machine, except
-for the processor time of the cockpit, which the system counts.
+for the processor time of each process, which the system counts. One core stands for a slower
+machine: `taskset -c 0 .venv/bin/python -m benchmark.cockpit`.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -22,6 +25,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from benchmark.idle_simulator import processor_s
+from benchmark.load import family
 from kf_imitation.cli.mimic_progress import bus_figures, collect, watch
 from kf_imitation.cli.terminal import write_json
 from kf_imitation.cockpit.process import CockpitProcess
@@ -30,6 +34,11 @@ from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph
 
 COMMAND = 'capture to command'
+# Process of a running head -> the module in its command line.
+PARTS = {
+    'motor': 'kf_imitation.head.motor_process',
+    'servos': 'kf_imitation.head.simulator_process',
+}
 ROWS = (
     ('frames in', 'frames_in'),
     ('received', 'received'),
@@ -38,6 +47,9 @@ ROWS = (
     ('capture to command p50 [ms]', 'command_p50_ms'),
     ('capture to command p99 [ms]', 'command_p99_ms'),
     ('bus jitter p99 [ms]', 'jitter_p99_ms'),
+    ('the process that sees [% of a core]', 'mimic_percent'),
+    ('motor process [% of a core]', 'motor_percent'),
+    ('simulated servos [% of a core]', 'servos_percent'),
     ('cockpit [% of a core]', 'cockpit_percent'),
     ('messages per watcher and second', 'messages_hz'),
     ('MB per watcher and second', 'megabytes_s'),
@@ -54,10 +66,10 @@ def run(source: str, watchers: int) -> dict[str, Any]:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         with Composition(graph) as composition:
-            before_s, begun_s = processor_s(cockpit.pid), time.monotonic()
+            processes = {'mimic': os.getpid(), 'cockpit': cockpit.pid, **parts()}
+            before_s, begun_s = spent_s(processes), time.monotonic()
             elapsed_s = watch(composition, Event())
-            spent_s = processor_s(cockpit.pid) - before_s
-            lasted_s = time.monotonic() - begun_s
+            after_s, lasted_s = spent_s(processes), time.monotonic() - begun_s
             bus = bus_figures(composition)
         taken = json.loads(watching.communicate('end\n')[0])
     figures = collect(composition, elapsed_s, realtime=True, bus=bus)
@@ -72,10 +84,27 @@ def run(source: str, watchers: int) -> dict[str, Any]:
         'command_p50_ms': command_times.p50_ms if command_times else None,
         'command_p99_ms': command_times.p99_ms if command_times else None,
         'jitter_p99_ms': bus.jitter_p99_ms if bus else None,
-        'cockpit_percent': 100 * spent_s / lasted_s,
+        **{
+            f'{name}_percent': 100 * (after_s[name] - before_s[name]) / lasted_s
+            for name in processes
+        },
         'messages_hz': taken['messages'] / count / lasted_s,
         'megabytes_s': taken['bytes'] / count / lasted_s / 1e6,
     }
+
+
+def parts() -> dict[str, int]:
+    """Return the processes of the head that this one runs, by the names in PARTS."""
+    found = {}
+    for pid in family(os.getpid()):
+        line = Path(f'/proc/{pid}/cmdline').read_text(encoding='utf-8').split('\0')
+        found.update({name: pid for name, module in PARTS.items() if module in line})
+    return found
+
+
+def spent_s(processes: Mapping[str, int]) -> dict[str, float]:
+    """Return the processor time of processes so far [s]."""
+    return {name: processor_s(pid) for name, pid in processes.items()}
 
 
 async def _watch(url: str, count: int) -> dict[str, int]:
