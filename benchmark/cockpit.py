@@ -1,6 +1,7 @@
 """What watchers of the cockpit cost a run: frames, latency, jitter of the bus, processor time.
 
-    python -m benchmark.cockpit [--watchers 0 1 4] [--source media/demo.mp4] [--json FILE]
+    python -m benchmark.cockpit [--watchers 0 1 4] [--source media/demo.mp4] [--bag] [--avatar]
+        [--json FILE]
 
 Plays the source at its own pace once per number of watchers, with the real models and simulated
 servos, as `kf_imitation mimic` does. Watchers take everything that the page asks for, in a
@@ -15,8 +16,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -56,10 +59,20 @@ ROWS = (
 )
 
 
-def run(source: str, watchers: int) -> dict[str, Any]:
-    """Play the source once and return its figures by the names in ROWS."""
-    graph = build_graph(RunOptions(source=source, cockpit=True))
-    with CockpitProcess(graph.node('cockpit').parameters, '', '') as cockpit:
+def run(source: str, watchers: int, bag: bool = False, avatar: bool = False) -> dict[str, Any]:
+    """Play the source once and return its figures by the names in ROWS.
+
+    Args:
+        source: '' for the demo clip.
+        watchers: of the page.
+        bag: record it.
+        avatar: with the avatar node, which nobody looks at.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        record = f'{folder}/bag' if bag else ''
+        graph = build_graph(RunOptions(source=source, cockpit=True, record=record, avatar=avatar))
+        cockpit = stack.enter_context(CockpitProcess(graph.node('cockpit').parameters, '', ''))
         watch_it = ['--watch', cockpit.url, str(watchers)]
         command = [sys.executable, '-m', 'benchmark.cockpit', *watch_it]
         watching = subprocess.Popen(
@@ -133,6 +146,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--watchers', type=int, nargs='+', default=[0, 1, 4])
     parser.add_argument('--source', default='')
+    parser.add_argument('--bag', action='store_true', help='record one meanwhile')
+    parser.add_argument(
+        '--avatar', action='store_true', help='with the avatar node, which nobody looks at'
+    )
     parser.add_argument('--json', type=Path)
     parser.add_argument('--watch', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -141,7 +158,7 @@ def main() -> None:
         return
     quiet_logging()
     apply_defaults()
-    found = [run(args.source, count) for count in args.watchers]
+    found = [run(args.source, count, args.bag, args.avatar) for count in args.watchers]
     print('| watchers | ' + ' | '.join(str(row['watchers']) for row in found) + ' |')
     print('|---' * (len(found) + 1) + '|')
     for title, name in ROWS:

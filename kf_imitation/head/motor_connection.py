@@ -50,14 +50,18 @@ class MotorConnection:
         on_cycle: Callable[[Message], None],
         on_report: Callable[[Message], None],
         on_change: Callable[[], None],
+        cycles_hz: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Start it.
 
         Args:
-            on_cycle: called with every cycle, by the listening thread; quick.
+            on_cycle: called with wanted cycles, by the listening thread; quick.
             on_report: called with every report, by the same thread.
             on_change: called, by the same thread, when it fell silent, is heard again, or ended.
+            cycles_hz: returns how many cycles a second are wanted (wanted_cycles.py); called by
+                the same thread every PULSE_S.
         """
+        self._cycles_hz = cycles_hz
         self._on_cycle, self._on_report, self._on_change = on_cycle, on_report, on_change
         own, other = socket_pair()
         with other:
@@ -151,7 +155,7 @@ class MotorConnection:
                 break
             if now_s - told_s >= PULSE_S:
                 told_s = now_s
-                self._send('alive', {}, NOTHING, 0)
+                self._send('alive', {'cycles_hz': self._cycles_hz()}, NOTHING, 0)
                 self._expire(now_s)
             if bool(self.silent_s) != reported_silent:
                 reported_silent = not reported_silent

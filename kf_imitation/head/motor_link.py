@@ -24,7 +24,7 @@ from kf_imitation.errors import KfImitationError
 from kf_imitation.head.clock import boottime_ns
 
 Array = NDArray[np.float64]
-VERSION = 1
+VERSION = 2
 PACKET = 32 * 1024  # bytes of a message in one packet
 MOST_BYTES = 16 * 1024 * 1024  # of one message: twice the longest trajectory
 PULSE_S = 0.1  # between two signs of life
@@ -44,7 +44,7 @@ class Kind(IntEnum):
     CALL = 1  # to the motor process; number 0 where no answer is wanted
     ANSWER = 2  # to the call of that number
     REPORT = 3  # state of the head, also a sign of life
-    CYCLE = 4  # one cycle of the bus
+    CYCLE = 4  # one cycle of the bus, where it is wanted (wanted_cycles.py)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from kf_imitation.head.motor_messages import (
 from kf_imitation.head.pending_confirmations import Answer
 from kf_imitation.head.reports import ServoCycle
 from kf_imitation.head.stop_record import StopRecord
+from kf_imitation.head.wanted_cycles import WantedCycles
 from kf_imitation.robot import load_robot
 
 SILENT_S = 1.0  # without a word from the other end: the head goes to neutral
@@ -57,10 +58,12 @@ class MotorProcess:
         self._link = link
         self._controller: ServoController | None = None
         self._slow = ThreadPoolExecutor(1)  # what takes seconds; the link is listened to meanwhile
-        self._dropped = 0  # cycles that nobody took in time
+        self._wanted = WantedCycles()
+        self._dropped = 0  # wanted cycles that were not taken in time
         self._asked_to_end = False
         self._acts: dict[str, Act] = {
-            'alive': lambda _: None,
+            'alive': lambda m: self._wanted.set_rate(float(m.values.get('cycles_hz', 0.0))),
+            'cycle': lambda m: self._wanted.want_command(m.sent_ns),
             'goal': self._goal,
             'reflex': self._reflex,
             'reject': lambda m: self._head.reject(str(m.values['reason'])),
@@ -185,8 +188,9 @@ class MotorProcess:
         )
 
     def _on_cycle(self, cycle: ServoCycle) -> None:
-        """Hand a cycle over; runs in the bus thread, which never waits for anybody."""
-        self._dropped += not self._link.send(Kind.CYCLE, *cycle_content(cycle))
+        """Hand a cycle over if it is wanted; runs in the bus thread, which never waits."""
+        if self._wanted.chooses(cycle):
+            self._dropped += not self._link.send(Kind.CYCLE, *cycle_content(cycle))
 
     # --- what can be asked for -------------------------------------------------------------------
 

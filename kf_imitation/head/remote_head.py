@@ -32,6 +32,7 @@ from kf_imitation.head.reports import (
     servos_left,
 )
 from kf_imitation.head.stop_record import StopRecord
+from kf_imitation.head.wanted_cycles import EVERY_HZ
 from kf_imitation.motion.waypoints import LONGEST_S, TrajectoryPoint, trajectory_problems
 from kf_imitation.robot import RobotConfig
 
@@ -52,7 +53,9 @@ class RemoteHead:
 
     Attributes:
         robot: the head.
-        on_cycle: called with each cycle, by a thread of its own; must be quick and not raise.
+        on_cycle: called with wanted cycles, by a thread of its own; must be quick and not raise.
+        cycles_hz: returns how many cycles a second are wanted (wanted_cycles.py), every one if not
+            set; called by that thread every PULSE_S.
         on_change: called, by that thread, when the motor process fell silent, ended or is back.
         warnings: what start() found noteworthy.
         restarts: of the motor process so far.
@@ -71,6 +74,7 @@ class RemoteHead:
         """Start nothing yet; as ServoController, with the port in place of the bus."""
         self.robot = robot
         self.on_cycle: Callable[[ServoCycle], None] | None = None
+        self.cycles_hz: Callable[[], float] = lambda: EVERY_HZ
         self.on_change: Callable[[], None] | None = None
         self.warnings: tuple[str, ...] = ()
         self.restarts = 0
@@ -184,7 +188,9 @@ class RemoteHead:
     def _try_to_bring_up(self, active: bool) -> None:
         motor = self._motor
         if motor is None or motor.ended.is_set():
-            motor = MotorConnection(self._take_cycle, self._take_report, self._note_change)
+            motor = MotorConnection(
+                self._take_cycle, self._take_report, self._note_change, self._cycles_hz
+            )
             self._latest = motor
             try:
                 motor.call('open', OPEN_S, **self._settings, latched=self._latched)
@@ -313,6 +319,10 @@ class RemoteHead:
         if now_s - self._kept_alive_s >= KEEP_ALIVE_S:
             self._kept_alive_s = now_s
             self._tell('keep_alive')
+
+    def ask_for_command(self) -> None:
+        """Let on_cycle hear of the next cycle that sends goals, whatever else is wanted."""
+        self._tell('cycle')
 
     def relax(self) -> None:
         """Move to neutral."""
@@ -450,6 +460,9 @@ class RemoteHead:
         if silent_s := motor.silent_s:
             return f'the motor process has been silent for {silent_s:.1f} s'
         return ''
+
+    def _cycles_hz(self) -> float:
+        return self.cycles_hz() if self.on_cycle is not None else 0.0
 
     def _take_cycle(self, message: Message) -> None:
         if self.on_cycle is not None:

@@ -5,6 +5,7 @@ from sensor_msgs.msg import JointState
 
 from kf_imitation.head.clock import boottime_ns
 from kf_imitation.head.reports import ServoCycle
+from kf_imitation.head.wanted_cycles import EVERY_HZ
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_joint_state
 from kf_imitation.pipeline.statistics import Ledger
@@ -30,6 +31,11 @@ class CyclePublisher:
         profile = qos.joint_topics()
         self._commands = node.create_publisher(JointState, 'servo/joint_commands', profile)
         self._states = node.create_publisher(JointState, 'joint_states', profile)
+
+    def wanted_hz(self) -> float:
+        """Return how many cycles a second somebody listens to."""
+        heard = self._commands.get_subscription_count() or self._states.get_subscription_count()
+        return EVERY_HZ if heard else 0.0
 
     def expect(self, stamp_ns: int) -> None:
         """Say that a goal for an expression of this capture time was given just now."""

@@ -254,6 +254,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._pacer_timer.reset()
         if isinstance(self._head, RemoteHead) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
+            self._head.ask_for_command()
         else:
             self.ledger.observe('capture to command', (clock_ns - expression.stamp_ns) * 1e-9)
         return None
@@ -373,7 +374,7 @@ def make_head(
         return GoalPublisher(node, robot, **options), cycles
     head = RemoteHead(robot, port, **options)
     cycles = cycles or CyclePublisher(node, node.ledger)
-    head.on_cycle = cycles.take
+    head.on_cycle, head.cycles_hz = cycles.take, cycles.wanted_hz
     head.on_change = node.create_guard_condition(node.publish_diagnostics).trigger
     return head, cycles
 

@@ -89,10 +89,10 @@ def test_the_end_of_the_other_process_shows_at_once(link):
 
 def test_another_version_is_reported_and_not_understood(link, monkeypatch):
     here, there = link
-    monkeypatch.setattr(motor_link, 'VERSION', 2)
+    monkeypatch.setattr(motor_link, 'VERSION', 3)
     here.send(Kind.CALL)
-    monkeypatch.setattr(motor_link, 'VERSION', 1)
-    with pytest.raises(MotorError, match='version 2 of the motor link, this one 1'):
+    monkeypatch.undo()
+    with pytest.raises(MotorError, match='version 3 of the motor link, this one 2'):
         list(there.receive())
 
 

@@ -15,6 +15,7 @@ from kf_imitation.actuators.dynamixel.simulator.faults import apply_fault
 from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK
 from kf_imitation.errors import ConfigError, PortError, ServoSetupError
 from kf_imitation.head import motor_link
+from kf_imitation.head.clock import boottime_ns
 from kf_imitation.head.motor_connection import MotorConnection
 from kf_imitation.head.motor_link import NOTHING, Kind, MotorError, MotorLink, socket_pair
 from kf_imitation.head.motor_messages import fingerprint
@@ -22,6 +23,7 @@ from kf_imitation.head.motor_process import ASKED_TO_END
 from kf_imitation.head.remote_head import RemoteHead
 from kf_imitation.head.reports import ERROR, OK
 from kf_imitation.head.stop_record import StopRecord
+from kf_imitation.head.wanted_cycles import EVERY_HZ
 from kf_imitation.motion.waypoints import TrajectoryPoint
 from kf_imitation.paths import share_path
 from kf_imitation.robot import load_robot
@@ -139,6 +141,34 @@ def test_goals_go_through_the_motor_process_and_cycles_come_back(rig, head):
     assert head.statistics().cycles > 10
     head.relax()
     rig.wait(is_level(head, OK, 'at rest in neutral'), 'neutral')
+
+
+def test_cycles_that_nobody_wants_do_not_come_and_a_command_is_told_of(rig, head):
+    cycles, wanted_hz = [], [0.0]
+    head.cycles_hz = lambda: wanted_hz[0]
+    head.on_cycle = cycles.append
+
+    def came_in(seconds):
+        """Return how many came in so many seconds of the bus."""
+        begin = head.statistics().cycles
+        wait_for_cycles(rig, head, begin + 20)  # the wish has arrived
+        count, begin = len(cycles), head.statistics().cycles
+        wait_for_cycles(rig, head, begin + 100 * seconds)
+        return (len(cycles) - count) / (head.statistics().cycles - begin)
+
+    assert came_in(2) < 0.2
+    go(rig, head)
+    asked_ns = boottime_ns()
+    head.ask_for_command()
+    rig.wait(lambda: cycles and cycles[-1].stamp_ns >= asked_ns, 'cycle')
+    assert cycles[-1].commanding
+    wanted_hz[0] = EVERY_HZ
+    assert came_in(1) > 0.7
+    assert head.status().level == OK
+
+
+def wait_for_cycles(rig, head, count):
+    rig.wait(lambda: head.statistics().cycles >= count, 'cycles')
 
 
 def test_reflexes_go_through_the_motor_process_and_what_is_wrong_comes_back(rig, head):
@@ -481,18 +511,21 @@ def test_a_reader_that_takes_nothing_delays_no_cycle(rig, hand):
     def commands():
         return len(rig.writes('goal_position'))
 
+    def alive():
+        return hand.say('alive', cycles_hz=EVERY_HZ)
+
     before = commands()
 
     def many():
-        hand.say('alive')  # alive, but it does not read
+        alive()  # but it does not read
         return commands() > before + 2 * 1000
 
     rig.wait(many, 'cycles')
     reports = []
-    rig.wait(lambda: hand.say('alive') and (reports.extend(hand.reports()) or reports), 'report')
+    rig.wait(lambda: alive() and (reports.extend(hand.reports()) or reports), 'report')
     rig.wait(
         lambda: (
-            hand.say('alive')
+            alive()
             and (
                 reports.extend(hand.reports())
                 or int(reports[-1]['values']['states dropped']) > 100
