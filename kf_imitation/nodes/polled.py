@@ -4,6 +4,7 @@ A woken executor costs a third of a millisecond and more; 100 joint states a sec
 that shows 30, cost as much as a picture.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -14,15 +15,21 @@ class Polled(CallbackGroup):  # type: ignore[misc]
     """The callback group of such subscriptions, which no executor waits for."""
 
     def can_execute(self, entity: object) -> bool:
-        """Return False: `look` takes the messages."""
+        """Return False: `look` or `waiting` takes the messages."""
         return False
 
 
-def look(subscription: 'Subscription[Any]') -> None:
-    """Give all messages that wait to the callback, in the caller's thread."""
+def waiting(subscription: 'Subscription[Any]') -> Iterator[tuple[Any, Mapping[str, int]]]:
+    """Yield the messages that wait, oldest first, with what the middleware knows of each."""
     while True:
         with subscription.handle:
             taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
         if taken is None:
             return
-        subscription.callback(taken[0])
+        yield taken
+
+
+def look(subscription: 'Subscription[Any]') -> None:
+    """Give all messages that wait to the callback, in the caller's thread."""
+    for message, _ in waiting(subscription):
+        subscription.callback(message)

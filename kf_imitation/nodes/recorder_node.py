@@ -17,6 +17,8 @@ from kf_imitation.parameters.definition import Value
 from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.nodes import INPUTS, PER_FRAME, RECORDED, RECORDED_IMAGES
 
+# What comes waits so long for the disk: a woken thread costs more than a message.
+TAKE_S = 0.05
 # Messages kept before the first frame: a minute and a half of an idle robot at 100 Hz.
 _WAITING = 20_000
 # Silence after which a run that is being stopped is taken to be over.
@@ -65,11 +67,12 @@ class RecorderNode(KfNode):
         self._closed = ''
         self._last_s = monotonic()
         self.counts: Counter[str] = Counter()
-        self._follower = TopicFollower(self, self._take)
+        self._follower = TopicFollower(self)
         self._subscribe(alone)
         self._ready_by_s = monotonic() + MATCH_TIMEOUT_S
         if not alone:
             self._readiness = self.steady_timer(0.05, self._become_ready)
+        self.steady_timer(TAKE_S, self._take)
         self.steady_timer(LOOK_S, self._look)
         self.steady_timer(FLUSH_S, self._flush)
 
@@ -100,6 +103,8 @@ class RecorderNode(KfNode):
 
     def close(self) -> None:
         """Write index and metadata."""
+        if self._alone:  # nobody has waited until it is quiet
+            self._take()
         self._finish(f'closed {self._directory}')
 
     def _subscribe(self, alone: bool) -> None:
@@ -134,17 +139,22 @@ class RecorderNode(KfNode):
             self._follow(INPUTS['recorder'])
 
     def _look(self) -> None:
+        self._take()  # from topics that are subscribed to anew
         self._follower.look(self._patterns, self.setting('images', bool))
 
-    def _take(self, name: str, kind: str, data: bytes) -> None:
-        if self._closed:
+    def _take(self) -> None:
+        found = self._follower.arrived()
+        if self._closed or not found:
             return
         self._last_s = monotonic()
-        now_ns = self.get_clock().now().nanoseconds
+        clock = self.get_clock()
+        now_ns = clock.now().nanoseconds
         if now_ns == 0:  # a bag's time that has not come yet
             return
-        self._waiting.append((name, kind, data, now_ns))
-        if self._writer is not None or self._begins(name):
+        for message in found:
+            came_ns = now_ns if clock.ros_time_is_active else message.received_ns or now_ns
+            self._waiting.append((message.name, message.kind, message.data, came_ns))
+        if self._writer is not None or any(self._begins(message.name) for message in found):
             self._write()
 
     def _begins(self, name: str) -> bool:

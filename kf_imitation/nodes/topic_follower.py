@@ -1,10 +1,11 @@
 """Raw subscriptions to topics as they appear, in the quality that their publishers offer."""
 
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
@@ -14,6 +15,7 @@ from rclpy.validate_topic_name import validate_topic_name
 from kf_imitation.bags.message_definitions import is_defined
 from kf_imitation.bags.writer import Offered
 from kf_imitation.nodes import qos
+from kf_imitation.nodes.polled import Polled, waiting
 
 IMAGE_TYPES = frozenset({'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'})
 
@@ -25,18 +27,35 @@ class _Followed:
     subscription: Any
 
 
-class TopicFollower:
-    """Hands over serialized messages of every topic that is followed."""
+class Arrived(NamedTuple):
+    """A message that has come.
 
-    def __init__(self, node: Node, take: Callable[[str, str, bytes], None]) -> None:
+    Attributes:
+        received_ns: when it reached this process, by the system's clock; 0 where the middleware
+            does not say.
+        name: of the topic, resolved.
+        kind: its type.
+        data: serialized.
+    """
+
+    received_ns: int
+    name: str
+    kind: str
+    data: bytes
+
+
+class TopicFollower:
+    """Collects serialized messages of every topic that is followed; wakes nobody for them."""
+
+    def __init__(self, node: Node) -> None:
         """Follow nothing yet.
 
         Args:
             node: subscribes.
-            take: given the resolved name, the type and the serialized message.
         """
         self._node = node
-        self._take = take
+        self._polled = Polled()
+        self._later: list[Arrived] = []
         self._followed: dict[str, _Followed] = {}
         self._not_installed: set[str] = set()
 
@@ -66,12 +85,23 @@ class TopicFollower:
             self._not_installed.add(name)
             self._node.get_logger().warning(f'{name} is left out: {kind} is not installed')
             return
-
-        def hand_over(data: bytes) -> None:
-            self._take(name, kind, data)
-
-        subscription = self._node.create_subscription(made, name, hand_over, profile, raw=True)
+        subscription = self._node.create_subscription(
+            made, name, _nobody, profile, raw=True, callback_group=self._polled
+        )
         self._followed[name] = _Followed(kind, profile, subscription)
+
+    def arrived(self) -> list[Arrived]:
+        """Return what has come until now, in the order in which it came.
+
+        What comes during the call is for the next one, since it may be taken before older things.
+        """
+        now_ns = time.time_ns()
+        found, self._later = self._later, []
+        for name, held in self._followed.items():
+            for data, info in waiting(held.subscription):
+                message = Arrived(int(info.get('received_timestamp', 0)), name, held.kind, data)
+                (found if message.received_ns <= now_ns else self._later).append(message)
+        return sorted(found, key=lambda message: message.received_ns)
 
     def look(self, patterns: Collection[str], images: bool) -> None:
         """Follow topics that have appeared, and meet publishers that offer less than was asked.
@@ -118,6 +148,10 @@ class TopicFollower:
         reliable = all(p.reliability != ReliabilityPolicy.BEST_EFFORT for p in profiles)
         kept = all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in profiles)
         return reliable, kept
+
+
+def _nobody(_: bytes) -> None:
+    """Stand for the callback of a subscription that is polled."""
 
 
 def message_class(kind: str) -> Any:
