@@ -1,7 +1,7 @@
 """What watchers of the cockpit cost a run: frames, latency, jitter of the bus, processor time.
 
     python -m benchmark.cockpit [--watchers 0 1 4] [--source media/demo.mp4] [--bag] [--avatar]
-        [--json FILE]
+        [--params FILE] [--json FILE]
 
 Plays the source at its own pace once per number of watchers, with the real models and simulated
 servos, as `kf_imitation mimic` does. Watchers take everything that the page asks for, in a
@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -59,20 +60,21 @@ ROWS = (
 )
 
 
-def run(source: str, watchers: int, bag: bool = False, avatar: bool = False) -> dict[str, Any]:
-    """Play the source once and return its figures by the names in ROWS.
+def run(options: RunOptions, watchers: int, bag: bool = False) -> dict[str, Any]:
+    """Play a source once and return its figures by the names in ROWS, and which model scored.
 
     Args:
-        source: '' for the demo clip.
+        options: of the run; the page is served in any case.
         watchers: of the page.
         bag: record it.
-        avatar: with the avatar node, which nobody looks at.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         record = f'{folder}/bag' if bag else ''
-        graph = build_graph(RunOptions(source=source, cockpit=True, record=record, avatar=avatar))
-        cockpit = stack.enter_context(CockpitProcess(graph.node('cockpit').parameters, '', ''))
+        graph = build_graph(replace(options, cockpit=True, record=record))
+        cockpit = stack.enter_context(
+            CockpitProcess(graph.node('cockpit').parameters, '', options.params)
+        )
         watch_it = ['--watch', cockpit.url, str(watchers)]
         command = [sys.executable, '-m', 'benchmark.cockpit', *watch_it]
         watching = subprocess.Popen(
@@ -94,6 +96,7 @@ def run(source: str, watchers: int, bag: bool = False, avatar: bool = False) -> 
         'received': figures.received,
         'scored': figures.scored,
         'keyframes': figures.keyframes,
+        'models': dict(figures.models),
         'command_p50_ms': command_times.p50_ms if command_times else None,
         'command_p99_ms': command_times.p99_ms if command_times else None,
         'jitter_p99_ms': bus.jitter_p99_ms if bus else None,
@@ -150,6 +153,7 @@ def main() -> None:
     parser.add_argument(
         '--avatar', action='store_true', help='with the avatar node, which nobody looks at'
     )
+    parser.add_argument('--params', default='', help='parameter file, for example with a model')
     parser.add_argument('--json', type=Path)
     parser.add_argument('--watch', nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -158,12 +162,15 @@ def main() -> None:
         return
     quiet_logging()
     apply_defaults()
-    found = [run(args.source, count, args.bag, args.avatar) for count in args.watchers]
+    options = RunOptions(source=args.source, avatar=args.avatar, params=args.params)
+    found = [run(options, count, args.bag) for count in args.watchers]
     print('| watchers | ' + ' | '.join(str(row['watchers']) for row in found) + ' |')
     print('|---' * (len(found) + 1) + '|')
     for title, name in ROWS:
         cells = ['–' if row[name] is None else f'{row[name]:.4g}' for row in found]
         print(f'| {title} | ' + ' | '.join(cells) + ' |')
+    models = ('; '.join(f'{m} {n}' for m, n in row['models'].items()) for row in found)
+    print('| scored by | ' + ' | '.join(models) + ' |')
     write_json(found, args.json)
 
 

@@ -50,6 +50,9 @@ parameters, the servo node those of a lifecycle node.
 MEANING = {
     'image_raw': 'every frame, stamped at capture',
     'camera_info': 'of every frame: size and lens',
+    'image_preview': (
+        'frames as small JPEG files for a page, up to 30 a second, while somebody subscribes'
+    ),
     'keyframe/score': 'how much the expression changes in a frame, 0..1; plot it with rqt_plot',
     'keyframe/explanation': (
         'named numbers about a frame: score, threshold, prominence, `head_share`, `is_keyframe`, '
@@ -81,7 +84,8 @@ MEANING = {
     ),
     'servo/joint_commands': 'commanded positions, at the bus rate',
     'joint_states': (
-        'measured positions, at the bus rate; with `port: none` those of your own head'
+        'measured positions, at the bus rate (30 a second while only pages of ours listen); with '
+        '`port: none` those of your own head'
     ),
     'servo/authority': (
         'who may move each joint now, at every change ([the servo node](servo_node.md))'

@@ -5,7 +5,6 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
-from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until the source ends, a node fails or Ctrl-C; print the table.
 
     Returns:
-        Exit code: 0, or 1 after a crash of a node.
+        Exit code: 0, or 1 after a crash of a node or of the page, which was said then.
 
     Raises:
         KfImitationError: bad input; nothing was written.
@@ -114,21 +113,25 @@ def run(args: argparse.Namespace) -> int:
     # The address first: whatever else takes long is loaded while somebody opens it.
     with lines_above(args.quiet) as line, cockpit_of(graph) as cockpit:
         with ros_needed():
-            from kf_imitation.nodes.composition import Composition
-        with source_of(graph) as source, Composition(graph, source) as composition:
-            elapsed_s = watch(composition, stop, line, args.quiet)
-            bus = bus_figures(composition)
+            from kf_imitation.nodes.composition import Composition, StartStoppedError
+        try:
+            with source_of(graph) as source, Composition(graph, source, stop) as composition:
+                elapsed_s = watch(composition, stop, line, args.quiet)
+                bus = bus_figures(composition)
+        except StartStoppedError:
+            print('kf_imitation: stopped while it started', file=sys.stderr)
+            return 0
     figures = collect(composition, elapsed_s, options.realtime, bus)
     if not takes_stdout(args.json):
         show_tables(run_table(figures))
     write_json(asdict(figures), args.json)
     if options.record and composition.nodes['recorder'].fault is None:
         print(f'recorded to {options.record}')
-    if fault := composition.fault or (cockpit and cockpit.fault):
-        raise fault
+    if composition.fault:
+        raise composition.fault
     if not args.source and not args.quiet:
         print(what_next(options.record), file=sys.stderr)
-    return 1 if composition.crashed else 0
+    return 1 if composition.crashed or (cockpit and cockpit.fault) else 0
 
 
 def what_next(recorded: str) -> str:
@@ -171,10 +174,10 @@ def cockpit_of(graph: 'Graph') -> AbstractContextManager['CockpitProcess | None'
     """Start the cockpit that a graph asks for, and print its address; None without one."""
     if not graph.options.cockpit:
         return nullcontext()
+    from kf_imitation.cockpit.place import address_line
     from kf_imitation.cockpit.process import CockpitProcess
 
     spec = graph.node('cockpit')
     cockpit = CockpitProcess(spec.parameters, graph.namespace, graph.options.params)
-    robot = Path(str(spec.parameters['robot'])).stem
-    print(f'cockpit of {robot}: {cockpit.url}', file=sys.stderr, flush=True)
+    print(address_line(graph.robot_name, cockpit.url), file=sys.stderr, flush=True)
     return cockpit

@@ -16,6 +16,7 @@ from typing import Any
 
 from kf_imitation.output_files import new_file
 
+NARROW = 60  # columns of a terminal that is too narrow for tables
 _NAME = 'kf_imitation'
 _PLAIN = {
     '…': '...',
@@ -97,10 +98,28 @@ def stop_with_input() -> None:
 
 
 def show_tables(*tables: Any, width: int = 100) -> None:
-    """Print tables of rich as wide as the terminal is, or `width` columns where there is none."""
+    """Print tables of rich as wide as the terminal is, or `width` columns where there is none.
+
+    On a narrow terminal the cells of a row stand below each other: side by side nobody reads them.
+    """
     from rich.console import Console
 
-    Console(width=None if sys.stdout.isatty() else width).print(*tables, sep='\n')
+    console = Console(width=None if sys.stdout.isatty() else width)
+    if console.width >= NARROW:
+        console.print(*tables, sep='\n')
+        return
+    for table in tables:
+        console.print(_in_lines(table), markup=False, highlight=False)
+
+
+def _in_lines(table: Any) -> str:
+    """Return a table of rich as lines: the first cell of each row, the others indented below."""
+    lines = [str(table.title)] if table.title else []
+    names = [f'{column.header}: ' if table.show_header else '' for column in table.columns]
+    for first, *others in zip(*(column.cells for column in table.columns), strict=True):
+        lines.append(str(first))
+        lines += [f'  {name}{cell}' for name, cell in zip(names[1:], others, strict=True) if cell]
+    return '\n'.join(lines)
 
 
 def program() -> str:

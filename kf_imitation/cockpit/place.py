@@ -38,6 +38,11 @@ class Place:
         return f'{self.scheme}://{host}:{listening.getsockname()[1]}/{token}/'
 
 
+def address_line(robot: str, url: str) -> str:
+    """Return how the address of the page of a robot is said, by whoever serves it."""
+    return f'cockpit of {robot}: {url}'
+
+
 def place_from(settings: Mapping[str, Any]) -> Place:
     """Return where the parameters of a cockpit node let it listen."""
     return Place(

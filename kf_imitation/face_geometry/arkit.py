@@ -17,6 +17,7 @@ from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FloatArray, Shapes
 from kf_imitation.model_files import load_table
 
 Values = NDArray[np.float64]
+Places = NDArray[np.intp]
 _SIZE = load_table('shape_size')
 _LEAST = 1e-3  # predictions closer to 0 or 1 say no more
 GAZE_RANGE_RAD = 0.5  # gaze at a difference of eyeLook* of 1
@@ -62,11 +63,11 @@ LOOKS = tuple(name for names in _GAZE.values() for name in names)
 MAKE_CHANNELS = {name for names in (_LARGER | _MEAN | _GAZE).values() for name in names}
 
 
-def _places(table: Mapping[str, tuple[str, ...]]) -> tuple[list[int], list[list[int]]]:
-    """Return the places of a table's channels and, one list for each term, of its blendshapes."""
+def _places(table: Mapping[str, tuple[str, ...]]) -> tuple[Places, list[Places]]:
+    """Return the places of a table's channels and, one array for each term, of its blendshapes."""
     terms = zip(*table.values(), strict=True)
-    columns = [[BLENDSHAPES.index(name) for name in names] for names in terms]
-    return [CHANNELS.index(channel) for channel in table], columns
+    columns = [np.array([BLENDSHAPES.index(name) for name in names], np.intp) for names in terms]
+    return np.array([CHANNELS.index(channel) for channel in table], np.intp), columns
 
 
 _TABLES = _places(_LARGER), _places(_MEAN), _places(_GAZE)

@@ -218,6 +218,11 @@ class RemoteHead:
             raise MotorError(f'{motor.end} and is being started again')
         return motor
 
+    @property
+    def is_gone(self) -> bool:
+        """The motor process has ended, which the log says; commands are rejected meanwhile."""
+        return self._motor is not None and self._motor.ended.is_set()
+
     @staticmethod
     def _asked_to_end(motor: MotorConnection) -> bool:
         return motor.ended.is_set() and motor.code == ASKED_TO_END

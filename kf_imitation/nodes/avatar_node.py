@@ -8,10 +8,12 @@ from typing import Any
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image, JointState
 
+from kf_imitation.data_types import Image as Picture
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import from_scalars, to_image, to_ns
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.polled import Polled, look
 from kf_imitation.parameters.definition import Value
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
@@ -43,6 +45,9 @@ class AvatarNode(KfNode):
         self._position_rad = mapping.neutral_rad.copy()
         self._stamp_ns = 0
         self._known = False
+        self._drawn: Picture | None = None
+        self._moved = True  # since it was drawn
+        self._polled = Polled()
         port = self.setting('page_port', int)
         self._page = FacePage(port, robot.name) if port else None
         self._pictures = self.create_publisher(Image, 'avatar/image', 2)
@@ -82,10 +87,18 @@ class AvatarNode(KfNode):
             return
         if self._joints is None:
             self._joints = self.create_subscription(
-                JointState, 'joint_states', self._on_joints, qos.newest()
+                JointState,
+                'joint_states',
+                self._on_joints,
+                qos.newest(),
+                callback_group=self._polled,
             )
-        with self.ledger.timed('draw'):
-            picture = self._avatar.draw(self._position_rad)
+        look(self._joints)
+        picture = self._drawn
+        if picture is None or self._moved:
+            with self.ledger.timed('draw'):
+                picture = self._drawn = self._avatar.draw(self._position_rad)
+            self._moved = False
         self.ledger.add('pictures')
         if topic:
             self._pictures.publish(to_image(picture, self._stamp_ns, 'avatar'))
@@ -96,6 +109,7 @@ class AvatarNode(KfNode):
         angles = from_scalars(message)
         for place, name in enumerate(self._names):
             if name in angles and math.isfinite(angles[name]):
+                self._moved |= bool(self._position_rad[place] != angles[name])
                 self._position_rad[place] = angles[name]
                 self._known = True
         self._stamp_ns = to_ns(message.header.stamp)

@@ -24,6 +24,7 @@ from kf_imitation.nodes.frame_answers import (
 from kf_imitation.nodes.handover import PAIRS, Frames
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
 from kf_imitation.nodes.node_main import run_node
+from kf_imitation.nodes.preview import Preview
 from kf_imitation.parameters.definition import Value, settings_from
 from kf_imitation.parameters.settings import CameraSettings, SourceSettings, UprightSettings
 from kf_imitation.paths import share_path
@@ -76,6 +77,7 @@ class CameraNode(KfNode):
         profile = qos.frame_publisher(self._lossless)
         self._images = self.create_publisher(Image, 'image_raw', profile)
         self._infos = self.create_publisher(CameraInfo, 'camera_info', profile)
+        self._preview = Preview(self)
         if self._lossless:
             follow_frames(self, self._flow)
         self._upright = settings_from(UprightSettings, self.settings)
@@ -215,6 +217,7 @@ class CameraNode(KfNode):
                 self._infos.publish(to_camera_info(camera, frame.stamp_ns, self._frame_id))
             if self._images.get_subscription_count():
                 self._images.publish(to_image(bgr, frame.stamp_ns, self._frame_id))
+            self._preview.show(bgr, frame.stamp_ns, self._frame_id)
         self.ledger.add('frames')
 
 

@@ -16,7 +16,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.client import Client
 from rclpy.parameter import Parameter as RosParameter
 from rclpy.parameter import parameter_value_to_python
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_srvs.srv import SetBool, Trigger
 
 from kf_imitation.cockpit import actions
@@ -26,7 +26,7 @@ from kf_imitation.cockpit.board import Board, Picture
 from kf_imitation.cockpit.model import head_model
 from kf_imitation.cockpit.movement import movement
 from kf_imitation.cockpit.pictures import jpeg
-from kf_imitation.cockpit.place import place_from
+from kf_imitation.cockpit.place import address_line, place_from
 from kf_imitation.cockpit.recording import Recording
 from kf_imitation.cockpit.server import CockpitServer, read_files
 from kf_imitation.cockpit.summary import (
@@ -60,6 +60,8 @@ LOOK_S = 0.1
 # The strokes of a drawn face cost 5 ms; one that hardly moves is not drawn again.
 FACE_HZ = 10.0
 FACE_MOVES = 0.01
+# What the servos' sensors say anyway of a joint that holds still.
+POSE_RAD = 0.002
 # An answer may be lost (service_question.py); a stop is asked for again, a reading of parameters
 # comes again anyway.
 STOP_AGAIN_S = 0.25
@@ -103,6 +105,9 @@ class CockpitNode(KfNode):
         self._position_rad = self._mapping.neutral_rad.copy()
         self._joints: JointState | None = None
         self._drawn: FloatArray | None = None
+        # The pose that was read last, its channels and shapes; whether the page lacks them.
+        self._read: tuple[Any, FloatArray, FloatArray] | None = None
+        self._is_new = True
         self._human: list[float | None] | None = None
         self._human_shapes: list[float | None] | None = None
         self._statuses: dict[str, NodeStatus] = {}
@@ -111,7 +116,8 @@ class CockpitNode(KfNode):
         self._due_s = dict.fromkeys(('camera', 'face', 'parameters', 'health'), 0.0)
         self._polled = Polled()
         self._listening: list[Any] = []
-        self._camera: Any = None
+        self._camera: list[Any] = []
+        self._info: CameraInfo | None = None
         self._stops: list[tuple[Future[Outcome], float]] = []
         self._stop_again_s = 0.0
         self._make_clients()
@@ -123,7 +129,7 @@ class CockpitNode(KfNode):
         self.create_service(SetBool, '~/record', self._on_record, callback_group=group)
         self._server = self._open(listening)
         self.url = self._server.url
-        print(f'cockpit of {robot.name}: {self.url}', flush=True)
+        print(address_line(robot.name, self.url), flush=True)
         if self._server.is_open:
             self.get_logger().warning(
                 'the cockpit is open to the network (address): whoever knows its printed address '
@@ -187,13 +193,12 @@ class CockpitNode(KfNode):
             return
         if not self._listening:
             self._start_listening()
-        if self._server.wants('camera') and self._camera is None:
-            self._camera = self.create_subscription(
-                Image, 'image_raw', self._on_image, qos.newest()
-            )
-        elif not self._server.wants('camera') and self._camera is not None:
-            self.destroy_subscription(self._camera)
-            self._camera = None
+        if self._camera and not (
+            self._server.wants('camera') and self.count_publishers(self._camera[0].topic_name)
+        ):
+            self._stop_camera()
+        elif not self._camera and self._server.wants('camera'):
+            self._start_camera()
         if self._is_due('parameters', PARAMETERS_S):
             self._read_parameters()
         if self._is_due('health', 0.5):
@@ -228,15 +233,31 @@ class CockpitNode(KfNode):
             listen(DiagnosticStatus, 'landmarks/calibration', self._on_calibration, qos.latched()),
         ]
 
+    def _start_camera(self) -> None:
+        """Listen to small pictures, or to whole images where no camera node of ours sends them."""
+        listen = partial(self.create_subscription, callback_group=self._polled)
+        if self.count_publishers('image_preview'):
+            self._camera = [
+                listen(CompressedImage, 'image_preview', self._on_preview, qos.newest()),
+                listen(CameraInfo, 'camera_info', self._on_info, qos.newest()),
+            ]
+        elif self.count_publishers('image_raw'):
+            self._camera = [listen(Image, 'image_raw', self._on_image, qos.newest())]
+
+    def _stop_camera(self) -> None:
+        for subscription in self._camera:
+            self.destroy_subscription(subscription)
+        self._camera, self._info = [], None
+
     def _stop_listening(self) -> None:
         if not self._listening:
             return
         self._timer.cancel()
-        for subscription in (*self._listening, self._camera):
-            if subscription is not None:
-                self.destroy_subscription(subscription)
-        self._listening, self._camera, self._joints = [], None, None
-        self._drawn = self._human = None
+        self._stop_camera()
+        for subscription in self._listening:
+            self.destroy_subscription(subscription)
+        self._listening, self._joints = [], None
+        self._drawn = self._human = self._read = None
         self._tuned = {}  # the next watcher is told them all
         self._board.keep_only(_ALWAYS)
 
@@ -249,7 +270,7 @@ class CockpitNode(KfNode):
 
     def _show(self) -> None:
         """Take what was published meanwhile, at the rate of the page, and put joints up."""
-        for subscription in self._listening:
+        for subscription in (*self._listening, *self._camera):
             look(subscription)
         message, self._joints = self._joints, None
         if message is None:
@@ -266,19 +287,37 @@ class CockpitNode(KfNode):
         }
         self._board.put('joints', shown)
         if self._is_due('face', 1 / FACE_HZ):
-            values, shapes = self._mapping.shown(self._position_rad)
+            self._show_pose()
+
+    def _show_pose(self) -> None:
+        """Put up what the pose shows, beside the person, and draw it, where that has changed."""
+        pose, read = self._position_rad, self._read
+        if read is None or max(map(abs, pose - read[0])) > POSE_RAD:
+            read = self._read = pose.copy(), *self._mapping.shown(pose)
+            self._is_new = True
+        _, values, shapes = read
+        if self._is_new:
+            self._is_new = False
             self._board.put('expression', {'human': self._human, 'robot': finite(values)})
             both = {'human': self._human_shapes, 'robot': finite(shapes, 2)}
             self._board.put('shapes', both)
-            moved = self._drawn is None or max(map(abs, values - self._drawn)) > FACE_MOVES
-            if self._server.wants('face') and moved:
-                self._drawn = values
-                with self.ledger.timed('draw face'):
-                    strokes, points = face_strokes(values)
-                self._board.put('face', Picture({'strokes': strokes}, points))
+        moved = self._drawn is None or max(map(abs, values - self._drawn)) > FACE_MOVES
+        if self._server.wants('face') and moved:
+            self._drawn = values
+            with self.ledger.timed('draw face'):
+                strokes, points = face_strokes(values)
+            self._board.put('face', Picture({'strokes': strokes}, points))
 
     def _on_joints(self, message: JointState) -> None:
         self._joints = message
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self._info = message
+
+    def _on_preview(self, message: CompressedImage) -> None:
+        if self._info is not None:  # region and landmarks are in pixels of the whole frame
+            about = {'width': self._info.width, 'height': self._info.height}
+            self._board.put('camera', Picture(about, message.data.tobytes()))
 
     def _on_image(self, message: Image) -> None:
         if not self._is_due('camera', 1 / self.setting('rate_hz', float)):
@@ -331,6 +370,7 @@ class CockpitNode(KfNode):
         self._board.append('movements', about, KEYFRAMES_KEPT)
         shapes = expression.shapes
         self._human_shapes = None if shapes is None else finite(shapes.values, 2)
+        self._is_new = True
 
     def _on_authority(self, message: DiagnosticStatus) -> None:
         self._owners = {pair.key: pair.value for pair in message.values}

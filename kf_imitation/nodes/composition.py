@@ -21,6 +21,10 @@ _SWITCH_INTERVAL_S = 0.001
 _CLOSING_ORDER = ('camera', 'keyframe', 'landmarks', 'servo', 'avatar', 'foxglove', 'recorder')
 
 
+class StartStoppedError(Exception):
+    """Somebody has asked the run to end before all of it ran."""
+
+
 class Composition:
     """The nodes of a graph, built in order; also a context manager that closes them.
 
@@ -31,14 +35,21 @@ class Composition:
         crashed: names of nodes whose threads died of a bug (its traceback is on stderr).
     """
 
-    def __init__(self, graph: Graph, extra: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        extra: dict[str, dict[str, Any]] | None = None,
+        stop: Event | None = None,
+    ) -> None:
         """Build every node: this checks models, robot, port and source.
 
         Args:
             graph: what to build.
             extra: more constructor arguments by node name (tests, an opened source).
+            stop: once it is set, nothing more is built.
 
         Raises:
+            StartStoppedError: `stop` was set meanwhile; nothing is left running.
             KfImitationError: what the user asked for is not possible; nothing is left running.
         """
         self._switch_interval_s = sys.getswitchinterval()
@@ -59,6 +70,8 @@ class Composition:
             for spec in graph.nodes:
                 if spec.name in OWN_PROCESS:
                     continue
+                if stop is not None and stop.is_set():
+                    raise StartStoppedError
                 self.nodes[spec.name] = spec.node_class()(
                     overrides=spec.parameters,
                     namespace=graph.namespace or None,

@@ -8,11 +8,19 @@ from kf_imitation.head.reports import ServoCycle
 from kf_imitation.head.wanted_cycles import EVERY_HZ
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_joint_state
+from kf_imitation.nodes.listeners import has_listeners_but
 from kf_imitation.pipeline.statistics import Ledger
+
+# Nodes of ours that show joint_states to people, and what is enough for all of them.
+LOOKERS_ON = ('avatar', 'cockpit', 'foxglove')
+LOOK_HZ = 30.0
 
 
 class CyclePublisher:
     """Publishes cycles in the thread that hears the motor process, while somebody listens.
+
+    Every cycle, or LOOK_HZ of them where only LOOKERS_ON listen.
+
 
     Waking the executor for each of them would cost several times what publishing does.
     """
@@ -24,7 +32,7 @@ class CyclePublisher:
             node: that publishes.
             ledger: gets the span `capture to command`.
         """
-        self._clock = node.get_clock()
+        self._node, self._clock = node, node.get_clock()
         self._ledger = ledger
         # Stamp of the newest expression, and when its goal was given (controller's clock) [ns].
         self._expected: tuple[int, int] | None = None
@@ -34,8 +42,11 @@ class CyclePublisher:
 
     def wanted_hz(self) -> float:
         """Return how many cycles a second somebody listens to."""
-        heard = self._commands.get_subscription_count() or self._states.get_subscription_count()
-        return EVERY_HZ if heard else 0.0
+        if self._commands.get_subscription_count():
+            return EVERY_HZ
+        if has_listeners_but(self._node, self._states, LOOKERS_ON):
+            return EVERY_HZ
+        return LOOK_HZ if self._states.get_subscription_count() else 0.0
 
     def expect(self, stamp_ns: int) -> None:
         """Say that a goal for an expression of this capture time was given just now."""

@@ -14,6 +14,7 @@ from kf_imitation.keyframe.explanation import Explanation
 from kf_imitation.keyframe.explanation_values import frame_values, keyframe_values, words
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_scalars
+from kf_imitation.nodes.listeners import has_listeners_but
 from kf_imitation.pipeline.face_pipeline import ChosenFrame, FacePipeline
 
 # Explaining a keyframe costs three runs of the model; a live camera does not wait for it, and
@@ -21,6 +22,7 @@ from kf_imitation.pipeline.face_pipeline import ChosenFrame, FacePipeline
 _WAITING = 8
 _REST = 8
 _POLL_S = 0.1
+SHOWS_NO_WEIGHTS = ('cockpit',)
 
 
 class Explainer:
@@ -29,7 +31,10 @@ class Explainer:
     What the network saw a keyframe by takes longer than a frame, so a thread works it out and
     the keyframe's message follows. A file waits for it; for a live camera a message whose turn
     does not come goes out without those weights: so that who looks on never costs frames, they
-    are worked out for a ninth of the time at most.
+    are worked out for a ninth of the time at most, and not for a page that does not show them.
+
+    Attributes:
+        publisher: of the topic.
     """
 
     def __init__(
@@ -56,7 +61,7 @@ class Explainer:
         self._pipeline = pipeline
         self._lossless = lossless
         self._on_explained = on_explained
-        self._publisher = node.create_publisher(
+        self.publisher = node.create_publisher(
             JointState, 'keyframe/explanation', qos.per_frame_publisher()
         )
         self._last_ns: int | None = None
@@ -73,7 +78,7 @@ class Explainer:
     @property
     def wanted(self) -> bool:
         """Whether somebody listens."""
-        return bool(self._publisher.get_subscription_count())
+        return bool(self.publisher.get_subscription_count())
 
     def reset(self) -> None:
         """Forget the last keyframe: stamps start anew."""
@@ -85,7 +90,7 @@ class Explainer:
             return
         threshold = self._pipeline.settings.prominence
         values = frame_values(score, threshold, self._latency_ms(score.stamp_ns))
-        self._publisher.publish(to_scalars(score.stamp_ns, values, frame_id))
+        self.publisher.publish(to_scalars(score.stamp_ns, values, frame_id))
 
     def keyframe(self, chosen: ChosenFrame, frame_id: str, watched: bool) -> None:
         """Publish a keyframe's numbers, later if the network has to be asked.
@@ -103,7 +108,9 @@ class Explainer:
             if self._lossless:
                 self._publish(*item, None)
             return
-        if chosen.pair is None:
+        asked = self._lossless or watched
+        asked = asked or has_listeners_but(self._node, self.publisher, SHOWS_NO_WEIGHTS)
+        if chosen.pair is None or not asked:
             self._publish(*item, None)
             return
         try:
@@ -147,7 +154,7 @@ class Explainer:
     ) -> None:
         keyframe = chosen.keyframe
         values = keyframe_values(keyframe, latency_ms, chosen.change, explanation, since_s)
-        self._publisher.publish(to_scalars(keyframe.stamp_ns, values, frame_id))
+        self.publisher.publish(to_scalars(keyframe.stamp_ns, values, frame_id))
         self._on_explained(keyframe.stamp_ns, words(values, explanation))
 
     def _latency_ms(self, stamp_ns: int) -> float:

@@ -345,6 +345,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def _log_rejection(self, reason: str) -> None:
         """Put a rejected command into the log; the head counts it and says so in /diagnostics."""
         self.ledger.add('goals rejected')
+        if isinstance(self._head, RemoteHead) and self._head.is_gone:
+            return  # whose end has been said already
         self.get_logger().warning(reason, throttle_duration_sec=5.0)
 
 

@@ -84,6 +84,9 @@ class CameraSettings:
         '', 'nodes, separated by spaces, that must listen before the first frame of a file'
     )
     frame_id: str = parameter('camera_optical_frame', 'frame of the image, z forward')
+    preview_px: int = parameter(
+        640, 'longest edge of the pictures on image_preview', 'px', 64, 1920, live=True
+    )
     capture: SourceSettings = group(SourceSettings, prefixed=False)
 
 
@@ -443,7 +446,13 @@ class CockpitSettings:
         30.0, 'most states and pictures per second for each watcher', 'Hz', 1, 60
     )
     picture_px: int = parameter(
-        640, 'longest edge of the camera pictures', 'px', 64, 1920, live=True
+        640,
+        'longest edge of the camera pictures where they come from image_raw; those of our camera '
+        'node have its preview_px',
+        'px',
+        64,
+        1920,
+        live=True,
     )
     folder: str = parameter(
         '', 'folder that takes the bags of cockpit/record; empty: ~/kf_imitation', path='path'

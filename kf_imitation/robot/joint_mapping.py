@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 # Pulls channels that a pose does not need to 0 [rad²]; too small to shrink the others visibly.
 REST_WEIGHT = 1e-6
 _STEPS = 6  # of the way back through curves, each straight where the one before arrived
-_SHAPES = [BLENDSHAPES.index(name) for name in INPUTS[len(CHANNELS) :]]
+_SHAPES = np.array([BLENDSHAPES.index(name) for name in INPUTS[len(CHANNELS) :]], np.intp)
 _IS_UNIT = np.array([name not in ANGLE_CHANNELS for name in INPUTS])
 
 
@@ -105,11 +105,11 @@ class JointMapping:
         from scipy.optimize import lsq_linear  # half a second that a head need not wait for
 
         moving, count = self._moving, len(self._moving)
+        values, shapes = np.zeros(len(INPUTS)), np.zeros(len(BLENDSHAPES))
+        if not count:
+            return np.zeros(len(CHANNELS), np.float32), shapes
         lowest = np.where(_IS_UNIT[moving], 0.0, -np.inf)
         rest = np.sqrt(REST_WEIGHT) * np.eye(count)
-        values = np.zeros(len(INPUTS))
-        if not count:
-            return np.zeros(len(CHANNELS), np.float32), np.zeros(len(BLENDSHAPES))
         for _ in range(_STEPS if self._curves else 1):
             slopes, offset = self._alpha.copy(), self.neutral_rad.copy()
             for row, place, at, rad in self._curves:
@@ -121,13 +121,12 @@ class JointMapping:
             found = lsq_linear(matrix, right, (lowest, np.inf), method='bvls').x
             values[moving] = found
             values = _bounded(values)
-        shapes = np.zeros(len(BLENDSHAPES))
-        shapes[_SHAPES] = values[len(CHANNELS) :]
-        through = np.nan_to_num(channels_of_blendshapes(shapes))
-        channels: FloatArray = np.where(self._direct, values[: len(CHANNELS)], through).astype(
-            np.float32
-        )
-        return channels, shapes
+        channels = np.where(self._direct, values[: len(CHANNELS)], 0.0)
+        if moving[-1] >= len(CHANNELS):
+            shapes[_SHAPES] = values[len(CHANNELS) :]
+            through = np.nan_to_num(channels_of_blendshapes(shapes))
+            channels = np.where(self._direct, channels, through)
+        return channels.astype(np.float32), shapes
 
 
 class _Rule:

@@ -146,12 +146,21 @@ class NodeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Nodes in the order in which they start: the camera last, so that all others listen."""
+    """Nodes in the order in which they start: the camera last, so that all others listen.
+
+    Attributes:
+        nodes: to start.
+        namespace: of all.
+        lossless: no frame may be skipped.
+        options: of the user.
+        robot_name: as its file says; '' of a replay, which serves no page.
+    """
 
     nodes: tuple[NodeSpec, ...]
     namespace: str
     lossless: bool
     options: RunOptions = field(repr=False)
+    robot_name: str = ''
 
     def node(self, name: str) -> NodeSpec:
         """Return a node by name."""
@@ -190,7 +199,7 @@ def build_graph(options: RunOptions) -> Graph:
     camera['realtime'] = options.realtime and camera['realtime']
     camera['loop'] = options.loop or camera['loop']
     servo['robot'] = options.robot or servo['robot']
-    load_robot(str(servo['robot']))  # now, and not once the models are loaded
+    robot = load_robot(str(servo['robot']))  # now, and not once the models are loaded
     servo['port'] = options.port or servo['port']
     recorder['directory'] = options.record or recorder['directory']
     recorder['images'] = options.record_images or recorder['images']
@@ -223,7 +232,7 @@ def build_graph(options: RunOptions) -> Graph:
     if not topic:
         names.append('camera')
     nodes = tuple(NodeSpec(name, values[name]) for name in names)
-    return Graph(nodes, options.namespace.strip('/'), lossless, options)
+    return Graph(nodes, options.namespace.strip('/'), lossless, options, robot.name)
 
 
 def foreign_topic(source: str) -> str:

@@ -86,6 +86,7 @@ def test_a_narrow_terminal_gets_a_bar_and_a_table_that_fit(show, monkeypatch):
     assert max(map(len, screen.lines)) <= 40
     assert any('replay' in line for line in screen.lines)
     assert any('400' in line for line in screen.lines)
+    assert '│' not in screen.getvalue()  # cells side by side would be two words wide
 
 
 @pytest.mark.parametrize('what', ['quiet', 'pipe', 'dumb'])

@@ -12,6 +12,7 @@ import rclpy
 from kf_imitation.nodes.composition import Composition
 from kf_imitation.nodes.node_base import ERROR, OK, KfNode
 from kf_imitation.nodes.recorder_node import RecorderNode
+from kf_imitation.nodes.topic_follower import Arrived
 
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 
@@ -60,15 +61,17 @@ def test_a_side_node_that_breaks_is_named_and_the_others_go_on(
     assert (f'{broken} has ended; the head goes on' in capfd.readouterr().err) is goes_on
 
 
-def test_a_full_disk_ends_the_recording_and_not_the_head(environment, tmp_path):
+def test_a_full_disk_ends_the_recording_and_not_the_head(environment, tmp_path, monkeypatch):
     context = rclpy.Context()
     rclpy.init(context=context)
     settings = {'directory': str(tmp_path / 'bag'), 'minimum_free_mb': 1_000_000}
     node = RecorderNode(settings, context=context)
     node._follow('camera_info')
+    came = [Arrived(1, '/camera_info', CAMERA_INFO, bytes(500))]
+    monkeypatch.setattr(node._follower, 'arrived', lambda: came)
     try:
         for _ in range(2):
-            node._take('/camera_info', CAMERA_INFO, bytes(500))
+            node._take()
         level, sentence, _ = node.status()
         assert level == ERROR and 'MB free on this disk, minimum 1000000 MB' in sentence
         assert not node.finished.is_set() and str(node.fault) == sentence

@@ -43,7 +43,7 @@ AT_TIMES = {
         '/face/expression',
         '/face/landmarks',
         '/face/region',
-        '/image_raw',
+        *('/camera_info', '/image_preview', '/image_raw'),
         '/joint_states',
         '/keyframe/explanation',
         '/keyframe/image',

@@ -6,6 +6,7 @@ import yaml
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -23,6 +24,7 @@ from kf_imitation.nodes.conversions import (
     to_scalars,
 )
 from kf_imitation.nodes.explainer import Explainer
+from kf_imitation.nodes.listeners import has_listeners_but
 from kf_imitation.parameters.settings import DetectorSettings
 from kf_imitation.pipeline.face_pipeline import ChosenFrame
 from kf_imitation.robot import load_robot
@@ -117,6 +119,22 @@ def test_explanations_of_a_live_camera_are_made_while_somebody_subscribes(listen
     assert list(frame) == list(keyframe)
     listener.wait_for(lambda: explain.idle)
     assert told[-1][0] == 1_000_000_002 and 'jawOpen +0.20' in told[-1][1]
+
+
+def test_the_network_is_not_asked_for_a_page_that_does_not_show_its_answer(listener, explainer):
+    explain, pipeline, told = explainer
+    page = rclpy.create_node('cockpit', context=listener.context)
+    page.create_subscription(JointState, 'keyframe/explanation', lambda _: None, 5)
+    listener.wait_for(lambda: explain.wanted)
+    listener.wait_for(lambda: not has_listeners_but(listener.node, explain.publisher, ['cockpit']))
+    explain.keyframe(chosen_frame(2), 'eye', watched=False)
+    assert told and pipeline.asked == 0
+    listener.listen(JointState, 'keyframe/explanation')
+    listener.wait_for(lambda: has_listeners_but(listener.node, explain.publisher, ['cockpit']))
+    explain.keyframe(chosen_frame(3), 'eye', watched=False)
+    listener.wait_for(lambda: len(told) == 2)
+    assert pipeline.asked == 1
+    page.destroy_node()
 
 
 def test_a_keyframe_is_explained_for_the_picture_alone_too(listener, explainer):
