@@ -467,8 +467,8 @@ class ControlCycle:
         silent = self.monitor.silent
         if not silent:
             return measured
-        room, found = self.motion.limiter.less_room(measured), measured.copy()
-        found[silent] = room[silent]
+        found: Array = measured.copy()
+        found[silent] = self.motion.limiter.less_room(measured)[silent]
         return found
 
     def _limit_force(self) -> None:
