@@ -274,7 +274,7 @@ MUTANTS = (
         'motion begins in neutral wherever the joints are',
         (
             Edit(
-                'self.motion.begin(self.present.position_rad)',
+                'self.motion.begin(whereabouts)',
                 'self.motion.begin(np.zeros(len(self.robot.joints)))',
             ),
         ),
@@ -284,8 +284,8 @@ MUTANTS = (
         'a bus that comes back finds the old command',
         (
             Edit(
-                'self.motion.begin(self.present.position_rad)',
-                'self._outages or self.motion.begin(self.present.position_rad)',
+                'self.motion.begin(whereabouts)',
+                'self._outages or self.motion.begin(whereabouts)',
             ),
         ),
         (LOST,),
