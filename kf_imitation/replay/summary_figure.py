@@ -25,8 +25,7 @@ _GRID = '#e6e9ef'
 _SCORE = '#2b6cb0'
 _KEYFRAME = '#e0562d'
 _JOINT_COLOURS = ('#2b6cb0', '#e0562d', '#2f9e62')
-# A move that is not over by then is shown as far as it came.
-_LONGEST_MOVE_S = 1.0
+_LONGEST_DELAY_S, _DELAY_STEP_S = 0.8, 0.02  # of the robot behind the person
 _SUFFIXES = ('left', 'right', 'yaw', 'pitch', 'roll')
 
 
@@ -137,13 +136,24 @@ def joint_groups(names: Sequence[str]) -> list[tuple[str, list[int]]]:
     return list(groups.items())
 
 
-def move_end_row(joints: JointTrace, posed: PosedKeyframe, next_commit_ns: int | None) -> int:
-    """Return the row where the move to a keyframe is over or the next one begins."""
-    start = posed.keyframe.committed_stamp_ns
-    end = start + round(_LONGEST_MOVE_S * 1e9)
-    if next_commit_ns is not None:
-        end = min(end, next_commit_ns - 1)
-    return joints.at(end)
+def follows_after_s(
+    posed: Sequence[PosedKeyframe], shown_at: Callable[[int], FloatArray]
+) -> float:
+    """Return the one delay [s] after which the robot is most like what was read of the person.
+
+    Args:
+        posed: keyframes, at least one.
+        shown_at: channels (19,) that the robot shows at a stamp [ns].
+    """
+    read = np.stack([p.expression.values for p in posed])
+    stamps = [p.keyframe.stamp_ns for p in posed]
+
+    def off(delay_s: float) -> float:
+        shown = np.stack([shown_at(stamp + round(delay_s * 1e9)) for stamp in stamps])
+        return float(np.mean((read - shown) ** 2))
+
+    steps = range(round(_LONGEST_DELAY_S / _DELAY_STEP_S) + 1)
+    return min((round(k * _DELAY_STEP_S, 3) for k in steps), key=off)
 
 
 def segments(scores: Sequence[FrameScore]) -> list[list[FrameScore]]:
@@ -184,7 +194,11 @@ def _strip(
         axes.axis('off')
         axes.text(0.5, 0.5, 'no keyframes', ha='center', va='center', color=_SOFT, fontsize=14)
         return
-    commits = sorted(p.keyframe.committed_stamp_ns for p in run.posed)
+
+    def shown_at(stamp_ns: int) -> FloatArray:
+        return channels_of(run.joints.present_rad[run.joints.at(stamp_ns)])
+
+    delay_s = follows_after_s(run.posed, shown_at)
     for column, posed in enumerate(shown):
         picture = face_thumbnail(posed.face, posed.landmarks, _PICTURE_PX)
         axes = _picture(figure.add_subplot(grid[0, column]), picture)
@@ -192,12 +206,11 @@ def _strip(
         axes.set_title(f'{column + 1}   {seconds:.2f} s', fontsize=9, color=_KEYFRAME, pad=3)
         if column == 0:
             axes.set_ylabel('person', color=_SOFT)
-        later = [c for c in commits if c > posed.keyframe.committed_stamp_ns]
-        row = move_end_row(run.joints, posed, later[0] if later else None)
-        face = draw_face(channels_of(run.joints.present_rad[row]), _PICTURE_PX)
+        shown = shown_at(posed.keyframe.stamp_ns + round(delay_s * 1e9))
+        face = draw_face(shown, _PICTURE_PX)
         axes = _picture(figure.add_subplot(grid[1, column]), face)
         if column == 0:
-            axes.set_ylabel('robot, move done', color=_SOFT)
+            axes.set_ylabel(f'robot, {delay_s:.2f} s later', color=_SOFT)
 
 
 def _picture(axes: Any, bgr: NDArray[np.uint8]) -> Any:

@@ -31,7 +31,7 @@ from kf_imitation.pipeline.statistics import Ledger
 from kf_imitation.replay import run as module
 from kf_imitation.replay.csv_writer import fixed, seconds, write_scores
 from kf_imitation.replay.simulation import Stages, VirtualHead
-from kf_imitation.replay.summary_figure import choose_shown, joint_groups
+from kf_imitation.replay.summary_figure import choose_shown, follows_after_s, joint_groups
 from kf_imitation.robot import load_robot
 from kf_imitation.robot.joint_mapping import JointMapping
 
@@ -302,3 +302,10 @@ def test_the_strip_covers_the_whole_run():
     shown = choose_shown(record.posed, 4)
     assert len(shown) == 4
     assert shown[0].keyframe.index < 30 and shown[-1].keyframe.index >= 90
+
+
+def test_the_robot_is_drawn_after_the_delay_with_which_it_follows():
+    record = module.replay(Frames(120), stages(), 'peak')
+    opened_at = {p.keyframe.stamp_ns + 140_000_000: p.expression.values for p in record.posed}
+    still = np.zeros(len(CHANNELS), np.float32)
+    assert follows_after_s(record.posed, lambda stamp_ns: opened_at.get(stamp_ns, still)) == 0.14
