@@ -206,8 +206,8 @@ def _strip(
         axes.set_title(f'{column + 1}   {seconds:.2f} s', fontsize=9, color=_KEYFRAME, pad=3)
         if column == 0:
             axes.set_ylabel('person', color=_SOFT)
-        shown = shown_at(posed.keyframe.stamp_ns + round(delay_s * 1e9))
-        face = draw_face(shown, _PICTURE_PX)
+        pose = shown_at(posed.keyframe.stamp_ns + round(delay_s * 1e9))
+        face = draw_face(pose, _PICTURE_PX)
         axes = _picture(figure.add_subplot(grid[1, column]), face)
         if column == 0:
             axes.set_ylabel(f'robot, {delay_s:.2f} s later', color=_SOFT)
