@@ -1,5 +1,7 @@
 """Expressions of rendered people: what is asked for, what is read off the robot, the table."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def made_up(played, **reached):
 def test_each_expression_comes_at_each_size_after_a_rest():
     played = module.schedule(module.ACTS[:2], (0.5, 1.0))
     assert [one.size for one in played] == [0.5, 1.0, 0.5, 1.0]
-    gaps = [later.start_s - one.end_s for one, later in zip(played, played[1:], strict=False)]
+    gaps = [later.start_s - one.end_s for one, later in itertools.pairwise(played)]
     assert gaps == pytest.approx([module.REST_S] * 3)
 
 
