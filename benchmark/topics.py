@@ -65,7 +65,8 @@ MEANING = {
     ),
     'face/region': 'the square around the face, of every frame; no points: no face',
     'face/reflex': (
-        'channels of lids, gaze and jaw in every frame; all others have effort (confidence) 0'
+        'all channels but those of the head, as every frame reads them; of brows, lips and mouth '
+        'corners the servo node takes what changes between keyframes'
     ),
     'face/landmarks': '98 points (WFLW order), pixels of the full image, z = confidence',
     'face/head_pose': 'in the camera optical frame',

@@ -45,6 +45,19 @@ REFLEX_CHANNELS = (
     'gaze_yaw',
     'gaze_pitch',
 )
+# Read in every frame, too, but only for what changes between keyframes (expression/guide.py).
+GUIDED_CHANNELS = (
+    'mouth_smile_left',
+    'mouth_smile_right',
+    'mouth_frown_left',
+    'mouth_frown_right',
+    'mouth_pucker',
+    'lip_press',
+    'brow_raise_left',
+    'brow_raise_right',
+    'brow_lower',
+)
+FRAME_CHANNELS = REFLEX_CHANNELS + GUIDED_CHANNELS
 
 WFLW_POINTS = 98
 

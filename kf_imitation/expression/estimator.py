@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import (
     CHANNELS,
-    REFLEX_CHANNELS,
+    FRAME_CHANNELS,
+    GUIDED_CHANNELS,
     UNIT_CHANNELS,
     Expression,
     FrameScore,
@@ -50,17 +51,17 @@ REST = rest_levels()
 FULL = full_levels()
 _AT_REST = true_size(np.where(IS_ANGLE, 0.0, REST))
 # The reflex lane. Readings of a face that keeps still flicker by about as much [value, rad].
-_FLICKER = 0.03
+_FLICKER = np.array([0.06 if name in GUIDED_CHANNELS else 0.03 for name in FRAME_CHANNELS])
 _REFLEX_SIZE = load_table('reflex_size')
-_REFLEXES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+_REFLEXES = [CHANNELS.index(name) for name in FRAME_CHANNELS]
 _LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
 _REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
 _REFLEX_CONFIDENCE[_REFLEXES] = 1.0
 
 
 def _reflex_levels(level: str) -> Levels:
-    """A level of the reflex sizes, for example `typical`: (7,), 0 where there is none."""
-    return np.array([_reflex_size(name).get(level, 0.0) for name in REFLEX_CHANNELS])
+    """A level of the reflex sizes, for example `typical`: (16,), 0 where there is none."""
+    return np.array([_reflex_size(name).get(level, 0.0) for name in FRAME_CHANNELS])
 
 
 def _reflex_size(channel: str) -> Any:
@@ -394,7 +395,7 @@ class BlinkStrokes:
 
 
 class ReflexEstimator:
-    """Turns the readings of frames into values of REFLEX_CHANNELS.
+    """Turns the readings of frames into values of FRAME_CHANNELS.
 
     What a person's jaw reads at rest is learned while they are in view, as in AutoCalibration,
     unless `learn` is false, and forgotten when the face is another's.
@@ -410,7 +411,7 @@ class ReflexEstimator:
         """Forget the frames so far."""
         self._values: Levels | None = None
         self._strokes = BlinkStrokes()
-        self._seen = RecentMedian(len(REFLEX_CHANNELS), _REFLEX_KEPT)
+        self._seen = RecentMedian(len(FRAME_CHANNELS), _REFLEX_KEPT)
 
     def update(self, score: FrameScore) -> Expression | None:
         """Read the next frame.
@@ -419,7 +420,7 @@ class ReflexEstimator:
             score: of the frame, with its reading.
 
         Returns:
-            Confidence 1 for REFLEX_CHANNELS, 0 for all others; None without a face or a reading.
+            Confidence 1 for FRAME_CHANNELS, 0 for all others; None without a face or a reading.
         """
         if score.reading is None:
             self.reset()
@@ -449,15 +450,15 @@ class ReflexEstimator:
 
 
 def raw_reflexes(reading: NDArray[np.floating]) -> Levels:
-    """Return the channels of readings (..., 51), (..., 7): logits, and gaze [rad]."""
+    """Return the channels of readings (..., 51), (..., 16): logits, and gaze [rad]."""
     raw = channels_of_blendshapes(reading)[..., _REFLEXES]
     return np.where(IS_ANGLE[_REFLEXES], raw, bounded_logits(raw))
 
 
 def reflex_values(raw: Levels) -> Levels:
-    """Return what raw reflexes (..., 7) are worth: 0..1, gaze in rad."""
+    """Return what raw reflexes (..., 16) are worth: 0..1, gaze in rad."""
     values = np.empty_like(raw)
-    for k, name in enumerate(REFLEX_CHANNELS):
+    for k, name in enumerate(FRAME_CHANNELS):
         size = _reflex_size(name)
         if 'gain' in size:
             values[..., k] = size['gain'] * (raw[..., k] - size['rest'])

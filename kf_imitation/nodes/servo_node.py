@@ -12,6 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.data_types import Expression
 from kf_imitation.errors import BusError, KfImitationError
+from kf_imitation.expression.guide import KeyframeGuide
 from kf_imitation.head import authority
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.clock import age_problem, boottime_s
@@ -55,7 +56,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     listens; deactivate follows the exit policy; cleanup releases the port. autostart does the
     first two. `port: none` publishes goals for another driver (goal_publisher.py).
 
-    Lids, eyes and jaw (robot file: reflex) follow face/reflex, which comes with every frame.
+    The face (robot file: reflex) follows face/reflex, which comes with every frame; of brows, lips
+    and mouth corners what that says has changed since the last expression.
 
     The head relaxes to neutral when for hold_s there was neither an expression nor a face
     (face/region with points): a person who holds still gives no keyframes, but is still there.
@@ -119,6 +121,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             return self._fail_transition(fault)
         self._head, self._robot = head, robot
         self._mapping = JointMapping(robot)
+        self._guide = KeyframeGuide()
         head.latched = head.latched or self._latched
         self._apply_times(head)
         return DONE
@@ -247,6 +250,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if old := age_problem(expression.stamp_ns, clock_ns, most_s):
             self.ledger.add('expressions too old')
             return self._log_rejection(self._head.reject(old))
+        self._guide.on_keyframe(expression)
         with self.ledger.timed('mapping'):
             goal_rad = self._mapping.goals(expression)
         if reason := self._pacer.show(goal_rad, expression.stamp_ns, boottime_s(), clock_ns):
@@ -294,7 +298,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         if age_problem(reflex.stamp_ns, clock_ns, most_s):
             return
         joints = self._robot.reflex_joints
-        goal_rad = self._mapping.goals(reflex)
+        goal_rad = self._mapping.goals(self._guide.on_frame(reflex))
         if reason := self._head.set_reflex(joints, goal_rad[joints], reflex.stamp_ns):
             self._log_rejection(reason)
 

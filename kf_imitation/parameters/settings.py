@@ -360,7 +360,7 @@ class ServoSettings:
     )
     reflex: bool = parameter(
         True,
-        'lids, eyes and jaw (robot file: reflex) follow every frame instead of keyframes',
+        'the face (robot file: reflex) follows every frame instead of keyframes alone',
         live=True,
     )
     exit: str = parameter(

@@ -7,8 +7,8 @@ from pathlib import Path
 from kf_imitation.data_types import (
     BLENDSHAPES,
     CHANNELS,
+    FRAME_CHANNELS,
     HEAD_CHANNELS,
-    REFLEX_CHANNELS,
     Expression,
     FrameScore,
     Keyframe,
@@ -99,9 +99,9 @@ def write_shapes(path: Path, posed: Iterable[PosedKeyframe]) -> None:
 
 def write_reflexes(path: Path, reflexes: Iterable[Expression]) -> None:
     """Write reflex.csv: one row for every frame that moved the reflex joints."""
-    places = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+    places = [CHANNELS.index(name) for name in FRAME_CHANNELS]
     rows = ((seconds(r.stamp_ns), *(fixed(v) for v in r.values[places])) for r in reflexes)
-    _write(path, ('stamp_s', *REFLEX_CHANNELS), rows)
+    _write(path, ('stamp_s', *FRAME_CHANNELS), rows)
 
 
 def write_joints(path: Path, joints: JointTrace) -> None:

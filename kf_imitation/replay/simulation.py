@@ -22,6 +22,7 @@ from kf_imitation.camera.stamps import GAP_S
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
 from kf_imitation.expression.estimator import ReflexEstimator
+from kf_imitation.expression.guide import KeyframeGuide
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.reports import ServoCycle
@@ -245,7 +246,7 @@ def replay(
     Raises:
         SourceError: the source broke, or held no frame.
     """
-    head = stages.head
+    head, guide = stages.head, KeyframeGuide()
     scores: list[FrameScore] = []
     raw: list[FrameScore] = []
     posed: list[PosedKeyframe] = []
@@ -265,6 +266,7 @@ def replay(
         for chosen in step.chosen:
             result = _pose(chosen, stages, source.camera)
             posed.append(result)
+            guide.on_keyframe(result.expression)
             head.set_goal(result.goal_rad, frame.stamp_ns, chosen.keyframe.stamp_ns)
             if listener:
                 listener.on_posed(result, source.camera, stages.face.explain(chosen))
@@ -276,7 +278,7 @@ def replay(
                 reflex = stages.reflexes.update(step.raw)
             if reflex is not None:
                 reflexes.append(reflex)
-                head.set_reflex(stages.goals(reflex), frame.stamp_ns)
+                head.set_reflex(stages.goals(guide.on_frame(reflex)), frame.stamp_ns)
                 if listener:
                     listener.on_reflex(reflex)
         on_frame()

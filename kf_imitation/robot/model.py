@@ -158,8 +158,8 @@ class RobotConfig:
         joints: in the order of all position arrays.
         coupled_limits: linear limits between joints.
         combinations: what channels do to each other before they move joints.
-        reflex: names of the joints that follow every frame, whatever keyframes say; by default all
-            that jaw_open, eye_close, eye_wide and gaze channels alone move.
+        reflex: names of the joints that follow every frame instead of keyframes alone; by default
+            all that no head angle moves and no blendshape that is not a channel's.
         buses: in the order of the file; () for one bus, that of port and baud.
         source: file it was read from.
     """

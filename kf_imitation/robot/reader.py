@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS, table_name
-from kf_imitation.data_types import REFLEX_CHANNELS
+from kf_imitation.data_types import FRAME_CHANNELS
 from kf_imitation.face_geometry.arkit import LOOKS
 from kf_imitation.robot.channel_gains import channel_name, read_alphas
 from kf_imitation.robot.model import (
@@ -104,7 +104,7 @@ def _read_reflex(
     top: Section, joints: list[JointConfig], combinations: Sequence[Combination]
 ) -> tuple[str, ...]:
     """Return the joints of the reflex lane; by default all that it can move."""
-    fast = {*REFLEX_CHANNELS, *LOOKS}
+    fast = {*FRAME_CHANNELS, *LOOKS}
     slow = {rule.channel for rule in combinations if not {*rule.add, *rule.damp} <= fast}
     able = [j.name for j in joints if j.channels and set(j.channels) <= fast - slow]
     chosen = top.raw('reflex', able)
@@ -113,7 +113,7 @@ def _read_reflex(
         return ()
     for name in chosen:
         if name not in able:
-            rule = f'must be a joint that {", ".join(REFLEX_CHANNELS)} move alone'
+            rule = f'must be a joint that {", ".join(FRAME_CHANNELS)} move alone'
             top.fault('reflex', name, f'{rule}: {", ".join(able) or "there is none"}')
     return tuple(str(name) for name in chosen)
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kf_imitation.data_types import BLENDSHAPES, CHANNELS, REFLEX_CHANNELS, FaceRegion, FrameScore
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FRAME_CHANNELS, FaceRegion, FrameScore
 from kf_imitation.expression.estimator import ReflexEstimator
 
-PLACES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+PLACES = [CHANNELS.index(name) for name in FRAME_CHANNELS]
 
 
 def frame(index, **shapes):
@@ -37,7 +37,7 @@ def test_a_glance_turns_the_eyes():
     assert right['gaze_yaw'] == pytest.approx(-left['gaze_yaw'], abs=0.02)
 
 
-def test_only_reflex_channels_have_confidence():
+def test_only_what_frames_are_read_for_has_confidence():
     found = ReflexEstimator().update(frame(0))
     assert np.flatnonzero(found.confidence).tolist() == sorted(PLACES)
 

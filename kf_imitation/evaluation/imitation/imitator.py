@@ -19,6 +19,7 @@ from kf_imitation.evaluation.imitation.methods import EVERY_FRAME, Pose, method_
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
 from kf_imitation.expression.calibration import load_calibration
 from kf_imitation.expression.estimator import Calibration, ExpressionEstimator
+from kf_imitation.expression.guide import KeyframeGuide
 from kf_imitation.head.pose_pacer import PoseBudget
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings, ExpressionSettings
@@ -107,7 +108,7 @@ class Imitator:
                 self._values['landmarks']['learn_neutral'],
             ),
         )
-        sent = []
+        sent, guide = [], KeyframeGuide()
         head.start(int(clip.stamps_ns[0]))
         waiting = self.poses(clip, method)
         lane = servo['reflex'] and method != EVERY_FRAME
@@ -115,14 +116,15 @@ class Imitator:
             head.advance(stamp)
             if clip.readings[frame] is not None:
                 head.see_face(stamp)
-            if lane and (reflex := _reflex(clip, frame, channels)) is not None:
-                head.set_reflex(self._mapping.goals(reflex), stamp)
             while waiting and waiting[0].sent_ns <= stamp:
                 pose = waiting.pop(0)
                 expression = _expression(clip, pose.frame, channels, estimator)
                 if expression is not None:
+                    guide.on_keyframe(expression)
                     head.set_goal(self._mapping.goals(expression), stamp, expression.stamp_ns)
                     sent.append(Pose(pose.frame, stamp))
+            if lane and (reflex := _reflex(clip, frame, channels)) is not None:
+                head.set_reflex(self._mapping.goals(guide.on_frame(reflex)), stamp)
         head.advance(int(clip.stamps_ns[-1]) + round(_TAIL_S * 1e9))
         return sent, head.trace()
 

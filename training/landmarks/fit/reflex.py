@@ -10,6 +10,7 @@ concordance, apex, correlation and rest before and after. Predictions are kept i
 
 import argparse
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from scipy.special import expit
 
-from kf_imitation.data_types import CHANNELS, REFLEX_CHANNELS
+from kf_imitation.data_types import CHANNELS, FRAME_CHANNELS
 from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.expression.estimator import raw_reflexes
@@ -49,7 +50,14 @@ UNIT = {
     'jaw_open': Channel(trust=0.5),
     'eye_close': Channel(closed=True),
     'eye_wide': Channel(stretch=1.25),
+    'mouth_smile': Channel(),
+    'mouth_pucker': Channel(),
+    'lip_press': Channel(),
+    'brow_raise': Channel(),
+    'brow_lower': Channel(),
 }
+# The networks read nothing of them that moves: in these, keyframes are followed as they are.
+NOT_READ = ('mouth_frown',)
 ANGLES = {'gaze_yaw': True, 'gaze_pitch': False}
 ABOUT = """
 What the reflex lane's predictions are worth, by python -m training.landmarks.fit.reflex: points
@@ -60,7 +68,7 @@ that is theirs and not what they just do.
 
 
 def read_clip(folder: Path, stem: str, model: OnnxModel) -> tuple[NDArray[np.float64], ...]:
-    """Return raw reflexes (n, 7), the labels' channels (n, 19) and the frame rate (1,)."""
+    """Return raw reflexes (n, 16), the labels' channels (n, 19) and the frame rate (1,)."""
     labels = load_labels(folder / f'{stem}.npz')
     human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
     tracker, network = FaceTracker(FaceSettings()), ChangeNetwork(model)
@@ -99,13 +107,34 @@ def signals_of(folder: Path, cache: Path) -> dict[str, list[Signal]]:
             np.savez(kept, *read_clip(folder / 'train', row['stem'], model))
         with np.load(kept) as file:
             raw, human, fps = file['arr_0'], file['arr_1'], file['arr_2']
-        for k, name in enumerate(REFLEX_CHANNELS):
+        for k, name in enumerate(FRAME_CHANNELS):
             base = name.removesuffix('_left').removesuffix('_right')
             label = human[:, CHANNELS.index(name)]
             found.setdefault(base, []).append(
                 Signal(row['person'], raw[:, k], label, float(fps[0]))
             )
     return found
+
+
+def fitted(signals: Mapping[str, Sequence[Signal]]) -> str:
+    """Return the text of the table, fitted on signals by channel without its side."""
+    document: dict[str, dict[str, object]] = {}
+    for name, channel in UNIT.items():
+        medians = medians_of(signals[name])
+        raw, value = quantile_map(shifted(signals[name], channel.trust), channel)
+        document[name] = {
+            'trust': channel.trust,
+            'typical': round(float(np.median(medians)), 3),
+            'spread': round(float(medians.std()), 3),
+            'raw': rounded(raw, 3),
+            'value': rounded(value, 3),
+        }
+    for name in NOT_READ:
+        document[name] = {'raw': [0.0], 'value': [0.0]}
+    for name, symmetric in ANGLES.items():
+        rest, gain = angle_map(signals[name], symmetric)
+        document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
+    return table_text(ABOUT, document)
 
 
 def main() -> None:
@@ -117,26 +146,14 @@ def main() -> None:
     arguments = parser.parse_args()
     signals = signals_of(arguments.shared / 'clips', arguments.cache)
     table, report = comparison('before / after, people held out')
-    document: dict[str, dict[str, object]] = {}
     for name, channel in UNIT.items():
         seen = shifted(signals[name], channel.trust)
         report(name, measured(signals[name], expit), held_out(seen, unit_fit(channel)))
-        raw, value = quantile_map(seen, channel)
-        medians = medians_of(signals[name])
-        document[name] = {
-            'trust': channel.trust,
-            'typical': round(float(np.median(medians)), 3),
-            'spread': round(float(medians.std()), 3),
-            'raw': rounded(raw, 3),
-            'value': rounded(value, 3),
-        }
     for name, symmetric in ANGLES.items():
         new = held_out(signals[name], angle_fit(symmetric))
         report(name, measured(signals[name], np.asarray), new)
-        rest, gain = angle_map(signals[name], symmetric)
-        document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
     Console(width=110).print(table)
-    settle('reflex_size', table_text(ABOUT, document), arguments.write)
+    settle('reflex_size', fitted(signals), arguments.write)
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ is kept in --cache, so that a second run, or one that was cut, is quick.
 
 import argparse
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -129,6 +129,64 @@ def signals_of(clips: Sequence[Clip], persons: dict[str, str]) -> dict[str, list
             signal = Signal(persons[clip.stem], raw[:, k], label, rate_hz)
             found.setdefault(base, []).append(signal)
     return found
+
+
+def persons_of(folder: Path) -> dict[str, str]:
+    """Return who is seen in each train clip, by stem."""
+    with (folder / 'clips.csv').open(encoding='utf-8') as file:
+        rows = [row for row in csv.DictReader(file) if row['split'] == 'train']
+    return {row['stem']: row['person'] for row in rows}
+
+
+def read_signals(
+    folder: Path, every: int, stems: Sequence[str] | None, jitter: float, kept: Path
+) -> tuple[dict[str, list[Signal]], dict[str, list[Signal]]]:
+    """Read train clips, or find what was read of them before.
+
+    Args:
+        folder: of the clips.
+        every: take every n-th frame.
+        stems: of the clips; None for all.
+        jitter: of the face regions, as in Clip.predict.
+        kept: folder of what was read.
+
+    Returns:
+        Signals of all people, and of those that no landmark model was trained on.
+    """
+    persons = persons_of(folder)
+    clips = open_clips(folder, 'train', every, stems)
+    model = build_landmark_model({**MODELS, 'threads': 1})
+    cache = cache_folder(kept, list(MODELS.values()), None, every, jitter)
+    for clip in clips:
+        clip.predict(model, jitter, cache)
+    unseen = [clip for clip in clips if clip.stem.startswith(UNSEEN)]
+    return signals_of(clips, persons), signals_of(unseen, persons)
+
+
+def fitted(every: Mapping[str, Sequence[Signal]], unseen: Mapping[str, Sequence[Signal]]) -> str:
+    """Return the text of the table, fitted on signals by channel without its side.
+
+    Args:
+        every: of all people.
+        unseen: of those that no landmark model was trained on.
+    """
+    document: dict[str, dict[str, object]] = {}
+    for name, channel in UNIT.items():
+        seen = (every if channel.everyone else unseen)[name]
+        signals, medians = shifted(seen, channel.trust), medians_of(seen)
+        raw, value = quantile_map(signals, channel)
+        document[name] = {
+            'trust': channel.trust,
+            'typical': round(float(np.median(medians)), 3),
+            'spread': round(float(medians.std()), 3),
+            'rest': round(rest_level(signals), 3),
+            'raw': rounded(raw, 3),
+            'value': rounded(value, 3),
+        }
+    for name, symmetric in ANGLES.items():
+        rest, gain = angle_map(unseen[name], symmetric)
+        document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
+    return table_text(ABOUT, document)
 
 
 def quantile_map(signals: Sequence[Signal], channel: Channel) -> Map:
@@ -305,21 +363,11 @@ def main() -> None:
     add_write_option(parser)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    folder = arguments.shared / 'clips'
-    with (folder / 'clips.csv').open(encoding='utf-8') as file:
-        rows = [row for row in csv.DictReader(file) if row['split'] == 'train']
-    persons = {row['stem']: row['person'] for row in rows}
-    clips = open_clips(folder, 'train', arguments.every, arguments.clips)
-    model = build_landmark_model({**MODELS, 'threads': 1})
-    cache = cache_folder(
-        arguments.cache, list(MODELS.values()), None, arguments.every, arguments.jitter
-    )
-    for clip in clips:
-        clip.predict(model, arguments.jitter, cache)
-    every = signals_of(clips, persons)
-    unseen = signals_of([clip for clip in clips if clip.stem.startswith(UNSEEN)], persons)
+    every, unseen = read_signals(
+        arguments.shared / 'clips', arguments.every, arguments.clips, arguments.jitter,
+        arguments.cache,
+    )  # fmt: skip
     table, report = comparison(f'before / after, people held out in {FOLDS} folds')
-    document: dict[str, dict[str, object]] = {}
     for name, channel in UNIT.items():
         seen = (every if channel.everyone else unseen)[name]
         if arguments.trust:
@@ -336,25 +384,13 @@ def main() -> None:
             continue
         signals = shifted(seen, channel.trust)
         report(name, measured(seen, before), held_out(signals, unit_fit(channel)))
-        raw, value = quantile_map(signals, channel)
-        medians = medians_of(seen)
-        document[name] = {
-            'trust': channel.trust,
-            'typical': round(float(np.median(medians)), 3),
-            'spread': round(float(medians.std()), 3),
-            'rest': round(rest_level(signals), 3),
-            'raw': rounded(raw, 3),
-            'value': rounded(value, 3),
-        }
     for name, symmetric in () if arguments.trust or arguments.belief else ANGLES.items():
         signals = unseen[name]
         report(name, measured(signals, np.asarray), held_out(signals, angle_fit(symmetric)))
-        rest, gain = angle_map(signals, symmetric)
-        document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
     Console(width=110).print(table)
     if arguments.trust or arguments.belief:
         return
-    settle('channel_size', table_text(ABOUT, document), arguments.write)
+    settle('channel_size', fitted(every, unseen), arguments.write)
 
 
 ABOUT = """

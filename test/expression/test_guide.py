@@ -1,0 +1,85 @@
+"""Between keyframes: brows, lips and mouth corners go on by what frames have changed."""
+
+import numpy as np
+import pytest
+
+from kf_imitation.data_types import CHANNELS, GUIDED_CHANNELS, Expression
+from kf_imitation.expression.guide import FOLLOWED, GAP_NS, GONE_NS, KeyframeGuide
+
+SMILE = CHANNELS.index('mouth_smile_left')
+LID = CHANNELS.index('eye_close_left')
+FRAME_NS = 33_000_000
+
+
+def shown(stamp_ns, smile, confidence=1.0, lid=0.0):
+    values = np.zeros(len(CHANNELS), np.float32)
+    values[SMILE], values[LID] = smile, lid
+    return Expression(stamp_ns, values, np.full(len(CHANNELS), confidence, np.float32))
+
+
+def smile(guide, stamp_ns, read, **more):
+    return float(guide.on_frame(shown(stamp_ns, read, **more)).values[SMILE])
+
+
+def test_before_the_first_keyframe_guided_channels_rest_and_others_follow():
+    guide = KeyframeGuide()
+    found = guide.on_frame(shown(0, 0.6, lid=0.9)).values
+    assert [found[CHANNELS.index(name)] for name in GUIDED_CHANNELS] == [0.0] * 9
+    assert found[LID] == pytest.approx(0.9)
+
+
+def test_a_smile_grows_from_the_keyframe_on_by_what_frames_have_changed():
+    guide = KeyframeGuide()
+    smile(guide, 0, 0.3)
+    guide.on_keyframe(shown(0, 0.5))
+    assert smile(guide, FRAME_NS, 0.3) == pytest.approx(0.5)
+    assert smile(guide, 2 * FRAME_NS, 0.5) == pytest.approx(0.5 + FOLLOWED * 0.2)
+    assert smile(guide, 3 * FRAME_NS, 0.9) == 1.0
+
+
+def test_a_keyframe_that_comes_late_is_compared_with_its_own_frame():
+    guide = KeyframeGuide()
+    for index, read in enumerate((0.1, 0.2, 0.4)):
+        smile(guide, index * FRAME_NS, read)
+    guide.on_keyframe(shown(FRAME_NS, 0.3))
+    assert smile(guide, 3 * FRAME_NS, 0.5) == pytest.approx(0.3 + FOLLOWED * 0.3)
+
+
+def test_a_keyframe_that_comes_before_the_reflex_of_its_frame_counts_with_it():
+    guide = KeyframeGuide()
+    smile(guide, 0, 0.1)
+    guide.on_keyframe(shown(FRAME_NS, 0.3))
+    assert smile(guide, FRAME_NS, 0.7) == pytest.approx(0.3)
+
+
+def test_what_is_covered_is_held_until_a_keyframe_sees_it():
+    guide = KeyframeGuide()
+    smile(guide, 0, 0.1)
+    guide.on_keyframe(shown(0, 0.3, confidence=0.5))
+    assert smile(guide, FRAME_NS, 0.9) == pytest.approx(0.3)
+    guide.on_keyframe(shown(FRAME_NS, 0.4))
+    assert smile(guide, 2 * FRAME_NS, 1.0) == pytest.approx(0.4 + FOLLOWED * 0.1)
+
+
+@pytest.mark.parametrize(('away_ns', 'kept'), [(GAP_NS, 0.5), (GONE_NS, 0.0)])
+def test_after_a_pause_it_goes_on_from_the_keyframe_and_after_a_long_one_from_rest(away_ns, kept):
+    guide = KeyframeGuide()
+    guide.on_keyframe(shown(0, 0.5))
+    smile(guide, 0, 0.2)
+    assert smile(guide, away_ns, 0.9) == pytest.approx(kept)
+    guide.on_keyframe(shown(away_ns + FRAME_NS, 0.7))
+    assert smile(guide, away_ns + FRAME_NS, 0.9) == pytest.approx(0.7)
+
+
+def test_a_keyframe_of_the_first_face_after_a_long_pause_counts():
+    guide = KeyframeGuide()
+    smile(guide, 0, 0.2)
+    guide.on_keyframe(shown(2 * GONE_NS, 0.6))
+    assert smile(guide, 2 * GONE_NS, 0.9) == pytest.approx(0.6)
+
+
+def test_when_the_clock_is_set_back_it_begins_anew():
+    guide = KeyframeGuide()
+    guide.on_keyframe(shown(10 * GONE_NS, 0.5))
+    smile(guide, 10 * GONE_NS, 0.2)
+    assert smile(guide, 0, 0.9) == 0.0
