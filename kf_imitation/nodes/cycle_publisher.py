@@ -12,7 +12,7 @@ from kf_imitation.nodes.listeners import has_listeners_but
 from kf_imitation.pipeline.statistics import Ledger
 
 # Nodes of ours that show joint_states to people, and what is enough for all of them.
-LOOKERS_ON = ('avatar', 'cockpit', 'foxglove')
+LOOKERS_ON = ('avatar', 'cockpit')
 LOOK_HZ = 30.0
 
 

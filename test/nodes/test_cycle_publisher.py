@@ -39,7 +39,8 @@ class Node:
     [
         ({}, 0.0),
         ({'joint_states': [('/', 'cockpit')]}, LOOK_HZ),
-        ({'joint_states': [('/', 'cockpit'), ('/', 'avatar'), ('/', 'foxglove')]}, LOOK_HZ),
+        ({'joint_states': [('/', 'cockpit'), ('/', 'avatar')]}, LOOK_HZ),
+        ({'joint_states': [('/', 'cockpit'), ('/', 'foxglove')]}, EVERY_HZ),
         ({'joint_states': [('/', 'cockpit'), ('/', 'recorder')]}, EVERY_HZ),
         ({'joint_states': [('/elsewhere', 'cockpit')]}, EVERY_HZ),
         ({'joint_states': [('/', 'cockpit')], 'joint_commands': [('/', 'rqt')]}, EVERY_HZ),
