@@ -132,6 +132,8 @@ class ControlCycle:
         self._now_s = self._fresh_s = self._retry_at_s = 0.0
         self._cycles = self._overruns = self._errors = self._outages = self._retries = 0
         self._last_error = ''
+        self._refused = False  # no joint could be taken in, though servos answer
+        self._taken_in = True  # servos were asked for since the reset
         self._ended_s = 0.0  # when the cycle before was done
         self._long_work = False  # it asked many servos alone, which takes its time
         self._gaps = 0
@@ -400,6 +402,9 @@ class ControlCycle:
             alarm=self.alarm,
             last_error=self._last_error,
             unconfirmed=list(self._unconfirmed),
+            braking=self.state == STOPPED and self._brakes,
+            refused=self._refused,
+            taken_in=self._taken_in,
             warnings=self.servos.warnings,
             resting=self.motion.stalls.resting.copy(),
             given_up=self.motion.stalls.given_up.copy(),
@@ -438,7 +443,7 @@ class ControlCycle:
         """Carry on a recovery, in the bus thread; None until it is finished."""
         if self.state == LOST:
             self._long_work = True
-            if not (recovery.begun or self.monitor.refusing):
+            if not (recovery.begun or self._refused):
                 return None
         alerts = np.flatnonzero(self.present.alert).tolist()
         return recovery.check(self.state != STOPPED, alerts)
@@ -455,6 +460,7 @@ class ControlCycle:
         self._fresh_s = self._clock()
         self._missing, self._unsent = False, []
         self._retries = 0
+        self._refused, self._taken_in = False, True
         if self._void_since_s is None:
             with self._mailbox.lock:
                 self._mailbox.relax()
@@ -500,6 +506,7 @@ class ControlCycle:
             self.fault = self.alarm = ''
             self.motion.stalls.release()
             self.monitor.all_down('was stopped')
+            self._refused = self._taken_in = False
             self.state = LOST
             self._retry_at_s = self._now_s
 
@@ -615,9 +622,11 @@ class ControlCycle:
             if self.monitor.revive_all(self.present):
                 self._begin()
                 return
+            self._refused = self.monitor.refusing
         except BusError as error:
-            self.monitor.nobody_answers()
+            self._refused = False
             self._note(error)
+        self._taken_in = True
         self._retry_at_s = self._clock() + pause
 
     def _stay_stopped(self) -> bool:

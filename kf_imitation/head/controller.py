@@ -371,7 +371,11 @@ class ServoController:
         if self.state == OFF:
             self.latched = False
             return at_once(True, 'not stopped any more; activate the servo node')
-        return self._confirmations.add(self._reset_answer, RESET_S, lambda: self.status().sentence)
+        return self._confirmations.add(
+            self._reset_answer,
+            RESET_S,
+            lambda: f'the stop has ended, but {self.status().sentence}',
+        )
 
     def reboot(self, joint: str) -> None:
         """Restart a servo, which also clears its hardware error, and take it back in.

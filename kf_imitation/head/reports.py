@@ -133,6 +133,9 @@ class ControllerSnapshot:
         alarm: what another program did to the servos that stopped the head; '' for nothing.
         last_error: of the bus.
         unconfirmed: joints whose stop was not read back.
+        braking: stopped, and the joints are still coming to rest.
+        refused: lost, because no servo that answers is fit to move.
+        taken_in: false from a reset until the servos have been asked.
         warnings: of setup.
         resting, given_up, outside: (J,) bool; given_up rest until somebody says otherwise.
         link: what is wrong with the connection, '' for nothing.
@@ -150,6 +153,9 @@ class ControllerSnapshot:
     alarm: str
     last_error: str
     unconfirmed: list[str]
+    braking: bool
+    refused: bool
+    taken_in: bool
     warnings: list[str]
     resting: NDArray[np.bool_]
     given_up: NDArray[np.bool_]
@@ -206,12 +212,16 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
         why = f'stopped by a fault in the motor loop ({now.fault})' if now.fault else 'stopped'
         if now.alarm:
             why = f'stopped: {now.alarm}'
+        if now.braking and not (now.fault or now.alarm):
+            return WARN, 'stopping: the joints are coming to rest'
         if now.unconfirmed:
             left = f'stop not confirmed by {", ".join(now.unconfirmed)}; trying again'
             return ERROR, f'{why}; {left}' if now.fault or now.alarm else left
         return ERROR if now.fault or now.alarm else WARN, f'{why}; waiting for reset'
     if now.state == LOST:
-        if monitor.refusing:
+        if not now.taken_in:
+            return WARN, 'reset: the servos are being taken in'
+        if now.refused:
             return ERROR, f'no joint can move: {"; ".join(monitor.sentences())}'
         return ERROR, f'bus lost, trying again: {now.last_error or "no servo replies"}'
     if now.state == OFF:

@@ -108,10 +108,6 @@ class ServoMonitor:
         """Whether a servo answers that was asked to come back, and is not fit to."""
         return not self._answering.isdisjoint(self.reasons)
 
-    def nobody_answers(self) -> None:
-        """Note that the line itself is gone."""
-        self._answering.clear()
-
     def ask_reboot(self, index: int) -> None:
         """Restart a servo in the next poll() or carry_out_reboots()."""
         self._reboots.append(index)

@@ -23,6 +23,7 @@ PASSED_RAD = 0.005
 MERGED_S = 0.01  # points closer than a bus cycle are one: the later one
 LONGEST_S = 600.0  # milliseconds sent as seconds, or the stamp of another clock, are longer
 MOST_POINTS = 20_000
+JUST_NOW_S = 0.1  # what should have ended so long ago is still performed: messages take their time
 MOST_PROBLEMS = 8  # told of one trajectory
 SPEED_FRACTION = 0.95  # of the velocity limit, for the passage of a waypoint
 ACCELERATION_FRACTION = 0.7
@@ -107,8 +108,8 @@ def trajectory_problems(
             f'begins in {delay_s:.3f} s, at most {longest_s:g} s from now (trajectory_most_s): '
             'header.stamp and clock of the sender?'
         )
-    if delay_s + points[-1].time_s < 0.0:
-        late = -(delay_s + points[-1].time_s)
+    late = -(delay_s + points[-1].time_s)
+    if late > JUST_NOW_S and points[-1].time_s >= 0.0:
         problems.append(f'ended {late:.3f} s ago: header.stamp and clock of the sender?')
     if len(problems) > MOST_PROBLEMS:
         more = len(problems) - MOST_PROBLEMS

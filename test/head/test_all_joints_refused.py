@@ -32,6 +32,13 @@ def test_the_status_says_what_is_wrong_with_the_servos(head):
     )
 
 
+def test_a_reset_that_is_in_vain_says_that_the_stop_has_ended(head):
+    answer = head.controller.reset()
+    head.run(6.0)
+    assert not answer.result(0).done
+    assert answer.result(0).sentence.startswith('the stop has ended, but no joint can move: jaw')
+
+
 def test_clear_error_restarts_them(head):
     answer = head.controller.recover(careful=True)
     assert head.run(5.0, until=lambda: head.controller.cycle.all_running)

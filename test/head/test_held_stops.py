@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmark.virtual_head import VirtualHead
-from kf_imitation.head.reports import RUNNING, STOPPED
+from kf_imitation.head.reports import RUNNING, STOPPED, WARN
 
 FULL_SPEED_S = 0.12
 
@@ -68,3 +68,35 @@ def test_a_joint_that_is_pushed_while_it_is_frozen_does_not_push_back_for_ever()
     assert head.run(1.0, until=lambda: head.controller.state == RUNNING)
     head.run(0.2)
     assert registers.get('goal_current') == full
+
+
+def test_a_reset_that_works_is_at_no_time_an_error(monkeypatch):
+    # "no joint can move: brow_right: was stopped; …" while one joint after the other was taken in.
+    head = held()
+    head.stop()
+    head.run(0.3)
+    monitor, seen = head.controller.cycle.monitor, []
+    revive = monitor.revive
+
+    def watched(index, present):
+        seen.append(head.controller.status())
+        return revive(index, present)
+
+    monkeypatch.setattr(monitor, 'revive', watched)
+    head.reset()
+    assert head.run(1.0, until=lambda: head.controller.cycle.all_running)
+    assert {(one.level, one.sentence) for one in seen} == {
+        (WARN, 'reset: the servos are being taken in')
+    }
+
+
+def test_while_joints_brake_for_a_stop_that_holds_they_are_said_to_and_nothing_is_wrong():
+    head = held()
+    head.goal(neck_yaw=0.8)
+    head.run(FULL_SPEED_S)
+    head.stop()
+    head.run(0.02)
+    status = head.controller.status()
+    assert (status.level, status.sentence) == (WARN, 'stopping: the joints are coming to rest')
+    head.run(0.5)
+    assert head.controller.status().sentence == 'stopped; waiting for reset'

@@ -127,6 +127,13 @@ def test_a_point_without_time_is_reached_as_fast_as_it_goes(head):
     assert head.controller.statistics().missed == 0
 
 
+def test_a_point_without_time_is_not_over_by_the_time_that_its_message_took(head):
+    # Rejected as "ended 0.000 s ago: header.stamp and clock of the sender?".
+    assert head.send(('jaw',), (0.0, (0.3,)), delay_s=-0.0004) == ''
+    head.run(1.0)
+    assert head.commanded[-1][JAW] == pytest.approx(0.3, abs=1e-6)
+
+
 def test_a_start_in_the_future_leaves_the_present_motion_alone_until_then(head):
     assert head.send(('neck_yaw',), (0.5, (0.3,)), delay_s=1.0) == ''
     assert head.controller.set_goal(np.zeros(J) + np.eye(J)[JAW] * 0.3, 1) == ''
