@@ -405,7 +405,9 @@ class ServoController:
 
     def _stop_answer(self) -> Answer | None:
         if self.cycle.stop_confirmed:
-            return Answer(True, f'{self.status().sentence}; every servo confirmed')
+            problem = self._stop_record.problem if self._stop_record is not None else ''
+            sentences = [self.status().sentence, 'every servo confirmed', *filter(None, [problem])]
+            return Answer(True, '; '.join(sentences))
         return None
 
     def _reset_answer(self) -> Answer | None:

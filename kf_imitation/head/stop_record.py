@@ -21,11 +21,13 @@ class StopRecord:
 
     Attributes:
         path: of the file.
+        problem: why the last stop could not be noted; '' if it was.
     """
 
     def __init__(self, robot_name: str) -> None:
         name = re.sub(r'[^\w.-]', '_', robot_name)
         self.path = state_directory() / f'{name}.stop'
+        self.problem = ''
 
     def read(self) -> str:
         """Return why the head was stopped; '' if it is not. What cannot be read is a stop."""
@@ -43,8 +45,10 @@ class StopRecord:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             draft.write_text(f'{reason}\n', encoding='utf-8')
             draft.replace(self.path)
+            self.problem = ''
         except OSError as error:
-            _log.warning('a restart will not know of this stop: %s', error)
+            self.problem = f'a restart will not know of this stop: {error}'
+            _log.warning('%s', self.problem)
 
     def write_soon(self, reason: str) -> None:
         """Note a stop from the bus thread, which has no time for a disk."""

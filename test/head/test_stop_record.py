@@ -104,3 +104,14 @@ def test_no_tool_moves_a_head_that_was_stopped():
     args = Namespace(robot='sim_face', port='/dev/none')
     with pytest.raises(KfImitationError, match=r'sim_face is latched.*sim_face\.stop'):
         running_head(args).__enter__()
+
+
+def test_the_answer_to_a_stop_that_cannot_be_noted_says_so(tmp_path, monkeypatch):
+    # A full disk: the warning was in the log alone.
+    (tmp_path / 'no_folder').write_text('', encoding='utf-8')
+    monkeypatch.setenv('XDG_STATE_HOME', str(tmp_path / 'no_folder'))
+    head = restarted()
+    answer = head.controller.stop()
+    head.run(0.3)
+    assert answer.result(0).done
+    assert 'a restart will not know of this stop' in answer.result(0).sentence
