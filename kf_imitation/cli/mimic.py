@@ -69,7 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--foxglove',
         action='store_true',
-        help="serve all topics to Foxglove's app; the address to connect to is printed",
+        help="serve all topics, images too, to Foxglove's app, and to any other program or web "
+        'page of this machine; the address to connect to is printed',
     )
     parser.add_argument(
         '--no-cockpit',

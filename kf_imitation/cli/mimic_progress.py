@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Between two lines of progress where there is no terminal to draw in.
 _LOG_INTERVAL_S = 5.0
 LAST_WORDS_S = 1.0
+# Node -> whose state it says.
+_SAID = (('camera', 'camera'), ('keyframe', 'face'), ('servo', 'head'))
 
 
 class ProgressLine:
@@ -137,7 +139,7 @@ def progress_line(composition: 'Composition') -> str:
         f'{keyframe.count("keyframes")} keyframes',
     ]
     nodes = composition.nodes
-    parts += [nodes[name].status()[1] for name in ('camera', 'keyframe', 'servo') if name in nodes]
+    parts += [f'{label}: {nodes[name].status()[1]}' for name, label in _SAID if name in nodes]
     return ' · '.join(parts)
 
 

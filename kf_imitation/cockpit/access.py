@@ -52,7 +52,11 @@ def load_token(path: Path) -> str:
             token = file.read().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            str(path), [f'cannot keep the secret of the cockpit: {error}']
+            str(path),
+            [
+                f'cannot keep the secret of the cockpit: {error} (XDG_STATE_HOME names another '
+                'folder; mimic --no-cockpit goes without the page)'
+            ],
         ) from error
     if len(token) < _TOKEN_BYTES or not token.replace('-', '').replace('_', '').isalnum():
         raise ConfigError(str(path), ['is not a secret of the cockpit: delete it'])

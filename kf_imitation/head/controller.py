@@ -360,6 +360,7 @@ class ServoController:
 
     def reset(self) -> 'Future[Answer]':
         """End a stop: torque on where the joints are, without motion, then neutral."""
+        runs = self.cycle.all_running and not self.stopped
         with self._mailbox.lock:
             self._mailbox.reset = self.state != OFF
             self._mailbox.stop = False
@@ -371,6 +372,8 @@ class ServoController:
         if self.state == OFF:
             self.latched = False
             return at_once(True, 'not stopped any more; activate the servo node')
+        if runs:
+            return at_once(True, 'was not stopped, and goes on')
         return self._confirmations.add(
             self._reset_answer,
             RESET_S,

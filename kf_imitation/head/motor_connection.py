@@ -76,6 +76,7 @@ class MotorConnection:
         self.code = 0
         self.end = ''
         self.ended = threading.Event()
+        self._hung = False
         self._link = MotorLink(own, PATIENCE_S)
         self._sending = threading.Lock()
         self._waiting: dict[int, tuple[Future[Values], float]] = {}
@@ -162,6 +163,7 @@ class MotorConnection:
                 self._on_change()
             if now_s - self._heard_s > HUNG_S:
                 _log.error('the motor process %d hangs and is killed', self.pid)
+                self._hung = True
                 self._process.kill()
         self._note_end()
 
@@ -193,6 +195,8 @@ class MotorConnection:
         self.code = end_child(self._process, END_S)
         self._link.close()
         by = f'was killed by signal {-self.code}' if self.code < 0 else f'ended ({self.code})'
+        if self._hung:
+            by = f'hung for {HUNG_S:.0f} s'
         self.end = f'the motor process {by}'
         self.ended.set()
         for number in list(self._waiting):

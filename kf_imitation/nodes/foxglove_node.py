@@ -75,7 +75,8 @@ class FoxgloveNode(KfNode):
         self._due_s: dict[str, float] = {}
         layout = share_path('config/foxglove.json')
         self.get_logger().info(
-            f'Foxglove: connect to {self._server.url}, import the layout {layout}'
+            f'Foxglove: connect to {self._server.url}, import the layout {layout}. Any program or '
+            'web page of this machine may look on, at the camera too'
         )
         if self._is_open:
             self.get_logger().warning(

@@ -8,6 +8,10 @@ import struct
 import subprocess
 import sys
 import termios
+from types import SimpleNamespace
+
+from kf_imitation.cli.mimic_progress import progress_line
+from kf_imitation.pipeline.statistics import Ledger
 
 PROGRAM = """
 import os, subprocess, sys
@@ -56,3 +60,16 @@ def test_each_line_stands_alone_above_the_line_of_progress():
     os.close(ours)
     assert process.returncode == 0, shown.decode()
     assert screen(shown.decode()) == ['past Python', 'by Python', 'from a child', 'after it']
+
+
+def test_the_line_says_who_follows_what():
+    """It said: following a face of 363 px · following."""
+    said = {'camera': 'sending 0', 'keyframe': 'following a face of 363 px', 'servo': 'following'}
+    nodes = {
+        name: SimpleNamespace(status=lambda words=words: (b'', words, {}))
+        for name, words in said.items()
+    }
+    composition = SimpleNamespace(nodes=nodes, ledger=lambda name: Ledger())
+    assert progress_line(composition).endswith(
+        'camera: sending 0 · face: following a face of 363 px · head: following'
+    )

@@ -44,6 +44,12 @@ def test_a_link_in_place_of_the_secret_is_not_followed(tmp_path):
         load_token(tmp_path / 'token')
 
 
+def test_a_state_folder_that_cannot_be_written_is_named_with_the_way_around_it(tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(ConfigError, match=r'cannot keep the secret.* mimic --no-cockpit'):
+        load_token(tmp_path / 'file' / 'token')
+
+
 def test_on_a_network_the_machine_answers_to_its_addresses_and_names_only(monkeypatch):
     monkeypatch.setattr('socket.gethostname', lambda: 'Robot')
     access = Access(TOKEN, is_open=True, scheme='https')

@@ -109,6 +109,13 @@ def test_a_stop_answers_when_every_servo_confirmed_and_says_who_did_not(rig):
     rig.fault('normal')
 
 
+def test_a_reset_of_a_head_that_runs_says_that_it_was_not_stopped(rig):
+    controller = rig.controller(hold_s=60)
+    for asked in (controller.reset(), controller.torque(True)):
+        assert answer(asked).sentence == 'was not stopped, and goes on'
+    assert rig.torques() == [True, True]
+
+
 def test_torque_goes_off_and_comes_back_without_motion(rig):
     controller = rig.controller(robot=replace(rig.robot, stop='hold'), hold_s=60)
     assert answer(controller.torque(False)).done  # off, although a stop would freeze

@@ -306,6 +306,8 @@ def test_a_hanging_motor_process_is_reported_killed_and_started_again(rig, head)
     rig.wait(is_level(head, ERROR, 'has been silent for'), 'error')
     assert 'does not answer' in head.set_goal(TARGET, time.time_ns())
     rig.wait(lambda: head.restarts == 1, 'restart')
+    # It said: was killed by signal 9. Nobody else had done that.
+    assert 'the motor process hung for 5 s and was started again' in head.status().sentence
     assert not alive(pid) and rig.torques() == [True, True]
     assert largest_step(rig) < STEP
 

@@ -15,6 +15,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('foxglove', reason='foxglove-sdk is not installed: pip install .[foxglove]')
 
 import aiohttp
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
@@ -102,6 +103,15 @@ def app(node, listener):
     listener.wait_for(lambda: '/tf_static' in app.channels)
     yield app
     app.close()
+
+
+def test_who_may_look_on_is_said_with_the_address(environment, start, interrupt, listener):
+    process = start('foxglove_node', '--ros-args', '-p', 'port:=0')
+    reports = listener.listen(DiagnosticArray, '/diagnostics')
+    listener.wait_for(lambda: bool(reports))
+    _, err = interrupt(process)
+    line = next(line for line in err.splitlines() if 'connect to ws://' in line)
+    assert 'Any program or web page of this machine may look on' in line
 
 
 def test_every_topic_is_offered_with_its_schema_and_nothing_can_be_written(app):
