@@ -1,6 +1,6 @@
 """What the nodes say of themselves, in the few words and figures that the page shows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -30,6 +30,7 @@ _ADVICE = (
     ('no face', 'Look into the camera from 0.5 to 1 m, with light from the front.'),
     ('not configured', 'Start it: ros2 lifecycle set /servo configure, then activate.'),
 )
+_RIVALS = 'Two heads have one name. Give one a namespace or a ROS domain of its own.'
 _PARTS = (('servo', 'head'), ('keyframe', 'face'), ('camera', 'camera'))
 
 
@@ -51,7 +52,10 @@ class NodeStatus:
 
 
 def health(
-    statuses: Mapping[str, NodeStatus], now_s: float, stopped: bool = False
+    statuses: Mapping[str, NodeStatus],
+    now_s: float,
+    stopped: bool = False,
+    rivals: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the state of a run for the page.
 
@@ -59,6 +63,7 @@ def health(
         statuses: by node.
         now_s: of the same clock as heard_s.
         stopped: servo/authority says so, which is earlier than the diagnostics.
+        rivals: processes of other servo nodes of this name, which the page does not show.
 
     Returns:
         level, sentence and advice; nodes [name, level, sentence]; stages [name, p50, p99 in ms];
@@ -77,6 +82,10 @@ def health(
             sentence = said[0] if known else f'head: stopped; {_STOPPED}'
             level = max(WARN, alive['servo'].level)
         advice = next((do for text, do in _ADVICE if level and text in sentence), '')
+        if rivals:
+            shown = alive['servo'].values.get('process', '')
+            sentence += f' (process {shown}; not shown: a second head, {" and ".join(rivals)})'
+            level, advice = ERROR, f'{_RIVALS} {advice}'.rstrip()
     else:
         advice = 'Start it: kf_imitation mimic, or ros2 launch kf_imitation mimic.launch.py.'
         sentence, level = 'the servo node is not running: nothing moves the head', ERROR

@@ -23,6 +23,7 @@ from kf_imitation.cockpit import actions
 from kf_imitation.cockpit.access import load_token, token_file
 from kf_imitation.cockpit.actions import Action, Outcome
 from kf_imitation.cockpit.board import Board, Picture
+from kf_imitation.cockpit.heard import Heard
 from kf_imitation.cockpit.model import head_model
 from kf_imitation.cockpit.movement import movement
 from kf_imitation.cockpit.pictures import jpeg
@@ -68,6 +69,7 @@ STOP_AGAIN_S = 0.25
 PARAMETERS_S = 1.0
 STOP_FOR_S = 5.0
 KEYFRAMES_KEPT = 24
+TWO_HEADS = 'unclear, as two servo nodes of one name run'
 _ALWAYS = ('robot', 'tuning')
 
 
@@ -110,8 +112,9 @@ class CockpitNode(KfNode):
         self._is_new = True
         self._human: list[float | None] | None = None
         self._human_shapes: list[float | None] | None = None
-        self._statuses: dict[str, NodeStatus] = {}
+        self._heard, self._had_rivals = Heard(), False
         self._owners: dict[str, str] = {}
+        self._authority = ''
         self._tuned: dict[str, dict[str, Value]] = {}
         self._due_s = dict.fromkeys(('camera', 'face', 'parameters', 'health'), 0.0)
         self._polled = Polled()
@@ -202,14 +205,25 @@ class CockpitNode(KfNode):
         if self._is_due('parameters', PARAMETERS_S):
             self._read_parameters()
         if self._is_due('health', 0.5):
-            stopped = 'stop' in self._owners.values()
-            self._board.put('health', health(self._statuses, monotonic(), stopped))
+            self._show_health()
             self._board.put('recording', self._recording_state())
+
+    def _show_health(self) -> None:
+        now_s = monotonic()
+        rivals = self._heard.rivals(now_s)
+        # Of two servo nodes, servo/authority does not tell which one says it.
+        stopped = 'stop' in self._owners.values() and not rivals
+        self._board.put('health', health(self._heard.shown(now_s), now_s, stopped, rivals))
+        if self._authority:
+            self._board.put('authority', TWO_HEADS if rivals else self._authority)
+        if self._had_rivals and not rivals:
+            self._stop_listening()  # and begin again: who moves it is told anew
+        self._had_rivals = bool(rivals)
 
     def _recording_state(self) -> dict[str, Any]:
         recording = self._recording
         return recording_state(
-            self._statuses,
+            self._heard.shown(monotonic()),
             monotonic(),
             recording.is_running,
             recording.waits_for,
@@ -375,7 +389,7 @@ class CockpitNode(KfNode):
     def _on_authority(self, message: DiagnosticStatus) -> None:
         self._owners = {pair.key: pair.value for pair in message.values}
         self._due_s['health'] = 0.0
-        self._board.put('authority', message.message)
+        self._authority = message.message
 
     def _on_calibration(self, message: DiagnosticStatus) -> None:
         values = {pair.key: pair.value for pair in message.values}
@@ -393,9 +407,8 @@ class CockpitNode(KfNode):
             space, _, name = status.hardware_id.rpartition('/')
             if f'{space}/' == prefix and status.name.startswith('kf_imitation: '):
                 values = {pair.key: pair.value for pair in status.values}
-                self._statuses[name] = NodeStatus(
-                    int.from_bytes(status.level, 'big'), status.message, values, monotonic()
-                )
+                level = int.from_bytes(status.level, 'big')
+                self._heard.take(name, NodeStatus(level, status.message, values, monotonic()))
 
     # What is asked.
 
@@ -494,7 +507,7 @@ class CockpitNode(KfNode):
         asked.add_done_callback(lambda answered: _settle(outcome, read(answered.result())))
 
     def _jog(self, action: actions.Jog, outcome: 'Future[Outcome]') -> None:
-        servo = self._statuses.get('servo')
+        servo = self._heard.shown(monotonic()).get('servo')
         if servo is None:
             outcome.set_result(Outcome(False, 'no servo node is heard: nothing was moved'))
         elif refusal := jog_refusal(self._owners, action.joint, self.get_fully_qualified_name()):

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('aiohttp', reason='pip install aiohttp')
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.srv import GetParameters
 from sensor_msgs.msg import JointState
 from servo_talk import angle
@@ -230,6 +230,45 @@ def test_the_page_comes_back_when_its_server_starts_again(cockpit, interrupt, pa
     _, again = cockpit('--port', re.search(r':(\d+)/', url).group(1))
     assert again == url
     wait_for(page, listener, lambda: is_live(page), 'the page to come back')
+
+
+def servo_says(process, since, sentence):
+    """Return the diagnostics of a servo node."""
+    values = {'process': process, 'active since': since}
+    status = DiagnosticStatus(
+        level=DiagnosticStatus.WARN,
+        name='kf_imitation: servo',
+        hardware_id='/servo',
+        message=sentence,
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
+    return DiagnosticArray(status=[status])
+
+
+def test_of_two_heads_in_one_domain_the_page_shows_the_one_that_takes_commands(
+    cockpit, listener, page
+):
+    publisher = listener.node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+    _, url = cockpit()
+    page.goto(url)
+    sentence = lambda: page.inner_text('#sentence')  # noqa: E731
+    told = []
+
+    def both():
+        publisher.publish(servo_says('a:1', '100.0', 'stopped; waiting for reset'))
+        publisher.publish(servo_says('b:2', '200.0', 'at rest in neutral'))
+        told.append(sentence())
+        return told[-1].endswith('(process a:1; not shown: a second head, b:2)')
+
+    wait_for(page, listener, both, 'the second head to be named')
+    assert 'Head: stopped; waiting for reset' in told[-1]
+    assert not any('at rest' in words for words in told)
+
+    def one():
+        publisher.publish(servo_says('b:2', '200.0', 'at rest in neutral'))
+        return sentence() == 'Head: at rest in neutral'
+
+    wait_for(page, listener, one, 'the second head alone')
 
 
 def test_a_page_that_may_only_look_says_so(cockpit, page):
