@@ -245,6 +245,69 @@ def test_commissioning_writes_nothing_and_no_record_without_a_yes(
     assert not small_file.with_name('small.commissioning.yaml').exists()
 
 
+def test_commissioning_puts_the_homing_offset_of_a_simulated_servo_right(tool, rig, capsys):
+    """It once asked whether the owner had set it, moved, and ended with itself as the remedy."""
+    jaw = rig.servo('jaw').registers
+    for name, value in {'homing_offset': 1000, 'operating_mode': 3, 'drive_mode': 4}.items():
+        jaw.set(name, value)
+    assert tool('commission', '--yes') == 0
+    out = capsys.readouterr().out
+    assert 'has a homing_offset of 1000 (88 degrees), must be 0\n' in out
+    assert 'homing_offset 1000 -> 0' in out and 'did you set it' not in out
+    assert 'puts it right' not in out  # this is what does
+    assert jaw.get('homing_offset') == 0
+    assert tool('commission', '--yes') == 0
+    assert 'homing_offset' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('answer', 'left'), [('y', 40), ('n', 0)])
+def test_an_offset_of_a_real_servo_stays_only_where_its_owner_set_it(
+    tool, rig, small_file, monkeypatch, answer, left
+):
+    as_from_the_factory(rig)
+    jaw = rig.servo('jaw').registers
+    jaw.set('homing_offset', 40)
+    monkeypatch.setattr(commission, 'try_joint', lambda *_: True)
+    monkeypatch.setattr('sys.stdin', io.StringIO(f'y\n{answer}\ny\ny\n'))
+    assert tool('commission') == 0
+    assert jaw.get('homing_offset') == left
+    record = yaml.safe_load(small_file.with_name('small.commissioning.yaml').read_text('utf-8'))
+    assert record['joints']['jaw']['registers']['homing_offset'] == left
+
+
+def test_what_an_owner_does_not_let_be_written_is_named_without_this_command(
+    tool, rig, monkeypatch, capsys
+):
+    as_from_the_factory(rig)
+    monkeypatch.setattr('sys.stdin', io.StringIO('y\nn\ny\n'))
+    assert tool('commission') == 1
+    left = capsys.readouterr().out.partition('Not settled')[2]
+    assert 'servo 1 (jaw) is in mode 3 (position), must be in 5' in left
+    assert 'puts it right' not in left
+
+
+def test_commissioning_says_of_each_end_whether_it_was_reached(tool, rig, monkeypatch, capsys):
+    monkeypatch.setattr(commission, '_go', lambda _, joint, goal: joint.id == 1 and goal < 0.5)
+    assert tool('commission', '--yes', '--ends') == 1
+    jaw, _, neck = capsys.readouterr().out.partition('\nneck_yaw: now')
+    assert 'end -0.02 rad: reached' in jaw and 'end +0.50 rad: contact before it' in jaw
+    assert 'its ends are not tried' in neck and 'reached' not in neck
+
+
+def test_commissioning_that_is_not_begun_says_what_to_do(tool, rig, monkeypatch, capsys):
+    monkeypatch.setattr('sys.stdin', io.StringIO('maybe\nn\n'))
+    assert tool('commission') == 1
+    out = capsys.readouterr().out
+    assert out.count('Is it? [y/n]') == 2
+    assert 'Nothing was done. When both are so, run this again.' in out
+
+
+def test_commissioning_without_a_terminal_says_how_a_real_head_is_done(tool, monkeypatch):
+    monkeypatch.setattr('sys.stdin', io.StringIO(''))
+    with pytest.raises(ConfigError, match='run it in a terminal'):
+        tool('commission')
+
+
 def test_a_joint_that_turns_the_wrong_way_is_not_commissioned(
     tool, rig, small_file, monkeypatch, capsys
 ):
@@ -311,6 +374,26 @@ def test_off_names_the_program_that_holds_the_port_and_ends_it_only_if_told_to(
         assert tool('off', '--force') == 0
         assert rig.torques() == [False, False]
         assert holder.wait(5) != 0
+
+
+def test_off_ends_nobody_for_a_path_that_is_no_device(tool, small_file, tmp_path, monkeypatch):
+    """Files have the device number 0, as has every file that any program has open."""
+    monkeypatch.setattr(port_owner, 'end', lambda pid: pytest.fail(f'{pid} was ended'))
+    file = tmp_path / 'notes.txt'
+    file.write_text('no servos here', encoding='utf-8')
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for force in ([], ['--force']):
+        words = ['off', '--robot', str(small_file), '--port', str(file), *force]
+        with pytest.raises(PortError) as error:
+            run(parser.parse_args(words))
+        assert str(error.value) == f'{file}: is not a serial device'
+
+
+def test_a_selftest_that_nobody_said_yes_to_ends_with_an_error(tool, rig):
+    with pytest.raises(ConfigError, match='moves jaw one by one: keep clear and add --yes'):
+        tool('selftest', '--joint', 'jaw')
+    assert not rig.writes('torque_enable')
 
 
 def test_the_selftest_measures_a_joint(tool, small_file, capsys):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,17 @@ PTMX = os.makedev(5, 2)  # whoever has it open is the simulator behind a pseudo-
 
 
 def owners(port: str, proc: Path = Path('/proc')) -> dict[int, str]:
-    """Return process id and name of every other program that has a device open (Linux)."""
+    """Return process id and name of every other program that has a device open (Linux).
+
+    Nobody has what is no device: files have the number 0, which is also that of every open file.
+    """
     try:
-        device = os.stat(port).st_rdev
+        status = os.stat(port)
     except OSError:
         return {}
+    if not stat.S_ISCHR(status.st_mode):
+        return {}
+    device = status.st_rdev
     found = {}
     for folder in proc.glob('[0-9]*'):
         pid = int(folder.name)

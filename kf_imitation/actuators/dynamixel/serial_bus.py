@@ -5,6 +5,7 @@ come, and gives a reply its time on the wire plus a margin that fits a 100 Hz cy
 """
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
@@ -273,7 +274,7 @@ class DynamixelBus:
         if result != COMM_SUCCESS:
             self.misses += 1
             self._in_step = False
-            raise NoReplyError(f'group read of servos {_ids(key[2])}: {self._said(result)}')
+            raise NoReplyError(f'group read of {_servos(key[2])}: {self._said(result)}')
         return {i: BlockReply(group.alerts[i], bytes(d)) for i, d in group.data_dict.items()}
 
     def _said(self, result: int) -> str:
@@ -417,8 +418,10 @@ def _reason(error: BaseException, port: str) -> str:
         return 'does not exist'
     if isinstance(error, OSError) and error.errno == 13:
         return 'is not permitted; on Linux add the user to the group dialout'
+    if f'({errno.ENOTTY}, ' in text:
+        return 'is not a serial device'
     return f'is gone or broken ({text})'
 
 
-def _ids(ids: tuple[int, ...]) -> str:
-    return ', '.join(map(str, ids))
+def _servos(ids: tuple[int, ...]) -> str:
+    return f'servo{"s" if len(ids) != 1 else ""} {", ".join(map(str, ids))}'

@@ -7,7 +7,7 @@ fits its servos, a real head gets no torque.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from kf_imitation.actuators.dynamixel import units
@@ -17,6 +17,7 @@ from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.head.commissioning import TRUST, ServoEntry, record_path, write_record
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.head.servo_inspection import (
+    COMMISSION,
     inspect,
     is_simulated,
     read_registers,
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         "servos' power must be within reach."
     )
     if not ask('Is it?'):
+        print('Nothing was done. When both are so, run this again.')
         return 1
     with opened_bus(args) as bus:
         servos = ServoGroup(robot, bus)
@@ -101,25 +103,23 @@ def settle(servos: ServoGroup, index: int, ask: Ask) -> list[str]:
         f'{values["present_input_voltage"] * units.VOLTAGE_UNIT_V:.1f} V, '
         f'{values["present_temperature"]} °C'
     )
-    agreed = {'homing_offset': values['homing_offset']}
-    if agreed['homing_offset'] and not ask(
-        f'  Its homing_offset is {agreed["homing_offset"]}: did you set it, and zero_tick with it?'
-    ):
-        agreed = {}
+    agreed = {'homing_offset': _agreed_offset(values, ask)}
     found = inspect(joint, values, agreed)
     for sentence in (*found.errors, *found.warnings):
-        print(f'  {sentence}')
-    wanted = settled_registers(joint) | _own_limits(joint) | {'moving_threshold': MARK + index}
+        print(f'  {_without_remedy(sentence)}')
+    wanted = (
+        settled_registers(joint) | _own_limits(joint) | agreed | {'moving_threshold': MARK + index}
+    )
     changes = {name: value for name, value in wanted.items() if values[name] != value}
-    if not agreed:
-        changes['homing_offset'] = 0
     if changes:
         listed = ', '.join(f'{name} {values[name]} -> {value}' for name, value in changes.items())
         if ask(f'  Write into its EEPROM: {listed}?'):
             for name, value in changes.items():
                 servos.write_register(index, name, value)
     after = inspect(joint, read_registers(servos.bus, joint), agreed)
-    return [f'servo {joint.id} ({joint.name}) {sentence}' for sentence in after.errors]
+    return [
+        f'servo {joint.id} ({joint.name}) {_without_remedy(sentence)}' for sentence in after.errors
+    ]
 
 
 def try_joint(args: argparse.Namespace, robot: RobotConfig, joint: JointConfig, ask: Ask) -> bool:
@@ -136,7 +136,11 @@ def try_joint(args: argparse.Namespace, robot: RobotConfig, joint: JointConfig, 
     )
     with running_head(args, SPEED_RAD_S, CURRENT_SHARE, single) as head:
         right = _try_direction(head, alone, ask)
-        return right and (not args.ends or _try_ends(head, alone, ask))
+        if not args.ends:
+            return right
+        if not right:
+            print('  its ends are not tried')
+        return right and _try_ends(head, alone, ask)
 
 
 def _try_direction(head: Head, joint: JointConfig, ask: Ask) -> bool:
@@ -159,8 +163,10 @@ def _try_ends(head: Head, joint: JointConfig, ask: Ask) -> bool:
     """Go to both limits at low current; returns whether nothing was in the way, or it may be."""
     free = True
     for limit in joint.limits_rad:
-        if not _go(head, joint, limit):
-            print(f'  contact before {limit:+.2f} rad, which is a limit: move limits_rad inside')
+        if _go(head, joint, limit):
+            print(f'  end {limit:+.2f} rad: reached')
+        else:
+            print(f'  end {limit:+.2f} rad: contact before it: move limits_rad inside')
             free = False
         _go(head, joint, joint.neutral_rad)
     return free or ask(f'  {joint.name}: go on with these limits all the same?')
@@ -189,6 +195,23 @@ def _expectation(joint: JointConfig, way_rad: float) -> str:
         sees = f'it should turn towards its limit of {joint.limits_rad[way_rad > 0.0]:+.2f} rad'
     sided = 'left' in sees or 'right' in sees
     return f"{sees}, left and right being the robot's own" if sided else sees
+
+
+def _agreed_offset(values: Mapping[str, int], ask: Ask) -> int:
+    """Return the homing offset that a servo is to have: its own where the owner set that one.
+
+    Only a record can hold another than 0, and simulated servos have none.
+    """
+    offset = values['homing_offset']
+    if not offset or is_simulated(values):
+        return 0
+    question = f'  Its homing_offset is {offset}: did you set it, and zero_tick with it?'
+    return offset if ask(question) else 0
+
+
+def _without_remedy(sentence: str) -> str:
+    """Return a sentence of inspect() without this command as the remedy: it is running."""
+    return sentence.removesuffix(f': {COMMISSION}')
 
 
 def _own_limits(joint: JointConfig) -> dict[str, int]:
@@ -222,13 +245,20 @@ def _yes(question: str) -> bool:
 
 
 def _ask(question: str) -> bool:
-    """Ask on the terminal; an end of the input is no answer.
+    """Ask on the terminal until the answer is yes or no; an end of the input is no answer.
 
     Raises:
         ConfigError: nobody answers.
     """
-    print(f'{question} [y/n] ', end='', flush=True)
-    answer = sys.stdin.readline()
-    if not answer:
-        raise ConfigError('servo commission', ['nobody answers; --yes is for simulated heads'])
-    return answer.strip().lower() in ('y', 'yes')
+    while True:
+        print(f'{question} [y/n] ', end='', flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            rule = (
+                'nobody answers: run it in a terminal, where you see the head and answer for each '
+                'joint; --yes is for simulated heads'
+            )
+            raise ConfigError('servo commission', [rule])
+        word = answer.strip().lower()
+        if word in ('y', 'yes', 'n', 'no'):
+            return word.startswith('y')

@@ -28,7 +28,12 @@ SHARE_OF_RANGE = 0.8  # of the way from neutral to each limit
 
 
 def run(args: argparse.Namespace) -> int:
-    """Move one joint after the other and print what was measured."""
+    """Move one joint after the other and print what was measured.
+
+    Raises:
+        ConfigError: no such joint, or nobody said --yes; before anything moves.
+        BusError: a joint does not get there.
+    """
     robot = load_robot(args.robot)
     chosen = args.joint or list(robot.names)
     if unknown := [name for name in chosen if name not in robot.names]:
@@ -37,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
             [f'{name} is not a joint{nearest(name, robot.names)}' for name in unknown],
         )
     if not args.yes:
-        print(f'would move {", ".join(chosen)} one by one; keep clear and add --yes')
-        return 0
+        rule = f'moves {", ".join(chosen)} one by one: keep clear and add --yes'
+        raise ConfigError('servo selftest', [rule])
     path = Path(robot.source)
     if args.write:  # what keeps the figures from being written is reported before anything moves
         with_measured(path.read_text(encoding='utf-8'), dict.fromkeys(chosen, Measured()))
