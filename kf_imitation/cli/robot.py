@@ -3,6 +3,7 @@
 import argparse
 import math
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
         print('\n'.join(robot_names()))
     elif args.action == 'new':
         write_copy(args.file, args.like)
-        print(f'written to {args.file}: change it, then kf_imitation robot check {args.file}')
+        check = shlex.join(['kf_imitation', 'robot', 'check', str(args.file)])
+        print(f'written to {args.file}: change it, then {check}')
     elif args.action == 'export':
         from kf_imitation.robot.export import export
 
@@ -73,7 +75,7 @@ def write_copy(path: Path, like: str) -> None:
     """Write the file of a robot, with its comments, under another name.
 
     Raises:
-        ConfigError: there is no such robot.
+        ConfigError: there is no such robot, or the file would not be found as one.
         OutputError: the file exists or cannot be written.
     """
     import yaml
@@ -81,6 +83,10 @@ def write_copy(path: Path, like: str) -> None:
     from kf_imitation.output_files import new_file
     from kf_imitation.robot import load_robot
 
+    if path.suffix not in ('.yaml', '.yml'):  # without a suffix it is a robot of the package
+        raise ConfigError(str(path), [f'must end in .yaml: {path.name}.yaml'])
+    if not path.parent.exists():
+        raise ConfigError(str(path), [f'there is no folder {path.parent}'])
     text = Path(load_robot(like).source).read_text(encoding='utf-8')
     name = yaml.safe_dump({'name': path.stem}, allow_unicode=True, width=math.inf).rstrip()
     named = re.sub(r'^name: *[^ #\n]+', lambda _: name, text, count=1, flags=re.MULTILINE)

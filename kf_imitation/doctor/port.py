@@ -9,7 +9,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from kf_imitation.actuators.dynamixel.host_tuning import GOOD_MS, latency_ms, latency_remedy
+from kf_imitation.actuators.dynamixel.host_tuning import (
+    GOOD_MS,
+    device_path,
+    latency_ms,
+    latency_remedy,
+)
 from kf_imitation.doctor.finding import ERROR, OK, WARN, Finding
 
 ROOT = Path('/')
@@ -17,7 +22,7 @@ ROOT = Path('/')
 
 def check_port(port: str, root: Path = ROOT) -> Iterator[Finding]:
     """Check a device path before it is opened."""
-    subject, path = f'port {port}', root / port.lstrip('/')
+    subject, path = f'port {port}', device_path(port, root)
     if not path.exists():
         yield Finding(
             ERROR, subject, f'does not exist; is the adapter plugged in? {_others(root)}'

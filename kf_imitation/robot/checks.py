@@ -25,7 +25,7 @@ def cross_faults(robot: RobotConfig, sound: Sequence[JointConfig]) -> list[str]:
         faults += _joint_faults(joint, robot.thermal)
     faults += _bus_faults(robot)
     neutral = {joint.name: joint.neutral_rad for joint in robot.joints}
-    for limit in robot.coupled_limits:
+    for limit in robot.coupled_limits if neutral else ():  # without joints that is the fault
         unknown = [name for name in limit.terms if name not in neutral]
         faults += [f'coupled limit {limit.name!r}: {name} is not a joint' for name in unknown]
         if unknown:
@@ -48,7 +48,8 @@ def _bus_faults(robot: RobotConfig) -> list[str]:
         if joint.bus not in names
     ]
     used = {joint.bus for joint in robot.joints}
-    faults += [f'buses.{name} has no joint' for name in names if name not in used]
+    if used:
+        faults += [f'buses.{name} has no joint' for name in names if name not in used]
     ports = [bus.port for bus in robot.buses]
     if NO_PORT in ports:
         faults.append(f'buses: port = {NO_PORT!r} is for a head without buses')

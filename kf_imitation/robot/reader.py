@@ -1,15 +1,19 @@
 """From the mappings of a robot file to RobotConfig; every fault is noted, none raised."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS, table_name
 from kf_imitation.data_types import FRAME_CHANNELS
+from kf_imitation.errors import nearest
 from kf_imitation.face_geometry.arkit import LOOKS
 from kf_imitation.robot.channel_gains import channel_name, read_alphas
 from kf_imitation.robot.model import (
     EXIT_POLICIES,
+    NO_PORT,
     PORTS_APART,
+    SIMULATED_PORT,
     STOP_ACTIONS,
     BusConfig,
     Combination,
@@ -19,7 +23,13 @@ from kf_imitation.robot.model import (
     RobotConfig,
     ThermalLimits,
 )
-from kf_imitation.robot.section import Section
+from kf_imitation.robot.section import Section, name_rule
+
+# With less a head would stand still without a word: each of these alone takes 2 to 5 s for a tenth
+# of a radian from rest to rest. 0.02 rad/s is also as slow as a servo can measure a speed.
+LEAST_VELOCITY = 0.02  # rad/s
+LEAST_ACCELERATION = 0.1  # rad/s²
+LEAST_JERK = 0.1  # rad/s³
 
 
 def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
@@ -50,9 +60,9 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
     thermal.reject_unknown()
     buses = _read_buses(top)
     robot = RobotConfig(
-        name=top.text('name'),
+        name=top.name('name'),
         description=top.text('description', ''),
-        port=_port_of(buses) if buses else top.text('port'),
+        port=_port_of(buses) if buses else _read_port(top),
         baud=min(bus.baud for bus in buses) if buses else _read_baud(top),
         exit=top.text('exit', 'neutral_limp', EXIT_POLICIES),
         stop=top.text('stop', 'limp', STOP_ACTIONS),
@@ -77,7 +87,7 @@ def _read_buses(top: Section) -> tuple[BusConfig, ...]:
             top.fault(f'buses.{name}', values, 'must be a mapping with port and baud')
             continue
         section = Section(values, f'buses.{name}.', top.faults)
-        buses.append(BusConfig(str(name), section.text('port'), _read_baud(section)))
+        buses.append(BusConfig(str(name), _read_port(section), _read_baud(section)))
         section.reject_unknown()
     if buses:
         for key in ('port', 'baud'):
@@ -89,6 +99,18 @@ def _read_buses(top: Section) -> tuple[BusConfig, ...]:
 
 def _port_of(buses: Sequence[BusConfig]) -> str:
     return PORTS_APART.join(dict.fromkeys(bus.port for bus in buses))
+
+
+def _read_port(section: Section) -> str:
+    port = section.text('port')
+    rule = f'must be a serial device, {SIMULATED_PORT} or {NO_PORT}'
+    if section.values.get('port') == '':
+        section.fault('port', port, rule)
+    elif port not in (SIMULATED_PORT, NO_PORT):
+        for kind, found in (('file', os.path.isfile(port)), ('folder', os.path.isdir(port))):
+            if found:
+                section.fault('port', port, f'is a {kind}, {rule}')
+    return port
 
 
 def _read_baud(section: Section) -> int:
@@ -111,8 +133,11 @@ def _read_reflex(
     if not isinstance(chosen, list):
         top.fault('reflex', chosen, 'must be a list of joints')
         return ()
+    known = [joint.name for joint in joints]
     for name in chosen:
-        if name not in able:
+        if known and name not in known:
+            top.fault('reflex', name, f'is not a joint{nearest(str(name), known)}')
+        elif known and name not in able:
             rule = f'must be a joint that {", ".join(FRAME_CHANNELS)} move alone'
             top.fault('reflex', name, f'{rule}: {", ".join(able) or "there is none"}')
     return tuple(str(name) for name in chosen)
@@ -120,7 +145,8 @@ def _read_reflex(
 
 def _joint_prefix(index: int, values: Mapping[Any, Any]) -> str:
     name = values.get('name')
-    return f'joints.{name}.' if isinstance(name, str) and name else f'joints[{index}].'
+    good = isinstance(name, str) and not name_rule(name)
+    return f'joints.{name}.' if good else f'joints[{index}].'
 
 
 def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> JointConfig:
@@ -132,16 +158,18 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
     channels, curves = read_alphas(section, prefix, faults)
     measured = Section(section.mapping('measured', optional=True), f'{prefix}measured.', faults)
     joint = JointConfig(
-        name=section.text('name'),
+        name=section.name('name'),
         id=section.whole('id', 0, 252),
         model=_read_model(section),
         limits_rad=section.pair('limits_rad'),
         neutral_rad=section.number('neutral_rad', -6.3, 6.3),
         zero_tick=section.whole('zero_tick', 0, 4095, 2048),
         direction=direction,
-        max_velocity_rad_s=section.number('max_velocity_rad_s', 0, 50, above=True),
-        max_acceleration_rad_s2=section.number('max_acceleration_rad_s2', 0, 5000, above=True),
-        max_jerk_rad_s3=section.number('max_jerk_rad_s3', 0, 500_000, above=True),
+        max_velocity_rad_s=section.number('max_velocity_rad_s', LEAST_VELOCITY, 50),
+        max_acceleration_rad_s2=section.number(
+            'max_acceleration_rad_s2', LEAST_ACCELERATION, 5000
+        ),
+        max_jerk_rad_s3=section.number('max_jerk_rad_s3', LEAST_JERK, 500_000),
         max_current_a=section.number('max_current_a', 0, 10, above=True),
         channels=channels,
         curves=curves,

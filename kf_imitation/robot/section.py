@@ -1,11 +1,20 @@
 """Typed access to one mapping of a YAML file, which collects faults instead of raising."""
 
 import math
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kf_imitation.errors import nearest
 from kf_imitation.parameters.yaml_text import number_hint, text_hint
+
+
+def name_rule(name: str) -> str:
+    """Return what keeps a text from being a name; '' where nothing does."""
+    if not name.strip():
+        return 'must not be empty'
+    odd = any(letter == '/' or unicodedata.category(letter) == 'Cc' for letter in name)
+    return 'must have no slashes and no control characters' if odd else ''
 
 
 class Section:
@@ -72,6 +81,14 @@ class Section:
             return ''
         if one_of and value not in one_of:
             self.fault(key, value, f'must be one of {", ".join(one_of)}')
+        return value
+
+    def name(self, key: str) -> str:
+        """Return a text that can be shown in a line and be part of a file's name."""
+        before = len(self.faults)
+        value = self.text(key)
+        if len(self.faults) == before and (rule := name_rule(value)):
+            self.fault(key, value, rule)
         return value
 
     def pair(self, key: str, default: Sequence[float] | None = None) -> tuple[float, float]:

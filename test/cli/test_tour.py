@@ -1,5 +1,6 @@
 """The way that `kf_imitation tour` leads, with and without somebody to answer."""
 
+import shlex
 import sys
 
 import pytest
@@ -88,3 +89,26 @@ def test_a_new_robot_file_is_good_whatever_its_name(tmp_path, name):
     path = tmp_path / f'{name}.yaml'
     assert cli.main(['robot', 'new', str(path)]) == 0
     assert load_robot(str(path)).name == name
+
+
+@pytest.mark.parametrize(
+    ('name', 'said'),
+    [
+        ('noext', 'must end in .yaml: noext.yaml'),
+        ('gone/x.yaml', 'there is no folder'),
+    ],
+)
+def test_a_new_robot_file_is_one_that_is_found_in_a_folder_that_exists(
+    tmp_path, capsys, name, said
+):
+    assert cli.main(['robot', 'new', str(tmp_path / name)]) == 2
+    assert said in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_command_that_checks_a_new_robot_file_can_be_pasted(tmp_path, capsys):
+    path = tmp_path / 'sp ace.yaml'
+    assert cli.main(['robot', 'new', str(path)]) == 0
+    command = capsys.readouterr().out.partition(', then ')[2]
+    program, *words = shlex.split(command)
+    assert program == 'kf_imitation' and cli.main(words) == 0

@@ -38,6 +38,21 @@ def test_a_healthy_installation_is_told_so(capsys):
     assert not [line for line in bad if 'ROS 2' not in line]
 
 
+@pytest.mark.parametrize('name', ['bus1', './bus1'])
+def test_a_port_may_be_given_as_seen_from_here(name, tmp_path, monkeypatch):
+    """The tools opened it, and the doctor looked for it in the root folder."""
+    timer = tmp_path / 'sys/bus/usb-serial/devices/bus1/latency_timer'
+    timer.parent.mkdir(parents=True)
+    timer.write_text('1\n')
+    (tmp_path / 'bus1').touch()
+    monkeypatch.chdir(tmp_path)
+    (finding,) = check_port(name)
+    assert finding.level == OK and finding.sentence == 'may be opened'
+    monkeypatch.chdir('/')
+    (finding,) = check_latency(name, tmp_path)
+    assert finding.sentence == 'latency_timer is 1 ms'
+
+
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [

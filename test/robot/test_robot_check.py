@@ -49,6 +49,65 @@ def test_a_joint_that_is_no_mapping_does_not_hide_the_faults_of_the_others(head)
     assert 'at least one joint' not in faults
 
 
+@pytest.mark.parametrize(
+    ('key', 'value', 'said'),
+    [
+        ('name', '', "name = '' must not be empty"),
+        ('name', ' ', "name = ' ' must not be empty"),
+        ('name', 'a\nb', r"name = 'a\nb' must have no slashes and no control characters"),
+        ('name', '../../evil', "name = '../../evil' must have no slashes"),
+        ('port', '', "port = '' must be a serial device, simulated or none"),
+        ('port', __file__, f'port = {__file__!r} is a file, must be a serial device'),
+        ('port', '/', "port = '/' is a folder, must be a serial device"),
+    ],
+)
+def test_a_name_or_port_that_nothing_can_have_is_a_fault(head, key, value, said):
+    with pytest.raises(ConfigError) as error:
+        load_robot(str(head(lambda document: document.update({key: value}))))
+    (fault,) = error.value.faults
+    assert fault.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'rule'),
+    [
+        ('name', '', 'must not be empty'),
+        ('name', 'kiefer ü/../x', 'must have no slashes'),
+        ('max_velocity_rad_s', 1e-300, 'must be from 0.02 to 50'),
+        ('max_acceleration_rad_s2', 0.05, 'must be from 0.1 to 5000'),
+        ('max_jerk_rad_s3', 1e-300, 'must be from 0.1 to 500000'),
+    ],
+)
+def test_a_joint_that_has_no_name_or_cannot_move_is_a_fault(head, key, value, rule):
+    def spoil(document):
+        document['joints'][0][key] = value
+        document['coupled_limits'] = []
+
+    with pytest.raises(ConfigError) as error:
+        load_robot(str(head(spoil)))
+    (fault,) = error.value.faults
+    assert f'.{key} = {value!r} {rule}' in fault.replace('joints[0].', 'joints.x.')
+
+
+@pytest.mark.parametrize('joints', [[], 3])
+def test_without_joints_nothing_else_is_said(head, joints):
+    def spoil(document):
+        document.update(joints=joints, reflex=['jaw'])
+
+    with pytest.raises(ConfigError) as error:
+        load_robot(str(head(spoil)))
+    (fault,) = error.value.faults
+    assert fault.startswith(f'joints = {joints} must')
+
+
+def test_a_reflex_of_a_joint_that_does_not_exist_is_told_from_one_that_cannot_be(head):
+    with pytest.raises(ConfigError) as error:
+        load_robot(str(head(lambda document: document.update(reflex=['jaww', 'neck_yaw']))))
+    unknown, slow = error.value.faults
+    assert unknown == "reflex = 'jaww' is not a joint (did you mean jaw?)"
+    assert slow.startswith("reflex = 'neck_yaw' must be a joint that jaw_open, ")
+
+
 def test_a_urdf_that_is_not_there_is_a_fault_next_to_the_others(head):
     path = head(lambda document: document.update(urdf='nowhere.urdf', exit='drop'))
     with pytest.raises(ConfigError) as error:

@@ -82,7 +82,7 @@ def joint(index, **values):
         (joint(0, zero_tick=4090), ['joints.jaw.limits_rad', "inside the servo's one turn"]),
         (joint(0, direction=0), ['joints.jaw.direction = 0', '1 or -1']),
         (joint(0, max_velocity_rad_s=20), ['max_velocity_rad_s = 20', 'no-load speed']),
-        (joint(0, max_jerk_rad_s3=0), ['max_jerk_rad_s3 = 0', 'above 0']),
+        (joint(0, max_jerk_rad_s3=0), ['max_jerk_rad_s3 = 0', 'from 0.1']),
         (joint(0, max_current_a=2), ['max_current_a = 2', '1.75 or less']),
         (joint(0, channels={'jaw_opn': 0.1}), ['channels.jaw_opn', 'did you mean jaw_open?']),
         (joint(0, channels={'jaw_open': 0.9}), ['jaw_open = 0.9', 'to 0.9', 'inside limits_rad']),

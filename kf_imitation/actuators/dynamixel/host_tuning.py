@@ -11,9 +11,14 @@ GOOD_MS = 1
 PRIORITY = 10  # SCHED_FIFO; lowest useful, kernel threads of drivers are above it
 
 
+def device_path(port: str, root: Path = Path('/')) -> Path:
+    """Return where a device is below `root`; a relative path begins in the working folder."""
+    return root / os.path.abspath(port).lstrip('/')
+
+
 def latency_file(port: str, root: Path = Path('/')) -> Path:
     """Return where the kernel keeps the timer of a device (links are followed)."""
-    device = (root / port.lstrip('/')).resolve().name
+    device = device_path(port, root).resolve().name
     return root / 'sys/bus/usb-serial/devices' / device / 'latency_timer'
 
 
