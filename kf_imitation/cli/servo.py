@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import NamedTuple
 
+from kf_imitation.cli.options import add_namespace
 from kf_imitation.cli.servo_tools import arguments as options
 
 TOOLS = 'kf_imitation.cli.servo_tools'
@@ -39,6 +40,10 @@ ACTIONS = {
         'commission',
     ),
     'limits': Action('show or write position limits', options.add_limits, 'limits'),
+    'stop': Action('stop a running head until it is reset', add_namespace, 'ask'),
+    'reset': Action(
+        'let a head run again that was stopped, also before it was started', add_namespace, 'ask'
+    ),
     'off': Action('let all servos go limp', options.add_off, 'off'),
     'jog': Action('move one joint slowly', options.add_jog, 'jog'),
     'record': Action(

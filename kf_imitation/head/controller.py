@@ -424,7 +424,10 @@ class ServoController:
     def warnings(self) -> tuple[str, ...]:
         """What setup found noteworthy."""
         before = f' ({self._stopped_before})' if self._stopped_before else ''
-        sentence = f'stopped before{before} and not reset yet: torque stays off'
+        sentence = (
+            f'stopped before{before} and not reset yet: torque stays off until servo/reset '
+            '(kf_imitation servo reset, or Reset on the page)'
+        )
         stopped = (sentence,) if self.latched else ()
         return (*self.cycle.servos.warnings, *stopped)
 

@@ -278,3 +278,43 @@ def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, 
     assert trigger(listener, 'stop').success
     _, err = interrupt(process)
     assert process.returncode == 0, err
+
+
+def test_a_terminal_without_ros2_stops_and_resets_a_head(start, servo_node, listener, port):
+    servo_node(port=port.device)
+    listener.wait_for(lambda: torques(port) == {True})
+    for action, said, on in (
+        ('stop', 'stop: stopped', False),
+        ('reset', 'reset: runs again', True),
+        ('reset', 'reset: was not stopped, and goes on', True),
+    ):
+        asking = start('servo', action)
+        out, err = asking.communicate(timeout=100)
+        assert out.startswith(said) and asking.returncode == 0, (out, err)
+        assert torques(port) == {on}
+
+
+def test_a_head_stopped_before_names_the_command_that_resets_it(
+    start, servo_node, listener, port, interrupt
+):
+    first = servo_node(port=port.device)
+    listener.wait_for(lambda: torques(port) == {True})
+    start('servo', 'stop').communicate(timeout=100)
+    interrupt(first)
+    second = servo_node(port=port.device)
+    reports = listener.listen(DiagnosticArray, '/diagnostics')
+    listener.wait_for(lambda: bool(reports))
+    _, err = interrupt(second)
+    assert 'not reset yet' in err and 'kf_imitation servo reset' in err
+
+
+def test_a_reset_that_nobody_hears_says_so_and_where_a_head_is(start, servo_node, listener):
+    asking = start('servo', 'reset')
+    _, err = asking.communicate(timeout=100)
+    assert asking.returncode == 2 and 'no servo node answers as /servo within' in err
+    states = listener.listen(JointState, 'joint_states')
+    servo_node()
+    listener.wait_for(lambda: bool(states))
+    asking = start('servo', 'stop', '--namespace', 'other')
+    _, err = asking.communicate(timeout=100)
+    assert asking.returncode == 2 and 'as /other/servo within 10 s; one runs in / (' in err

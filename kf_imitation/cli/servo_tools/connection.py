@@ -123,7 +123,8 @@ def running_head(
     record = StopRecord(robot.name)
     if (args.port or robot.port) != SIMULATED and (reason := record.read()):
         raise KfImitationError(
-            f'{robot.name} is latched ({reason}): call /servo/reset, or remove {record.path}'
+            f'{robot.name} was stopped before ({reason}) and not reset yet: while its servo node '
+            f'runs, kf_imitation servo reset; otherwise remove {record.path}'
         )
     joints = tuple(
         replace(
