@@ -104,9 +104,9 @@ class _Track:
 
     @property
     def stands(self) -> bool:
-        """Whether its last goals were one and the same."""
+        """Whether its last goals were one and the same, but for the rounding."""
         last = [rad for _, rad in self.goals[-2:]]
-        return len(last) == 2 and abs(last[1] - last[0]) < reg.RAD_PER_TICK / 2
+        return len(last) == 2 and abs(last[1] - last[0]) < 1.5 * reg.RAD_PER_TICK
 
     def rad(self, tick: int) -> float:
         """Return the joint angle of a position register."""

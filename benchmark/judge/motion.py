@@ -16,7 +16,7 @@ from benchmark.judge.head_file import Head
 Array = NDArray[np.float64]
 RATES = ('velocity', 'acceleration', 'jerk')
 STRIDES = (1, 2, 3, 5, 10)  # cycles
-TOLERANCE = 1e-6  # of a limit
+TOLERANCE = 1e-4  # of a limit: the last digits of a plan
 SLACK_RAD = 1e-9  # of a difference of positions
 ROUNDING_RAD = 1e-7  # the last position of a plan is good to 1e-8, a servo to 1e-3
 

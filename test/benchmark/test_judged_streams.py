@@ -48,6 +48,7 @@ def test_what_longer_runs_have_found_is_mended(seed, streams):
         (211, 6),  # what is held is taken over where it is, also far from where it was held
         (344, 13),  # the goal before torque goes on leads nobody anywhere
         (472, 2),  # a hand that is stronger than a joint carries it away
+        (3002, 10),  # the same right after it has come to rest, to a tick
         (890, 6),  # nobody reaches the servos of an unplugged head
         (1645, 3),  # motion begins again where a joint outside its limits is
     ],
