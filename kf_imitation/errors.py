@@ -28,6 +28,11 @@ def nearest(word: str, known: Iterable[str], closeness: float = 0.6) -> str:
     return f' (did you mean {near[0]}?)' if near else ''
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 joint`, `2 joints`."""
+    return f'{count} {noun}{"s" if count != 1 else ""}'
+
+
 class KfImitationError(Exception):
     """Base of every error whose message is written for the user: thing, value and rule."""
 
@@ -63,7 +68,7 @@ class FaultListError(KfImitationError):
     def __init__(self, subject: str, faults: Sequence[str]) -> None:
         self.subject = subject
         self.faults = tuple(faults)
-        count = f'{len(self.faults)} problem' + ('s' if len(self.faults) != 1 else '')
+        count = counted(len(self.faults), 'problem')
         super().__init__('\n'.join([f'{subject}: {count}', *(f'  - {f}' for f in self.faults)]))
 
 

@@ -247,7 +247,10 @@ def image_topic(bag: OpenBag, wanted: str = '') -> str:
     path = bag.path
     topics = [n for n, t in bag.topics.items() if t.kind in IMAGES]
     if not topics:
-        raise BagError(f'bag {path}: holds no image topic (holds {bag.held}){bag.unread}')
+        raise BagError(
+            f'bag {path}: holds no image topic (holds {bag.held}){bag.unread}; '
+            'record --images and mimic --record-images write them'
+        )
     if wanted:
         name = f'/{wanted.strip("/")}'
         if name not in topics:

@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 
 from kf_imitation.cli.options import add_json
 from kf_imitation.cli.terminal import show_tables, takes_stdout, write_json
+from kf_imitation.errors import counted
 from kf_imitation.paths import user_path
 
 
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from kf_imitation.bags.reader import repair_bag
 
     if args.action == 'repair':
-        print(f'{args.bag}: closed, {repair_bag(args.bag)} messages')
+        print(f'{args.bag}: closed, {counted(repair_bag(args.bag), "message")}')
         return 0
     with open_bag(args.bag) as bag:
         table = Table('topic', 'type', 'messages')
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     start = datetime.fromtimestamp(bag.start_ns * 1e-9, timezone.utc)
     if not takes_stdout(args.json):
         show_tables(table)
-        print(f'{count} messages, {seconds:.1f} s' + (f' from {start:%F %T} UTC' if count else ''))
+        since = f' from {start:%F %T} UTC' if count else ''
+        print(f'{counted(count, "message")}, {seconds:.1f} s{since}')
     topics = {n: {'type': topic.kind, 'messages': topic.count} for n, topic in bag.topics.items()}
     times = {'start_ns': bag.start_ns, 'end_ns': bag.end_ns} if count else {}
     write_json({'messages': count, **times, 'topics': topics}, args.json)

@@ -5,6 +5,7 @@ from itertools import chain
 
 from kf_imitation.cli.options import add_json, add_params, add_port, add_robot, add_source
 from kf_imitation.cli.terminal import takes_stdout, write_json
+from kf_imitation.errors import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
         if told:
             print(f'{finding.level:5} {finding.subject}: {finding.sentence}', flush=True)
     if told:
-        print(f'{count[OK]} ok, {count[WARN]} warnings, {count[ERROR]} errors')
+        print(
+            f'{count[OK]} ok, {counted(count[WARN], "warning")}, {counted(count[ERROR], "error")}'
+        )
     write_json(found, args.json)
     return 2 if count[ERROR] else 0

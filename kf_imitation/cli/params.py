@@ -1,11 +1,13 @@
 """`kf_imitation params`: keep what was tuned while a graph ran."""
 
 import argparse
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kf_imitation.cli.options import add_namespace, add_overwrite
+from kf_imitation.errors import counted
 from kf_imitation.output_files import check_free, new_file
 from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
@@ -84,7 +86,8 @@ def run(args: argparse.Namespace) -> int:
         for name, value in values.items():
             print(f'{node}: {name} = {value}')
     count = sum(len(values) for values in kept.values())
-    print(f'{count} parameters in {args.out}; use them with --params {args.out}')
+    use = f'--params {shlex.quote(str(args.out))}'
+    print(f'{counted(count, "parameter")} in {args.out}; use with {use}')
     print(f'asked: {", ".join(graph.values)}')
     if graph.missing:
         print(f'not found within {args.timeout:g} s (--timeout): {", ".join(graph.missing)}')

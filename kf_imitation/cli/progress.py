@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -13,6 +12,8 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+from kf_imitation.cli.terminal import console
 
 _BAR = 40  # letters; in a narrow terminal what is left beside the words
 _NARROW = 80
@@ -48,8 +49,8 @@ def progress(
         unit: of what is counted; '' shows no count.
         quiet: show nothing.
     """
-    console = Console(stderr=True)
-    narrow = console.width < _NARROW
+    screen = console(stderr=True)
+    narrow = screen.width < _NARROW
     counted = [MofNCompleteColumn(), TextColumn(unit)] if unit and not narrow else []
     columns: list[ProgressColumn] = [
         TextColumn('{task.description}', markup=False),
@@ -57,10 +58,10 @@ def progress(
         *counted,
         TimeRemainingColumn(compact=narrow),
     ]
-    able = console.is_terminal and not console.is_dumb_terminal
+    able = screen.is_terminal and not screen.is_dumb_terminal
     with Progress(
         *columns,
-        console=console,
+        console=screen,
         transient=True,
         disable=quiet or not able,
         expand=narrow,

@@ -7,7 +7,7 @@ from typing import Any
 
 from kf_imitation.cli.options import add_input_end, add_namespace, add_params, add_quiet
 from kf_imitation.cli.terminal import stop_with_input
-from kf_imitation.errors import BagError
+from kf_imitation.errors import BagError, counted
 from kf_imitation.output_files import check_free
 from kf_imitation.paths import user_path
 from kf_imitation.ros_graph.environment import check_namespace, quiet_logging, ros_needed
@@ -94,4 +94,4 @@ def summary(counts: Counter[str]) -> str:
     """Return how many messages came on which topics."""
     total = sum(counts.values())
     topics = ', '.join(f'{topic} {count}' for topic, count in sorted(counts.items()))
-    return f'{total} messages ({topics})'
+    return f'{counted(total, "message")} ({topics})'

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kf_imitation.errors import ConfigError, KfImitationError
+from kf_imitation.errors import ConfigError, KfImitationError, counted
 from kf_imitation.paths import user_path
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def summary(robot: 'RobotConfig') -> str:
     from kf_imitation.head.cycle_budget import budget_text
 
     lines = [
-        f'{robot.name}: {len(robot.joints)} joints on {robot.port} at {robot.baud} baud, '
-        'no problems'
+        f'{robot.name}: {counted(len(robot.joints), "joint")} on {robot.port} at {robot.baud} '
+        'baud, no problems'
     ]
     width = max(len(name) for name in robot.names)
     for joint in robot.joints:

@@ -12,9 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import which
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kf_imitation.output_files import new_file
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 NARROW = 60  # columns of a terminal that is too narrow for tables
 _NAME = 'kf_imitation'
@@ -66,6 +69,7 @@ def patient_output() -> Iterator[_Descriptor | None]:
         whose `fault` says afterwards that output was lost; None where stdout is no descriptor
         (tests, notebooks).
     """
+    _open_what_is_closed()
     outside = sys.stdout
     if outside is not sys.__stdout__ or outside is None:
         yield None
@@ -87,6 +91,26 @@ def patient_output() -> Iterator[_Descriptor | None]:
         sys.stdout = outside
 
 
+def _open_what_is_closed() -> None:
+    """Give a program that was started without stdin, stdout or stderr (`>&-`) empty ones.
+
+    Python has None there, and the next file to be opened would get what is printed below Python.
+    """
+    for name, mode in (('stdin', 'r'), ('stdout', 'w'), ('stderr', 'w')):
+        if getattr(sys, name) is None:
+            nowhere = open(os.devnull, mode, encoding='utf-8')  # noqa: SIM115 - to the end
+            os.set_inheritable(nowhere.fileno(), True)
+            setattr(sys, name, nowhere)
+
+
+def console(**options: Any) -> 'Console':
+    """Return rich's console; with NO_COLOR neither colours nor bold and italic letters."""
+    from rich.console import Console
+
+    plain = bool(os.environ.get('NO_COLOR'))
+    return Console(color_system=None if plain else 'auto', **options)
+
+
 def stop_with_input() -> None:
     """Tell this process to stop when its input ends: who started it wants that, or has gone."""
 
@@ -102,14 +126,12 @@ def show_tables(*tables: Any, width: int = 100) -> None:
 
     On a narrow terminal the cells of a row stand below each other: side by side nobody reads them.
     """
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else width)
-    if console.width >= NARROW:
-        console.print(*tables, sep='\n')
+    screen = console(width=None if sys.stdout.isatty() else width)
+    if screen.width >= NARROW:
+        screen.print(*tables, sep='\n')
         return
     for table in tables:
-        console.print(_in_lines(table), markup=False, highlight=False)
+        screen.print(_in_lines(table), markup=False, highlight=False)
 
 
 def _in_lines(table: Any) -> str:

@@ -17,12 +17,13 @@ _PARTS = (
     ('brow_raise', 'brow', 'brows', 'up', 'back down'),
     ('brow_lower', 'brows', 'brows', 'drawn down', 'released'),
 )
+# Angle -> growing, shrinking; left and right are the person's own.
 _ANGLES = {
-    'gaze_yaw': 'looked aside',
-    'gaze_pitch': 'looked up or down',
-    'head_yaw': 'head turned',
-    'head_pitch': 'head nodded',
-    'head_roll': 'head tilted',
+    'gaze_yaw': ('eyes turned left', 'eyes turned right'),
+    'gaze_pitch': ('eyes turned up', 'eyes turned down'),
+    'head_yaw': ('head turned left', 'head turned right'),
+    'head_pitch': ('head turned down', 'head turned up'),
+    'head_roll': ('head tilted right', 'head tilted left'),
 }
 # Less is not worth a word; a radian counts as much as a whole expression.
 LEAST = 0.08
@@ -69,7 +70,7 @@ def _of_parts(by: Mapping[str, float]) -> list[tuple[float, str]]:
 
 def _of_angles(by: Mapping[str, float]) -> list[tuple[float, str]]:
     return [
-        (abs(by[name]) / WHOLE_RAD, f'{words} by {round(degrees(abs(by[name])))}°')
+        (abs(by[name]) / WHOLE_RAD, f'{words[by[name] < 0]} by {round(degrees(abs(by[name])))}°')
         for name, words in _ANGLES.items()
         if name in by
     ]

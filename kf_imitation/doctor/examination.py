@@ -10,7 +10,7 @@ from kf_imitation.doctor.environment import check_machine, check_packages, check
 from kf_imitation.doctor.finding import ERROR, OK, Finding, attempt
 from kf_imitation.doctor.port import check_latency, check_port
 from kf_imitation.doctor.servos import check_servos
-from kf_imitation.errors import ConfigError, missing_packages_named
+from kf_imitation.errors import ConfigError, counted, missing_packages_named
 from kf_imitation.face.detector import FRONTAL, PROFILE, load_cascade
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.model_files import find_model_file
@@ -64,7 +64,7 @@ def _check_head(name: str, port: str) -> Iterator[Finding]:
     robot: RobotConfig | None = None
     try:
         robot = load_robot(name)
-        yield Finding(OK, f'robot {name}', f'{len(robot.joints)} joints, no problems')
+        yield Finding(OK, f'robot {name}', f'{counted(len(robot.joints), "joint")}, no problems')
     except ConfigError as error:
         yield Finding(ERROR, f'robot {name}', str(error))
     port = port or (robot.port if robot else '')

@@ -13,6 +13,7 @@ from kf_imitation.errors import SourceError
 from kf_imitation.face_geometry.head_pose import unwrapped
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v')
+ARRAYS = ('blendshapes', 'names', 'head_pose', 'landmarks_q', 'valid', 'fps')
 _LANDMARK_UNITS = 16  # the files hold pixels times 16
 _FEWEST_VALID = 0.5  # of the frames of a clip; with fewer it is not measured
 
@@ -80,6 +81,12 @@ def load_labels(path: Path, *, images: bool = False) -> Labels:
             def given(key: str) -> bool:
                 return not images or key in file
 
+            needed = ARRAYS[:-2] if images else ARRAYS
+            if missing := [key for key in needed if key not in file]:
+                raise SourceError(
+                    f'labels {path}: lack {", ".join(missing)}; labels need the arrays '
+                    f'{", ".join(needed)}'
+                )
             count = len(file['blendshapes'])
             labels = Labels(
                 blendshapes=file['blendshapes'].astype(np.float32),
@@ -91,8 +98,6 @@ def load_labels(path: Path, *, images: bool = False) -> Labels:
             )
     except OSError as error:
         raise SourceError(f'labels {path} cannot be read: {error}') from error
-    except KeyError as error:
-        raise SourceError(f'labels {path}: {error.args[0]}') from error
     except (ValueError, BadZipFile) as error:
         raise SourceError(f'labels {path} are not an .npz of labels: {error}') from error
     shapes = {

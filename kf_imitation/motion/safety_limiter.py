@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.errors import counted
 from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.robot import RobotConfig
 
@@ -238,7 +239,8 @@ class SafetyLimiter:
     def position_problem(self, position_rad: Array) -> str:
         """Return why a goal (J,) is rejected whenever it comes; '' when it is good."""
         if position_rad.shape != self._low.shape:
-            return f'{position_rad.size} positions for {len(self._low)} joints'
+            given = counted(position_rad.size, 'position')
+            return f'{given} for {counted(len(self._low), "joint")}'
         bad = [n for n, v in zip(self._names, position_rad, strict=True) if not np.isfinite(v)]
         if bad:
             return f'not a finite position for {", ".join(bad)}'

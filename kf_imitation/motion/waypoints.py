@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kf_imitation.errors import counted
 from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.robot import RobotConfig
 
@@ -26,6 +27,7 @@ MOST_POINTS = 20_000
 JUST_NOW_S = 0.1  # what should have ended so long ago is still performed: messages take their time
 MOST_PROBLEMS = 8  # told of one trajectory
 SPEED_FRACTION = 0.95  # of the velocity limit, for the passage of a waypoint
+_ONE = {'positions': 'position', 'velocities': 'velocity'}
 ACCELERATION_FRACTION = 0.7
 _BEGIN = 8  # points that are laid when a trajectory begins
 
@@ -125,7 +127,8 @@ def _point_problems(robot: RobotConfig, names: Sequence[str], point: TrajectoryP
     problems = []
     for what, values in (('positions', point.position_rad), ('velocities', point.velocity_rad_s)):
         if len(values) != len(names) and (values or what == 'positions'):
-            problems.append(f'{len(values)} {what} for {len(names)} joints')
+            noun = what if len(values) != 1 else _ONE[what]
+            problems.append(f'{len(values)} {noun} for {counted(len(names), "joint")}')
         for name, value in zip(names, values, strict=False):
             if not np.isfinite(value):
                 problems.append(f'{what} of {name} = {value} must be a finite number')

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from rich.table import Table
 
+from kf_imitation.errors import counted
 from kf_imitation.pipeline.statistics import Times
 
 # Ledger name -> words in the table, in its order. Stages a run did not have are left out.
@@ -23,7 +24,7 @@ STAGES = {
     'landmarks': 'landmarks (keyframes)',
     'expression': 'head pose and channels (keyframes)',
     'publish expression': 'publish channels (keyframes)',
-    'age at command': 'capture to servo node (keyframes)',
+    'age at command': 'capture to servo node (keyframes, reflexes)',
     'mapping': 'channels to joints (keyframes)',
 }
 
@@ -97,7 +98,7 @@ def run_table(figures: RunFigures) -> Table:
     for stage, count in figures.skipped.items():
         behind = figures.times[f'behind at {stage}']
         spread = f'{behind.p50_ms:.0f} ms behind, {behind.worst_ms:.0f} ms at most'
-        table.add_row(f'skipped at {stage}', f'{count} frame{"s" if count > 1 else ""}', spread)
+        table.add_row(f'skipped at {stage}', counted(count, 'frame'), spread)
     table.add_row('keyframes', str(figures.keyframes), f'{figures.poses} became poses')
     _add_times(table, figures, 'commit delay', 'commit delay')
     table.add_section()
@@ -112,7 +113,7 @@ def run_table(figures: RunFigures) -> Table:
         table.add_row(
             'bus rate', f'{bus.rate_hz:.1f} Hz', f'jitter p99 {bus.jitter_p99_ms:.2f} ms'
         )
-        table.add_row('bus errors', str(bus.errors), f'{bus.overruns} overruns')
+        table.add_row('bus errors', str(bus.errors), counted(bus.overruns, 'overrun'))
     else:
         table.add_row('bus', 'none', '')
     return table

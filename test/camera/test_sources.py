@@ -249,7 +249,10 @@ def test_the_topic_of_a_bag_is_chosen_or_must_be_the_only_one(tmp_path):
 def test_a_bag_without_images_says_what_it_holds(tmp_path):
     with BagWriter(tmp_path / 'bag', minimum_free_mb=0) as writer:
         BagTopics(writer).score(0.5, 1)
-    assert reason(tmp_path / 'bag').endswith('holds no image topic (holds /keyframe/score)')
+    assert reason(tmp_path / 'bag').endswith(
+        'holds no image topic (holds /keyframe/score); record --images and mimic '
+        '--record-images write them'
+    )
 
 
 def test_stamps_of_a_bag_always_increase(tmp_path):

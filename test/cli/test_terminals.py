@@ -8,7 +8,7 @@ import pytest
 
 from kf_imitation.cli.main import build_parser, main
 from kf_imitation.cli.progress import progress
-from kf_imitation.cli.terminal import show_tables
+from kf_imitation.cli.terminal import patient_output, show_tables
 from kf_imitation.pipeline.run_figures import RunFigures, run_table
 
 COLOUR = re.compile(r'\x1b\[[0-9;]*[34][0-9;]*m')
@@ -132,3 +132,25 @@ def test_every_error_has_one_shape(words, capsys):
         code = error.code
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert code == 2 and last.startswith('kf_imitation: '), last
+
+
+def test_no_color_leaves_no_other_letters_either(show, monkeypatch):
+    """The title of a table was in italics all the same."""
+    screen = show()
+    monkeypatch.setenv('NO_COLOR', '1')
+    show_tables(run_table(figures()))
+    assert 'run' in screen.getvalue() and '\x1b' not in screen.getvalue()
+
+
+def test_who_closes_the_streams_loses_the_words_and_nothing_else(monkeypatch):
+    """`mimic >&-` ended in a traceback; what went to a closed stderr was printed to stdout."""
+    for name in ('stdin', 'stdout', 'stderr'):
+        monkeypatch.setattr(sys, name, None)
+    with patient_output() as output:
+        show_tables(run_table(figures()))
+        print('gone', file=sys.stderr)
+        assert not sys.stdin.isatty() and sys.stdin.read() == ''
+        streams = sys.stdin, sys.stdout, sys.stderr
+    assert output is None
+    for stream in streams:
+        stream.close()

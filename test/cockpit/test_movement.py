@@ -24,8 +24,12 @@ def face(**values):
         (
             {},
             {'head_yaw': -0.35, 'brow_lower': 0.2},
-            'head turned by 20°, brows drawn down by 20 %',
+            'head turned right by 20°, brows drawn down by 20 %',
         ),
+        ({}, {'gaze_pitch': -0.35}, 'eyes turned down by 20°'),
+        ({'gaze_yaw': -0.35}, {}, 'eyes turned left by 20°'),
+        ({}, {'head_pitch': 0.35}, 'head turned down by 20°'),
+        ({}, {'head_roll': -0.35}, 'head tilted left by 20°'),
         ({}, {'jaw_open': 0.05}, ''),
         ({}, {'jaw_open': None, 'lip_press': 0.3}, 'lips pressed by 30 %'),
     ],

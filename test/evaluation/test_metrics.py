@@ -210,6 +210,22 @@ def test_faulty_labels_are_rejected(tmp_path, changes, message):
         load_labels(tmp_path / 'a.npz')
 
 
+def test_labels_that_lack_arrays_are_told_which_are_needed(tmp_path):
+    write(tmp_path / 'a.npz')
+    arrays = dict(np.load(tmp_path / 'a.npz'))
+    for name in ('landmarks_q', 'fps'):
+        del arrays[name]
+    np.savez(tmp_path / 'a.npz', **arrays)
+    with pytest.raises(SourceError) as error:
+        load_labels(tmp_path / 'a.npz')
+    assert str(error.value).endswith(
+        'lack landmarks_q, fps; labels need the arrays blendshapes, names, head_pose, '
+        'landmarks_q, valid, fps'
+    )
+    with pytest.raises(SourceError, match='lack landmarks_q; '):
+        load_labels(tmp_path / 'a.npz', images=True)
+
+
 def test_a_file_that_is_no_npz_is_rejected(tmp_path):
     (tmp_path / 'a.npz').write_bytes(b'nothing of the kind')
     with pytest.raises(SourceError, match=r'a\.npz'):

@@ -13,7 +13,7 @@ from dataclasses import replace
 from kf_imitation.actuators.dynamixel import units
 from kf_imitation.actuators.dynamixel.control_tables import MODE_POSITION
 from kf_imitation.cli.servo_tools.connection import Head, opened_bus, running_head
-from kf_imitation.errors import BusError, ConfigError
+from kf_imitation.errors import BusError, ConfigError, counted
 from kf_imitation.head.commissioning import TRUST, ServoEntry, record_path, write_record
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.head.servo_inspection import (
@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
     robot = load_robot(args.robot)
     ask: Ask = _yes if args.yes else _ask
     print(
-        f'{robot.name}: {len(robot.joints)} joints. Keep hands and cables clear; a switch for the '
-        "servos' power must be within reach."
+        f'{robot.name}: {counted(len(robot.joints), "joint")}. Keep hands and cables clear; a '
+        "switch for the servos' power must be within reach."
     )
     if not ask('Is it?'):
         print('Nothing was done. When both are so, run this again.')
