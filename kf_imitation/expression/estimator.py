@@ -72,6 +72,10 @@ _REFLEX_TYPICAL, _REFLEX_TRUST = _reflex_levels('typical'), _reflex_levels('trus
 _REFLEX_FARTHEST = 2 * _reflex_levels('spread')
 _REFLEX_KEPT = 600  # frames of a person, 20 s at 30 Hz
 _REFLEX_HALF = 60.0  # frames after which half of what is seen of a person's own is believed
+# Wide eyes are also what opens further than the person's own do: where that begins and is full, in
+# logits. Rendered people reach 2 (docs/landmarks.md); people who talk mostly stay below 0.8.
+_WIDE = [FRAME_CHANNELS.index(f'eye_wide_{side}') for side in ('left', 'right')]
+_WIDENS, _WIDEST = 1.2, 3.0
 # Strokes of the lids, chosen on people that the networks have not seen (docs/landmarks.md).
 SHUT = 0.4  # a lid that fell so far …
 FALL = 0.2  # … by so much …
@@ -397,8 +401,9 @@ class BlinkStrokes:
 class ReflexEstimator:
     """Turns the readings of frames into values of FRAME_CHANNELS.
 
-    What a person's jaw reads at rest is learned while they are in view, as in AutoCalibration,
-    unless `learn` is false, and forgotten when the face is another's.
+    What a person's jaw reads at rest, and how wide their eyes mostly are, is learned while they
+    are in view, as in AutoCalibration, unless `learn` is false, and forgotten when the face is
+    another's.
     Blinks and winks are shown whole.
     """
 
@@ -429,7 +434,8 @@ class ReflexEstimator:
         if track_id != self._track_id:
             self._track_id = track_id
             self.reset()
-        seen = reflex_values(self._as_of_most(raw_reflexes(score.reading)))
+        raw = raw_reflexes(score.reading)
+        seen = self._as_of_this_person(raw) if self._learn else reflex_values(raw)
         # Play, as in a gear: what goes to and fro by less than the flicker does not come through.
         before = seen if self._values is None else self._values
         self._values = np.clip(before, seen - _FLICKER, seen + _FLICKER)
@@ -438,15 +444,17 @@ class ReflexEstimator:
         values[_LIDS] = self._strokes.push(score.stamp_ns, values[_LIDS].astype(np.float64))
         return Expression(score.stamp_ns, values, _REFLEX_CONFIDENCE)
 
-    def _as_of_most(self, raw: Levels) -> Levels:
-        """Take off what this person's readings are off those of most people."""
-        if not self._learn:
-            return raw
+    def _as_of_this_person(self, raw: Levels) -> Levels:
+        """Return values (16,) of raw reflexes, by what was seen of this person so far."""
         self._seen.push(raw)
-        count = len(self._seen)
-        off = self._seen.medians() - _REFLEX_TYPICAL
-        off = _REFLEX_TRUST * (count / (count + _REFLEX_HALF)) * off
-        return np.asarray(raw - np.clip(off, -_REFLEX_FARTHEST, _REFLEX_FARTHEST))
+        count, own = len(self._seen), self._seen.medians()
+        belief = count / (count + _REFLEX_HALF)
+        off = _REFLEX_TRUST * belief * (own - _REFLEX_TYPICAL)
+        seen = reflex_values(raw - np.clip(off, -_REFLEX_FARTHEST, _REFLEX_FARTHEST))
+        opened = belief * (raw - own)[_WIDE]
+        wide = np.clip((opened - _WIDENS) / (_WIDEST - _WIDENS), 0.0, 1.0)
+        seen[_WIDE] = np.maximum(seen[_WIDE], wide)
+        return seen
 
 
 def raw_reflexes(reading: NDArray[np.floating]) -> Levels:

@@ -148,3 +148,16 @@ def test_without_learning_the_jaw_reads_the_same_however_long_it_goes_on():
     reader, place = ReflexEstimator(learn=False), CHANNELS.index('jaw_open')
     jaw = [reader.update(frame(i, jawOpen=0.2)).values[place] for i in range(100)]
     assert np.ptp(jaw) == 0.0
+
+
+def test_eyes_that_open_further_than_this_persons_do_are_wide():
+    wide = [CHANNELS.index(f'eye_wide_{side}') for side in ('left', 'right')]
+    readers = {learn: ReflexEstimator(learn) for learn in (True, False)}
+    for learn, reader in readers.items():
+        for index in range(300):
+            found = reader.update(frame(index, eyeWideLeft=0.01, eyeWideRight=0.01))
+        assert found.values[wide].max() == 0.0
+        for index in range(300, 303):
+            found = reader.update(frame(index, eyeWideLeft=0.12, eyeWideRight=0.012))
+        left, right = found.values[wide]
+        assert (left > 0.3) == learn and right == 0.0
