@@ -45,7 +45,7 @@ REFLEX_CHANNELS = (
     'gaze_yaw',
     'gaze_pitch',
 )
-# Read in every frame, too, but only for what changes between keyframes (expression/guide.py).
+# Read in every frame, too, but only for what changes between keyframes (expression/estimator.py).
 GUIDED_CHANNELS = (
     'mouth_smile_left',
     'mouth_smile_right',

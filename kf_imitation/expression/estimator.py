@@ -3,12 +3,12 @@
 ExpressionEstimator is for keyframes, from landmarks. ReflexEstimator is for every frame, from what
 the keyframe model reads of eyes and mouth to compare the frame with the one before: that reading
 is there anyway. It is less sure, but a blink, a glance and the jaw of speech are over before a
-keyframe is chosen.
+keyframe is chosen. KeyframeGuide puts the two together.
 """
 
 from bisect import bisect_left, insort
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from kf_imitation.data_types import (
     GUIDED_CHANNELS,
     UNIT_CHANNELS,
     Expression,
+    FloatArray,
     FrameScore,
     HeadPose,
     Landmarks,
@@ -86,6 +87,13 @@ WHOLE, SHALLOW = 0.7, 0.49  # what quick blinks that are read so are, by their l
 STROKE_NS = 95_000_000  # as long as a quick servo takes to shut the lid
 LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
 OPENING = 0.7  # of the depth that was read: the eye opens again
+# Between keyframes.
+_GUIDED = [CHANNELS.index(name) for name in GUIDED_CHANNELS]
+FOLLOWED = 0.9  # of a change between frames: part of it is noise
+SURE = 0.85  # confidence of the keyframe under which a channel waits for the next one
+KEPT_NS = 1_500_000_000  # a keyframe comes to us later than its frame did, but not by more
+GAP_NS = 500_000_000  # without a face for so long, what has changed meanwhile is not known
+GONE_NS = 1_000_000_000  # by then the head relaxes: a face begins at rest
 
 
 @dataclass(frozen=True)
@@ -455,6 +463,60 @@ class ReflexEstimator:
         wide = np.clip((opened - _WIDENS) / (_WIDEST - _WIDENS), 0.0, 1.0)
         seen[_WIDE] = np.maximum(seen[_WIDE], wide)
         return seen
+
+
+class KeyframeGuide:
+    """Adds to keyframes what frames have changed since; stamps must be of one clock.
+
+    Brows, lips and mouth corners are read better off a keyframe, but the next one is a quarter of
+    a second away. What a frame reads of them is off by an error that mostly stays from frame to
+    frame. So between keyframes these channels go on by what the frames have changed.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[tuple[int, FloatArray]] = deque()
+        self._values = np.zeros(len(_GUIDED), np.float32)
+        self._follows = np.zeros(len(_GUIDED), np.float32)
+        self._begun = np.zeros(len(_GUIDED), np.float32)  # what the keyframe's own frame read
+        self._waiting_ns: int | None = None  # stamp of a keyframe whose frame is not looked up yet
+
+    def on_keyframe(self, expression: Expression) -> None:
+        """Take what a keyframe shows; the next frame goes on from it."""
+        self._values = expression.values[_GUIDED]
+        sure = expression.confidence[_GUIDED] >= SURE
+        self._follows = np.where(sure, FOLLOWED, 0.0).astype(np.float32)
+        self._waiting_ns = expression.stamp_ns
+
+    def on_frame(self, reflex: Expression) -> Expression:
+        """Return a reflex with the guided channels as they are now, 0..1.
+
+        Args:
+            reflex: what a frame reads, later than the ones before.
+        """
+        now_ns, read = reflex.stamp_ns, reflex.values[_GUIDED]
+        self._forget_old(now_ns)
+        self._frames.append((now_ns, read))
+        while self._frames[0][0] < now_ns - KEPT_NS:
+            self._frames.popleft()
+        if self._waiting_ns is not None:
+            asked_ns = self._waiting_ns
+            self._begun = min(self._frames, key=lambda frame: abs(frame[0] - asked_ns))[1]
+            self._waiting_ns = None
+        values = reflex.values.copy()
+        changed = self._values + self._follows * (read - self._begun)
+        values[_GUIDED] = np.clip(changed, 0.0, 1.0)
+        return replace(reflex, values=values)
+
+    def _forget_old(self, now_ns: int) -> None:
+        """After a pause go on from the last keyframe as it was; after a long one from rest."""
+        last_ns = self._frames[-1][0] if self._frames else now_ns - GAP_NS
+        away_ns = now_ns - last_ns
+        is_new = self._waiting_ns is not None and self._waiting_ns > last_ns
+        if not 0 <= away_ns < GAP_NS:
+            self._frames.clear()
+            self._waiting_ns = now_ns
+        if not 0 <= away_ns < GONE_NS and not is_new:
+            self._values = self._follows = np.zeros(len(_GUIDED), np.float32)
 
 
 def raw_reflexes(reading: NDArray[np.floating]) -> Levels:

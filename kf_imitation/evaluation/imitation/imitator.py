@@ -18,8 +18,7 @@ from kf_imitation.evaluation.imitation.formulas import LONGEST_DELAY_S
 from kf_imitation.evaluation.imitation.methods import EVERY_FRAME, Pose, method_names, poses_of
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
 from kf_imitation.expression.calibration import load_calibration
-from kf_imitation.expression.estimator import Calibration, ExpressionEstimator
-from kf_imitation.expression.guide import KeyframeGuide
+from kf_imitation.expression.estimator import Calibration, ExpressionEstimator, KeyframeGuide
 from kf_imitation.head.pose_pacer import PoseBudget
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings, ExpressionSettings
