@@ -16,7 +16,8 @@ from benchmark.judge.head_file import Head
 Array = NDArray[np.float64]
 RATES = ('velocity', 'acceleration', 'jerk')
 STRIDES = (1, 2, 3, 5, 10)  # cycles
-TOLERANCE = 1e-4  # of a limit: the last digits of a plan
+TOLERANCE = 1e-6  # of a limit
+READ_TOLERANCE = 0.01  # where a motion is read from a wire: its beginning is known to a tick only
 SLACK_RAD = 1e-9  # of a difference of positions
 ROUNDING_RAD = 1e-7  # the last position of a plan is good to 1e-8, a servo to 1e-3
 
@@ -74,7 +75,8 @@ class MotionLimits:
                 self._kernels[row, k * stride] = (-1) ** k * math.comb(order, k)
             self._scale[row] = bounds[order - 1] * (stride * period_s) ** order
             self._rounding[row] = half * 2**order + SLACK_RAD
-        self._tops = self._scale * (1.0 + TOLERANCE) + self._rounding
+        tolerance = READ_TOLERANCE if resolution_rad else TOLERANCE
+        self._tops = self._scale * (1.0 + tolerance) + self._rounding
 
     def outside(self, pose: Array) -> NDArray[np.bool_]:
         """Return (J,) bool, joints beyond a limit of their own by more than the rounding."""
