@@ -19,6 +19,7 @@ from kf_imitation.cli.options import (
     add_upright,
 )
 from kf_imitation.cli.terminal import program, show_tables, takes_stdout, write_json
+from kf_imitation.errors import KfImitationError
 from kf_imitation.ros_graph.environment import quiet_logging, ros_needed
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         Exit code: 0, or 1 after a crash of a node or of the page, which was said then.
 
     Raises:
-        KfImitationError: bad input; nothing was written.
+        KfImitationError: bad input, and nothing was written; or the head took no part in the run.
     """
     from kf_imitation.ros_graph.nodes import RunOptions, build_graph
 
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
         from kf_imitation.nodes.node_main import catch_stop_signals
     from dataclasses import asdict
 
-    from kf_imitation.cli.mimic_progress import bus_figures, collect, lines_above, watch
+    from kf_imitation.cli.mimic_progress import absence, bus_figures, collect, lines_above, watch
     from kf_imitation.pipeline.run_figures import run_table
 
     stop = Event()
@@ -118,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             with source_of(graph) as source, Composition(graph, source, stop) as composition:
                 elapsed_s = watch(composition, stop, line, args.quiet)
-                bus = bus_figures(composition)
+                bus, absent = bus_figures(composition), absence(composition)
         except StartStoppedError:
             print('kf_imitation: stopped while it started', file=sys.stderr)
             return 0
@@ -130,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
         print(f'recorded to {options.record}')
     if composition.fault:
         raise composition.fault
+    if absent:
+        raise KfImitationError(absent)
     if not args.source and not args.quiet:
         print(what_next(options.record), file=sys.stderr)
     return 1 if composition.crashed or (cockpit and cockpit.fault) else 0

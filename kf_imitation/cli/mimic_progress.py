@@ -179,3 +179,9 @@ def bus_figures(composition: 'Composition') -> BusFigures | None:
     servo = composition.nodes.get('servo')
     figures = servo.bus_figures() if servo is not None else None
     return figures if isinstance(figures, BusFigures) else None
+
+
+def absence(composition: 'Composition') -> str:
+    """Return why the head took no part in the run, and what to do; '' if it did."""
+    servo = composition.nodes.get('servo')
+    return str(servo.absence()) if servo is not None else ''

@@ -86,6 +86,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._cycles: CyclePublisher | None = None
         self._active = False
         self._latched = False
+        self._took, self._refusal, self._began_stopped = 0, '', False
         self._listening: list[Any] = []
         self._senders = CommandSenders(self, self._yield_to_elder)
         most_s = self.setting('most_latency_s', float)
@@ -130,6 +131,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         """Take torque and listen; FAILURE leaves everything off."""
         assert self._head is not None
         self._head.latched |= bool(self._stop_input.problem)
+        self._began_stopped = self._head.latched
         try:
             self._head.start()
         except KfImitationError as fault:
@@ -194,6 +196,18 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             values |= self._senders.values() | self._stop_input.values()
         return bytes([status.level]), status.sentence, values
 
+    def absence(self) -> str:
+        """Return why the head has taken no part since the start, and what to do; '' if it has."""
+        if self._took or self._head is None:
+            return ''
+        if self._head.latched:
+            if not self._began_stopped:
+                return ''  # whoever stopped it knows
+            why = self._stop_input.problem or 'it was stopped before and not reset'
+            how = 'while it runs, kf_imitation servo reset, or Reset on the page, ends that'
+            return f'the head took no part: {why}; {how}'
+        return self._refusal and f'the head took no command: {self._refusal}'
+
     def _joint_owners(self) -> dict[str, str]:
         if self._head is None:
             return {}
@@ -255,6 +269,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
             goal_rad = self._mapping.goals(expression)
         if reason := self._pacer.show(goal_rad, expression.stamp_ns, boottime_s(), clock_ns):
             return self._log_rejection(reason)
+        self._took += 1
         self._pacer_timer.reset()
         if isinstance(self._head, RemoteHead) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
@@ -300,7 +315,9 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         joints = self._robot.reflex_joints
         goal_rad = self._mapping.goals(self._guide.on_frame(reflex))
         if reason := self._head.set_reflex(joints, goal_rad[joints], reflex.stamp_ns):
-            self._log_rejection(reason)
+            return self._log_rejection(reason)
+        self._took += 1
+        return None
 
     def _in_time(self, topic: str, message: JointState, info: dict[str, Any]) -> Expression | None:
         """Return an expression that counts; None for one that is rejected, or skipped as late."""
@@ -326,6 +343,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         delay_s = start_delay_s(message, self.get_clock().now().nanoseconds)
         if reason := self._head.set_trajectory(*from_trajectory(message), delay_s):
             return self._log_rejection(reason)
+        self._took += 1
         return self._take_over()
 
     def _stop(self, reason: str) -> None:
@@ -342,6 +360,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
 
     def _yield_to_elder(self) -> None:
         """Go to neutral: the commands that moved the head were meant for another one."""
+        self._took = 0
         if self._head is not None and self._active:
             self._take_over()
             self._head.relax()
@@ -349,6 +368,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
     def _log_rejection(self, reason: str) -> None:
         """Put a rejected command into the log; the head counts it and says so in /diagnostics."""
         self.ledger.add('goals rejected')
+        self._refusal = reason
         if isinstance(self._head, RemoteHead) and self._head.is_gone:
             return  # whose end has been said already
         self.get_logger().warning(reason, throttle_duration_sec=5.0)

@@ -15,7 +15,11 @@ from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import JointState
 from servo_talk import angle
 
+from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.nodes.conversions import from_scalars
+from kf_imitation.robot import load_robot
+
+ROBOT = load_robot('sim_face')
 
 
 def children(pid):
@@ -65,6 +69,38 @@ def test_a_file_is_played_scored_without_loss_and_recorded(start, make_video, tm
     assert counts['/face/expression'] == counts['/face/landmarks'] == keyframes
     assert counts['/joint_states'] > 0  # how fast is a matter for the benchmark
     assert '/image_raw' not in counts
+
+
+def test_a_run_beside_a_head_of_the_same_name_says_that_its_own_took_no_command(
+    start, servo_node, listener, make_video
+):
+    """It ended with exit code 0 and without a word."""
+    states = listener.listen(JointState, 'joint_states')
+    servo_node(hold_s=3600.0)
+    listener.wait_for(lambda: bool(states))
+    process = start('mimic', '--source', str(make_video(240)))
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == 2, err
+    last = err.splitlines()[-1]
+    assert last.startswith('kf_imitation: the head took no command: ')
+    assert 'a namespace or a ROS domain of its own' in last
+
+
+@pytest.mark.parametrize('reset', [False, True])
+def test_a_run_of_a_head_that_stays_stopped_says_so_at_its_end(
+    start, listener, make_video, port, reset
+):
+    """A stop of an earlier run kept torque off from start to end: exit code 0."""
+    StopRecord(ROBOT.name).write('stopped by a command')
+    states = listener.listen(JointState, 'joint_states')
+    process = start('mimic', '--port', port.device, '--source', str(make_video(240)))
+    listener.wait_for(lambda: bool(states))
+    if reset:
+        start('servo', 'reset').communicate(timeout=100)
+    _, err = process.communicate(timeout=200)
+    assert process.returncode == (0 if reset else 2), err
+    assert ('the head took no part: it was stopped before' in err) is not reset
+    assert reset or 'kf_imitation servo reset' in err.splitlines()[-1]
 
 
 def test_images_are_recorded_on_request_only(start, make_video, tmp_path):
