@@ -1,6 +1,7 @@
 """Rate and jitter of the motor process on the simulated bus, alone and beside vision.
 
-    python -m benchmark.bus [--servos 13 25 25x2] [--seconds 25] [--alone] [--soak-minutes 0]
+    python -m benchmark.bus [--servos 13 25 25x2] [--seconds 25] [--alone] [--cycles-hz 0]
+        [--soak-minutes 0]
 
 25x2 are 25 servos on two buses. The simulated servos of each bus run in a process of their own and
 keep the timing of a real line at 1 Mbit/s: a reply comes when its last bit would have come.
@@ -27,6 +28,7 @@ import yaml
 from kf_imitation.head.bus_factory import SIMULATED
 from kf_imitation.head.remote_head import RemoteHead
 from kf_imitation.head.reports import BusStatistics, ServoCycle
+from kf_imitation.head.wanted_cycles import EVERY_HZ
 from kf_imitation.paths import share_path
 from kf_imitation.robot import RobotConfig, load_robot
 from kf_imitation.ros_graph.environment import apply_defaults, quiet_logging, ros_needed
@@ -134,19 +136,19 @@ def processor_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-def alone(robot: RobotConfig, seconds: float, soak_minutes: float) -> list[str]:
+def alone(robot: RobotConfig, seconds: float, soak_minutes: float, cycles_hz: float) -> list[str]:
     """Run one head and print its figures; returns what grew during a soak."""
     rng = np.random.default_rng(0)
     seconds = max(seconds, 60.0 * soak_minutes)
     samples: list[Footprint] = []
     low, high = np.array([joint.limits_rad for joint in robot.joints]).T
     head = RemoteHead(robot, SIMULATED, hold_s=60.0, exit_policy='limp')
-    late = Late()
-    head.on_cycle = late.note
+    late = Late(cycles_hz == EVERY_HZ)
+    head.on_cycle, head.cycles_hz = late.note, lambda: cycles_hz
     head.open()
     head.start()
     begin = minute = time.monotonic()
-    cpu_s = processor_s(head.pid)
+    cpu_s, own_s = processor_s(head.pid), processor_s(os.getpid())
     while (now := time.monotonic()) < begin + seconds:
         head.set_goal(rng.uniform(low, high), time.time_ns())
         time.sleep(GOAL_S)
@@ -155,14 +157,16 @@ def alone(robot: RobotConfig, seconds: float, soak_minutes: float) -> list[str]:
             samples.append(Footprint.of(head.pid))
             report_minute((now - begin) / 60.0, samples[-1], head.statistics())
     share = (processor_s(head.pid) - cpu_s) / (time.monotonic() - begin)
+    own = (processor_s(os.getpid()) - own_s) / (time.monotonic() - begin)
     figures = head.statistics()
     head.close()
     assert figures is not None
     print(
         f'  alone: {figures.rate_hz:.2f} Hz, jitter p99 {figures.jitter_p99_ms:.2f} ms, '
         f'longest period {figures.longest_ms:.1f} ms, {figures.overruns} overruns and '
-        f'{late.count} periods above 15 ms in {figures.cycles} cycles, {figures.errors} failed '
-        f'exchanges, motor process {100 * share:.0f} % of one core, load {os.getloadavg()[0]:.1f}',
+        f'{late.periods} in {figures.cycles} cycles, {figures.errors} failed exchanges, motor '
+        f'process {100 * share:.1f} % of one core, this one, which hears {late.heard} cycles, '
+        f'{100 * own:.1f}, load {os.getloadavg()[0]:.1f}',
         flush=True,
     )
     if not samples:
@@ -204,15 +208,26 @@ def beside_vision(robot: RobotConfig, seconds: float, folder: Path) -> None:
 
 
 class Late:
-    """Counts cycles that came more than half a period late."""
+    """Counts cycles, and those that came more than half a period late.
 
-    def __init__(self) -> None:
-        self.count = 0
+    Attributes:
+        heard: cycles so far.
+    """
+
+    def __init__(self, hears_all: bool) -> None:
+        self.heard = self._count = 0
+        self._hears_all = hears_all
         self._last_ns = math.inf
+
+    @property
+    def periods(self) -> str:
+        """How many came late, in words."""
+        return f'{self._count if self._hears_all else "unknown"} periods above 15 ms'
 
     def note(self, cycle: ServoCycle) -> None:
         """Take a cycle."""
-        self.count += cycle.stamp_ns - self._last_ns > 15e6
+        self.heard += 1
+        self._count += cycle.stamp_ns - self._last_ns > 15e6
         self._last_ns = cycle.stamp_ns
 
 
@@ -240,7 +255,7 @@ def measure(servos: int, buses: int, args: argparse.Namespace) -> list[str]:
             f'(normal read {normal:.2f} ms)',
             flush=True,
         )
-        grown = alone(robot, args.seconds, args.soak_minutes)
+        grown = alone(robot, args.seconds, args.soak_minutes, args.cycles_hz)
         if not args.alone and not args.soak_minutes:
             beside_vision(robot, args.seconds, Path(name))
     return grown
@@ -254,6 +269,9 @@ def main() -> int:
     )
     parser.add_argument('--seconds', type=float, default=25.0)
     parser.add_argument('--alone', action='store_true', help='without vision')
+    parser.add_argument(
+        '--cycles-hz', type=float, default=EVERY_HZ, help='cycles a second to hear of alone'
+    )
     parser.add_argument('--soak-minutes', type=float, default=0.0)
     args = parser.parse_args()
     print(f'load of this machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores')
