@@ -390,9 +390,11 @@ def test_off_ends_nobody_for_a_path_that_is_no_device(tool, small_file, tmp_path
         assert str(error.value) == f'{file}: is not a serial device'
 
 
-def test_a_selftest_that_nobody_said_yes_to_ends_with_an_error(tool, rig):
+def test_a_tool_that_nobody_said_yes_to_ends_with_an_error(tool, rig, tmp_path):
     with pytest.raises(ConfigError, match='moves jaw one by one: keep clear and add --yes'):
         tool('selftest', '--joint', 'jaw')
+    with pytest.raises(ConfigError, match='the head may fall: hold it and add --yes'):
+        tool('record', str(tmp_path / 'poses.csv'))
     assert not rig.writes('torque_enable')
 
 

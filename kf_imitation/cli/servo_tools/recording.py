@@ -27,7 +27,7 @@ def run_record(args: argparse.Namespace) -> int:
     """Let torque go and write down how the head is moved by hand.
 
     Raises:
-        ConfigError: the file exists, or there is no time to record.
+        ConfigError: the file exists, there is no time to record, or nobody said --yes.
         BusError: servos are missing.
     """
     if args.file.exists():
@@ -37,8 +37,8 @@ def run_record(args: argparse.Namespace) -> int:
         raise ConfigError('servo record', [rule])
     robot = load_robot(args.robot)
     if not args.yes:
-        print('torque goes off and the head may fall: hold it and add --yes')
-        return 0
+        rule = 'torque goes off and the head may fall: hold it and add --yes'
+        raise ConfigError('servo record', [rule])
     rows: list[list[float]] = []
     with opened_bus(args) as bus:
         joints = ServoGroup(robot, bus)
