@@ -1,5 +1,7 @@
 """From `port` to a bus: a serial device, or the simulated one behind a socket."""
 
+import logging
+
 from kf_imitation.actuators.bus import ServoBus
 from kf_imitation.actuators.bus_group import BusGroup
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
@@ -10,6 +12,9 @@ from kf_imitation.robot.model import NO_PORT, SIMULATED_PORT
 
 SIMULATED = SIMULATED_PORT
 NONE = NO_PORT
+
+
+_log = logging.getLogger('kf_imitation.head')
 
 
 class SimulatorProcessBus(DynamixelBus):
@@ -25,11 +30,19 @@ class SimulatorProcessBus(DynamixelBus):
         self.simulator: SimulatorProcess | None = None
 
     def open(self) -> None:
-        """Start the simulator if it does not run, and open its port."""
+        """Start the simulator if it does not run, anew if it has ended, and open its port."""
+        if self.simulator is not None and (end := self.simulator.end):
+            _log.error('%s and is started again, with servos in neutral', end)
+            self.simulator.close()
+            self.simulator = None
         if self.simulator is None:
             self.simulator = SimulatorProcess(self._source, self._line)
             self.rename(self.simulator.device)
         super().open()
+
+    def trouble(self, error: BaseException) -> str:
+        """Return what is wrong: that the simulator has ended, if it has."""
+        return (self.simulator and self.simulator.end) or super().trouble(error)
 
     def shutdown(self) -> None:
         """Close the port and end the simulator."""

@@ -81,6 +81,15 @@ class SimulatorProcess:
         """Id of the process."""
         return self._process.pid
 
+    @property
+    def end(self) -> str:
+        """How it ended by itself, for people; '' while it runs."""
+        code = self._process.poll()
+        if code is None:
+            return ''
+        by = f'was killed by signal {-code}' if code < 0 else f'ended ({code})'
+        return f"the simulated servos' process {by}"
+
     def command(self, text: str) -> None:
         """Send a fault command."""
         assert self._process.stdin is not None

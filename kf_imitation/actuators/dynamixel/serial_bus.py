@@ -165,7 +165,7 @@ class DynamixelBus:
         try:
             opened = self._port.setBaudRate(self.baud)
         except (serial.SerialException, OSError, termios.error) as error:
-            raise PortError(f'{self.port}: {_reason(error, self.port)}') from error
+            raise PortError(self.trouble(error)) from error
         if not opened:
             raise PortError(f'{self.port}: {self.baud} bit/s is not a rate of the Dynamixel SDK')
         self._port.is_using = False
@@ -184,6 +184,10 @@ class DynamixelBus:
         """Use another device from the next open() on."""
         self.port = port
         self._port.setPortName(port)
+
+    def trouble(self, error: BaseException) -> str:
+        """Return what is wrong with the port, of which the system says an error."""
+        return f'{self.port}: {_reason(error, self.port)}'
 
     def close(self) -> None:
         """Release the port."""
@@ -403,7 +407,7 @@ class DynamixelBus:
         except serial.SerialTimeoutException as error:  # the line does not take bytes right now
             raise NoReplyError(f'{self.port}: the instruction could not be sent') from error
         except (serial.SerialException, OSError, termios.error) as error:
-            raise PortError(f'{self.port}: {_reason(error, self.port)}') from error
+            raise PortError(self.trouble(error)) from error
         except IndexError as error:  # the SDK trusts length fields
             raise NoReplyError(f'{self.port}: a damaged packet') from error
         finally:
