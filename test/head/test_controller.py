@@ -105,7 +105,7 @@ def test_goals_are_rejected_with_a_reason_and_change_nothing(rig):
         controller.set_joint_goals({'nose': 0.1}, 11),
     ]
     for word, refusal in zip(
-        ('finite', 'finite', 'outside', '1 positions', 'out of order', 'nose'),
+        ('finite', 'finite', 'outside', '1 position for 2 joints', 'out of order', 'nose'),
         refusals,
         strict=True,
     ):
