@@ -286,8 +286,13 @@ class Streams:
         self.head.judge.told(self.head.now_s, 'goal')
 
     def again(self) -> None:
-        """Off and on again, unless a fault is to be told from what follows."""
-        if self._well and self.head.controller.cycle.all_running:
+        """Off and on again, unless a fault is to be told from what follows.
+
+        A joint that was carried beyond a turn would rightly get no torque.
+        """
+        present = [servo.registers.get('present_position') for servo in self.head.line.servos]
+        in_turn = all(0 <= tick <= 4095 for tick in present)
+        if self._well and in_turn and self.head.controller.cycle.all_running:
             self._close()
             self._start()
 
