@@ -127,6 +127,7 @@ class ControlCycle:
         self._meter = PeriodMeter(self._period_s)
         self._link = LinkMonitor()
         self._unconfirmed: list[str] = []  # joints whose stop was not read back
+        self._let_go = True  # since the stop, torque was told to go off
         # Fraction of max_current_a that each servo was told to use; NaN: not known.
         self._force = np.full(len(robot.joints), np.nan)
         self._now_s = self._fresh_s = self._retry_at_s = 0.0
@@ -315,6 +316,7 @@ class ControlCycle:
                 self._brake_until_s = self._now_s + BRAKE_S
             self.latched = True
             self._unconfirmed = list(self.robot.names)
+            self._let_go = False
             self.state = STOPPED
             if self.on_fault is not None:
                 self.on_fault(self.fault)
@@ -497,8 +499,9 @@ class ControlCycle:
         if stop:
             self.state, self.latched = STOPPED, True
             self._unconfirmed = list(self.robot.names)
+            self._let_go = False
             self._brake_until_s = -math.inf
-        elif reset and self.state == STOPPED and self._brakes:
+        elif reset and self.state == STOPPED and (self._brakes or self._is_to_let_go):
             mailbox.reset_later()
         elif reset and self.state == STOPPED:
             mailbox.limp = self.latched = False
@@ -579,6 +582,7 @@ class ControlCycle:
         self.alarm = alarm
         self.state, self.latched = STOPPED, True
         self._unconfirmed = list(self.robot.names)
+        self._let_go = False
         self._brake_until_s = -math.inf
 
     def _advance(self) -> None:
@@ -639,6 +643,7 @@ class ControlCycle:
                 self._brake_until_s = -math.inf
             return fresh
         try:
+            self._let_go = True
             if self._unconfirmed:
                 self._unconfirmed = self.servos.torque_off()
             self.servos.read_state(range(len(self.robot.joints)), self.present)
@@ -661,6 +666,11 @@ class ControlCycle:
         """Whether joints are still coming to rest in a stop; what is taken over stands still."""
         held = self._holds_when_stopped and bool(self.monitor.active)
         return held and not self.motion.limiter.at_rest
+
+    @property
+    def _is_to_let_go(self) -> bool:
+        """Whether a stop without holding has not reached the servos yet: their joints move on."""
+        return not (self._let_go or self._holds_when_stopped)
 
     @property
     def _stop_holds(self) -> bool:

@@ -33,6 +33,7 @@ def test_a_head_that_is_taken_over_at_once_begins_where_it_is():
         (267, 20),  # a reset while a held stop still braked: from full speed to rest at once
         (378, 10),  # a limp joint was planned as if it gave way, and the others with it
         (93, 20),  # left in the very cycle in which a servo came back: it went nowhere
+        (6478, 2),  # a reset in the cycle after a stop, before torque was off
         (513, 20),  # a servo that is silent, not limp, goes on to its last goal
         (1452, 20),  # left to neutral while a joint rested elsewhere, and said it had arrived
     ],
