@@ -19,13 +19,19 @@ def held(**more):
     return head
 
 
-def test_a_reset_waits_until_the_joints_of_a_held_stop_have_come_to_rest():
-    # Taken over in mid-braking, they were commanded to stand from one cycle to the next.
+def stopped_at_full_speed():
+    """A head that has braked for a moment only."""
     head = held()
     assert head.goal(neck_yaw=0.8) == ''
     head.run(FULL_SPEED_S)
     head.stop()
     head.run(0.02)
+    return head
+
+
+def test_a_reset_waits_until_the_joints_of_a_held_stop_have_come_to_rest():
+    # Taken over in mid-braking, they were commanded to stand from one cycle to the next.
+    head = stopped_at_full_speed()
     moving = head.controller.cycle.motion.limiter.state.velocity.copy()
     head.reset()
     head.run(0.02)
@@ -36,11 +42,7 @@ def test_a_reset_waits_until_the_joints_of_a_held_stop_have_come_to_rest():
 
 
 def test_a_stop_after_a_reset_that_waits_still_counts():
-    head = held()
-    head.goal(neck_yaw=0.8)
-    head.run(FULL_SPEED_S)
-    head.stop()
-    head.run(0.02)
+    head = stopped_at_full_speed()
     head.reset()
     head.run(0.01)
     head.stop()
@@ -91,11 +93,7 @@ def test_a_reset_that_works_is_at_no_time_an_error(monkeypatch):
 
 
 def test_while_joints_brake_for_a_stop_that_holds_they_are_said_to_and_nothing_is_wrong():
-    head = held()
-    head.goal(neck_yaw=0.8)
-    head.run(FULL_SPEED_S)
-    head.stop()
-    head.run(0.02)
+    head = stopped_at_full_speed()
     status = head.controller.status()
     assert (status.level, status.sentence) == (WARN, 'stopping: the joints are coming to rest')
     head.run(0.5)
