@@ -180,7 +180,7 @@ MUTANTS = (
         (
             Edit(
                 'if stop:\n            self.state, self.latched = STOPPED, True\n'
-                '            self._unconfirmed = list(self.robot.names)',
+                '            self._await_stop()',
                 'if stop:\n            self.state, self.latched = STOPPED, True\n'
                 '            self._unconfirmed = []',
             ),

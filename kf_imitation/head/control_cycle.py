@@ -315,8 +315,7 @@ class ControlCycle:
             if moved:
                 self._brake_until_s = self._now_s + BRAKE_S
             self.latched = True
-            self._unconfirmed = list(self.robot.names)
-            self._let_go = False
+            self._await_stop()
             self.state = STOPPED
             if self.on_fault is not None:
                 self.on_fault(self.fault)
@@ -498,8 +497,7 @@ class ControlCycle:
             self.monitor.ask_reboot(index)
         if stop:
             self.state, self.latched = STOPPED, True
-            self._unconfirmed = list(self.robot.names)
-            self._let_go = False
+            self._await_stop()
             self._brake_until_s = -math.inf
         elif reset and self.state == STOPPED and (self._brakes or self._is_to_let_go):
             mailbox.reset_later()
@@ -581,9 +579,13 @@ class ControlCycle:
                 self.on_fault(alarm)
         self.alarm = alarm
         self.state, self.latched = STOPPED, True
+        self._await_stop()
+        self._brake_until_s = -math.inf
+
+    def _await_stop(self) -> None:
+        """Count no joint as stopped: none was told to let go, and none has shown that it did."""
         self._unconfirmed = list(self.robot.names)
         self._let_go = False
-        self._brake_until_s = -math.inf
 
     def _advance(self) -> None:
         motion = self.motion
