@@ -14,14 +14,12 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import yaml
 
 from benchmark.judge.judge import Verdict
-from benchmark.virtual_head import VirtualHead
+from benchmark.virtual_head import VirtualHead, sim_face
 from kf_imitation.errors import KfImitationError, ServoSetupError
 from kf_imitation.motion.joint_states import JointTrajectoryState
 from kf_imitation.motion.planner import MotionPlanner
-from kf_imitation.paths import share_path
 
 # Both directions, both sizes of servo, and coupled limits.
 JOINTS = ('jaw', 'mouth_corner_left', 'eyelid_right', 'gaze_pitch', 'neck_yaw')
@@ -285,7 +283,7 @@ def lost() -> VirtualHead:
 @row('one of two buses lost in mid-motion')
 def one_bus_lost() -> VirtualHead:
     """The other one goes on, the joints are moved by hand, and the bus comes back."""
-    whole = yaml.safe_load(share_path('config/robots/sim_face.yaml').read_text(encoding='utf-8'))
+    whole = sim_face()
     joints = [
         {**joint, 'bus': 'neck' if joint['name'] == 'neck_yaw' else 'face'}
         for joint in whole['joints']

@@ -29,16 +29,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from benchmark.judged_rows import turn
 from benchmark.trajectories import random_trajectory
-from benchmark.virtual_head import VirtualHead
+from benchmark.virtual_head import VirtualHead, sim_face
 from kf_imitation.cli.terminal import write_json
 from kf_imitation.errors import KfImitationError
 from kf_imitation.head.reports import OFF
 from kf_imitation.head.servo_inspection import settled_registers
-from kf_imitation.paths import share_path
 
 STREAMS_OF_A_HEAD = 20
 BLOCK = 50  # heads between two notes of the progress
@@ -67,8 +65,7 @@ FOREIGN = {  # what another program may write, and values
 
 def random_document(rng: np.random.Generator) -> dict[str, Any]:
     """Return a robot file: some joints of sim_face, faster or slower ones."""
-    path = share_path('config/robots/sim_face.yaml')
-    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding='utf-8'))
+    document = sim_face()
     joints = document['joints']
     first = int(rng.integers(len(joints)))  # neighbours, as these are coupled
     count = int(rng.integers(1, 4))

@@ -4,6 +4,8 @@ Nothing here waits: time passes by what the bytes take on the wire and by the pa
 loop. So runs are the same every time, whatever else the machine does.
 """
 
+import copy
+import functools
 import tempfile
 import threading
 from collections import deque
@@ -32,6 +34,17 @@ from kf_imitation.paths import share_path
 from kf_imitation.robot import load_robot
 
 PERIOD_S = 0.01
+
+
+@functools.cache
+def _read_once(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding='utf-8'))
+    return document
+
+
+def sim_face() -> dict[str, Any]:
+    """Return the robot file of sim_face, to be changed at will."""
+    return copy.deepcopy(_read_once(share_path('config/robots/sim_face.yaml')))
 
 
 class VirtualTime:
@@ -196,8 +209,7 @@ class VirtualHead(Observed):
             seed: of the goals.
             prepare: changes the servos before anything is sent.
         """
-        path = share_path('config/robots/sim_face.yaml')
-        self.document = yaml.safe_load(path.read_text(encoding='utf-8'))
+        self.document = sim_face()
         self.document |= {'urdf': '', 'exit': 'limp', **(changes or {})}
         if 'buses' in self.document:
             del self.document['port'], self.document['baud']

@@ -146,6 +146,7 @@ class Judge:
         self._asked_s = -1e9  # last command or sign of life
         self._stop_s: float | None = None
         self._plugged_s = self._reset_s = -1e9
+        self._outside_s = -1e9  # when a joint was last outside its limits: the others wait for it
         self._stopped = False
         self._close_s: float | None = None
         self._torque_on_s = 0.0
@@ -376,6 +377,7 @@ class Judge:
         for path in () if completes else paths:
             path[1:] = path[:-1].copy()
         from_rest = paths[0].copy()  # the same if a gap in the answers has ended the motion
+        parked: dict[int, float] = {}  # by column: where joints are held that begin to move
         either = time_s - self._complete_s > GRACE_S - 2 * self._period_s
         for id_, tick in group.items():
             track, column = self._tracks[id_], self._at[id_]
@@ -389,6 +391,8 @@ class Judge:
                 self._check_hand_over(time_s, track, rad)
                 for path in paths:
                     path[:, column] = start
+                if not track.goals and track.parked is not None:
+                    parked[column] = track.rad(track.parked)
             either = either or GRACE_S - 2 * self._period_s < gap
             from_rest[:, column] = start
             for path in (*paths, from_rest):
@@ -397,6 +401,11 @@ class Judge:
         self.goals += 1
         if either:  # which of them it was, may show some goals later
             paths = [paths[0], *paths[1:][-1:], from_rest]
+        held = paths[0].copy()  # the same if motion began at the tick that was held
+        for column, start in parked.items():
+            if abs(start - held[0, column]) < HAND_OVER_RAD:
+                held[1:, column] = start
+        paths = [*_distinct([*paths, held])]
         names = {self._tracks[id_].joint.name for id_ in group}
         exceeded = [[o for o in self._limits.rates(path) if o[0] in names] for path in paths]
         fewest = min(exceeded, key=len)
@@ -481,12 +490,13 @@ class Judge:
             patience = BRAKE_S if self._head.stop == 'hold' else STOP_S
             if time_s - self._stop_s > patience and not still:
                 self._judge(time_s, name, 'stop', 'goals move on', f'still after {patience} s')
-        unasked = max(self._asked_s + self.hold_s, self._torque_on_s) + WAY_S
+        if max(rad - joint.high_rad, joint.low_rad - rad) > reg.RAD_PER_TICK:
+            self._outside_s = time_s
+        unasked = max(self._asked_s + self.hold_s, self._torque_on_s, self._outside_s) + WAY_S
         pushed = time_s - track.resting_s < REMEMBERED_S
-        outside = not joint.low_rad <= rad <= joint.high_rad
         if (
             time_s > unasked
-            and not (pushed or outside or self._stopped)
+            and not (pushed or self._stopped)
             and abs(rad - joint.neutral_rad) > NEUTRAL_RAD
         ):
             self._judge(
@@ -639,6 +649,8 @@ class Judge:
                 self._judge(time_s, track.joint.name, 'stop', 'torque is on', f'off in {STOP_S} s')
 
     def _check_exit(self, time_s: float) -> None:
+        # From far outside the way at creeping speed takes longer than a head may take.
+        coming_in = time_s - self._outside_s < WAY_S
         for track in self._tracks.values():
             name, joint = track.joint.name, track.joint
             if self._exit != 'hold' and track.torque:
@@ -654,10 +666,8 @@ class Judge:
                 last = track.known.get(reg.GOAL_POSITION)
                 rad = joint.neutral_rad if last is None else track.rad(last)
                 off = abs(rad - joint.neutral_rad)
-                # From far outside the way at creeping speed takes longer than a head may take.
-                inside = joint.low_rad <= rad <= joint.high_rad
                 stuck = time_s - track.resting_s < REMEMBERED_S
-                if off > NEUTRAL_RAD and inside and not stuck:
+                if off > NEUTRAL_RAD and not (coming_in or stuck):
                     self._judge(
                         time_s,
                         name,

@@ -346,6 +346,8 @@ class ControlCycle:
         """Carry out the exit policy; torque ends up off (or held) whatever happens before."""
         problems: list[str] = []
         try:
+            if self._holds_when_stopped:
+                self._carry_out_reset()
             to_neutral = self.abandoned or self.exit_policy == 'neutral_limp'
             if to_neutral and self.state != STOPPED and not self._walk_to_neutral():
                 problems.append('the head did not reach neutral')
@@ -651,8 +653,7 @@ class ControlCycle:
             self.servos.read_state(range(len(self.robot.joints)), self.present)
         except BusError as error:
             self._note(error)
-            if self._unconfirmed and self._now_s >= self._retry_at_s:
-                self._retry_at_s = self._now_s + RETRY_S[0]
+            if self._unconfirmed:  # torque_off() has paused between its tries
                 self._bus.close()
                 with contextlib.suppress(BusError):
                     self._bus.open()
@@ -687,7 +688,7 @@ class ControlCycle:
         """Brake by the stop that was checked, so that nothing is held in mid-motion."""
         self._braking = True
         try:
-            self._go_on(BRAKE_S, lambda: self.motion.limiter.at_rest and not self._unsent)
+            self._go_on(BRAKE_S, lambda: self.motion.limiter.at_rest and not self._unsent, RUNNING)
         finally:
             self._braking = False
 
@@ -695,7 +696,7 @@ class ControlCycle:
         """Move to neutral at the usual rate; returns whether the head arrived or was stopped."""
         with self._mailbox.lock:
             self._mailbox.relax()
-        self._go_on(EXIT_TIMEOUT_S, self._is_neutral)
+        self._go_on(EXIT_TIMEOUT_S, self._is_neutral, RUNNING)
         return self.state == STOPPED or (self.state == RUNNING and self._is_neutral())
 
     def _is_neutral(self) -> bool:
@@ -711,10 +712,15 @@ class ControlCycle:
         way = np.abs(self.motion.limiter.state.position - self.motion.goal_rad)
         return self.motion.limiter.at_rest and bool((way[self.monitor.active] < SETTLED_RAD).all())
 
-    def _go_on(self, most_s: float, done: Callable[[], bool]) -> None:
-        """Cycle at the usual rate until something is done, for at most so long."""
+    def _carry_out_reset(self) -> None:
+        """Let joints come to rest for a reset that came before the head is left."""
+        if self._mailbox.reset:
+            self._go_on(BRAKE_S, lambda: not self._mailbox.reset, STOPPED)
+
+    def _go_on(self, most_s: float, done: Callable[[], bool], state: str) -> None:
+        """Cycle at the usual rate until something is done, for at most so long, in one state."""
         now = begin = self._clock()
-        while now - begin < most_s and self.state == RUNNING:
+        while now - begin < most_s and self.state == state:
             self.step(now)
             if done():
                 return

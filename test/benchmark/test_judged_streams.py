@@ -34,6 +34,8 @@ def test_a_head_that_is_taken_over_at_once_begins_where_it_is():
         (378, 10),  # a limp joint was planned as if it gave way, and the others with it
         (93, 20),  # left in the very cycle in which a servo came back: it went nowhere
         (6478, 2),  # a reset in the cycle after a stop, before torque was off
+        (8988, 3),  # stopped while unplugged: torque stayed on too long when the line was back
+        (9168, 20),  # left with `exit: hold` while a reset waited for braking joints: it let go
         (513, 20),  # a servo that is silent, not limp, goes on to its last goal
         (1452, 20),  # left to neutral while a joint rested elsewhere, and said it had arrived
     ],
@@ -52,6 +54,9 @@ def test_what_longer_runs_have_found_is_mended(seed, streams):
         (3002, 10),  # the same right after it has come to rest, to a tick
         (890, 6),  # nobody reaches the servos of an unplugged head
         (1645, 3),  # motion begins again where a joint outside its limits is
+        (7386, 4),  # the others wait until a joint has come in from far outside
+        (10482, 19),  # from where the way to neutral takes its time, too
+        (9037, 6),  # motion begins at the tick that is held, not at its first goal
     ],
 )
 def test_what_no_head_can_help_is_no_finding(seed, streams):

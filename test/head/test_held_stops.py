@@ -50,6 +50,20 @@ def test_a_stop_after_a_reset_that_waits_still_counts():
     assert head.controller.state == STOPPED and head.controller.latched
 
 
+def test_a_head_that_is_left_while_its_reset_waits_is_left_as_if_it_ran():
+    # It was still stopped, and let go although its exit policy is to hold.
+    head = held(exit='hold')
+    assert head.goal(neck_yaw=0.8) == ''
+    head.run(FULL_SPEED_S)
+    head.stop()
+    head.run(0.01)
+    head.reset()
+    head.close()
+    assert head.controller.cycle.exit_problem == ''
+    assert all(servo.registers.get('torque_enable') for servo in head.line.servos)
+    assert head.judge.end(head.now_s) == []
+
+
 def test_a_joint_that_is_pushed_while_it_is_frozen_does_not_push_back_for_ever():
     # The stall guard looked at heads that move only.
     head = held()
