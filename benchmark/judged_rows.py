@@ -177,6 +177,40 @@ def reset_soon() -> VirtualHead:
     return one
 
 
+@row('left while a reset waits, held')
+def left_soon() -> VirtualHead:
+    """`exit: hold` holds, as the reset asks for, once what brakes has come to rest."""
+    one = VirtualHead({'stop': 'hold', 'exit': 'hold'}, ('neck_yaw',))
+    one.start()
+    one.goal(neck_yaw=0.85)
+    one.run(0.15)
+    one.stop()
+    one.run(0.01)
+    one.reset()
+    one.close()
+    return one
+
+
+@row('stopped while unplugged')
+def stopped_unplugged() -> VirtualHead:
+    """Torque goes as soon as the line is back, whenever that is."""
+    one = head()
+    one.start()
+    for turn_of in range(5):
+        one.goal(neck_yaw=0.3)
+        one.run(0.6)
+        one.port.unplug()
+        one.stop()
+        one.run(0.3 + 0.02 * turn_of)
+        one.port.plug()
+        one.judge.told(one.now_s, 'plugged')
+        one.run(0.6)
+        one.reset()
+        one.run(1.0, until=lambda: one.controller.cycle.all_running)
+    one.close()
+    return one
+
+
 @row('pushed away while held by a stop')
 def pushed() -> VirtualHead:
     """A joint that is held does not press for ever."""

@@ -47,6 +47,8 @@ OUTSIDE = 'starts outside its limits'
 STOPPED = 'stopped in mid-motion, off and on again'
 HELD = 'stopped and held in mid-motion'
 RESET_SOON = 'reset while a held stop still brakes'
+LEFT_SOON = 'left while a reset waits, held'
+UNPLUGGED = 'stopped while unplugged'
 PUSHED = 'pushed away while held by a stop'
 BACK = 'servo back as the head is left'
 BY_HAND = 'moved by hand while stopped, then reset'
@@ -344,6 +346,21 @@ MUTANTS = (
         'exit lets a held head go',
         (Edit("hold = self.exit_policy == 'hold' and self.state == RUNNING", 'hold = False'),),
         (STAYING,),
+    ),
+    Mutant(
+        'a reset that waits is forgotten as the head is left',
+        (Edit('if self._mailbox.reset:\n', 'if False:\n'),),
+        (LEFT_SOON,),
+    ),
+    Mutant(
+        'a stop waits for a lost bus before it tries again',
+        (
+            Edit(
+                'if self._unconfirmed:  # torque_off() has paused between its tries',
+                'if self._unconfirmed and int(self._now_s / 0.2) % 2:',
+            ),
+        ),
+        (UNPLUGGED,),
     ),
     Mutant(
         'what another program left is not rejected',
