@@ -113,8 +113,13 @@ def crop(bgr: Image, region: FaceRegion, size_px: int) -> Image:
 
 
 def channel_mean(bgr: Image) -> NDArray[np.uint8]:
-    """Return the (H, W) uint8 mean of the channels of a (H, W, 3) uint8 image."""
-    return np.asarray(cv2.transform(bgr, np.full((1, 3), 1 / 3)), np.uint8)
+    """Return the (H, W) uint8 mean of the channels of a (H, W, 3) uint8 image, rounded."""
+    blue, green, red = cv2.split(bgr)
+    total = np.add(blue, green, dtype=np.uint16)
+    total += red
+    total += 1  # a third is rounded down, two thirds up
+    total //= 3
+    return np.asarray(total, np.uint8)
 
 
 def _shrink_around(

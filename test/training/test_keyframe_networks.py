@@ -13,6 +13,7 @@ from training.keyframe.networks.fastflownet import (  # noqa: E402
     warp,
 )
 from training.keyframe.networks.fusion import KeyframeNet, change_size, grow, normalise  # noqa: E402
+from training.keyframe.networks.gradient_flow import image_motion  # noqa: E402
 from training.keyframe.networks.resnet50 import CHANNELS, ResNet50  # noqa: E402
 
 
@@ -125,6 +126,47 @@ def test_a_grown_network_starts_with_the_smaller_ones_results(seen):
     with torch.no_grad():
         a, b = small(images[:1], images[1:]), large(images[:1], images[1:])
     assert torch.allclose(a.change, b.change, atol=1e-4)
+
+
+def test_a_network_with_fewer_blocks_and_flows_keeps_what_both_have():
+    torch.manual_seed(0)
+    large = KeyframeNet(motion='none', use_places=True).eval()  # its blocks begin as identities
+    torch.nn.init.normal_(large.change.weight)
+    small = KeyframeNet(motion='none', use_places=True, place_depths=(1, 1, 1, 1)).eval()
+    grow(small, large.state_dict(), large.joined)
+    images = normalise(crops(2, 128))
+    with torch.no_grad():
+        a, b = large(images[:1], images[1:]), small(images[:1], images[1:])
+        flows = KeyframeNet(use_places=False, flow_stride=8, coarsest_flow_stride=16)(
+            images[:1], images[1:]
+        ).flows
+    assert torch.allclose(a.change, b.change, atol=1e-5)
+    assert [flow.shape[-1] for flow in flows] == [16, 8]
+
+
+@pytest.mark.parametrize(('shrink', 'share'), [(2, 0.05), (4, 0.15)])
+def test_a_smaller_contrast_gives_nearly_the_same_motion(shrink, share):
+    fine, coarse = (
+        KeyframeNet(motion='none', use_places=False, gradient='coarse', contrast_shrink=by)
+        for by in (1, shrink)
+    )
+    y, x = torch.meshgrid(torch.arange(256.0), torch.arange(256.0), indexing='ij')
+    picture = torch.sin(x / 9 + y / 31) + torch.cos(y / 11 - x / 47) + torch.sin(x * y / 3000)
+    pictures = [
+        torch.nn.functional.avg_pool2d(picture[None, None, :, i : i + 240], 2) for i in (0, 1)
+    ]
+    flows = []
+    for net in (fine, coarse):
+        now, before = (net.contrast(p[..., 8:-8, :-8]) for p in pictures)
+        by = net.contrast_shrink
+        flows.append(by * image_motion(now, before, scales=(4 // by,))[0])
+    assert flows[0].shape == flows[1].shape
+    assert (flows[1] - flows[0]).norm() < share * flows[0].norm()
+
+
+def test_a_contrast_that_features_do_not_have_is_rejected():
+    with pytest.raises(ValueError, match='contrast_shrink = 2'):
+        KeyframeNet(gradient='full', contrast_shrink=2)
 
 
 def test_change_size_counts_a_radian_of_rotation_twice():

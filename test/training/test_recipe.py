@@ -34,15 +34,19 @@ def test_small_networks_come_first_and_start_the_default(capsys, folder):
     assert code == 0
     trained = [line for line in lines if 'training.keyframe.train.run ' in line]
     names = [line.split('configs/')[1].split('.yaml')[0] for line in trained]
-    assert names == ['lite', 'resnet50_only', 'default']
+    assert names == ['lite_wide', 'resnet50_only', 'default']
     assert [line.split('--minutes ')[1].split()[0] for line in trained] == ['10.0', '20.0', '20.0']
     starts = trained[2].split('--start ')[1].split(' --set')[0].split()
-    assert [Path(s).parent.name for s in starts] == ['keyframe_resnet50', 'keyframe_lite']
+    assert [Path(s).parent.name for s in starts] == ['keyframe_resnet50', 'keyframe_lite_wide']
     assert all('/parts/last.ckpt' in line for line in trained[:2])
     assert starts[0].endswith('last.ckpt:place_net.,squeeze.')
     (parts,) = (line for line in lines if 'training.keyframe.train.train_parts' in line)
     assert '--minutes 50.0' in parts and parts.endswith('--hold-out clip4')
     assert lines.index(parts) < lines.index(trained[0])
+    (taught,) = (line for line in lines if 'training.keyframe.train.distil' in line)
+    assert f'--teacher {folder}/out/keyframe_lite_wide/last.ckpt --config' in taught
+    assert f'--out {folder}/out/keyframe_lite --minutes 5.0' in taught
+    assert lines.index(trained[0]) < lines.index(taught) and 'hold_out=[clip4]' in taught
     exported = [line for line in lines if 'training.keyframe.export.run' in line]
     assert len(exported) == 3
     assert all(f'--models {folder}/out/models' in line for line in exported)

@@ -330,6 +330,14 @@ def score_of_change(change: NDArray[np.floating[Any]]) -> float:
     return score_of_raw(raw_of_change(change))
 
 
+def scores_of_changes(changes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the scores 0..1 of (N, 54) change vectors, as score_of_change does of one; (N,)."""
+    squares = np.square(changes, dtype=np.float64)
+    face = np.sqrt(squares[:, :BLENDSHAPES].sum(axis=1))
+    head = np.sqrt(squares[:, BLENDSHAPES:].sum(axis=1))
+    return np.asarray(-np.expm1((face + ROTATION_WEIGHT * head) / -SOFTNESS))
+
+
 def raw_of_change(change: NDArray[np.floating[Any]]) -> float:
     """Return the size of a change vector, (54,): blendshapes and weighted head rotation."""
     rotation = float(np.linalg.norm(change[BLENDSHAPES:]))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import FloatArray, FrameScore
-from kf_imitation.keyframe.scoring.pair_scorer import score_of_change
+from kf_imitation.keyframe.scoring.pair_scorer import scores_of_changes
 
 Times = NDArray[np.float64]
 
@@ -137,7 +137,8 @@ class ScoreSmoother:
 
     def _forget(self) -> None:
         """Drop the frames that no future result needs."""
-        reach_ns = 2 * REACH * self._smoothing.sigma_s * 1e9
+        # The middle of the next pair lies after the last finished frame.
+        reach_ns = REACH * self._smoothing.sigma_s * 1e9 + TOLERANCE_NS
         while self._finished > 1 and (
             self._segment[0].stamp_ns < self._segment[self._finished - 1].stamp_ns - reach_ns
         ):
@@ -172,25 +173,38 @@ def smoothed_at(
     spans = np.array([frame.dt_s * 1e9 for frame in known])
     sigma_ns = smoothing.sigma_s * 1e9
     centres = (ends - 0.5 * spans)[list(places), None]
-    all_weights = _weights(ends, spans, centres, sigma_ns)
     reach_ns = REACH * sigma_ns
     inside = (ends > centres - reach_ns) & (ends - spans < centres + reach_ns)
+    weights = _weights(ends, spans, centres, sigma_ns) * inside
+    vectors = [frame.change for frame in known]
+    lacking = np.array([vector is None for vector in vectors])
+    # A score has no sign, so it does not die away: it is carried on.
+    use_vectors = [smoothing.vectors and not missing for missing in (inside & lacking).any(axis=1)]
+    for row, centre in enumerate(centres[:, 0]):
+        if inside[row, -1]:
+            decay_ns = smoothing.forecast_s * 1e9 if use_vectors[row] else inf
+            weights[row, -1] += future(-float(centre) / sigma_ns, sigma_ns / decay_ns)
+    # Each of what it sees alone: with zeros in between sums would round otherwise.
+    counts = inside.sum(axis=1)
+    seen = [slice(i, i + count) for i, count in zip(inside.argmax(axis=1), counts, strict=True)]
+    if not all(use_vectors):
+        raw = np.array([frame.score or 0.0 for frame in known])
+    if any(use_vectors):
+        size = next(vector.shape for vector in vectors if vector is not None)
+        none = np.zeros(size, np.float32)
+        stacked = np.array([none if vector is None else vector for vector in vectors])
+        changes: FloatArray = np.array(
+            [row[part] @ stacked[part] for row, part in zip(weights, seen, strict=True)],
+            np.float32,
+        )
+        from_changes = scores_of_changes(changes)
     results = []
-    for row, place in enumerate(places):
-        first, last = np.flatnonzero(inside[row])[[0, -1]]
-        window, weights = known[first : last + 1], all_weights[row, first : last + 1]
-        vectors = [other.change for other in window if other.change is not None]
-        use_vectors = smoothing.vectors and len(vectors) == len(window)
-        if window[-1] is newest:
-            # A score has no sign, so it does not die away: it is carried on.
-            decay_ns = smoothing.forecast_s * 1e9 if use_vectors else inf
-            weights[-1] += future(-float(centres[row, 0]) / sigma_ns, sigma_ns / decay_ns)
-        if use_vectors:
-            change: FloatArray = (weights @ np.stack(vectors)).astype(np.float32)
-            score = score_of_change(change)
+    for row, (place, part) in enumerate(zip(places, seen, strict=True)):
+        if use_vectors[row]:
+            change, score = changes[row], float(from_changes[row])
             results.append(replace(known[place], score=score, change=change))
         else:
-            mean = weights @ [other.score or 0.0 for other in window] / weights.sum()
+            mean = weights[row, part] @ raw[part] / weights[row, part].sum()
             results.append(replace(known[place], score=float(mean)))
     return results
 

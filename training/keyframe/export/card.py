@@ -42,8 +42,9 @@ manifest.yaml, the definitions in docs/keyframes.md. Not for recognising people,
 for judging what anybody feels: a change of expression is no emotion.
 """
 WHAT = {
-    'keyframe_default': 'Eyes and mouth read from patches of their own, FastFlowNet for the '
-    'motion and ResNet-50 for the places, fused.',
+    'keyframe_default': 'Eyes and mouth read from patches of their own, FastFlowNet at strides 8 '
+    "and 16 for the motion and the first block of each of ResNet-50's stages for the places, "
+    'fused.',
     'keyframe_lite': 'For one processor: eyes and mouth read from patches of their own, and the '
     'motion of the rest from gradients.',
     'keyframe_resnet50': "ResNet-50 without flow, the paper's baseline, given the same eyes and "

@@ -19,8 +19,7 @@ class GraphFlow(nn.Module):
     """Takes the place of FastFlowNet in a network that is about to be exported.
 
     Args:
-        net: whose weights are used. `finest_level` (0: stride 4, 1: stride 8), where it has one,
-            says at which level it stops.
+        net: whose weights are used, at the levels that it uses.
     """
 
     taps: Tensor
@@ -28,7 +27,7 @@ class GraphFlow(nn.Module):
     def __init__(self, net: FastFlowNet) -> None:
         super().__init__()
         self.net, self.pyramid = net, net.pyramid
-        self.finest_level = int(getattr(net, 'finest_level', 0))
+        self.used = net.used
         index = [(dy + RADIUS) * SIDE + dx + RADIUS for dy, dx in tap_offsets()]
         self.register_buffer('taps', torch.tensor(index), persistent=False)
 
@@ -38,7 +37,7 @@ class GraphFlow(nn.Module):
         """Estimate the flow of one pair; see FastFlowNet.match. `half` is ignored."""
         flows: list[Tensor] = []
         features: list[Tensor] = []
-        for level in reversed(range(self.finest_level, len(STRIDES))):
+        for level in reversed(self.used):
             here, there = current[level], previous[level]
             height, width = here.shape[-2:]
             rows = _rows(there)

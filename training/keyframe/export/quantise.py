@@ -112,8 +112,7 @@ def prepare(net: KeyframeNet, sequences: Sequence[np.ndarray]) -> None:
                     module[i], module[i + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
     joining = [block for block in net.fuse if isinstance(block, nn.Sequential)]
     if net.motion == 'flow':
-        used = net.flow_net.decoders[int(getattr(net.flow_net, 'finest_level', 0)) :]
-        joining += [decoder.enter for decoder in used]
+        joining += [net.flow_net.decoders[level].enter for level in net.flow_net.used]
     largest = _largest_inputs(net, [block[0] for block in joining], sequences)
     for block, activation in zip(joining, largest, strict=True):
         if activation is None:  # never run

@@ -40,13 +40,15 @@ from training.keyframe.export.flow_graph import GraphFlow
 from training.keyframe.export.manifest_file import write_manifest
 from training.keyframe.export.pack import pack_weights
 from training.keyframe.export.quantise import calibration_crops, prepare, quantise
-from training.keyframe.networks.eye_mouth_networks import EMBEDDING
+from training.keyframe.networks.eye_mouth_networks import EMBEDDING, as_it_is
 from training.keyframe.networks.fusion import (
     STATE_NAMES,
     FrameState,
     KeyframeNet,
     normalise,
     place_values,
+    planes,
+    scale_levels,
     weights_under,
 )
 
@@ -89,10 +91,11 @@ class StreamingStep(nn.Module):
             self.pictures['crop'] = (1, crop_px, crop_px, 1)
             if net.needs_colour:
                 self.pictures['colour'] = colour
+        contrast_px = motion_px // net.contrast_shrink
         shapes = {
             'state_stride4': (1, 32, motion_px // 4, motion_px // 4),
             'state_stride8': (1, 64, motion_px // 8, motion_px // 8),
-            'state_image': (1, 1, motion_px, motion_px),
+            'state_image': (1, 1, contrast_px, contrast_px),
             'state_expression': (1, CHANGE_SIZE),
             'state_readings': (1, CHANGE_SIZE),
             'state_looks': (1, 3 * EMBEDDING),
@@ -117,11 +120,18 @@ class StreamingStep(nn.Module):
         Args:
             inputs: pictures as uint8, then states.
         """
-        seen = [normalise(picture) for picture in inputs[: len(self.pictures)]]
+        # The large picture is scaled only after it is cut and shrunk: three passes less over it.
+        crop, *small = inputs[: len(self.pictures)]
+        large = planes(crop) if self.net.use_parts else normalise(crop)
+        picture = normalise(small[0]) if small else large
+        scale = scale_levels if self.net.use_parts else as_it_is
         given = dict(zip(self.states, inputs[len(self.pictures) :], strict=True))
         absent = torch.zeros(1, 1, 1, 1)
         previous = FrameState(*(given.get(name, absent) for name in STATE_NAMES))
-        current, places = self.net.see(*seen) if len(seen) == 1 else self.net.see_pictures(*seen)
+        if large.shape[1] == 1:
+            current, places = self.net.see_pictures(large, picture, scale=scale)
+        else:
+            current, places = self.net.see(large)
         result = self.net.compare(current, places, previous)
         flow = [self.net.shrink * f for f in result.flows[:1]]
         change = [] if self.net.score_only else [self.gain * result.change]

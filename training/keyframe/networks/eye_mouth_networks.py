@@ -11,6 +11,7 @@ They see the mean of the three colour channels: sampling patches costs a third o
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -95,6 +96,11 @@ def _across(along: Tensor) -> Tensor:
 # The eye's reaches up to the brow.
 EYE = Patch((64, 56), 1.0, up=8.0)
 MOUTH = Patch((80, 56), 1.4)
+
+
+def as_it_is(image: Tensor) -> Tensor:
+    """Return the same."""
+    return image
 
 
 def conv_layers(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
@@ -232,11 +238,17 @@ class Finder(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """(B, 1, S, S) to (B, 3, 2) places of right eye, left eye and mouth, fractions of S."""
-        small = F.avg_pool2d(image, image.shape[-1] // FINDER_PX)
+        small = self.shrink(image)
         small = small - small.mean(dim=(2, 3), keepdim=True)
         small = small / (small.square().mean(dim=(2, 3), keepdim=True) + 1e-3).sqrt()
         offset: Tensor = self.head(self.body(small)).view(-1, 3, 2)
         return self.mean + 0.1 * offset
+
+    @staticmethod
+    def shrink(image: Tensor) -> Tensor:
+        """(B, 1, S, S) to what is looked at, (B, 1, FINDER_PX, FINDER_PX)."""
+        by = image.shape[-1] // FINDER_PX
+        return F.avg_pool2d(image, by) if by > 1 else image
 
 
 class Parts(nn.Module):
@@ -270,19 +282,22 @@ class Parts(nn.Module):
         self.spread: Tensor
         self.register_buffer('spread', spread / spread.sum(dim=0).clamp(min=1))
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, scale: Callable[[Tensor], Tensor] = as_it_is
+    ) -> tuple[Tensor, Tensor]:
         """Read a frame.
 
         Args:
-            image: (B, 1, S, S) of `scale_levels`.
+            image: (B, 1, S, S) of `scale_levels`; or before it, then
+            scale: does that, which is cheaper once the parts are cut.
 
         Returns:
             (B, 54) predictions in their places, elsewhere zeros; (B, 3 EMBEDDING) of right eye,
             left eye and mouth.
         """
-        eyes, mouth = cut_parts(image, self.finder(image))
-        eye, eye_embeddings = self.eye(eyes)
-        lips, lip_embeddings = self.mouth(mouth)
+        eyes, mouth = cut_parts(image, self.finder(scale(self.finder.shrink(image))))
+        eye, eye_embeddings = self.eye(scale(eyes))
+        lips, lip_embeddings = self.mouth(scale(mouth))
         predictions = torch.cat([*eye.chunk(2), lips], dim=1)
         return predictions @ self.spread, torch.cat(
             [*eye_embeddings.chunk(2), lip_embeddings], dim=1

@@ -182,6 +182,7 @@ class FastFlowNet(nn.Module):
         standardised: correlate standardised features (`standardise`); not in the paper.
         padding: see `warp`.
         align_corners: see `warp`.
+        coarsest_level: index into STRIDES where estimation begins; the paper's is 4.
     """
 
     def __init__(
@@ -190,30 +191,37 @@ class FastFlowNet(nn.Module):
         standardised: bool = True,
         padding: str = 'border',
         align_corners: bool = True,
+        coarsest_level: int = len(STRIDES) - 1,
     ) -> None:
         super().__init__()
         self.standardised, self.padding, self.align_corners = standardised, padding, align_corners
-        self.finest_level = finest_level
+        self.finest_level, self.coarsest_level = finest_level, coarsest_level
         self.pyramid = Pyramid()
         self.correlation = CentreDenseCorrelation()
         widths = (32, 64, 64, 64, 64)
 
         def levels(make: Callable[[int], nn.Module]) -> nn.ModuleList:
-            # Levels keep their number where finer ones are left out.
-            used = range(finest_level, len(STRIDES))
-            return nn.ModuleList([make(i) if i in used else nn.Identity() for i in range(5)])
+            # Levels keep their number where others are left out.
+            return nn.ModuleList([make(i) if i in self.used else nn.Identity() for i in range(5)])
 
         self.reduce = levels(lambda i: conv(widths[i], 32))
         self.up = levels(lambda i: nn.ConvTranspose2d(2, 2, 4, 2, 1))[:-1]
+        if coarsest_level < len(self.up):
+            self.up[coarsest_level] = nn.Identity()  # nothing lies below
         self.decoders = levels(lambda i: ShuffleDecoder(TAPS + 32 + 2))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.1)
                 nn.init.zeros_(module.bias)
-        for decoder in self.decoders[finest_level:]:
-            nn.init.normal_(decoder.flow.weight, std=1e-3)
-        for layer in self.up[finest_level:]:
+        for level in self.used:
+            nn.init.normal_(self.decoders[level].flow.weight, std=1e-3)
+        for layer in self.up[finest_level:coarsest_level]:
             _start_bilinear(layer)
+
+    @property
+    def used(self) -> range:
+        """The levels at which flow is estimated, finest first."""
+        return range(self.finest_level, self.coarsest_level + 1)
 
     @property
     def published(self) -> bool:
@@ -236,7 +244,7 @@ class FastFlowNet(nn.Module):
         """
         flows: list[Tensor] = []
         features: list[Tensor] = []
-        for level in reversed(range(self.finest_level, len(STRIDES))):
+        for level in reversed(self.used):
             here, there = current[level], previous[level]
             if flows:
                 guess = self.up[level](flows[-1])
@@ -253,7 +261,7 @@ class FastFlowNet(nn.Module):
         return flows[::-1], features[::-1]
 
     def forward(self, current: Tensor, previous: Tensor) -> list[Tensor]:
-        """Return the flows at strides 4 to 64 of two (B, 3, H, W) images."""
+        """Return the flows at all levels of two (B, 3, H, W) images."""
         flows, _ = self.match(pool(*self.pyramid(current)), pool(*self.pyramid(previous)))
         return flows
 

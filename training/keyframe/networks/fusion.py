@@ -5,7 +5,7 @@ four stages then have the same height and width as FastFlowNet's levels 8, 16, 3
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -24,6 +24,7 @@ from training.keyframe.networks.eye_mouth_networks import CROP_PX as PARTS_PX
 from training.keyframe.networks.eye_mouth_networks import (
     EMBEDDING,
     Parts,
+    as_it_is,
     conv_layers,
     prediction_order,
 )
@@ -75,7 +76,7 @@ class FrameState:
     Attributes:
         stride4: (B, 32, S/4, S/4) pyramid features.
         stride8: (B, 64, S/8, S/8) pyramid features.
-        image: (B, 1, S, S) local contrast.
+        image: (B, 1, S, S) local contrast, smaller by KeyframeNet.contrast_shrink.
         expression: (B, 54) blendshapes and head rotation guessed from the frame alone.
         predictions: (B, 54) blendshapes of eyes and mouth read from their patches (parts.py).
         embeddings: (B, 288) what these were made from. Predictions of closed mouths and open eyes
@@ -130,7 +131,15 @@ def scale_levels(levels: Tensor) -> Tensor:
 
 def normalise(crop: Tensor) -> Tensor:
     """(B, S, S, C) uint8 to (B, C, S, S) float32 around -1..1; BGR, or C = 1, the mean."""
-    return scale_levels(crop.permute(0, 3, 1, 2).float())
+    return scale_levels(planes(crop))
+
+
+def planes(crop: Tensor) -> Tensor:
+    """(B, S, S, C) uint8 to (B, C, S, S) float32 0..255."""
+    batch, height, width, channels = crop.shape
+    # One channel lies as it should already.
+    lying = crop.view(batch, 1, height, width) if channels == 1 else crop.permute(0, 3, 1, 2)
+    return lying.float()
 
 
 MOTIONS = ('flow', 'difference', 'none')
@@ -155,6 +164,13 @@ class KeyframeNet(nn.Module):
         score_only: the paper's answer, the sigmoid score of the pair; change vectors are 0 and the
             blocks of ResNet-50 do not begin as identities.
         flow_options: switches of FastFlowNet (standardised, padding, align_corners).
+        coarsest_flow_stride: where its estimation begins, 64 as in the paper or less: a face moves
+            by a few pixels between two frames.
+        place_depths: blocks of ResNet-50's stages.
+        fused: width of the fusion at strides 4 to 64.
+        contrast_shrink: how much smaller the picture is whose local contrast `gradient` sees. With
+            `coarse`, which pools it by four anyway, 2 and 4 change the motion by one and four
+            hundredths of its size, and make it cheaper by four fifths.
 
     Attributes:
         joined: of every layer that joins different things, how many inputs are what, in order.
@@ -170,8 +186,17 @@ class KeyframeNet(nn.Module):
         dropout: float = 0.5,
         score_only: bool = False,
         flow_options: Mapping[str, Any] | None = None,
+        coarsest_flow_stride: int = STRIDES[-1],
+        place_depths: Sequence[int] = resnet50.DEPTHS,
+        fused: Sequence[int] = FUSED_CHANNELS,
+        contrast_shrink: int = 1,
     ) -> None:
         super().__init__()
+        if contrast_shrink not in ((1, 2, 4) if gradient == 'coarse' else (1,)):
+            raise ValueError(
+                f'contrast_shrink = {contrast_shrink} must be 1 or, with gradient coarse, 2 or 4'
+            )
+        self.contrast_shrink = contrast_shrink
         if score_only and (parts or gradient != 'none'):
             raise ValueError('score_only goes with motion and places alone')
         self.score_only = score_only
@@ -192,11 +217,15 @@ class KeyframeNet(nn.Module):
         # With parts, crops are so many times larger than what all else sees.
         self.shrink = PARTS_PX // MOTION_PX if parts else 1
         if motion == 'flow':
-            self.flow_net = FastFlowNet(STRIDES.index(flow_stride), **(flow_options or {}))
+            self.flow_net = FastFlowNet(
+                STRIDES.index(flow_stride),
+                coarsest_level=STRIDES.index(coarsest_flow_stride),
+                **(flow_options or {}),
+            )
         elif motion == 'difference':
             self.flow_net = PyramidOnly()
         if use_places:
-            self.place_net = resnet50.ResNet50(CHANGE_SIZE, identity=not score_only)
+            self.place_net = resnet50.ResNet50(CHANGE_SIZE, not score_only, place_depths)
             self.squeeze = nn.ModuleList(
                 [
                     nn.Conv2d(inputs, outputs, 1)
@@ -226,8 +255,8 @@ class KeyframeNet(nn.Module):
             self.trust_parts = nn.Parameter(0.5 * (self.parts.spread.sum(dim=0) > 0).float())
         fuse, before = [], 0
         self.joined: dict[str, dict[str, int]] = {}
-        for level, width in enumerate(FUSED_CHANNELS):
-            flows = motion == 'flow' and level >= self.flow_net.finest_level
+        for level, width in enumerate(fused):
+            flows = motion == 'flow' and level in self.flow_net.used
             places = PLACE_CHANNELS[level - 1] if use_places and level > 0 else 0
             joined = {
                 'finer': before,
@@ -243,7 +272,7 @@ class KeyframeNet(nn.Module):
             before = width if inputs else 0
         self.fuse = nn.ModuleList(fuse)
         joined = {
-            'fused': FUSED_CHANNELS[-1] * 4,
+            'fused': fused[-1] * 4,
             'gradient': GRADIENT_POOLED[gradient],
             'guesses': 2 * CHANGE_SIZE * use_places,
         }
@@ -286,7 +315,11 @@ class KeyframeNet(nn.Module):
         return self.see_pictures(image.mean(dim=1, keepdim=True), small, half)
 
     def see_pictures(
-        self, grey: Tensor, image: Tensor, half: bool = False
+        self,
+        grey: Tensor,
+        image: Tensor,
+        half: bool = False,
+        scale: Callable[[Tensor], Tensor] = as_it_is,
     ) -> tuple[FrameState, list[Tensor]]:
         """As see().
 
@@ -294,13 +327,13 @@ class KeyframeNet(nn.Module):
             grey: (B, 1, S, S) mean of the channels.
             image: (B, 3, s, s) at the size at which motion and places are seen.
             half: as there.
+            scale: what is still to be done to `grey`, at any size.
         """
         batch, size = grey.shape[0], image.shape[-1]
         predictions = image.new_zeros(batch, CHANGE_SIZE)
         embeddings = image.new_zeros(batch, 3 * EMBEDDING)
         if self.use_parts and grey.shape[-1] == PARTS_PX:
-            predictions, embeddings = self.parts(grey)
-            grey = F.avg_pool2d(grey, self.shrink)
+            predictions, embeddings = self.parts(grey, scale)
         if self.motion != 'none':
             # Motion is a small difference of these features: they stay in float32.
             stride4, stride8 = self.flow_net.pyramid(image)
@@ -316,7 +349,7 @@ class KeyframeNet(nn.Module):
                 places = [s(f) for s, f in zip(self.squeeze, features, strict=True)]
             expression = expression.float()
         if self.gradient != 'none':
-            contrast = local_contrast(grey)
+            contrast = self.contrast(grey, scale)
         else:
             contrast = image.new_zeros(batch, 1, 1, 1)
         stored = image.new_zeros(batch, 1)
@@ -324,6 +357,21 @@ class KeyframeNet(nn.Module):
             stored = torch.cat([p.float().flatten(1) for p in places], dim=1)
         state = FrameState(stride4, stride8, contrast, expression, predictions, embeddings, stored)
         return state, places
+
+    def contrast(self, grey: Tensor, scale: Callable[[Tensor], Tensor] = as_it_is) -> Tensor:
+        """Return FrameState.image of (B, 1, S, S) pictures; what parts see is halved.
+
+        Args:
+            grey: pictures.
+            scale: as for see_pictures().
+        """
+        by = self.contrast_shrink
+        if self.use_parts and grey.shape[-1] == PARTS_PX:
+            by *= self.shrink
+        # By four first, as the finder of the parts does: an export computes it once.
+        first = min(by, 4)
+        grey = _pooled(scale(_pooled(grey, first)), by // first)
+        return local_contrast(grey, 8 // self.contrast_shrink)
 
     def compare(
         self, current: FrameState, places: list[Tensor], previous: FrameState, half: bool = False
@@ -348,8 +396,8 @@ class KeyframeNet(nn.Module):
             pooled = self._measure(current, previous, now, before, parts)
         if self.motion == 'flow':
             flows, features = self.flow_net.match(now, before, half)
-            for level, found in enumerate(flows, self.flow_net.finest_level):
-                parts[level] += [features[level - self.flow_net.finest_level], found]
+            for level, feature, found in zip(self.flow_net.used, features, flows, strict=True):
+                parts[level] += [feature, found]
         for level, place in enumerate(places, 1):
             parts[level].append(place)
         if self.compares_places:
@@ -410,7 +458,9 @@ class KeyframeNet(nn.Module):
             (B, GRADIENT_POOLED[gradient]) image flow over the face, a straight way to the answer.
         """
         if self.gradient == 'coarse':
-            coarse = image_motion(current.image, previous.image, scales=(4,))
+            shrink = self.contrast_shrink
+            [flow] = image_motion(current.image, previous.image, scales=(4 // shrink,))
+            coarse = [shrink * flow]
             parts[1].append(GRADIENT_GAIN * coarse[0])
         else:
             fine, *coarse = image_motion(current.image, previous.image)
@@ -421,10 +471,8 @@ class KeyframeNet(nn.Module):
                 gain = GRADIENT_GAIN * STRIDES[level]
                 few = self.trackable[level]
                 parts[level].append(gain * small_motion(few(a), few(b), groups=GRADIENT_GROUPS))
-        side = current.image.shape[-1] // 16
-        pooled = [
-            F.avg_pool2d(f, f.shape[-1] // side) if f.shape[-1] > side else f for f in coarse
-        ]
+        side = current.image.shape[-1] * self.contrast_shrink // 16
+        pooled = [_pooled(f, f.shape[-1] // side) for f in coarse]
         return self.even(torch.cat(pooled, dim=1).flatten(1))
 
     def forward(self, current: Tensor, previous: Tensor) -> PairResult:
@@ -432,6 +480,10 @@ class KeyframeNet(nn.Module):
         now, places = self.see(current)
         before, _ = self.see(previous)
         return self.compare(now, places, before)
+
+
+def _pooled(x: Tensor, by: int) -> Tensor:
+    return F.avg_pool2d(x, by) if by > 1 else x
 
 
 def place_values(size: int) -> int:
@@ -459,8 +511,8 @@ def grow(
     """Start a network from the weights of a smaller one.
 
     Inputs that the smaller one lacks get zero weights, so the grown network begins with the
-    smaller one's results; layers it lacks stay as they are. Of a network that is not smaller, what
-    both see is taken.
+    smaller one's results; layers it lacks, or has with other outputs, stay as they are. Of a
+    network that is not smaller, what both see is taken.
 
     Args:
         net: to be changed.
@@ -475,6 +527,8 @@ def grow(
                 continue
             if own.shape == given.shape:
                 own.copy_(given)
+                continue
+            if len(own) != len(given):
                 continue
             own.zero_()
             if joined and name in layers and name in joined:

@@ -1,8 +1,10 @@
-"""ResNet-50 in plain PyTorch.
+"""ResNet-50 in plain PyTorch, whole or with fewer blocks.
 
 After He, Zhang, Ren, Sun: "Deep Residual Learning for Image Recognition" (CVPR 2016), with the
 stride in the 3x3 convolution of a bottleneck as is usual since.
 """
+
+from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,9 +49,13 @@ class ResNet50(nn.Module):
         outputs: of the linear layer; with 1000, ImageNet's, there are 25.6 M parameters.
         identity: blocks start as identities, which makes training from random weights steadier;
             at the small rates of plain SGD they would stay so.
+        depths: blocks of each stage; a stage's first makes it narrower and deeper, the others, ten
+            parameters of eleven, are residuals of the same size.
     """
 
-    def __init__(self, outputs: int = 1000, identity: bool = True) -> None:
+    def __init__(
+        self, outputs: int = 1000, identity: bool = True, depths: Sequence[int] = DEPTHS
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(3, 64, 7, 2, 3, bias=False),
@@ -58,7 +64,7 @@ class ResNet50(nn.Module):
             nn.MaxPool2d(3, 2, 1),
         )
         stages, inputs = [], 64
-        for i, (depth, width) in enumerate(zip(DEPTHS, WIDTHS, strict=True)):
+        for i, (depth, width) in enumerate(zip(depths, WIDTHS, strict=True)):
             blocks = []
             for j in range(depth):
                 blocks.append(Bottleneck(inputs, width, 2 if i > 0 and j == 0 else 1, identity))

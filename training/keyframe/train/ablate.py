@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument('--minutes', type=float, default=0.0, help='of each row; or')
     parser.add_argument('--steps', type=int, default=0, help='of each row')
     parser.add_argument('--rows', nargs='+', default=['all'], metavar='ROW')
-    parser.add_argument('--start', default='runs/keyframe_lite/last.ckpt', help='or none')
+    parser.add_argument('--start', default='runs/keyframe_lite_wide/last.ckpt', help='or none')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--set', nargs='*', default=[], help='overrides of all rows')
     add_data_options(parser)

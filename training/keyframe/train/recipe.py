@@ -2,10 +2,11 @@
 
 `python -m training.keyframe.train.recipe --clips DIR --minutes 120 --out runs --dry-run`
 
-Animated photographs, renders, the networks of eyes and mouth, lite (with them), resnet50_only,
-default (started from both networks), export into OUT/models, figures of people who were in no
-training. With `--start-from models` the shipped models are trained on instead. `--config paper`
-trains the paper's network by the paper's recipe, without any of these, and exports it as `paper`.
+Animated photographs, renders, the networks of eyes and mouth, lite with a wide fusion (with them)
+and a narrow one taught by that, resnet50_only, default (started from both networks), export into
+OUT/models, figures of people who were in no training. With `--start-from models` the shipped
+models are trained on instead. `--config paper` trains the paper's network by the paper's recipe,
+without any of these, and exports it as `paper`.
 Each step keeps what is finished, so a recipe that was stopped goes on when it is started again.
 """
 
@@ -38,9 +39,12 @@ STAGES: tuple[Stage, ...] = (
         'default',
         'keyframe_default',
         0.2,
-        ('keyframe_resnet50:place_net.,squeeze.', 'keyframe_lite'),
+        ('keyframe_resnet50:place_net.,squeeze.', 'keyframe_lite_wide'),
     ),
 )
+# What teaches lite, in runs that begin without shipped models, and the fraction for teaching.
+WIDE: Stage = ('lite_wide', 'keyframe_lite_wide', 0.1, (PARTS,))
+TEACHING = 0.05
 PAPER: tuple[Stage, ...] = (('paper', 'paper', 1.0, ()),)
 # What is trained on top of the networks of eyes and mouth soon knows the people of the clips by
 # heart: it gets less.
@@ -121,23 +125,27 @@ def make_plan(options: argparse.Namespace) -> Plan:
             *('--minutes', round(options.minutes * PARTS_FRACTION, 2)),
             *(['--hold-out', *held] if held else []),
         )
-    for config, name, fraction, start in stages:
-        run = options.out / name
+    hold_out = ['--set', f'hold_out=[{", ".join(held)}]']
+    taught = {} if paper or imported else {'keyframe_lite': WIDE}
+    for config, name, fraction, start in (taught.get(stage[1], stage) for stage in stages):
         checkpoints = [start_of(options.out, other) for other in start]
         if imported:
             checkpoints = [str(imported[name]), start_of(options.out, PARTS)]
         plan.add(
             'training.keyframe.train.run',
-            '--config',
-            CONFIGS / f'{config}.yaml',
-            *material,
-            '--out',
-            run,
+            *('--config', CONFIGS / f'{config}.yaml', *material, '--out', options.out / name),
             *(['--minutes', round(options.minutes * fraction, 2)] if options.minutes else []),
             *(['--start', *checkpoints] if start else []),
-            '--set',
-            f'hold_out=[{", ".join(held)}]',
+            *hold_out,
         )
+        if name == WIDE[1]:
+            plan.add(
+                'training.keyframe.train.distil',
+                *('--teacher', options.out / name / 'last.ckpt'),
+                *('--config', CONFIGS / 'lite.yaml', *material),
+                *('--out', options.out / 'keyframe_lite'),
+                *('--minutes', round(options.minutes * TEACHING, 2), *hold_out),
+            )
     models = options.out / 'models'
     for _, name, _, _ in stages:
         checkpoint = options.out / name / 'last.ckpt'
