@@ -10,13 +10,12 @@ torch = pytest.importorskip('torch')
 pytest.importorskip('lightning')
 
 from test_keyframe_training import CONFIGS, fake_clip  # noqa: E402
-from test_parts import stream as part_stream  # noqa: E402
 
 from training.data.augment import OFF  # noqa: E402
 from training.data.windows import SampleSettings, SampleStream  # noqa: E402
 from training.keyframe.export import shrink  # noqa: E402
 from training.keyframe.networks.fusion import KeyframeNet, grow  # noqa: E402
-from training.keyframe.train import distil, distil_parts  # noqa: E402
+from training.keyframe.train import distil  # noqa: E402
 from training.keyframe.train.config import TrainConfig  # noqa: E402
 from training.loop import Schedule  # noqa: E402
 
@@ -41,27 +40,6 @@ def test_a_pupil_comes_nearer_to_its_teacher():
     distil.teach(pupil, pairs, pairs, Schedule(argparse.Namespace(steps=80, minutes=0)))
     after, _ = distil.apart(pupil, pairs)
     assert after < 0.6 * before
-
-
-def test_narrower_networks_of_eyes_and_mouth_begin_near_and_come_nearer():
-    torch.manual_seed(0)
-    lite = TrainConfig.load(CONFIGS / 'lite.yaml').network
-    wide = TrainConfig.load(CONFIGS / 'lite_wide.yaml').network
-    teacher, pupil = KeyframeNet(**wide).eval(), KeyframeNet(**lite)
-    grow(pupil, teacher.state_dict(), teacher.joined)
-    assert not distil.read_alike(teacher, pupil)
-    lessons = distil_parts.lessons(teacher, part_stream(), count=16)
-    assert len(lessons[0]) == 2 * len(lessons[1])  # two eyes
-    nets = [pupil.parts.eye, pupil.parts.mouth]
-    for net, given, lesson in zip(
-        nets, (teacher.parts.eye, teacher.parts.mouth), lessons, strict=True
-    ):
-        distil_parts.narrow(net, given, lesson)
-    before = [distil_parts.apart(*pair) for pair in zip(nets, lessons, strict=True)]
-    schedule = Schedule(argparse.Namespace(steps=40, minutes=0))
-    distil_parts.teach(nets, list(lessons), list(lessons), schedule)
-    after = [distil_parts.apart(*pair) for pair in zip(nets, lessons, strict=True)]
-    assert all(a < 0.7 * b for a, b in zip(after, before, strict=True))
 
 
 def test_a_shrunk_network_is_written_with_who_was_held_out(tmp_path, monkeypatch, capsys):

@@ -11,7 +11,7 @@ They see the mean of the three colour channels: sampling patches costs a third o
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -30,8 +30,6 @@ MEAN_PLACES = ((0.335, 0.395), (0.665, 0.395), (0.5, 0.69))
 
 # Values from which a part's predictions are made.
 EMBEDDING = 96
-# Channels of the convolutions that see a patch.
-WIDTHS = (16, 24, 48, 48, 80, 80)
 # Points of a part move together, in about so many ways.
 MESH_MODES = 48
 SHAPE_HIDDEN = 128
@@ -137,7 +135,6 @@ class PartNet(nn.Module):
         points: of the face mesh in the patch.
         corners: of the part, among them.
         dropout: before the last layers.
-        widths: channels of the convolutions.
     """
 
     def __init__(
@@ -147,14 +144,13 @@ class PartNet(nn.Module):
         points: int,
         corners: tuple[int, int],
         dropout: float = 0.3,
-        widths: Sequence[int] = WIDTHS,
     ) -> None:
         super().__init__()
+        widths = (1, 16, 24, 48, 48, 80, 80)
         layers: list[nn.Module] = []
-        for i, (inputs, outputs) in enumerate(itertools.pairwise((1, *widths))):
+        for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
             layers += conv_layers(inputs, outputs, 2 if i % 2 == 0 else 1)
-        last = nn.Conv2d(widths[-1], 48, 1)
-        self.body = nn.Sequential(*layers, last, nn.LeakyReLU(0.1), nn.Flatten())
+        self.body = nn.Sequential(*layers, nn.Conv2d(80, 48, 1), nn.LeakyReLU(0.1), nn.Flatten())
         features = 48 * (size_px[0] // 8) * (size_px[1] // 8)
         self.half = False  # convolutions in bfloat16, for training
         self.drop = nn.Dropout(dropout)
@@ -260,15 +256,12 @@ class Parts(nn.Module):
 
     Args:
         order: of `prediction_order`.
-        widths: of the networks that read.
 
     Attributes:
         order: the blendshape that each prediction stands for.
     """
 
-    def __init__(
-        self, order: tuple[list[int], list[int], list[int]], widths: Sequence[int] = WIDTHS
-    ) -> None:
+    def __init__(self, order: tuple[list[int], list[int], list[int]]) -> None:
         super().__init__()
         self.finder = Finder()
         self.eye = PartNet(
@@ -276,14 +269,12 @@ class Parts(nn.Module):
             len(EYE_BLENDSHAPES),
             len(eye_mouth_mesh_points.RIGHT_EYE),
             eye_mouth_mesh_points.EYE_CORNERS,
-            widths=widths,
         )
         self.mouth = PartNet(
             MOUTH.size_px,
             len(order[2]),
             len(eye_mouth_mesh_points.MOUTH),
             eye_mouth_mesh_points.MOUTH_CORNERS,
-            widths=widths,
         )
         self.order = list(itertools.chain(*order))
         spread = F.one_hot(torch.tensor(self.order), CHANGE_SIZE).float()

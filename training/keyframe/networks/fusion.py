@@ -28,7 +28,6 @@ from training.keyframe.networks.eye_mouth_networks import (
     conv_layers,
     prediction_order,
 )
-from training.keyframe.networks.eye_mouth_networks import WIDTHS as PART_WIDTHS
 from training.keyframe.networks.fastflownet import (
     FEATURE_CHANNELS,
     STRIDES,
@@ -172,7 +171,6 @@ class KeyframeNet(nn.Module):
         contrast_shrink: how much smaller the picture is whose local contrast `gradient` sees. With
             `coarse`, which pools it by four anyway, 2 and 4 change the motion by one and four
             hundredths of its size, and make it cheaper by four fifths.
-        part_widths: channels of the networks of eyes and mouth.
 
     Attributes:
         joined: of every layer that joins different things, how many inputs are what, in order.
@@ -192,7 +190,6 @@ class KeyframeNet(nn.Module):
         place_depths: Sequence[int] = resnet50.DEPTHS,
         fused: Sequence[int] = FUSED_CHANNELS,
         contrast_shrink: int = 1,
-        part_widths: Sequence[int] = PART_WIDTHS,
     ) -> None:
         super().__init__()
         if contrast_shrink not in ((1, 2, 4) if gradient == 'coarse' else (1,)):
@@ -249,7 +246,7 @@ class KeyframeNet(nn.Module):
             self.turn = nn.Linear(GRADIENT_POOLED['coarse'], CHANGE_SIZE - BLENDSHAPES, bias=False)
             nn.init.zeros_(self.turn.weight)
         if parts:
-            self.parts = Parts(prediction_order(CHANGE_NAMES[:BLENDSHAPES]), part_widths)
+            self.parts = Parts(prediction_order(CHANGE_NAMES[:BLENDSHAPES]))
             self.hidden_parts = nn.Linear(2 * CHANGE_SIZE + 3 * EMBEDDING, HIDDEN, bias=False)
             # A straight way to the answer, as for turns.
             self.looks = nn.Linear(3 * EMBEDDING, CHANGE_SIZE, bias=False)

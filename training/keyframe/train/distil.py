@@ -1,8 +1,7 @@
 r"""Teach a smaller network to answer as a trained one.
 
     python -m training.keyframe.train.distil --teacher runs/shipped_lite.ckpt \
-        --parts runs/small_parts/last.ckpt --config training/keyframe/train/configs/lite.yaml \
-        --out runs/small_lite --steps 2500
+        --config training/keyframe/train/configs/lite.yaml --out runs/small_lite --steps 4000
 
 The smaller network of the configuration begins with the weights that both have. What both read of
 a frame (eyes and mouth) is read once; then only what compares two frames is trained, which takes a
@@ -39,8 +38,6 @@ from training.loop import Schedule, add_length_options
 from training.seeding import seed_everything
 
 TRAINED = ('fuse.', 'hidden.', 'turn.')
-# And, where the pupil reads eyes and mouth by networks of its own, what is made of that.
-READING = ('hidden_parts.', 'looks.', 'trust_parts', 'change.')
 BATCH = 128  # pairs
 RATE = 2e-3
 WARM_UP = 50  # steps
@@ -76,15 +73,6 @@ class Pairs:
         return len(self.wanted.change)
 
 
-def read_alike(teacher: KeyframeNet, pupil: KeyframeNet) -> bool:
-    """Return whether both have the same networks of eyes and mouth."""
-    own, other = (net.parts.state_dict() for net in (pupil, teacher))
-    return all(
-        own[name].shape == weight.shape and torch.equal(own[name], weight)
-        for name, weight in other.items()
-    )
-
-
 @torch.no_grad()
 def watch(
     teacher: KeyframeNet, pupil: KeyframeNet, stream: SampleStream, seed: int, count: int
@@ -93,24 +81,19 @@ def watch(
 
     Args:
         teacher: in eval mode.
-        pupil: with its own eyes and mouth, or the same.
+        pupil: with the same eyes and mouth.
         stream: where windows come from.
         seed: of the draws.
         count: of pairs, at least.
     """
     rng, parts = np.random.default_rng(seed), list[Pairs]()
-    alike = read_alike(teacher, pupil)
-    pupil.eval()
     while sum(map(len, parts)) < count:
         crops = stream.batch(rng)['crops']
         windows, frames = crops.shape[:2]
         images = normalise(crops.flatten(0, 1))
         state, _ = teacher.see(images)
-        if alike:
-            small = FrameState(*state.tensors())
-            small.image = pupil.contrast(images.mean(dim=1, keepdim=True))
-        else:
-            small, _ = pupil.see(images)
+        small = FrameState(*state.tensors())
+        small.image = pupil.contrast(images.mean(dim=1, keepdim=True))
         later = torch.arange(windows * frames).view(windows, frames)
         now, before = later[:, 1:].flatten(), later[:, :-1].flatten()
         wanted = teacher.compare(state.select(now), [], state.select(before))
@@ -143,13 +126,7 @@ def apart(pupil: KeyframeNet, pairs: Pairs) -> tuple[float, float]:
     return float(torch.cat(difference).norm()) / size, float(torch.cat(scores).abs().mean())
 
 
-def teach(
-    pupil: KeyframeNet,
-    pairs: Pairs,
-    held: Pairs,
-    schedule: Schedule,
-    trained: tuple[str, ...] = TRAINED,
-) -> None:
+def teach(pupil: KeyframeNet, pairs: Pairs, held: Pairs, schedule: Schedule) -> None:
     """Train what compares two frames.
 
     Args:
@@ -157,9 +134,8 @@ def teach(
         pairs: to learn from.
         held: of other people, for the printed figures.
         schedule: how long.
-        trained: beginnings of names of weights.
     """
-    chosen = [p for name, p in pupil.named_parameters() if name.startswith(trained)]
+    chosen = [p for name, p in pupil.named_parameters() if name.startswith(TRAINED)]
     optimiser = torch.optim.AdamW(chosen, lr=RATE, weight_decay=1e-3)
     weight = torch.ones(pairs.wanted.change.shape[1])
     weight[BLENDSHAPES:] = ROTATION_WEIGHT
@@ -192,7 +168,6 @@ def main() -> None:
     parser.add_argument('--config', type=Path, required=True)
     add_data_options(parser)
     parser.add_argument('--out', type=Path, required=True)
-    parser.add_argument('--parts', type=Path, help='of training.keyframe.train.distil_parts')
     parser.add_argument('--pairs', type=int, default=20000)
     add_length_options(parser, minutes=10.0)
     parser.add_argument('--threads', type=int, default=1)
@@ -208,11 +183,6 @@ def main() -> None:
     if pupil.use_places or pupil.motion != 'none':
         parser.exit(2, f'{arguments.config}: flow and places cannot be taught this way\n')
     grow(pupil, teacher.state_dict(), teacher.joined)
-    if arguments.parts:
-        pupil.parts.load_state_dict(load_network(arguments.parts).parts.state_dict())
-    elif not read_alike(teacher, pupil):
-        parser.exit(2, f'{arguments.config}: eyes and mouth differ: --parts says whose to take\n')
-    trained = TRAINED + (READING if arguments.parts else ())
     train, held = labelled_clips(arguments, config.hold_out)
 
     def pairs(clips: list[CachedClip], animated: list[CachedClip], count: int) -> Pairs:
@@ -222,7 +192,7 @@ def main() -> None:
     others = pairs(held or train, [], max(1, arguments.pairs // 10))
     known = pairs(train, animated_photographs(arguments), arguments.pairs)
     print(f'{len(known)} pairs, {len(others)} of other people', flush=True)
-    teach(pupil, known, others, Schedule(arguments), trained)
+    teach(pupil, known, others, Schedule(arguments))
     vectors, score = apart(pupil, others)
     saved = torch.load(arguments.teacher, map_location='cpu', weights_only=False)
     saved = saved | {

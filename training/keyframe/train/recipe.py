@@ -2,8 +2,8 @@
 
 `python -m training.keyframe.train.recipe --clips DIR --minutes 120 --out runs --dry-run`
 
-Animated photographs, renders, the networks of eyes and mouth, a wide lite (with them) and the
-narrow one taught by that, resnet50_only, default (started from both networks), export into
+Animated photographs, renders, the networks of eyes and mouth, lite with a wide fusion (with them)
+and a narrow one taught by that, resnet50_only, default (started from both networks), export into
 OUT/models, figures of people who were in no training. With `--start-from models` the shipped
 models are trained on instead. `--config paper` trains the paper's network by the paper's recipe,
 without any of these, and exports it as `paper`.
@@ -42,15 +42,13 @@ STAGES: tuple[Stage, ...] = (
         ('keyframe_resnet50:place_net.,squeeze.', 'keyframe_lite_wide'),
     ),
 )
-# What teaches lite, in runs that begin without shipped models, and the fractions for teaching it
-# to read eyes and mouth, and to compare.
+# What teaches lite, in runs that begin without shipped models, and the fraction for teaching.
 WIDE: Stage = ('lite_wide', 'keyframe_lite_wide', 0.1, (PARTS,))
-NARROW_PARTS = 'narrow_parts'
-TEACHING_PARTS, TEACHING = 0.05, 0.05
+TEACHING = 0.05
 PAPER: tuple[Stage, ...] = (('paper', 'paper', 1.0, ()),)
 # What is trained on top of the networks of eyes and mouth soon knows the people of the clips by
 # heart: it gets less.
-PARTS_FRACTION = 0.4
+PARTS_FRACTION = 0.5
 MINUTES = 120.0
 SHARED = Path('../shared')
 # One person in so many is kept for measuring where the configuration names nobody of the clips.
@@ -119,8 +117,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     pictures = ['--faces', faces or options.out / 'no_faces', '--renders', options.renders]
     material = [*data, *pictures, '--animated', options.animated, '--threads', options.threads]
     imported = _import_shipped(plan, options, labels) if options.models else {}
-    # Eyes and mouth of lite are narrower: they stay.
-    begin = ['--start', imported['keyframe_default']] if imported else []
+    begin = ['--start', imported['keyframe_lite']] if imported else []
     if not paper:
         plan.add(
             'training.keyframe.train.train_parts',
@@ -133,8 +130,7 @@ def make_plan(options: argparse.Namespace) -> Plan:
     for config, name, fraction, start in (taught.get(stage[1], stage) for stage in stages):
         checkpoints = [start_of(options.out, other) for other in start]
         if imported:
-            wide = [start_of(options.out, PARTS)] if name != 'keyframe_lite' else []
-            checkpoints = [str(imported[name]), *wide]
+            checkpoints = [str(imported[name]), start_of(options.out, PARTS)]
         plan.add(
             'training.keyframe.train.run',
             *('--config', CONFIGS / f'{config}.yaml', *material, '--out', options.out / name),
@@ -143,17 +139,11 @@ def make_plan(options: argparse.Namespace) -> Plan:
             *hold_out,
         )
         if name == WIDE[1]:
-            lesson = ['--teacher', options.out / name / 'last.ckpt']
-            lesson += ['--config', CONFIGS / 'lite.yaml', *material]
-            parts = options.out / NARROW_PARTS
-            plan.add(
-                'training.keyframe.train.distil_parts',
-                *(*lesson, '--out', parts),
-                *('--minutes', round(options.minutes * TEACHING_PARTS, 2), *hold_out),
-            )
             plan.add(
                 'training.keyframe.train.distil',
-                *(*lesson, '--parts', parts / 'last.ckpt', '--out', options.out / 'keyframe_lite'),
+                *('--teacher', options.out / name / 'last.ckpt'),
+                *('--config', CONFIGS / 'lite.yaml', *material),
+                *('--out', options.out / 'keyframe_lite'),
                 *('--minutes', round(options.minutes * TEACHING, 2), *hold_out),
             )
     models = options.out / 'models'

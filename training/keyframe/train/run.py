@@ -164,8 +164,7 @@ def main() -> None:
         begins = tuple(names.split(','))
         own = weights_under(weights, 'mean_net.')
         chosen = {k: v for k, v in own.items() if k.startswith(begins)}
-        shapes = {k: v.shape for k, v in task.net.state_dict().items()}
-        given |= {k for k, v in chosen.items() if shapes.get(k) == v.shape}
+        given |= chosen.keys()
         task.change_gain = saved.get('change_gain', task.change_gain)
         grow(task.net, chosen, joined)
         grow(task.point_head, weights_under(weights, 'point_head.'))
