@@ -21,11 +21,11 @@ PROGRAM = """
 import sys
 from contextlib import redirect_stdout
 from io import StringIO
-from kf_imitation import cli
+from kf_imitation.cli.main import main
 source, folder, times, *options = sys.argv[1:]
 for number in range(int(times)):
     with redirect_stdout(StringIO()):
-        code = cli.main(['replay', source, '--out', f'{folder}/{number}', *options])
+        code = main(['replay', source, '--out', f'{folder}/{number}', *options])
     if code:
         sys.exit(code)
 """

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--dump', type=user_path, metavar='DIR', help='write METHOD/CLIP.csv with every score'
     )
     add_params(parser)
-    parser.add_argument('--threads', type=int, default=2, help='threads of each model')
+    parser.add_argument('--threads', type=int, default=1, help='threads of each model')
     parser.add_argument('--jobs', type=int, default=1, help='clips at once, a process each')
     parser.add_argument(
         '--tune',

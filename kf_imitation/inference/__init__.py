@@ -18,7 +18,7 @@ from kf_imitation.inference.optimised_models import LOAD_ERRORS, open_session
 from kf_imitation.model_files import find_model_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
-THREADS = 2  # more gain little on graphs of this size
+THREADS = 1  # a second one gains nothing on kernels of a few microseconds, and costs hand-offs
 
 
 class OnnxModel:

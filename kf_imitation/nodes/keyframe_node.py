@@ -43,7 +43,6 @@ from kf_imitation.pipeline.face_pipeline import (
     ChosenFrame,
     FacePipeline,
     FaceStep,
-    beside_others,
     build_face_pipeline,
     detector_settings,
     face_settings,
@@ -94,10 +93,8 @@ class KeyframeNode(KfNode):
         say = self.get_logger().warning
         self._choice: ModelChoice | None = None
         if pipeline is None:
-            lossless = self.setting('lossless', bool)
-            values = self.settings if lossless else beside_others(self.settings)
-            pipeline = build_face_pipeline(values, self.ledger)
-            self._choice = ModelChoice(values, pipeline, say)
+            pipeline = build_face_pipeline(self.settings, self.ledger)
+            self._choice = ModelChoice(self.settings, pipeline, say)
         self._pipeline = pipeline
         most_s = 0.0 if self.setting('lossless', bool) else self.setting('most_latency_s', float)
         self._bound = LatencyBound('scoring', most_s, self.now_ns, self.ledger)

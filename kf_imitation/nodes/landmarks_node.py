@@ -24,7 +24,6 @@ from kf_imitation.parameters.definition import Value
 from kf_imitation.pipeline.face_pipeline import (
     ExpressionPipeline,
     FaceReading,
-    beside_others,
     build_expression_pipeline,
     calibration_of,
     expression_settings,
@@ -59,9 +58,7 @@ class LandmarksNode(KfNode):
             ModelError: the model is missing or altered.
         """
         super().__init__('landmarks', overrides, **options)
-        self._pipeline = pipeline or build_expression_pipeline(
-            beside_others(self.settings), self.ledger
-        )
+        self._pipeline = pipeline or build_expression_pipeline(self.settings, self.ledger)
         most_s = self.setting('most_latency_s', float)
         self._bound = LatencyBound('landmarks', most_s, self.now_ns, self.ledger)
         self._infos: dict[int, CameraInfo] = {}

@@ -184,7 +184,7 @@ class KeyframeSettings:
     )
     threads: int = parameter(
         0,
-        'threads of the model runtime; 0: two, in a running head no more than half the cores',
+        'threads of the model runtime; 0: one, more gain little',
         minimum=0,
         maximum=16,
     )
@@ -276,7 +276,7 @@ class LandmarksSettings:
     )
     threads: int = parameter(
         0,
-        'threads of the model runtime; 0: two, in a running head no more than half the cores',
+        'threads of the model runtime; 0: one, more gain little',
         minimum=0,
         maximum=16,
     )

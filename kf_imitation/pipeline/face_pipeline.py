@@ -4,7 +4,6 @@ FacePipeline runs on every frame and ends in keyframes; ExpressionPipeline runs 
 Both are deterministic: no wall clock, only the stamps of the frames.
 """
 
-import os
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -32,7 +31,7 @@ from kf_imitation.expression.channels import raw_channels
 from kf_imitation.expression.estimator import Calibration, ExpressionEstimator, Levels
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
-from kf_imitation.inference import THREADS, OnnxModel
+from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.explanation import Explanation, explain_pair
 from kf_imitation.keyframe.scoring.pair_scorer import (
     ChangeNetwork,
@@ -394,16 +393,6 @@ def expression_settings(values: Mapping[str, Any]) -> ExpressionSettings:
 def detector_settings(values: Mapping[str, Any]) -> DetectorSettings:
     """Return the detector's settings from the keyframe node's parameters."""
     return settings_from(KeyframeSettings, values).detector
-
-
-def beside_others(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a node's parameters with threads that leave half the cores to the rest of a head.
-
-    Where two threads of a model have but two cores, one of them waits for whatever else runs, and
-    the other waits for it.
-    """
-    half = max(1, len(os.sched_getaffinity(0)) // 2)
-    return {**values, 'threads': values['threads'] or min(THREADS, half)}
 
 
 def calibration_of(values: Mapping[str, Any]) -> Calibration | None:

@@ -178,13 +178,3 @@ def test_what_waits_when_a_pause_comes_is_chosen_with_its_face(mode, phase):
     chosen = [c for step in [*steps, pipeline.flush()] for c in step.chosen]
     assert len(chosen) > 3
     assert [c.face.x for c in chosen] == [c.keyframe.index for c in chosen]
-
-
-@pytest.mark.parametrize(('cores', 'threads'), [(1, 1), (2, 1), (4, 2), (16, 2)])
-def test_models_of_a_running_head_leave_cores_to_the_rest(monkeypatch, cores, threads):
-    monkeypatch.setattr('os.sched_getaffinity', lambda _: set(range(cores)))
-    assert face_pipeline.beside_others({'threads': 0, 'model': 'm'}) == {
-        'threads': threads,
-        'model': 'm',
-    }
-    assert face_pipeline.beside_others({'threads': 3})['threads'] == 3  # as the user says
