@@ -82,7 +82,7 @@ SHUT = 0.4  # a lid that fell so far …
 FALL = 0.2  # … by so much …
 WITHIN_NS = 120_000_000  # … within this time shuts.
 APART = 0.1  # a lid that falls by less does not take part
-HALF = 0.5  # Lids that are read as falling so far shut at least to WHOLE, others to SHALLOW:
+HALF = 0.56  # Lids that are read as falling so far shut at least to WHOLE, others to SHALLOW:
 WHOLE, SHALLOW = 0.7, 0.49  # what quick blinks that are read so are, by their labels
 STROKE_NS = 95_000_000  # as long as a quick servo takes to shut the lid
 LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
@@ -402,7 +402,7 @@ class BlinkStrokes:
         if moving.any():
             depth = self._depth[moving]
             shallow = depth.mean() < HALF
-            shown[moving] = max(SHALLOW, depth.mean()) if shallow else np.maximum(WHOLE, depth)
+            shown[moving] = SHALLOW if shallow else np.maximum(WHOLE, depth)
         return shown
 
 

@@ -104,7 +104,7 @@ def shown(*lids, lids_right=None, rate_hz=30):
 
 
 def test_a_blink_that_is_read_half_is_shown_whole_and_is_over_within_a_third_of_a_second():
-    lids = shown(*[0.05] * 10, 0.45, 0.5, 0.2, *[0.05] * 10)
+    lids = shown(*[0.05] * 10, 0.5, 0.5, 0.2, *[0.05] * 10)
     shut = np.flatnonzero((lids >= 0.69).all(axis=1))
     assert shut[0] == 10 and shut.tolist() == list(range(10, shut[-1] + 1))
     assert 0.09 <= len(shut) / 30 <= 0.17
@@ -112,7 +112,7 @@ def test_a_blink_that_is_read_half_is_shown_whole_and_is_over_within_a_third_of_
 
 
 def test_a_blink_that_is_read_as_less_than_half_stays_under_half_as_long_as_a_whole_one():
-    lids = shown(*[0.05] * 10, 0.38, 0.38, 0.2, *[0.05] * 10)
+    lids = shown(*[0.05] * 10, 0.42, 0.45, 0.2, *[0.05] * 10)
     assert lids[10:13].min() > 0.45 and lids.max() < 0.5
     assert lids[20].max() < 0.2
 
@@ -135,7 +135,7 @@ def test_lids_that_sink_slowly_or_a_little_are_shown_as_they_are():
 
 
 def test_eyes_cast_down_quickly_are_half_closed_again_after_a_moment():
-    lids = shown(*[0.05] * 10, *[0.45] * 30)
+    lids = shown(*[0.05] * 10, *[0.5] * 30)
     assert lids[12].min() >= 0.69 and lids[-1].max() < 0.65
 
 
