@@ -3,12 +3,14 @@
 ExpressionEstimator is for keyframes, from landmarks. ReflexEstimator is for every frame, from what
 the keyframe model reads of eyes and mouth to compare the frame with the one before: that reading
 is there anyway. It is less sure, but a blink, a glance and the jaw of speech are over before a
-keyframe is chosen. KeyframeGuide puts the two together.
+keyframe is chosen. ClearExpressions sees in frames what neither reads well, and KeyframeGuide
+puts all together.
 """
 
 from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -55,9 +57,12 @@ _AT_REST = true_size(np.where(IS_ANGLE, 0.0, REST))
 _FLICKER = np.array([0.06 if name in GUIDED_CHANNELS else 0.03 for name in FRAME_CHANNELS])
 _REFLEX_SIZE = load_table('reflex_size')
 _REFLEXES = [CHANNELS.index(name) for name in FRAME_CHANNELS]
+_GUIDED = [CHANNELS.index(name) for name in GUIDED_CHANNELS]
+CHANGES = 0.5  # confidence of a guided channel of a frame of which only changes count
 _LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
-_REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
-_REFLEX_CONFIDENCE[_REFLEXES] = 1.0
+REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
+REFLEX_CONFIDENCE[_REFLEXES] = 1.0
+REFLEX_CONFIDENCE[_GUIDED] = CHANGES
 
 
 def _reflex_levels(level: str) -> Levels:
@@ -87,8 +92,18 @@ WHOLE, SHALLOW = 0.7, 0.49  # what quick blinks that are read so are, by their l
 STROKE_NS = 95_000_000  # as long as a quick servo takes to shut the lid
 LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
 OPENING = 0.7  # of the depth that was read: the eye opens again
+# What renders taught (ClearExpressions).
+CLEAR_CHANNELS = {
+    'mouth': (('mouth_frown_left', 'mouth_frown_right'), ('lip_press',), ('mouth_pucker',)),
+    'eyes': (('brow_lower',), ('eye_wide_left', 'eye_wide_right')),
+}
+EMBEDDING = 96  # values of a part
+_OWN_EVERY_NS = 190_000_000  # between two looks at what a person mostly shows …
+_OWN_KEPT = 100  # … of which so many count, 20 s
+_OWN_HALF = 10.0  # looks after which half of it is believed
+CLEAR_NS = 110_000_000  # for so long an expression must be there: talk comes and goes sooner
+LEAK = 0.1  # of the hidden layer, below 0
 # Between keyframes.
-_GUIDED = [CHANNELS.index(name) for name in GUIDED_CHANNELS]
 FOLLOWED = 0.9  # of a change between frames: part of it is noise
 SURE = 0.85  # confidence of the keyframe under which a channel waits for the next one
 KEPT_NS = 1_500_000_000  # a keyframe comes to us later than its frame did, but not by more
@@ -406,6 +421,101 @@ class BlinkStrokes:
         return shown
 
 
+class ClearExpressions:
+    """Frowns, pressed and rounded lips, lowered brows and wide eyes that frames show clearly.
+
+    The labels hardly know them, so the readings hardly have them. A small network, trained on
+    rendered people whose faces are known and on the labels of real ones
+    (training/landmarks/fit/clear.py), is given how the embeddings of a frame differ from what they
+    mostly are for this person. Below what people who just talk reach, its answers are nothing.
+    """
+
+    def __init__(self) -> None:
+        self._parts = clear_parts()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the person."""
+        self._own: deque[NDArray[np.floating]] = deque(maxlen=_OWN_KEPT)
+        self._middle: NDArray[np.floating] | None = None
+        self._looked_ns = 0
+        self._past: deque[tuple[int, Levels]] = deque()
+
+    def push(self, stamp_ns: int, embeddings: NDArray[np.floating]) -> Levels:
+        """Take the next frame.
+
+        Args:
+            stamp_ns: later than the one before.
+            embeddings: as FrameScore.embeddings.
+
+        Returns:
+            (19,) channels that the person shows at least, 0..1; 0 for those that are not read.
+        """
+        seen = parts_of(embeddings)
+        if self._middle is None or stamp_ns - self._looked_ns >= _OWN_EVERY_NS:
+            self._own.append(seen)
+            self._looked_ns = stamp_ns
+            self._middle = np.median(self._own, axis=0)
+        shown = np.zeros(len(CHANNELS))
+        for part, moved in zip(self._parts, seen - self._middle, strict=True):
+            shown[part.columns] = part.values(moved)[part.rows]
+        shown *= len(self._own) / (len(self._own) + _OWN_HALF)
+        while self._past and self._past[0][0] < stamp_ns - CLEAR_NS:
+            self._past.popleft()
+        self._past.append((stamp_ns, shown))
+        return np.asarray(np.min([row for _, row in self._past], axis=0))
+
+
+@dataclass(frozen=True)
+class ClearPart:
+    """The network of one part of the face.
+
+    Attributes:
+        columns: places in CHANNELS that it answers for.
+        rows: which of its answers each of them is.
+        layers: weights and bias of the hidden layer, then of the answers.
+        least: answers that people who just talk reach; they count as 0.
+        full: answers to full expressions; they count as 1.
+    """
+
+    columns: list[int]
+    rows: list[int]
+    layers: tuple[Levels, Levels, Levels, Levels]
+    least: Levels
+    full: Levels
+
+    def answers(self, moved: NDArray[np.floating]) -> Levels:
+        """Return the answers (..., A) to what embeddings (..., 96) differ from the usual."""
+        weights, bias, last, last_bias = self.layers
+        hidden = moved @ weights + bias
+        return np.asarray(np.maximum(hidden, LEAK * hidden) @ last + last_bias)
+
+    def values(self, moved: NDArray[np.floating]) -> Levels:
+        """Return what the answers are worth, (..., A) 0..1."""
+        return np.clip((self.answers(moved) - self.least) / (self.full - self.least), 0.0, 1.0)
+
+
+def parts_of(embeddings: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the mean of the eyes and the mouth of embeddings (..., 288): (..., 2, 96)."""
+    right, left, mouth = np.split(embeddings, 3, axis=-1)
+    return np.stack([mouth, (right + left) / 2], axis=-2)
+
+
+@cache
+def clear_parts() -> tuple[ClearPart, ...]:
+    """Return the networks of the parts, in the order of parts_of."""
+    found = []
+    for name, answers in CLEAR_CHANNELS.items():
+        table = load_table('clear_expressions')[name]
+        weights = np.array(table['weights']) * table['weights_scale']
+        layers = weights, np.array(table['bias']), np.array(table['last']), table['last_bias']
+        columns = [CHANNELS.index(channel) for one in answers for channel in one]
+        rows = [row for row, one in enumerate(answers) for _ in one]
+        bounds = np.array(table['least']), np.array(table['full'])
+        found.append(ClearPart(columns, rows, layers, *bounds))
+    return tuple(found)
+
+
 class ReflexEstimator:
     """Turns the readings of frames into values of FRAME_CHANNELS.
 
@@ -424,6 +534,7 @@ class ReflexEstimator:
         """Forget the frames so far."""
         self._values: Levels | None = None
         self._strokes = BlinkStrokes()
+        self._clear = ClearExpressions()
         self._seen = RecentMedian(len(FRAME_CHANNELS), _REFLEX_KEPT)
 
     def update(self, score: FrameScore) -> Expression | None:
@@ -433,7 +544,9 @@ class ReflexEstimator:
             score: of the frame, with its reading.
 
         Returns:
-            Confidence 1 for FRAME_CHANNELS, 0 for all others; None without a face or a reading.
+            Confidence 1 for FRAME_CHANNELS, 0 for all others; of GUIDED_CHANNELS 0.5 where only
+            changes count, 1 where the face surely shows the value; None without a face or a
+            reading.
         """
         if score.reading is None:
             self.reset()
@@ -450,7 +563,14 @@ class ReflexEstimator:
         values = np.zeros(len(CHANNELS), np.float32)
         values[_REFLEXES] = self._values
         values[_LIDS] = self._strokes.push(score.stamp_ns, values[_LIDS].astype(np.float64))
-        return Expression(score.stamp_ns, values, _REFLEX_CONFIDENCE)
+        confidence = REFLEX_CONFIDENCE
+        if self._learn and score.embeddings is not None:
+            clear = self._clear.push(score.stamp_ns, score.embeddings).astype(np.float32)
+            values = np.maximum(values, clear)
+            surely = np.divide(clear, values, out=np.zeros_like(values), where=values > 0)
+            confidence = confidence.copy()
+            confidence[_GUIDED] += (1 - CHANGES) * surely[_GUIDED]
+        return Expression(score.stamp_ns, values, confidence)
 
     def _as_of_this_person(self, raw: Levels) -> Levels:
         """Return values (16,) of raw reflexes, by what was seen of this person so far."""
@@ -504,7 +624,8 @@ class KeyframeGuide:
             self._waiting_ns = None
         values = reflex.values.copy()
         changed = self._values + self._follows * (read - self._begun)
-        values[_GUIDED] = np.clip(changed, 0.0, 1.0)
+        surely = (reflex.confidence[_GUIDED] - CHANGES) / (1 - CHANGES)
+        values[_GUIDED] = np.clip(np.maximum(changed, surely * read), 0.0, 1.0)
         return replace(reflex, values=values)
 
     def _forget_old(self, now_ns: int) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, GUIDED_CHANNELS, Expression
-from kf_imitation.expression.estimator import FOLLOWED, GAP_NS, GONE_NS, KeyframeGuide
+from kf_imitation.expression.estimator import CHANGES, FOLLOWED, GAP_NS, GONE_NS, KeyframeGuide
 
 SMILE = CHANNELS.index('mouth_smile_left')
 LID = CHANNELS.index('eye_close_left')
@@ -17,13 +17,13 @@ def shown(stamp_ns, smile, confidence=1.0, lid=0.0):
     return Expression(stamp_ns, values, np.full(len(CHANNELS), confidence, np.float32))
 
 
-def smile(guide, stamp_ns, read, **more):
-    return float(guide.on_frame(shown(stamp_ns, read, **more)).values[SMILE])
+def smile(guide, stamp_ns, read, confidence=CHANGES):
+    return float(guide.on_frame(shown(stamp_ns, read, confidence)).values[SMILE])
 
 
 def test_before_the_first_keyframe_guided_channels_rest_and_others_follow():
     guide = KeyframeGuide()
-    found = guide.on_frame(shown(0, 0.6, lid=0.9)).values
+    found = guide.on_frame(shown(0, 0.6, CHANGES, lid=0.9)).values
     assert [found[CHANNELS.index(name)] for name in GUIDED_CHANNELS] == [0.0] * 9
     assert found[LID] == pytest.approx(0.9)
 
@@ -59,6 +59,15 @@ def test_what_is_covered_is_held_until_a_keyframe_sees_it():
     assert smile(guide, FRAME_NS, 0.9) == pytest.approx(0.3)
     guide.on_keyframe(shown(FRAME_NS, 0.4))
     assert smile(guide, 2 * FRAME_NS, 1.0) == pytest.approx(0.4 + FOLLOWED * 0.1)
+
+
+def test_what_a_frame_surely_shows_is_shown_whatever_the_keyframe_says():
+    guide = KeyframeGuide()
+    assert smile(guide, 0, 0.6, confidence=1.0) == pytest.approx(0.6)
+    guide.on_keyframe(shown(0, 0.1))
+    assert smile(guide, FRAME_NS, 0.8, confidence=1.0) == pytest.approx(0.8)
+    half_sure = (1 + CHANGES) / 2
+    assert smile(guide, 2 * FRAME_NS, 0.8, confidence=half_sure) == pytest.approx(0.4)
 
 
 @pytest.mark.parametrize(('away_ns', 'kept'), [(GAP_NS, 0.5), (GONE_NS, 0.0)])

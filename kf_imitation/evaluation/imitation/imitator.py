@@ -18,7 +18,12 @@ from kf_imitation.evaluation.imitation.formulas import LONGEST_DELAY_S
 from kf_imitation.evaluation.imitation.methods import EVERY_FRAME, Pose, method_names, poses_of
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
 from kf_imitation.expression.calibration import load_calibration
-from kf_imitation.expression.estimator import Calibration, ExpressionEstimator, KeyframeGuide
+from kf_imitation.expression.estimator import (
+    REFLEX_CONFIDENCE,
+    Calibration,
+    ExpressionEstimator,
+    KeyframeGuide,
+)
 from kf_imitation.head.pose_pacer import PoseBudget
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings, ExpressionSettings
@@ -154,7 +159,10 @@ class Imitator:
 
 def _reflex(clip: Clip, frame: int, channels: str) -> Expression | None:
     """Return what the reflex lane is given in a frame."""
-    return _of_labels(clip, frame) if channels == LABELS else clip.reflexes[frame]
+    if channels != LABELS:
+        return clip.reflexes[frame]
+    labelled = _of_labels(clip, frame)
+    return None if labelled is None else replace(labelled, confidence=REFLEX_CONFIDENCE)
 
 
 def _of_labels(clip: Clip, frame: int) -> Expression | None:

@@ -21,7 +21,7 @@ class FrameDifference:
     """Mean absolute grey difference of the two crops."""
 
     crop_px = CROP_PX
-    reading = None
+    reading = embeddings = None
 
     def __init__(self) -> None:
         self._previous: Image | None = None
@@ -43,7 +43,7 @@ class DisFlow:
     """Root mean square length of OpenCV's DIS flow between the two crops."""
 
     crop_px = CROP_PX
-    reading = None
+    reading = embeddings = None
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

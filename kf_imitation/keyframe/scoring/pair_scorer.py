@@ -21,6 +21,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 PICTURES = ('crop', 'colour')
 READINGS = 'state_readings'  # of eyes and mouth in one frame
+EMBEDDINGS = 'state_looks'  # what they are made from
 # score = 1 - exp(-raw / SOFTNESS), with raw the change per REFERENCE_S.
 SOFTNESS = 0.2
 REFERENCE_S = 1 / 30
@@ -135,6 +136,11 @@ class Comparison(Protocol):
         """What the newest crop alone shows, as FrameScore.reading."""
         ...
 
+    @property
+    def embeddings(self) -> FloatArray | None:
+        """What the reading was made from, as FrameScore.embeddings."""
+        ...
+
     def begin(self, image: Image) -> None:
         """Take a crop as the previous one without comparing it; everything before is forgotten."""
         ...
@@ -205,14 +211,20 @@ class PairScorer:
             dt_s=dt_s,
             change=None if found.change is None else found.change * (REFERENCE_S / dt_s),
             reading=self.comparison.reading,
+            embeddings=self.comparison.embeddings,
             model=found.pair.model.name if found.pair else '',
         )
 
     def _first(self, image: Image, frame: Frame, region: FaceRegion, note: str) -> FrameScore:
         self.comparison.begin(image)
-        reading = self.comparison.reading
         return FrameScore(
-            frame.index, frame.stamp_ns, None, region=region, note=note, reading=reading
+            frame.index,
+            frame.stamp_ns,
+            None,
+            region=region,
+            note=note,
+            reading=self.comparison.reading,
+            embeddings=self.comparison.embeddings,
         )
 
 
@@ -272,6 +284,12 @@ class ChangeNetwork:
         """What the newest crop alone shows; None for models without eyes and mouth."""
         seen = self._state.get(READINGS)
         return None if seen is None else seen.reshape(-1)[:BLENDSHAPES]
+
+    @property
+    def embeddings(self) -> FloatArray | None:
+        """What the reading was made from; None for models without eyes and mouth."""
+        seen = self._state.get(EMBEDDINGS)
+        return None if seen is None else seen.reshape(-1)
 
     def begin(self, image: Image) -> None:
         """Take a crop as the previous one, and measure the change that it has from itself."""
