@@ -123,8 +123,8 @@ class FrameScore:
             or None where the scorer has no such vector.
         reading: (51,) float32 blendshapes of eyes and mouth, 0..1, as this frame alone shows
             them; None without a face or where the scorer reads none.
-        embeddings: (288,) float32, what the reading was made from: 96 values each of the right eye,
-            the mirrored left eye and the mouth; None where the scorer has none.
+        embeddings: (288,) float32, what the reading was made from: 96 values each of the right
+            eye, the mirrored left eye and the mouth; None where the scorer has none.
         model: that scored it; '' without score, and for baselines.
     """
 

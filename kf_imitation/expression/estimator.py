@@ -9,6 +9,7 @@ puts all together.
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -484,15 +485,25 @@ class ClearPart:
     least: Levels
     full: Levels
 
-    def answers(self, moved: NDArray[np.floating]) -> Levels:
-        """Return the answers (..., A) to what embeddings (..., 96) differ from the usual."""
-        weights, bias, last, last_bias = self.layers
-        hidden = moved @ weights + bias
-        return np.asarray(np.maximum(hidden, LEAK * hidden) @ last + last_bias)
-
     def values(self, moved: NDArray[np.floating]) -> Levels:
-        """Return what the answers are worth, (..., A) 0..1."""
-        return np.clip((self.answers(moved) - self.least) / (self.full - self.least), 0.0, 1.0)
+        """Return what the answers to moved embeddings (..., 96) are worth, (..., A) 0..1."""
+        found = clear_answers(self.layers, moved)
+        return np.clip((found - self.least) / (self.full - self.least), 0.0, 1.0)
+
+
+def clear_answers(layers: Sequence[Levels], moved: NDArray[np.floating]) -> Levels:
+    """Return the answers of a network.
+
+    Args:
+        layers: as ClearPart.layers.
+        moved: (..., 96) what the embedding of the part differs from what it usually is.
+
+    Returns:
+        (..., A).
+    """
+    weights, bias, last, last_bias = layers
+    hidden = moved @ weights + bias
+    return np.asarray(np.maximum(hidden, LEAK * hidden) @ last + last_bias)
 
 
 def parts_of(embeddings: NDArray[np.floating]) -> NDArray[np.floating]:

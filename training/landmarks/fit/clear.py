@@ -6,7 +6,8 @@ The labels of clips hardly know these expressions: the teacher calls a full rend
 rendered people (face_renderer) they are known. So small networks are given the embeddings of the
 keyframe model (FrameScore.embeddings), less what is usual for the person, and learn the weights of
 the renders and, so that nothing is invented, the labels of the people in the clips. Answers begin
-to count where, of people left out, those who just talk stay below for all but 3 % of the time (kf_imitation/expression/estimator.py, ClearExpressions).
+to count where, of people left out, those who just talk stay below for all but 3 % of the time
+(kf_imitation/expression/estimator.py, ClearExpressions).
 
 The table that is printed has, on people left out by folds, how many full and half rendered
 expressions come through, and how large they are. Embeddings are kept in --cache, so that a run
@@ -39,6 +40,7 @@ from kf_imitation.expression.estimator import (
     CLEAR_NS,
     EMBEDDING,
     LEAK,
+    clear_answers,
     parts_of,
 )
 from kf_imitation.face.canonical_region import canonical_region
@@ -79,9 +81,9 @@ HIDDEN, STEPS, BATCH, RATE, DECAY = 32, 6000, 192, 4e-3, 1e-4
 DROPPED, NOISE, SCALE = 0.2, 0.075, 0.15
 LARGE, LARGE_WEIGHT = 0.4, 2.5  # what is larger counts more, as it is rare
 ABOUT = """
-Networks that see clear expressions in embeddings, by python -m training.landmarks.fit.clear. weights
-(96 by hidden units) count in weights_scale; least and full are the answers from which they count
-and which count as 1, in the order of CLEAR_CHANNELS.
+Networks that see clear expressions in embeddings, by python -m training.landmarks.fit.clear. The
+weights (96 by hidden units) are in units of weights_scale; least and full are the answers from
+which they count and which count as 1, in the order of CLEAR_CHANNELS.
 """
 
 
@@ -215,7 +217,8 @@ def read_clip(
     labels = load_labels(folder / f'{stem}.npz')
     human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
     tracker = FaceTracker(FaceSettings())
-    source = open_file(str(folder / f'{stem}.mp4'), source_settings(merged_parameters('')['camera']))
+    settings = source_settings(merged_parameters('')['camera'])
+    source = open_file(str(folder / f'{stem}.mp4'), settings)
     rows, kept = [], []
     try:
         for index in range(min(FRAMES, len(human))):
@@ -304,7 +307,10 @@ class Network:
         rng = np.random.default_rng(0)
         every = np.vstack([one.moved[:, part] for one in people])
         spread = every.std(axis=0) + 1e-6
-        halves = [_Half(people, part, answers, spread, rendered) for rendered in (True, False)]
+        halves = [
+            _Half([one for one in people if one.rendered == kind], part, answers, spread)
+            for kind in (True, False)
+        ]
         sizes = (EMBEDDING, HIDDEN), (HIDDEN, len(answers))
         self.layers = [
             rng.normal(0, np.sqrt(2 / EMBEDDING), sizes[0]), np.zeros(HIDDEN),
@@ -313,7 +319,8 @@ class Network:
         first, second = ([np.zeros_like(layer) for layer in self.layers] for _ in range(2))
         for step in range(1, STEPS + 1):
             drawn = [half.draw(BATCH // 2, rng) for half in halves]
-            gradients = self._gradients(*(np.vstack(rows) for rows in zip(*drawn, strict=True)), rng)
+            x, y = (np.vstack(rows) for rows in zip(*drawn, strict=True))
+            gradients = self._gradients(x, y, rng)
             for k, gradient in enumerate(gradients):
                 first[k] = 0.9 * first[k] + 0.1 * gradient
                 second[k] = 0.999 * second[k] + 0.001 * gradient**2
@@ -324,9 +331,7 @@ class Network:
 
     def __call__(self, moved: Array) -> Array:
         """Return answers (n, A) to (n, 96)."""
-        weights, bias, last, last_bias = self.layers
-        hidden = moved @ weights + bias
-        return np.asarray(np.maximum(hidden, LEAK * hidden) @ last + last_bias)
+        return clear_answers(self.layers, moved)
 
     def _gradients(self, x: Array, y: Array, rng: np.random.Generator) -> list[Array]:
         x = x * (1 + SCALE * rng.standard_normal((len(x), 1)))
@@ -344,12 +349,11 @@ class _Half:
     """Half of the batches: rendered people, or those of clips; people count alike."""
 
     def __init__(
-        self, people: Sequence[Frames], part: int, answers: list[int], spread: Array, rendered: bool
+        self, people: Sequence[Frames], part: int, answers: list[int], spread: Array
     ) -> None:
-        mine = [one for one in people if one.rendered == rendered]
-        self._x = np.vstack([one.moved[:, part] for one in mine]) / spread
-        self._y = np.vstack([one.target[:, answers] for one in mine])
-        chance = np.concatenate([np.full(len(one.moved), 1 / len(one.moved)) for one in mine])
+        self._x = np.vstack([one.moved[:, part] for one in people]) / spread
+        self._y = np.vstack([one.target[:, answers] for one in people])
+        chance = np.concatenate([np.full(len(one.moved), 1 / len(one.moved)) for one in people])
         self._reach = np.cumsum(chance / chance.sum())
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -3,8 +3,9 @@
     .venv/bin/python -m training.landmarks.measure.people_left_out [--json out.json]
 
 Five folds over the people of 27 train clips: the tables channel_size, reflex_size and
-clear_expressions are fitted on the others (fit/size.py, fit/reflex.py, fit/clear.py), then the clips of the fold are imitated with them, as in
-`kf_imitation evaluate --imitation`. A process reads its tables once, so each fold has its own.
+clear_expressions are fitted on the others (fit/size.py, fit/reflex.py, fit/clear.py), then the
+clips of the fold are imitated with them, as in `kf_imitation evaluate --imitation`. A process
+reads its tables once, so each fold has its own.
 What the models see for the fits is kept in data/, as by their commands.
 """
 
@@ -58,7 +59,9 @@ def main() -> None:
         tables = {
             'channel_size': size.fitted(others(every), others(unseen)),
             'reflex_size': reflex.fitted(others(reflexes)),
-            'clear_expressions': clear.fitted([one for one in known if folds.get(one.person) != fold]),
+            'clear_expressions': clear.fitted(
+                [one for one in known if folds.get(one.person) != fold]
+            ),
         }
         videos = [clips / 'train' / f'{s}.mp4' for s, p in stems.items() if folds[p] == fold]
         with TemporaryDirectory() as share:

@@ -1,0 +1,85 @@
+"""Expressions that labels hardly know, off the embeddings of frames of the rendered demo clip."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from kf_imitation.data_types import CHANNELS, FaceRegion, FrameScore
+from kf_imitation.expression.estimator import CLEAR_CHANNELS, ClearExpressions, ReflexEstimator
+from kf_imitation.inference import OnnxModel, crop
+from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork
+
+MEDIA = Path(__file__).resolve().parents[2] / 'media'
+FRAMES = {'rest': 10, 'surprise': 104, 'frown': 156, 'pucker': 278}
+REGION = FaceRegion(55.0, 82.0, 366.0)
+EVERY_NS = 40_000_000
+LEARNED = 250  # frames at rest, 10 s
+CLEAR = [channel for answers in CLEAR_CHANNELS.values() for one in answers for channel in one]
+
+
+@pytest.fixture(scope='module')
+def faces():
+    """Reading and embeddings by name of the frame."""
+    network = ChangeNetwork(OnnxModel.load('keyframe_lite', 1))
+    capture = cv2.VideoCapture(str(MEDIA / 'demo.mp4'))
+    pictures = [capture.read()[1] for _ in range(max(FRAMES.values()) + 1)]
+    found = {}
+    for name, index in FRAMES.items():
+        network.begin(crop(pictures[index], REGION, network.crop_px))
+        found[name] = network.reading.copy(), network.embeddings.copy()
+    return found
+
+
+def scores(faces, names, first=0):
+    for index, name in enumerate(names, first):
+        reading, embeddings = faces[name]
+        yield FrameScore(index, index * EVERY_NS, None, reading=reading, embeddings=embeddings)
+
+
+def clear(faces, names):
+    """Clear channels by name after these frames."""
+    reader = ClearExpressions()
+    for score in scores(faces, names):
+        found = reader.push(score.stamp_ns, score.embeddings)
+    return {name: found[CHANNELS.index(name)] for name in CLEAR}
+
+
+def test_a_frown_lowered_brows_wide_eyes_and_a_pucker_are_seen_and_nothing_else(faces):
+    at_rest = ['rest'] * LEARNED
+    assert max(clear(faces, at_rest).values()) == 0.0
+    frown = clear(faces, [*at_rest, *['frown'] * 5])
+    assert frown['mouth_frown_left'] == frown['mouth_frown_right'] > 0.1
+    assert frown['brow_lower'] > 0.25
+    assert max(frown[name] for name in ('lip_press', 'mouth_pucker', 'eye_wide_left')) == 0.0
+    assert clear(faces, [*at_rest, *['surprise'] * 5])['eye_wide_right'] > 0.25
+    pucker = clear(faces, [*at_rest, *['pucker'] * 5])
+    assert pucker['mouth_pucker'] > 0.6 and pucker['mouth_frown_left'] == 0.0
+
+
+def test_what_is_over_within_a_tenth_of_a_second_is_talk(faces):
+    at_rest = ['rest'] * LEARNED
+    assert clear(faces, [*at_rest, 'pucker', 'pucker'])['mouth_pucker'] == 0.0
+    assert clear(faces, [*at_rest, *['pucker'] * 4])['mouth_pucker'] > 0.6
+
+
+def test_a_face_that_begins_with_a_pucker_has_it_as_its_own_and_another_face_does_not(faces):
+    assert max(clear(faces, ['pucker'] * LEARNED).values()) == 0.0
+    reader = ClearExpressions()
+    for score in scores(faces, ['pucker'] * LEARNED):
+        reader.push(score.stamp_ns, score.embeddings)
+    reader.reset()
+    for score in scores(faces, [*['rest'] * LEARNED, *['pucker'] * 5], LEARNED):
+        found = reader.push(score.stamp_ns, score.embeddings)
+    assert found[CHANNELS.index('mouth_pucker')] > 0.6
+
+
+@pytest.mark.parametrize('learns', [True, False])
+def test_reflexes_say_surely_what_is_clear_if_they_learn_what_is_usual(faces, learns):
+    reader, place = ReflexEstimator(learns), CHANNELS.index('brow_lower')
+    for score in scores(faces, [*['rest'] * LEARNED, *['frown'] * 5]):
+        found = reader.update(score)
+    assert (found.values[place] > 0.25) == learns
+    assert found.confidence[place] == pytest.approx(1.0 if learns else 0.5)
+    assert np.isin(found.confidence[found.values == 0.0], (0.0, 0.5, 1.0)).all()
