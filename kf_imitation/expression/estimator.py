@@ -90,6 +90,7 @@ WITHIN_NS = 120_000_000  # … within this time shuts.
 APART = 0.1  # a lid that falls by less does not take part
 HALF = 0.56  # Lids that are read as falling so far shut at least to WHOLE, others to SHALLOW:
 WHOLE, SHALLOW = 0.7, 0.49  # what quick blinks that are read so are, by their labels
+HALF_WINK, OPEN = 0.5, 0.3  # instead of HALF, while the other eye is open: nobody winks by half
 STROKE_NS = 95_000_000  # as long as a quick servo takes to shut the lid
 LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
 OPENING = 0.7  # of the depth that was read: the eye opens again
@@ -417,7 +418,8 @@ class BlinkStrokes:
         moving = np.array([begun_ns is not None for begun_ns in self._begun_ns])
         if moving.any():
             depth = self._depth[moving]
-            shallow = depth.mean() < HALF
+            winks = not moving.all() and closed[~moving].max() < OPEN
+            shallow = depth.mean() < (HALF_WINK if winks else HALF)
             shown[moving] = SHALLOW if shallow else np.maximum(WHOLE, depth)
         return shown
 
