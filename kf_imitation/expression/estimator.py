@@ -21,6 +21,7 @@ from kf_imitation.data_types import (
     CHANNELS,
     FRAME_CHANNELS,
     GUIDED_CHANNELS,
+    REFLEX_CHANNELS,
     UNIT_CHANNELS,
     Expression,
     FloatArray,
@@ -59,6 +60,7 @@ _FLICKER = np.array([0.06 if name in GUIDED_CHANNELS else 0.03 for name in FRAME
 _REFLEX_SIZE = load_table('reflex_size')
 _REFLEXES = [CHANNELS.index(name) for name in FRAME_CHANNELS]
 _GUIDED = [CHANNELS.index(name) for name in GUIDED_CHANNELS]
+_FOLLOWED = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
 CHANGES = 0.5  # confidence of a guided channel of a frame of which only changes count
 _LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
 REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
@@ -108,6 +110,7 @@ LEAK = 0.1  # of the hidden layer, below 0
 # Between keyframes.
 FOLLOWED = 0.9  # of a change between frames: part of it is noise
 SURE = 0.85  # confidence of the keyframe under which a channel waits for the next one
+HIDDEN = 0.3  # confidence of the keyframe under which frames cannot see a channel either
 KEPT_NS = 1_500_000_000  # a keyframe comes to us later than its frame did, but not by more
 GAP_NS = 500_000_000  # without a face for so long, what has changed meanwhile is not known
 GONE_NS = 1_000_000_000  # by then the head relaxes: a face begins at rest
@@ -603,7 +606,9 @@ class KeyframeGuide:
 
     Brows, lips and mouth corners are read better off a keyframe, but the next one is a quarter of
     a second away. What a frame reads of them is off by an error that mostly stays from frame to
-    frame. So between keyframes these channels go on by what the frames have changed.
+    frame. So between keyframes these channels go on by what the frames have changed. What a
+    keyframe does not see, as eyes behind dark glasses, frames do not see either, though they read
+    something: it stays as the keyframe holds it.
     """
 
     def __init__(self) -> None:
@@ -611,6 +616,8 @@ class KeyframeGuide:
         self._values = np.zeros(len(_GUIDED), np.float32)
         self._follows = np.zeros(len(_GUIDED), np.float32)
         self._begun = np.zeros(len(_GUIDED), np.float32)  # what the keyframe's own frame read
+        self._held: FloatArray = np.zeros(len(_FOLLOWED), np.float32)
+        self._hidden = np.zeros(len(_FOLLOWED), bool)
         self._waiting_ns: int | None = None  # stamp of a keyframe whose frame is not looked up yet
 
     def on_keyframe(self, expression: Expression) -> None:
@@ -618,6 +625,8 @@ class KeyframeGuide:
         self._values = expression.values[_GUIDED]
         sure = expression.confidence[_GUIDED] >= SURE
         self._follows = np.where(sure, FOLLOWED, 0.0).astype(np.float32)
+        self._held = expression.values[_FOLLOWED]
+        self._hidden = expression.confidence[_FOLLOWED] < HIDDEN
         self._waiting_ns = expression.stamp_ns
 
     def on_frame(self, reflex: Expression) -> Expression:
@@ -637,7 +646,8 @@ class KeyframeGuide:
             self._waiting_ns = None
         values = reflex.values.copy()
         changed = self._values + self._follows * (read - self._begun)
-        surely = (reflex.confidence[_GUIDED] - CHANGES) / (1 - CHANGES)
+        surely = (reflex.confidence[_GUIDED] - CHANGES) / (1 - CHANGES) * (self._follows > 0)
+        values[_FOLLOWED] = np.where(self._hidden, self._held, values[_FOLLOWED])
         values[_GUIDED] = np.clip(np.maximum(changed, surely * read), 0.0, 1.0)
         return replace(reflex, values=values)
 
@@ -651,6 +661,7 @@ class KeyframeGuide:
             self._waiting_ns = now_ns
         if not 0 <= away_ns < GONE_NS and not is_new:
             self._values = self._follows = np.zeros(len(_GUIDED), np.float32)
+            self._hidden = np.zeros(len(_FOLLOWED), bool)
 
 
 def raw_reflexes(reading: NDArray[np.floating]) -> Levels:

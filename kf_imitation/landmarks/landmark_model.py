@@ -13,12 +13,14 @@ from kf_imitation.data_types import (
     BLENDSHAPES,
     HEAD_CHANNELS,
     UNIT_CHANNELS,
+    WFLW_POINTS,
     FaceRegion,
     FloatArray,
     Image,
     Landmarks,
 )
 from kf_imitation.errors import ModelError
+from kf_imitation.face_geometry import wflw
 from kf_imitation.face_geometry.arkit import (
     bounded_logits,
     channels_of_blendshapes,
@@ -34,6 +36,7 @@ from kf_imitation.landmarks.patches import (
     EyeModel,
     PartModel,
     both_sides,
+    eyes_are_hidden,
 )
 
 Values = NDArray[np.float64]
@@ -50,6 +53,14 @@ _PART_WEIGHT = np.array(
         for name in BLENDSHAPES
     ]
 )
+# Of points that are not seen behind dark glasses, which hide brows or change how they look.
+_BEHIND_GLASSES = np.ones(WFLW_POINTS, np.float32)
+_BEHIND_GLASSES[
+    [
+        *wflw.LEFT_EYE, *wflw.RIGHT_EYE, wflw.LEFT_PUPIL, wflw.RIGHT_PUPIL,
+        *wflw.LEFT_BROW, *wflw.RIGHT_BROW,
+    ]
+] = 0.1  # fmt: skip
 _EYES = both_sides(EYE_BLENDSHAPES[:PREDICTIONS])
 _UNIT = slice(0, len(UNIT_CHANNELS))
 _HEAD = slice(-len(HEAD_CHANNELS), None)
@@ -190,7 +201,10 @@ class LandmarkModel:
         if self._eyes is not None:
             points, eyes = self._eyes.refine(bgr, points)
         parts = None if self._parts is None else self._parts.predict(bgr, region, points)
-        return FacePrediction(points.astype(np.float32), found.confidence, head, eyes, parts)
+        sure = found.confidence
+        if eyes_are_hidden(bgr, points):
+            sure = sure * _BEHIND_GLASSES
+        return FacePrediction(points.astype(np.float32), sure, head, eyes, parts)
 
     def _infer_upright(self, face: Image) -> CropPrediction:
         """Run on an upright face, and on its mirror image if the manifest says so."""

@@ -5,8 +5,9 @@
 The labels of clips hardly know these expressions: the teacher calls a full rendered frown 0.06. Of
 rendered people (face_renderer) they are known. So small networks are given the embeddings of the
 keyframe model (FrameScore.embeddings), less what is usual for the person, and learn the weights of
-the renders and, so that nothing is invented, the labels of the people in the clips. Answers begin
-to count where, of people left out, those who just talk stay below for all but 3 % of the time
+the renders and, so that nothing is invented, the labels of the people in the clips, and nothing
+behind dark glasses, masks and hands that are painted over them. Answers begin to count where, of
+people left out, those who just talk stay below for all but 3 % of the time
 (kf_imitation/expression/estimator.py, ClearExpressions).
 
 The table that is printed has, on people left out by folds, how many full and half rendered
@@ -57,6 +58,10 @@ Array = NDArray[np.float64]
 MODEL = 'keyframe_default'
 PEOPLE, SIZE_PX = 85, 288
 FRAMES = 450  # of a clip, at most
+COVERED_EVERY, COVERED_WEIGHT = (
+    15,
+    0.4,
+)  # frames of a clip that are seen again with things over them
 # What is asked for, by its first channel, as weights of the face model at full size.
 FULL = {
     'mouth_frown_left': {'mouthFrown': 1.0},
@@ -95,8 +100,9 @@ class Frames(NamedTuple):
         moved: (n, 2, 96) what embeddings of the mouth and the eyes differ from the usual.
         target: (n, 5) what is to be answered, in the order of ANSWERS.
         rendered: by us; else of a clip.
-        unseen: the networks were not trained on them.
+        unseen: the networks were not trained on them, and nothing is covered.
         rate_hz: of the frames of a clip.
+        weight: of this person in the training.
     """
 
     person: str
@@ -105,6 +111,7 @@ class Frames(NamedTuple):
     rendered: bool
     unseen: bool
     rate_hz: float
+    weight: float = 1.0
 
 
 ANSWERS = tuple(one[0] for answers in CLEAR_CHANNELS.values() for one in answers)
@@ -237,6 +244,128 @@ def read_clip(
     return np.array(rows), human[kept].astype(np.float32), float(labels.fps)
 
 
+def read_covered(folder: Path, stem: str, network: ChangeNetwork) -> NDArray[np.float32]:
+    """Return the embeddings (n, 288) of frames of a clip with eyes and mouth covered."""
+    with np.load(folder / f'{stem}.npz') as labels:
+        mesh = labels['landmarks_q'][..., :2].astype(np.float32) / 16
+        valid = labels['valid']
+    rng = np.random.default_rng(len(mesh))
+    tracker = FaceTracker(FaceSettings())
+    settings = source_settings(merged_parameters('')['camera'])
+    source = open_file(str(folder / f'{stem}.mp4'), settings)
+    rows = []
+    try:
+        for index in range(min(FRAMES, len(mesh))):
+            frame = source.read()
+            if frame is None:
+                break
+            region = tracker.update(frame)
+            if region is None or not valid[index] or index % COVERED_EVERY:
+                continue
+            picture = cover_eyes(cover_mouth(frame.bgr, mesh[index], rng), mesh[index], rng)
+            network.compare(crop(picture, region, network.crop_px))
+            assert network.embeddings is not None
+            rows.append(np.array(network.embeddings, np.float32))
+    finally:
+        source.close()
+    return np.array(rows, np.float32).reshape(-1, 3 * EMBEDDING)
+
+
+def cover_mouth(
+    bgr: NDArray[np.uint8], mesh: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Put a mask, an ellipse or fingers, often of skin colour, over a mouth.
+
+    Args:
+        bgr: (H, W, 3).
+        mesh: (478, 2) points of the face [px].
+        rng: what and where.
+    """
+    corners = mesh[[61, 291]]
+    middle = corners.mean(axis=0) + rng.normal(0, 3, 2)
+    width = max(np.ptp(corners[:, 0]), 0.35 * np.linalg.norm(mesh[33] - mesh[263]))
+    along = corners[1] - corners[0]
+    angle = np.degrees(np.arctan2(along[1], along[0])) + rng.normal(0, 15)
+    hidden = np.zeros(bgr.shape[:2], np.float32)
+    kind = rng.random()
+    if kind < 0.3:
+        outline = np.vstack([mesh[_JAW], mesh[[int(rng.choice((6, 197, 195, 5, 4)))]]])
+        cv2.fillConvexPoly(hidden, cv2.convexHull(outline.astype(np.int32)), 1.0, cv2.LINE_AA)
+    elif kind < 0.65:
+        axes = int(width * rng.uniform(0.75, 1.3)), int(width * rng.uniform(0.5, 0.9))
+        _ellipse(hidden, middle, axes, angle)
+    else:
+        turn = np.radians(rng.normal(0, 25) + 90 * (rng.random() < 0.5))
+        ahead = np.array([np.cos(turn), np.sin(turn)])
+        thick = rng.uniform(0.26, 0.36) * width
+        for finger in range(4):
+            knuckle = middle + np.array([-ahead[1], ahead[0]]) * (finger - 1.5) * thick
+            ends = knuckle - 1.4 * width * ahead, knuckle + width * ahead
+            start, end = (tuple(int(v) for v in place) for place in ends)
+            cv2.line(hidden, start, end, 1.0, max(2, int(thick)), cv2.LINE_AA)
+    return _painted(bgr, hidden, _skin(bgr, mesh, rng), rng)
+
+
+def cover_eyes(
+    bgr: NDArray[np.uint8], mesh: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Put dark glasses, or patches of skin colour, over both eyes; arguments as cover_mouth."""
+    eyes = mesh[[33, 133]], mesh[[263, 362]]
+    along = mesh[263] - mesh[33]
+    width = float(np.mean([np.linalg.norm(eye[0] - eye[1]) for eye in eyes]))
+    axes = width * rng.uniform(0.75, 1.15), width * rng.uniform(0.5, 0.85)
+    angle, box = float(np.degrees(np.arctan2(along[1], along[0]))), rng.random() < 0.5
+    hidden = np.zeros(bgr.shape[:2], np.float32)
+    for eye in eyes:
+        middle = eye.mean(axis=0) + np.array([0, width * rng.uniform(-0.05, 0.15)])
+        if box:
+            place = middle.tolist(), (2 * axes[0], 2 * axes[1]), angle
+            cv2.fillConvexPoly(hidden, cv2.boxPoints(place).round().astype(np.int32), 1.0)
+        else:
+            _ellipse(hidden, middle, (int(axes[0]), int(axes[1])), angle)
+    dark = rng.random() < 0.7
+    colour = rng.uniform(5, 60) + rng.uniform(-4, 18, 3) if dark else _skin(bgr, mesh, rng)
+    return _painted(bgr, hidden * rng.uniform(0.8, 1.0), colour, rng)
+
+
+# Points of the mesh: from ear to ear along the chin.
+_JAW = [
+    234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361,
+    323, 454,
+]  # fmt: skip
+
+
+def _ellipse(
+    hidden: NDArray[np.float32], middle: NDArray[Any], axes: tuple[int, int], angle: float
+) -> None:
+    place = int(middle[0]), int(middle[1])
+    cv2.ellipse(hidden, place, axes, float(angle), 0, 360, 1.0, -1, cv2.LINE_AA)
+
+
+def _skin(
+    bgr: NDArray[np.uint8], mesh: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[Any]:
+    """A colour near that of a cheek, or now and then any."""
+    if rng.random() < 0.25:
+        return rng.uniform(20, 235, 3)
+    cheek = mesh[int(rng.choice((50, 280)))]
+    x, y = np.clip(cheek.astype(int), 3, (bgr.shape[1] - 4, bgr.shape[0] - 4))
+    patch = bgr[y - 3 : y + 4, x - 3 : x + 4].reshape(-1, 3)
+    return np.asarray(patch.mean(axis=0) * rng.uniform(0.75, 1.2))
+
+
+def _painted(
+    bgr: NDArray[np.uint8],
+    hidden: NDArray[np.float32],
+    colour: NDArray[Any],
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    slope = 1 + rng.normal(0, 0.2) * np.linspace(-1, 1, bgr.shape[1])[None, :, None]
+    paint = colour * slope + rng.normal(0, rng.uniform(0.1, 4), bgr.shape)
+    share = hidden[..., None]
+    return np.clip(bgr * (1 - share) + paint * share, 0, 255).astype(np.uint8)
+
+
 def rendered_people(count: int, cache: Path, face_model: Path | None) -> list[Frames]:
     """Render people, or find what was seen of them before."""
     cache.mkdir(parents=True, exist_ok=True)
@@ -283,6 +412,12 @@ def people_of_clips(folder: Path, cache: Path) -> list[Frames]:
             embeddings, human, fps = file['embeddings'], file['human'], float(file['fps'])
         if len(embeddings) < 30:
             continue
+        kept = cache / f'{row["stem"]}_covered.npz'
+        if not kept.exists():
+            network = network or ChangeNetwork(OnnxModel.load(MODEL, 1))
+            np.savez(kept, embeddings=read_covered(folder / 'train', row['stem'], network))
+        with np.load(kept) as file:
+            covered = parts_of(file['embeddings'].astype(np.float64))
         seen = parts_of(embeddings.astype(np.float64))
         columns = [[CHANNELS.index(channel) for channel in one]
                    for answers in CLEAR_CHANNELS.values() for one in answers]  # fmt: skip
@@ -290,6 +425,12 @@ def people_of_clips(folder: Path, cache: Path) -> list[Frames]:
         moved, target = seen - np.median(seen, axis=0), label - np.median(label, axis=0)
         unseen = row['stem'].startswith(UNSEEN)
         found.append(Frames(row['person'], moved, target.astype(np.float64), False, unseen, fps))
+        if len(covered):
+            nothing, moved = (
+                np.zeros((len(covered), len(ANSWERS))),
+                covered - np.median(seen, axis=0),
+            )
+            found.append(Frames(row['person'], moved, nothing, False, False, fps, COVERED_WEIGHT))
     return found
 
 
@@ -353,7 +494,9 @@ class _Half:
     ) -> None:
         self._x = np.vstack([one.moved[:, part] for one in people]) / spread
         self._y = np.vstack([one.target[:, answers] for one in people])
-        chance = np.concatenate([np.full(len(one.moved), 1 / len(one.moved)) for one in people])
+        chance = np.concatenate(
+            [np.full(len(one.moved), one.weight / len(one.moved)) for one in people]
+        )
         self._reach = np.cumsum(chance / chance.sum())
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[Array, Array]:

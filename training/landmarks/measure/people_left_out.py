@@ -11,7 +11,7 @@ What the models see for the fits is kept in data/, as by their commands.
 
 import argparse
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument('--robot', default='sim_face')
     parser.add_argument('--method', default='travel')
     parser.add_argument('--most', type=float, default=12.0, help='first seconds of each clip')
+    parser.add_argument('--jobs', type=int, default=1, help='folds at a time')
     parser.add_argument('--json', type=Path)
     arguments = parser.parse_args()
     clips = arguments.shared / 'clips'
@@ -47,10 +48,9 @@ def main() -> None:
     known += clear.people_of_clips(clips, Path('data/clear'))
     folds = size.folds_of([one.person for one in unseen['jaw_open']])
     stems = {s: p for s, p in size.persons_of(clips).items() if s.startswith(size.UNSEEN)}
-    found: dict[str, Any] = {}
-    for fold in range(size.FOLDS):
 
-        def others(signals: Mapping[str, list[Any]], fold: int = fold) -> dict[str, list[Any]]:
+    def measured(fold: int) -> dict[str, Any]:
+        def others(signals: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
             return {
                 name: [one for one in rows if folds.get(one.person) != fold]
                 for name, rows in signals.items()
@@ -68,8 +68,12 @@ def main() -> None:
             write_tables(Path(share), tables)
             with ProcessPoolExecutor(1, get_context('spawn'), use_tables, (share,)) as worker:
                 what = arguments.robot, arguments.method, arguments.most
-                found |= worker.submit(imitate, videos, *what).result()
+                found = worker.submit(imitate, videos, *what).result()
         print(f'fold {fold + 1} of {size.FOLDS}: {len(videos)} clips', flush=True)
+        return found
+
+    with ThreadPoolExecutor(arguments.jobs) as jobs:
+        found = {k: v for one in jobs.map(measured, range(size.FOLDS)) for k, v in one.items()}
     table = means(found.values())
     rows = size_rows([one.sizes for one in found.values()])
     for name in FIGURES:
