@@ -66,14 +66,17 @@ def test_what_a_frame_surely_shows_is_shown_whatever_the_keyframe_says():
     smile(guide, 0, 0.1)
     guide.on_keyframe(shown(0, 0.1))
     assert smile(guide, FRAME_NS, 0.8, confidence=1.0) == pytest.approx(0.8)
+    guide.on_keyframe(shown(2 * FRAME_NS, 0.1))
     half_sure = (1 + CHANGES) / 2
     assert smile(guide, 2 * FRAME_NS, 0.8, confidence=half_sure) == pytest.approx(0.4)
+    guide.on_keyframe(shown(3 * FRAME_NS, 0.1, confidence=0.5))
+    assert smile(guide, 3 * FRAME_NS, 0.8, confidence=1.0) == pytest.approx(0.1)
 
 
 def test_eyes_that_a_keyframe_does_not_see_stay_as_it_holds_them():
     guide = KeyframeGuide()
     guide.on_keyframe(shown(0, 0.3, confidence=0.1, lid=0.05))
-    assert guide.on_frame(shown(FRAME_NS, 0.3, CHANGES, lid=0.4)).values[LID] == pytest.approx(0.05)
+    assert guide.on_frame(shown(FRAME_NS, 0.3, lid=0.4)).values[LID] == pytest.approx(0.05)
     guide.on_keyframe(shown(2 * FRAME_NS, 0.3, lid=0.1))
     assert guide.on_frame(shown(2 * FRAME_NS, 0.3, lid=0.4)).values[LID] == pytest.approx(0.4)
 

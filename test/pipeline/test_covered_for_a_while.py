@@ -83,17 +83,7 @@ def with_sunglasses(picture, points):
     return picture
 
 
-@pytest.mark.parametrize(
-    'cover',
-    [
-        skin_over_the_mouth,
-        masked,
-        pytest.param(
-            with_sunglasses,
-            marks=pytest.mark.xfail(reason='dark glasses are taken for lids', strict=True),
-        ),
-    ],
-)
+@pytest.mark.parametrize('cover', [skin_over_the_mouth, masked, with_sunglasses])
 def test_what_is_covered_is_held_and_nothing_is_invented(cover):
     values = merged_parameters()
     values['keyframe'] |= {'model': 'keyframe_default', 'threads': 1}
