@@ -11,6 +11,7 @@ from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer
+from kf_imitation.landmarks.patches import eyes_are_hidden
 from kf_imitation.parameters.settings import FaceSettings
 from kf_imitation.pipeline.face_pipeline import build_expression_pipeline, cut_face
 from kf_imitation.pipeline.statistics import Ledger
@@ -22,6 +23,8 @@ SIZE = 480
 EVERY_NS = 100_000_000
 MOUTH = ('mouth_smile_left', 'mouth_smile_right', 'jaw_open', 'mouth_pucker', 'lip_press')
 LIDS = ('eye_close_left', 'eye_close_right')
+EYES = (*LIDS, 'brow_raise_left', 'brow_raise_right', 'brow_lower', 'gaze_yaw', 'gaze_pitch')
+BLINKING = 16  # a frame of the demo clip with shut eyes
 
 
 @pytest.fixture(scope='module')
@@ -102,8 +105,35 @@ def test_a_smile_behind_a_mask_or_a_hand_is_held_and_the_eyes_stay_open(face, pi
 def test_eyes_behind_sunglasses_do_not_shut_and_the_smile_stays(face, pipeline):
     picture, points, region = face
     before, after = read(pipeline, region, picture, with_sunglasses(picture, points))
-    assert max(after[name] for name in LIDS) < 0.55
+    assert [after[name] for name in EYES] == [before[name] for name in EYES]
     assert after['mouth_smile_left'] == pytest.approx(before['mouth_smile_left'], abs=0.1)
+
+
+def with_skin_over_the_eyes(picture, points):
+    covered, skin = picture.copy(), picture[points[54].astype(int)[1], points[54].astype(int)[0]]
+    low, high = points[60:76].min(axis=0), points[60:76].max(axis=0)
+    (left, top), (right, bottom) = (low - 12).astype(int), (high + 12).astype(int)
+    covered[top:bottom, left:right] = skin
+    return covered
+
+
+def test_eyes_are_hidden_by_glasses_and_by_skin_but_not_by_lids_or_a_mask(face):
+    picture, points, _ = face
+    for cover in (with_sunglasses, with_skin_over_the_eyes):
+        assert eyes_are_hidden(cover(picture, points), points)
+    for seen in (picture, masked(picture, points), behind_fingers(picture, points)):
+        assert not eyes_are_hidden(seen, points)
+        assert not eyes_are_hidden(seen // 3, points)
+    capture = cv2.VideoCapture(str(MEDIA / 'demo.mp4'))
+    blinking = [capture.read()[1] for _ in range(BLINKING + 1)][-1]
+    with np.load(MEDIA / 'demo.npz') as labels:
+        assert not eyes_are_hidden(blinking, labels['landmarks98'][BLINKING])
+
+
+def test_a_face_at_the_border_or_beyond_it_does_not_hide_its_eyes(face):
+    picture, points, _ = face
+    for shift in (-300, -600, 600):
+        assert not eyes_are_hidden(picture, points + shift)
 
 
 def test_reflexes_neither_blink_behind_sunglasses_nor_move_in_an_empty_room(face):

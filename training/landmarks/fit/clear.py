@@ -7,7 +7,7 @@ rendered people (face_renderer) they are known. So small networks are given the 
 keyframe model (FrameScore.embeddings), less what is usual for the person, and learn the weights of
 the renders and, so that nothing is invented, the labels of the people in the clips, and nothing
 behind dark glasses, masks and hands that are painted over them. Answers begin to count where, of
-people left out, those who just talk and those who are covered stay below for all but 3 % of the time
+people left out, talk and covered faces stay below for all but 3 % of the time
 (kf_imitation/expression/estimator.py, ClearExpressions).
 
 The table that is printed has, on people left out by folds, how many full and half rendered
