@@ -535,9 +535,9 @@ def clear_parts() -> tuple[ClearPart, ...]:
 class ReflexEstimator:
     """Turns the readings of frames into values of FRAME_CHANNELS.
 
-    What a person's jaw reads at rest, and how wide their eyes mostly are, is learned while they
-    are in view, as in AutoCalibration, unless `learn` is false, and forgotten when the face is
-    another's.
+    What a person's jaw and the pitch of their gaze read at rest, and how wide their eyes mostly
+    are, is learned while they are in view, as in AutoCalibration, unless `learn` is false, and
+    forgotten when the face is another's.
     Blinks and winks are shown whole.
     """
 

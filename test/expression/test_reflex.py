@@ -42,17 +42,18 @@ def test_only_what_frames_are_read_for_has_confidence():
     assert np.flatnonzero(found.confidence).tolist() == sorted(PLACES)
 
 
-def test_a_photograph_does_not_move_anything():
+def test_a_photograph_does_not_move_anything_once_its_rest_is_known():
     reader, rng = ReflexEstimator(), np.random.default_rng(0)
     rows = []
-    for index in range(100):
+    for index in range(1000):
         noise = rng.uniform(-0.004, 0.004, 4)
         shapes = zip(
             ('eyeBlinkLeft', 'eyeBlinkRight', 'jawOpen', 'eyeLookUpLeft'), noise, strict=True
         )
         found = reader.update(frame(index, **{name: 0.1 + value for name, value in shapes}))
         rows.append(found.values)
-    assert np.ptp(np.array(rows)[20:], axis=0).max() < 0.005
+    assert np.ptp(np.array(rows)[-100:], axis=0).max() < 0.005
+    assert np.abs(np.diff(rows, axis=0)[20:]).max() < 0.003
 
 
 def test_without_a_face_there_is_no_reflex_and_the_past_is_forgotten():
@@ -83,6 +84,16 @@ def test_a_jaw_that_reads_open_at_rest_closes_over_some_seconds():
     assert jaw[0] > 0.1
     assert jaw[-1] < 0.7 * jaw[0]
     assert reader.update(frame(600, jawOpen=0.6)).values[place] > 0.5
+
+
+def test_eyes_that_look_down_all_the_time_are_half_taken_for_rest_but_not_those_that_look_aside():
+    reader = ReflexEstimator()
+    aside, down = (CHANNELS.index(name) for name in ('gaze_yaw', 'gaze_pitch'))
+    shapes = {'eyeLookDownLeft': 0.6, 'eyeLookDownRight': 0.6, 'eyeLookOutLeft': 0.4}
+    rows = [reader.update(frame(index, **shapes)).values for index in range(900)]
+    assert rows[0][aside] == rows[-1][aside] > 0.1
+    assert rows[0][down] < rows[-1][down] < 0.0
+    assert rows[-1][down] - rows[0][down] > 0.05
 
 
 def test_lids_are_not_taken_for_rest_however_long_they_are_shut():

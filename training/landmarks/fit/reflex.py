@@ -59,6 +59,9 @@ UNIT = {
 # The networks read nothing of them that moves: in these, keyframes are followed as they are.
 NOT_READ = ('mouth_frown',)
 ANGLES = {'gaze_yaw': True, 'gaze_pitch': False}
+# How far a person's own median is taken off, as Channel.trust: eyes that are read as looking down
+# are mostly those of a face that looks so. To the sides that is no gain (docs/landmarks.md).
+ANGLE_TRUST = {'gaze_yaw': 0.0, 'gaze_pitch': 0.5}
 ABOUT = """
 What the reflex lane's predictions are worth, by python -m training.landmarks.fit.reflex: points
 of a monotone map from logits to 0..1; of gaze, the factor of what it differs from rest. typical is
@@ -132,8 +135,15 @@ def fitted(signals: Mapping[str, Sequence[Signal]]) -> str:
     for name in NOT_READ:
         document[name] = {'raw': [0.0], 'value': [0.0]}
     for name, symmetric in ANGLES.items():
-        rest, gain = angle_map(signals[name], symmetric)
-        document[name] = {'rest': round(rest, 3), 'gain': round(gain, 3)}
+        medians, trust = medians_of(signals[name]), ANGLE_TRUST[name]
+        rest, gain = angle_map(shifted(signals[name], trust), symmetric)
+        document[name] = {
+            'trust': trust,
+            'typical': round(float(np.median(medians)), 3),
+            'spread': round(float(medians.std()), 3),
+            'rest': round(rest, 3),
+            'gain': round(gain, 3),
+        }
     return table_text(ABOUT, document)
 
 
@@ -150,7 +160,8 @@ def main() -> None:
         seen = shifted(signals[name], channel.trust)
         report(name, measured(signals[name], expit), held_out(seen, unit_fit(channel)))
     for name, symmetric in ANGLES.items():
-        new = held_out(signals[name], angle_fit(symmetric))
+        seen = shifted(signals[name], ANGLE_TRUST[name])
+        new = held_out(seen, angle_fit(symmetric))
         report(name, measured(signals[name], np.asarray), new)
     Console(width=110).print(table)
     settle('reflex_size', fitted(signals), arguments.write)
