@@ -61,7 +61,9 @@ _REFLEX_SIZE = load_table('reflex_size')
 _REFLEXES = [CHANNELS.index(name) for name in FRAME_CHANNELS]
 _GUIDED = [CHANNELS.index(name) for name in GUIDED_CHANNELS]
 _FOLLOWED = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
-CHANGES = 0.5  # confidence of a guided channel of a frame of which only changes count
+# Confidence of a guided channel in a frame that clearly shows nothing of it; at 1 it shows all.
+CHANGES = 0.5
+_WIDE_EYES = [CHANNELS.index(f'eye_wide_{side}') for side in ('left', 'right')]
 _LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
 REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
 REFLEX_CONFIDENCE[_REFLEXES] = 1.0
@@ -560,9 +562,9 @@ class ReflexEstimator:
             score: of the frame, with its reading.
 
         Returns:
-            Confidence 1 for FRAME_CHANNELS, 0 for all others; of GUIDED_CHANNELS 0.5 where only
-            changes count, 1 where the face surely shows the value; None without a face or a
-            reading.
+            Confidence 1 for FRAME_CHANNELS, 0 for all others; of GUIDED_CHANNELS, of whose values
+            only changes count, 0.5 and half of what the face clearly shows at least. None without
+            a face or a reading.
         """
         if score.reading is None:
             self.reset()
@@ -582,10 +584,9 @@ class ReflexEstimator:
         confidence = REFLEX_CONFIDENCE
         if self._learn and score.embeddings is not None:
             clear = self._clear.push(score.stamp_ns, score.embeddings).astype(np.float32)
-            values = np.maximum(values, clear)
-            surely = np.divide(clear, values, out=np.zeros_like(values), where=values > 0)
+            values[_WIDE_EYES] = np.maximum(values[_WIDE_EYES], clear[_WIDE_EYES])
             confidence = confidence.copy()
-            confidence[_GUIDED] += (1 - CHANGES) * surely[_GUIDED]
+            confidence[_GUIDED] += (1 - CHANGES) * clear[_GUIDED]
         return Expression(score.stamp_ns, values, confidence)
 
     def _as_of_this_person(self, raw: Levels) -> Levels:
@@ -646,9 +647,9 @@ class KeyframeGuide:
             self._waiting_ns = None
         values = reflex.values.copy()
         changed = self._values + self._follows * (read - self._begun)
-        surely = (reflex.confidence[_GUIDED] - CHANGES) / (1 - CHANGES) * (self._follows > 0)
+        least = (reflex.confidence[_GUIDED] - CHANGES) / (1 - CHANGES) * (self._follows > 0)
         values[_FOLLOWED] = np.where(self._hidden, self._held, values[_FOLLOWED])
-        values[_GUIDED] = np.clip(np.maximum(changed, surely * read), 0.0, 1.0)
+        values[_GUIDED] = np.clip(np.maximum(changed, least), 0.0, 1.0)
         return replace(reflex, values=values)
 
     def _forget_old(self, now_ns: int) -> None:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
-from kf_imitation.data_types import CHANNELS, FaceRegion, FrameScore
+from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FaceRegion, FrameScore
 from kf_imitation.expression.estimator import CLEAR_CHANNELS, ClearExpressions, ReflexEstimator
 from kf_imitation.inference import OnnxModel, crop
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork
@@ -76,10 +75,25 @@ def test_a_face_that_begins_with_a_pucker_has_it_as_its_own_and_another_face_doe
 
 
 @pytest.mark.parametrize('learns', [True, False])
-def test_reflexes_say_surely_what_is_clear_if_they_learn_what_is_usual(faces, learns):
-    reader, place = ReflexEstimator(learns), CHANNELS.index('brow_lower')
-    for score in scores(faces, [*['rest'] * LEARNED, *['frown'] * 5]):
-        found = reader.update(score)
-    assert (found.values[place] > 0.1) == learns
-    assert found.confidence[place] == pytest.approx(1.0 if learns else 0.5)
-    assert np.isin(found.confidence[found.values == 0.0], (0.0, 0.5, 1.0)).all()
+def test_reflexes_say_what_is_clear_in_their_confidence_if_they_learn_what_is_usual(faces, learns):
+    reader, least = ReflexEstimator(learns), {}
+    for name in ('frown', 'pucker', 'surprise'):
+        for score in scores(faces, [*['rest'] * LEARNED, *[name] * 5]):
+            found = reader.update(score)
+        least[name] = 2 * found.confidence - 1
+        reader.reset()
+    assert (least['frown'][CHANNELS.index('mouth_frown_left')] > 0.05) == learns
+    assert (least['pucker'][CHANNELS.index('mouth_pucker')] > 0.6) == learns
+    assert least['frown'][CHANNELS.index('mouth_pucker')] == 0.0
+    assert (found.values[CHANNELS.index('eye_wide_left')] > 0.25) == learns
+
+
+def test_clear_expressions_leave_the_gaze_where_it_is(faces):
+    reading, embeddings = faces['rest'][0].copy(), faces['rest'][1]
+    reading[[BLENDSHAPES.index(f'eyeLookDown{side}') for side in ('Left', 'Right')]] = 0.7
+    found = [
+        ReflexEstimator().update(FrameScore(0, 0, None, reading=reading, embeddings=seen)).values
+        for seen in (None, embeddings)
+    ]
+    assert found[0][CHANNELS.index('gaze_pitch')] < -0.1
+    assert np.array_equal(*found)

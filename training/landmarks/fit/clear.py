@@ -77,6 +77,8 @@ SHAPES = {
 }
 TALK = 0.15  # labels below this above the person's usual: they just talk
 OFTEN, OFTEN_COVERED = 0.03, 0.03  # of the time in which an answer may still count
+SELDOM = {'brow_lower': 0.01}  # instead of OFTEN: labels of real brows say more than renders do
+LEAST_SPAN = 0.15  # between the answer that begins to count and the one that counts as 1
 BOUND_FOLDS = 3
 # The training. Embeddings are scaled by how far they vary.
 HIDDEN, STEPS, BATCH, RATE, DECAY = 32, 6000, 192, 4e-3, 1e-4
@@ -556,9 +558,11 @@ def bounds(people: Sequence[Frames], answers: Sequence[Array], k: int) -> tuple[
             share.append(np.full(len(lasting), 1 / len(one.moved)))
     values, weight = np.concatenate(talk), np.concatenate(share)
     order = np.argsort(-values)
-    reached = np.searchsorted(np.cumsum(weight[order]) / weight.sum(), OFTEN)
+    often = SELDOM.get(ANSWERS[k], OFTEN)
+    reached = np.searchsorted(np.cumsum(weight[order]) / weight.sum(), often)
     hidden = float(np.quantile(np.concatenate(covered), 1 - OFTEN_COVERED))
-    return max(float(values[order][reached]), hidden), float(np.median(np.concatenate(full)))
+    least = max(float(values[order][reached]), hidden)
+    return least, max(float(np.median(np.concatenate(full))), least + LEAST_SPAN)
 
 
 def _lasting(values: Array, rate_hz: float) -> Array:
