@@ -66,8 +66,8 @@ MEANING = {
     'face/region': 'the square around the face, of every frame; no points: no face',
     'face/reflex': (
         'all channels but those of the head, as every frame reads them; of brows, lips and mouth '
-        'corners the servo node takes what changes between keyframes, and by its confidence '
-        '(effort 0.5 to 1) what surely shows'
+        'corners the servo node takes what changes between keyframes, and what clearly shows: '
+        'effort is 0.5 plus half of it'
     ),
     'face/landmarks': '98 points (WFLW order), pixels of the full image, z = confidence',
     'face/head_pose': 'in the camera optical frame',

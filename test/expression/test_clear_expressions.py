@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 
 from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FaceRegion, FrameScore
