@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from kf_imitation.head.servo_monitor import ServoMonitor, names_of, unknown_as_text
 from kf_imitation.motion.motion_generator import STALL_FORCES
 from kf_imitation.robot import RobotConfig
-from kf_imitation.robot.model import NO_PORT, SIMULATED_PORT
 
 Array = NDArray[np.float64]
 OFF, RUNNING, LOST, STOPPED = 'off', 'running', 'lost', 'stopped'  # states of the controller
@@ -171,8 +170,6 @@ class ControllerSnapshot:
 
 def servos_left(robot: RobotConfig) -> str:
     """Return what servos do that nobody could let go, and what to do about it."""
-    if all(line.port in (SIMULATED_PORT, NO_PORT) for line in robot.lines):
-        return 'Simulated servos end with the program that started them'
     return (
         'Servos that have torque hold where they are, until their power is cut or '
         f'`kf_imitation servo off --robot {robot.source}`'
