@@ -32,7 +32,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     'default': (),
     'without flow': ('network.motion=difference', 'loss.ssim=0', 'loss.endpoint=0'),
     'without parts': ('network.parts=false', 'data.crop_px=128'),
-    'without gradient motion': ('network.gradient=none',),
+    'without gradient motion': ('network.gradient=none', 'network.contrast_shrink=1'),
     'without places': ('network.use_places=false', 'loss.expression=0'),
     'without renders': ('data.renders=0',),
     'without animated photographs': ('data.animated=0',),
