@@ -469,7 +469,7 @@ class Judge:
     def _goal(self, time_s: float, track: _Track, tick: int, rad: float) -> None:
         """Judge one goal of one joint under torque."""
         name, joint = track.joint.name, track.joint
-        last = track.goals[-1][1] if track.goals else rad
+        before_s, last = track.goals[-1] if track.goals else (time_s, rad)
         still = abs(rad - last) < reg.RAD_PER_TICK / 2
         track.goals.append((time_s, rad))
         del track.goals[:-60]
@@ -488,7 +488,9 @@ class Judge:
             self._check_creep_current(time_s, track)
         if self._stopped and self._stop_s is not None:
             patience = BRAKE_S if self._head.stop == 'hold' else STOP_S
-            if time_s - self._stop_s > patience and not still:
+            # After a gap what is held is taken over where it is, wherever it was carried.
+            taken_over = time_s - before_s > GRACE_S and track.is_at(tick)
+            if time_s - self._stop_s > patience and not (still or taken_over):
                 self._judge(time_s, name, 'stop', 'goals move on', f'still after {patience} s')
         if max(rad - joint.high_rad, joint.low_rad - rad) > reg.RAD_PER_TICK:
             self._outside_s = time_s

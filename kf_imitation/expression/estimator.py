@@ -63,6 +63,8 @@ _GUIDED = [CHANNELS.index(name) for name in GUIDED_CHANNELS]
 _FOLLOWED = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
 # Confidence of a guided channel in a frame that clearly shows nothing of it; at 1 it shows all.
 CHANGES = 0.5
+# A person who began with raised brows seems to lower them at rest: the keyframe must see it, too.
+_AGREED = np.array([name == 'brow_lower' for name in GUIDED_CHANNELS])
 _WIDE_EYES = [CHANNELS.index(f'eye_wide_{side}') for side in ('left', 'right')]
 _LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
 REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
@@ -112,6 +114,7 @@ LEAK = 0.1  # of the hidden layer, below 0
 # Between keyframes.
 FOLLOWED = 0.9  # of a change between frames: part of it is noise
 SURE = 0.85  # confidence of the keyframe under which a channel waits for the next one
+AGREES = 0.02  # of what the keyframe reads, where it must see what frames clearly show
 HIDDEN = 0.3  # confidence of the keyframe under which frames cannot see a channel either
 KEPT_NS = 1_500_000_000  # a keyframe comes to us later than its frame did, but not by more
 GAP_NS = 500_000_000  # without a face for so long, what has changed meanwhile is not known
@@ -616,6 +619,7 @@ class KeyframeGuide:
         self._frames: deque[tuple[int, FloatArray]] = deque()
         self._values = np.zeros(len(_GUIDED), np.float32)
         self._follows = np.zeros(len(_GUIDED), np.float32)
+        self._may_add = np.zeros(len(_GUIDED), bool)  # frames that clearly show more count
         self._begun = np.zeros(len(_GUIDED), np.float32)  # what the keyframe's own frame read
         self._held: FloatArray = np.zeros(len(_FOLLOWED), np.float32)
         self._hidden = np.zeros(len(_FOLLOWED), bool)
@@ -626,6 +630,7 @@ class KeyframeGuide:
         self._values = expression.values[_GUIDED]
         sure = expression.confidence[_GUIDED] >= SURE
         self._follows = np.where(sure, FOLLOWED, 0.0).astype(np.float32)
+        self._may_add = sure & ~(_AGREED & (self._values < AGREES))
         self._held = expression.values[_FOLLOWED]
         self._hidden = expression.confidence[_FOLLOWED] < HIDDEN
         self._waiting_ns = expression.stamp_ns
@@ -647,7 +652,7 @@ class KeyframeGuide:
             self._waiting_ns = None
         values = reflex.values.copy()
         changed = self._values + self._follows * (read - self._begun)
-        least = (reflex.confidence[_GUIDED] - CHANGES) / (1 - CHANGES) * (self._follows > 0)
+        least = (reflex.confidence[_GUIDED] - CHANGES) / (1 - CHANGES) * self._may_add
         values[_FOLLOWED] = np.where(self._hidden, self._held, values[_FOLLOWED])
         values[_GUIDED] = np.clip(np.maximum(changed, least), 0.0, 1.0)
         return replace(reflex, values=values)
@@ -662,6 +667,7 @@ class KeyframeGuide:
             self._waiting_ns = now_ns
         if not 0 <= away_ns < GONE_NS and not is_new:
             self._values = self._follows = np.zeros(len(_GUIDED), np.float32)
+            self._may_add = np.zeros(len(_GUIDED), bool)
             self._hidden = np.zeros(len(_FOLLOWED), bool)
 
 

@@ -213,7 +213,7 @@ class MotorProcess:
             rate_hz=float(given['rate_hz']),
             exit_policy=str(given['exit_policy']),
             stamp_clock_ns=None,  # the other end has the clock of the stamps
-            stop_record=StopRecord(robot.name) if given['remembers'] else None,
+            stop_record=StopRecord(robot) if given['remembers'] else None,
         )
         head.latched = head.latched or bool(given['latched'])
         head.on_cycle = self._on_cycle

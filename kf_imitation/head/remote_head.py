@@ -45,6 +45,11 @@ KEEP_ALIVE_S = 0.05  # between two signs that the goal is still meant
 TOLD_S = 10.0  # after a restart the status tells of it for so long
 ASKED_TO_END = 143  # `kill`: somebody wants the servos let go
 
+TOLD_TO_END = (
+    'the motor process was told to end and let go: start the head again (mimic, launch), or '
+    'deactivate and activate the servo node'
+)
+
 _log = logging.getLogger('kf_imitation.head')
 
 
@@ -214,6 +219,8 @@ class RemoteHead:
         motor = self._motor
         if motor is None:
             raise MotorError('the head is not open')
+        if self._asked_to_end(motor):
+            raise MotorError(TOLD_TO_END)
         if motor.ended.is_set():
             raise MotorError(f'{motor.end} and is being started again')
         return motor
@@ -350,13 +357,16 @@ class RemoteHead:
         self._stop_asked = self._latched = True
         if self._stop_record is not None:
             self._stop_record.write('stopped by a command')
+        told: Future[Answer] = Future()
         answer = self._promised(act, CONFIRM_S, **values)
-        answer.add_done_callback(self._note_stop)
-        return answer
+        answer.add_done_callback(lambda done: told.set_result(self._noted(done.result())))
+        return told
 
-    def _note_stop(self, answer: 'Future[Answer]') -> None:
-        if answer.result().done:
-            self._stop_asked = False  # from now on it is in the reports
+    def _noted(self, stop: Answer) -> Answer:
+        if not stop.done:
+            return Answer(False, f'{stop.sentence}. The stop counts: the head comes back stopped')
+        self._stop_asked = False  # from now on it is in the reports
+        return stop
 
     def reset(self) -> 'Future[Answer]':
         """End a stop."""
@@ -456,7 +466,7 @@ class RemoteHead:
     def _problem(self, motor: MotorConnection) -> str:
         """Return what is wrong with the motor process, in a sentence; '' for nothing."""
         if self._asked_to_end(motor):
-            return 'the motor process was told to end and let go: activate the servo node again'
+            return TOLD_TO_END
         if motor.ended.is_set():
             why = f': {self._trouble}' if self._trouble else ''
             left = 'the head was left by its exit policy'

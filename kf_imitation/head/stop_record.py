@@ -1,15 +1,19 @@
 """A latched stop on disk, so that it survives a restart of any process.
 
 One small file per head in $XDG_STATE_HOME/kf_imitation (~/.local/state/kf_imitation), named after
-the robot and not after its port: an adapter that is plugged in again may have another device
-name. A simulated head has none: it starts fresh with every process.
+the robot and its file, since two heads may have one name, and not after its port: an adapter that
+is plugged in again may have another device name. A simulated head has none: it starts fresh with
+every process.
 """
 
+import hashlib
 import logging
 import re
 import threading
+from pathlib import Path
 
 from kf_imitation.paths import state_directory
+from kf_imitation.robot import RobotConfig
 
 _log = logging.getLogger('kf_imitation.head')
 
@@ -24,19 +28,23 @@ class StopRecord:
         problem: why the last stop could not be noted; '' if it was.
     """
 
-    def __init__(self, robot_name: str) -> None:
-        name = re.sub(r'[^\w.-]', '_', robot_name)
-        self.path = state_directory() / f'{name}.stop'
+    def __init__(self, robot: RobotConfig) -> None:
+        name = re.sub(r'[^\w.-]', '_', robot.name)
+        which = f'{robot.name}\n{Path(robot.source).resolve()}'.encode(errors='surrogateescape')
+        self.path = state_directory() / f'{name}-{hashlib.sha256(which).hexdigest()[:8]}.stop'
         self.problem = ''
+        self._before = state_directory() / f'{name}.stop'  # of a stop under version 0.2 or older
 
     def read(self) -> str:
         """Return why the head was stopped; '' if it is not. What cannot be read is a stop."""
-        try:
-            return self.path.read_text(encoding='utf-8').strip() or 'stopped'
-        except FileNotFoundError:
-            return ''
-        except (OSError, UnicodeDecodeError) as error:
-            return f'stopped, perhaps: {error}'
+        for path in (self.path, self._before):
+            try:
+                return path.read_text(encoding='utf-8').strip() or 'stopped'
+            except FileNotFoundError:
+                continue
+            except (OSError, UnicodeDecodeError) as error:
+                return f'stopped, perhaps: {error}'
+        return ''
 
     def write(self, reason: str) -> None:
         """Note a stop, whole or not at all."""
@@ -57,6 +65,7 @@ class StopRecord:
     def clear(self) -> None:
         """Forget the stop, as somebody reset it."""
         try:
-            self.path.unlink(missing_ok=True)
+            for path in (self.path, self._before):
+                path.unlink(missing_ok=True)
         except OSError as error:
             _log.warning('the head will be stopped again after a restart: %s', error)

@@ -1,5 +1,7 @@
 """What a person asks of a running servo node from a terminal, as `ros2 service call` would."""
 
+from time import monotonic
+
 import rclpy
 from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
@@ -13,6 +15,8 @@ from kf_imitation.nodes.service_question import ask
 
 FOUND_S = 10.0  # until a node is found on a busy machine
 ANSWER_S = 60.0  # a reset takes in servo after servo
+OTHERS_S = 1.0  # until other nodes of the same name are found, too
+APART = 'Give each a namespace or a ROS domain of its own'
 NAME = 'operator'  # config/sros2_policy.xml has keys for it
 
 
@@ -48,17 +52,34 @@ def _asked(node: Node, executor: SingleThreadedExecutor, place: str, service: st
         answer = ask(node, executor, Trigger, path, request, FOUND_S)
         if answer is None:
             raise KfImitationError(_nobody(node, place))
+        if (heads := _heads(node, executor, place)) > 1:
+            ask(node, executor, Trigger, path, request, FOUND_S)  # by now all of them hear it
+            raise KfImitationError(
+                f'{heads} servo nodes answer as {place}, and all were asked to stop; one said: '
+                f'{answer.message}. {APART}'
+            )
         return answer
     client = node.create_client(Trigger, path)
     # A node whose answer has reached the younger client of the two knows the elder one, too.
     nothing = GetParameters.Request()
     if not ask(node, executor, GetParameters, f'{place}/get_parameters', nothing, FOUND_S):
         raise KfImitationError(_nobody(node, place))
+    if (heads := _heads(node, executor, place)) > 1:
+        raise KfImitationError(f'{heads} servo nodes answer as {place}: which is meant? {APART}')
     asked = client.call_async(request)
     executor.spin_until_future_complete(asked, ANSWER_S)
     if not asked.done():
         raise KfImitationError(f'{path} was asked and did not answer within {ANSWER_S:g} s')
     return asked.result()
+
+
+def _heads(node: Node, executor: SingleThreadedExecutor, place: str) -> int:
+    """Return how many nodes have one name; once one was found, the others are known soon."""
+    end_s = monotonic() + OTHERS_S
+    while monotonic() < end_s:
+        executor.spin_once(timeout_sec=0.05)
+    names = [f'{space.rstrip("/")}/{name}' for name, space in node.get_node_names_and_namespaces()]
+    return names.count(place)
 
 
 def _nobody(node: Node, place: str) -> str:

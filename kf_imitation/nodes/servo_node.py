@@ -395,7 +395,7 @@ def make_head(
         'stamp_clock_ns': lambda: node.get_clock().now().nanoseconds,
     }
     port = node.setting('port', str) or robot.port
-    options['stop_record'] = None if port == SIMULATED else StopRecord(robot.name)
+    options['stop_record'] = None if port == SIMULATED else StopRecord(robot)
     if port == NONE:
         return GoalPublisher(node, robot, **options), cycles
     head = RemoteHead(robot, port, **options)

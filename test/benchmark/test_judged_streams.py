@@ -56,6 +56,7 @@ def test_what_longer_runs_have_found_is_mended(seed, streams):
         (1645, 3),  # motion begins again where a joint outside its limits is
         (7386, 4),  # the others wait until a joint has come in from far outside
         (10482, 19),  # from where the way to neutral takes its time, too
+        (99210, 20),  # after a gap a frozen joint that was carried away is held where it is
         (9037, 6),  # motion begins at the tick that is held, not at its first goal
     ],
 )

@@ -74,6 +74,18 @@ def test_what_a_frame_clearly_shows_is_shown_whatever_the_keyframe_says():
     assert smile(guide, 3 * FRAME_NS, 0.1, confidence=clearly) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(('keyframe', 'lowered'), [(0.0, 0.0), (0.1, 0.6)])
+def test_brows_are_lowered_only_as_keyframes_see_some_of_it_too(keyframe, lowered):
+    # Who began with raised brows seemed to lower them at rest: by 0.24 of their range.
+    guide, brow = KeyframeGuide(), CHANNELS.index('brow_lower')
+    seen = shown(0, 0.0)
+    seen.values[brow] = keyframe
+    guide.on_keyframe(seen)
+    frame = shown(FRAME_NS, 0.0, CHANGES + (1 - CHANGES) * 0.6)
+    frame.values[brow] = keyframe
+    assert guide.on_frame(frame).values[brow] == pytest.approx(lowered)
+
+
 def test_eyes_that_a_keyframe_does_not_see_stay_as_it_holds_them():
     guide = KeyframeGuide()
     guide.on_keyframe(shown(0, 0.3, confidence=0.1, lid=0.05))

@@ -255,10 +255,10 @@ def test_rest_lets_go_and_close_ends_the_process(rig, head):
 
 
 def test_a_stopped_head_is_stopped_after_a_restart_of_both_processes(rig, make_head):
-    first = make_head(stop_record=StopRecord(rig.robot.name))
+    first = make_head(stop_record=StopRecord(rig.robot))
     assert first.stop().result(LONG_S).done
     first.close()
-    second = make_head(stop_record=StopRecord(rig.robot.name))
+    second = make_head(stop_record=StopRecord(rig.robot))
     assert second.latched and rig.torques() == [False, False]
     assert 'stopped before' in second.warnings[-1]
 
@@ -293,7 +293,8 @@ def test_a_stop_outlives_a_killed_motor_process(rig, head):
 def test_a_stop_counts_that_finds_no_motor_process(rig, head):
     os.kill(head.pid, signal.SIGKILL)
     rig.wait(is_level(head, ERROR), 'error')
-    head.stop().result(LONG_S)
+    answer = head.stop().result(LONG_S)
+    assert answer.done or 'The stop counts' in answer.sentence
     rig.wait(lambda: head.restarts == 1, 'restart')
     rig.wait(lambda: rig.torques() == [False, False], 'stop')
     assert head.latched
@@ -378,6 +379,8 @@ def test_a_motor_process_that_is_reported_to_end_lets_go_and_stays_away(rig, hea
     os.kill(head.pid, signal.SIGTERM)
     rig.wait(is_level(head, ERROR, 'was told to end and let go'), 'end')
     assert rig.torques() == [False, False] and head.restarts == 0
+    answer = head.reset().result(LONG_S)  # it said that it was being started again, for ever
+    assert not answer.done and 'start the head again' in answer.sentence
     head.rest()
     head.start()
     assert rig.torques() == [True, True]

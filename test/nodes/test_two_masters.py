@@ -74,3 +74,27 @@ def test_of_two_servo_nodes_of_one_name_the_second_is_reported_and_its_head_rest
         reports.clear()
         listener.wait_for(told)
         assert way(other) < 0.02
+
+
+def test_a_stop_from_a_terminal_reaches_both_of_two_heads_of_one_name_and_says_so(
+    servo_node, start, port, listener
+):
+    # It stopped one of them, at random, and said that every servo had confirmed it.
+    servo_node(port=port.device)
+    listener.wait_for(lambda: on(port))
+    with SimulatedPort(SimulatedBus(simulated_servos(ROBOT)), PseudoTerminal()) as other:
+        servo_node(port=other.device)
+        listener.wait_for(lambda: on(other))
+        stopped = start('servo', 'stop')
+        _, err = stopped.communicate(timeout=100)
+        assert stopped.returncode == 2
+        assert '2 servo nodes answer as /servo, and all were asked to stop' in err
+        listener.wait_for(lambda: not any(on(line) for line in (port, other)))
+        reset = start('servo', 'reset')
+        _, err = reset.communicate(timeout=100)
+        assert reset.returncode == 2 and 'which is meant?' in err
+        assert not any(on(line) for line in (port, other))
+
+
+def on(line):
+    return any(servo.registers.get('torque_enable') for servo in line.line.servos)

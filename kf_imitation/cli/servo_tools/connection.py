@@ -120,7 +120,7 @@ def running_head(
         KfImitationError: the head was stopped and not reset yet.
     """
     robot = robot or load_robot(args.robot)
-    record = StopRecord(robot.name)
+    record = StopRecord(robot)
     if (args.port or robot.port) != SIMULATED and (reason := record.read()):
         raise KfImitationError(
             f'{robot.name} was stopped before ({reason}) and not reset yet: while its servo node '
