@@ -15,7 +15,7 @@ from kf_imitation.nodes.service_question import ask
 
 FOUND_S = 10.0  # until a node is found on a busy machine
 ANSWER_S = 60.0  # a reset takes in servo after servo
-OTHERS_S = 1.0  # until other nodes of the same name are found, too
+OTHERS_S = 3.0  # until other nodes of the same name are found, too
 APART = 'Give each a namespace or a ROS domain of its own'
 NAME = 'operator'  # config/sros2_policy.xml has keys for it
 
