@@ -3,10 +3,18 @@
 import argparse
 import math
 
-from kf_imitation.cli.options import add_overwrite, add_params, add_quiet
+from kf_imitation.cli.options import add_overwrite, add_params, add_quiet, seconds
+from kf_imitation.errors import ConfigError
 from kf_imitation.paths import user_path
 
 _DEFAULT_METHODS = 'default,lite,frame_difference,dis'
+# What only one of the two measures takes.
+_OF_KEYFRAMES = (
+    'directory', 'methods', 'labels', 'clips', 'dump', 'threads', 'jobs', 'tune', 'overwrite',
+)  # fmt: skip
+_OF_IMITATION = (
+    'robot', 'channels', 'imitation_methods', 'video', 'rests', 'tune_travel', 'every', 'most',
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='instead try these travel thresholds, on training clips (default: a grid)',
     )
     group.add_argument('--every', type=int, default=1, help='take every n-th clip')
-    group.add_argument('--most', type=float, default=math.inf, metavar='S', help='of each clip')
+    group.add_argument('--most', type=seconds, default=math.inf, metavar='S', help='of each clip')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
+    _check(args)
     from kf_imitation.cli.evaluate_measures import measure_imitation, measure_keyframes
 
     if args.imitation is None:
@@ -100,3 +109,37 @@ def run(args: argparse.Namespace) -> int:
     else:
         measure_imitation(args)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Reject numbers below 1 and what the measure asked for does not take.
+
+    Raises:
+        ConfigError: names all of them.
+    """
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    imitates = args.imitation is not None
+    rule = 'does not count with --imitation' if imitates else 'counts only with --imitation'
+    problems = [
+        f'{_typed(name)}{_shown(getattr(args, name))} {rule}: leave it out'
+        for name in (_OF_KEYFRAMES if imitates else _OF_IMITATION)
+        if getattr(args, name) != parser.get_default(name)
+    ]
+    if not imitates and args.directory is None:
+        problems.append('DIR is missing: name a folder of labelled clips (or give --imitation)')
+    problems += [
+        f'--{name} = {getattr(args, name)} must be 1 or more'
+        for name in ('threads', 'jobs', 'every')
+        if getattr(args, name) < 1
+    ]
+    if problems:
+        raise ConfigError('evaluate', problems)
+
+
+def _typed(name: str) -> str:
+    return 'DIR' if name == 'directory' else f'--{name.replace("_", "-")}'
+
+
+def _shown(value: object) -> str:
+    return '' if value is True else f' = {value}'

@@ -32,7 +32,6 @@ def measure_keyframes(args: argparse.Namespace) -> None:
     Raises:
         KfImitationError: bad input; nothing is left behind.
     """
-    _check(args)
     values = merged_parameters(args.params)['keyframe']
     names = _words(args.methods)
     settings = replace(detector_settings(values), mode='peak')  # what the measures are about
@@ -125,19 +124,6 @@ def measure_imitation(args: argparse.Namespace) -> None:
 
 def _words(text: str) -> list[str]:
     return [word for word in text.split(',') if word]
-
-
-def _check(args: argparse.Namespace) -> None:
-    problems = []
-    if args.directory is None:
-        problems.append('DIR is missing: name a folder of labelled clips (or give --imitation)')
-    problems += [
-        f'--{name} = {getattr(args, name)} must be 1 or more'
-        for name in ('threads', 'jobs')
-        if getattr(args, name) < 1
-    ]
-    if problems:
-        raise ConfigError('evaluate', problems)
 
 
 def _report_left_out(names: Sequence[str]) -> None:

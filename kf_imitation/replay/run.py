@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from kf_imitation.bags.recognition import is_bag
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.sources import open_source
@@ -92,7 +93,7 @@ def replay_to_files(
         robot_name: in config/robots, or a file; '': as the parameters say.
         mode: of the detector; '': as the parameters say.
         parameter_file: parameters that override config/kf_imitation.yaml; '': none.
-        topic: image topic of a bag with several.
+        topic: image topic of a bag with several; of nothing else.
         video: side-by-side video to make, outside of `out`.
         overwrite: replace results that exist.
         summary: draw summary.png, too; it takes two seconds.
@@ -127,6 +128,8 @@ def replay_to_files(
         loading = thread.submit(build_stages, values, robot_name)  # mostly outside Python's lock
         source = open_file(spec, settings)
         outputs.callback(source.close)
+        if topic and not is_bag(sources[0]):
+            raise SourceError(f'{spec}: --topic = {topic} counts only with a bag: leave it out')
         folder = outputs.enter_context(new_folder(out, overwrite, sources, RESULTS))
         new_video = video and outputs.enter_context(new_file(video, overwrite, sources))
         free_mb = min(ENOUGH_FREE_MB, values['recorder']['minimum_free_mb'])

@@ -191,6 +191,43 @@ def test_numbers_below_one_and_a_missing_folder_are_rejected():
     assert len(raised.value.faults) == 3
 
 
+@pytest.mark.parametrize(
+    ('words', 'faults'),
+    [
+        (('--imitation', 'DIR', '--every', '0'), ['--every = 0 must be 1 or more']),
+        (
+            ('DIR', '--every', '3', '--most', '8', '--rests', '--imitation-methods', 'peak'),
+            [
+                '--imitation-methods = peak counts only with --imitation: leave it out',
+                '--rests counts only with --imitation: leave it out',
+                '--every = 3 counts only with --imitation: leave it out',
+                '--most = 8.0 counts only with --imitation: leave it out',
+            ],
+        ),
+        (
+            ('DIR', '--imitation', 'DIR', '--tune', '--jobs', '2'),
+            [
+                'DIR = {DIR} does not count with --imitation: leave it out',
+                '--jobs = 2 does not count with --imitation: leave it out',
+                '--tune does not count with --imitation: leave it out',
+            ],
+        ),
+    ],
+)
+def test_options_that_would_not_count_are_rejected(words, faults, tmp_path):
+    given = [str(tmp_path) if word == 'DIR' else word for word in words]
+    with pytest.raises(ConfigError) as raised:
+        command.run(arguments(*given))
+    assert list(raised.value.faults) == [fault.replace('{DIR}', str(tmp_path)) for fault in faults]
+
+
+def test_a_length_of_clips_that_is_no_time_is_rejected(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(['evaluate', '--imitation', str(tmp_path), '--most', '-1'])
+    assert end.value.code == 2
+    assert 'argument --most: -1 must be a number of seconds above 0' in capsys.readouterr().err
+
+
 def test_the_command_line_says_in_one_line_what_is_wrong(tmp_path, capsys):
     assert cli.main(['evaluate', str(tmp_path / 'none'), '--methods', 'dis']) == 2
     assert 'is neither a file nor a directory' in capsys.readouterr().err

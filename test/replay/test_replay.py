@@ -309,3 +309,9 @@ def test_the_robot_is_drawn_after_the_delay_with_which_it_follows():
     opened_at = {p.keyframe.stamp_ns + 140_000_000: p.expression.values for p in record.posed}
     still = np.zeros(len(CHANNELS), np.float32)
     assert follows_after_s(record.posed, lambda stamp_ns: opened_at.get(stamp_ns, still)) == 0.14
+
+
+def test_a_topic_of_something_that_is_no_bag_is_rejected(tmp_path, small):
+    with pytest.raises(SourceError, match=r'x.mp4: --topic = x counts only with a bag'):
+        command.run(arguments('x.mp4', '--out', tmp_path / 'out', '--topic', 'x'))
+    assert list(tmp_path.iterdir()) == []
