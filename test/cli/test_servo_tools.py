@@ -223,6 +223,9 @@ def test_a_joint_without_a_channel_is_told_by_its_limit():
         (('jawe', '0.1'), 'did you mean jaw?'),
         (('jaw', '2.0'), r'jaw = 2 rad is outside [-0.02, 0.5]'),
         (('jaw', 'nan'), r'jaw = nan rad is outside'),
+        (('jaw', '0.2', '--speed', '-1'), '1 problem\n  - --speed = -1 rad/s must be above 0'),
+        (('jaw', '0.2', '--speed', 'nan'), '--speed = nan rad/s must be above 0'),
+        (('jaw', '0.2', '--current', '5'), '1 problem\n  - --current = 5 must be above 0, up'),
     ],
 )
 def test_a_jog_that_cannot_be_done_is_rejected_before_the_bus_is_opened(words, why, monkeypatch):

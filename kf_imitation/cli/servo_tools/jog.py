@@ -1,6 +1,7 @@
 """`servo jog JOINT RAD`: move one joint slowly and gently; the others hold."""
 
 import argparse
+import math
 
 from kf_imitation.cli.servo_tools.connection import running_head
 from kf_imitation.errors import ConfigError, nearest
@@ -24,8 +25,13 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(
             'servo jog', [f'{args.joint} = {args.rad:g} rad is outside [{low:g}, {high:g}]']
         )
-    if not 0.0 < args.current <= 1.0 or not args.speed > 0.0:
-        raise ConfigError('servo jog', ['--current must be above 0, up to 1; --speed above 0'])
+    problems = []
+    if not 0.0 < args.speed < math.inf:
+        problems.append(f'--speed = {args.speed:g} rad/s must be above 0')
+    if not 0.0 < args.current <= 1.0:
+        problems.append(f'--current = {args.current:g} must be above 0, up to 1')
+    if problems:
+        raise ConfigError('servo jog', problems)
     with running_head(args, args.speed, args.current) as head:
         head.wait(lambda: bool(head.cycles), 2.0)
         start = float(head.cycles[-1].present_rad[index])
