@@ -63,7 +63,7 @@ class MotorProcess:
         self._asked_to_end = False
         self._acts: dict[str, Act] = {
             'alive': lambda m: self._wanted.set_rate(float(m.values.get('cycles_hz', 0.0))),
-            'cycle': lambda m: self._wanted.want_command(m.sent_ns),
+            'cycle': lambda m: self._wanted.want_first(m.sent_ns),
             'goal': self._goal,
             'reflex': self._reflex,
             'reject': lambda m: self._head.reject(str(m.values['reason'])),

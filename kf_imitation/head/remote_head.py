@@ -332,8 +332,8 @@ class RemoteHead:
             self._kept_alive_s = now_s
             self._tell('keep_alive')
 
-    def ask_for_command(self) -> None:
-        """Let on_cycle hear of the next cycle that sends goals, whatever else is wanted."""
+    def ask_for_cycle(self) -> None:
+        """Let on_cycle hear of the next cycle, whatever else is wanted."""
         self._tell('cycle')
 
     def relax(self) -> None:

@@ -9,7 +9,7 @@ EVERY_HZ = 1e4  # more cycles a second than any bus has
 
 
 class WantedCycles:
-    """Chooses cycles at a rate, and the first one that commands after a moment.
+    """Chooses cycles at a rate, and the first one after a moment.
 
     One per PULSE_S is always chosen: it shows that the bus thread lives.
     """
@@ -18,7 +18,7 @@ class WantedCycles:
         self._lock = Lock()
         self._period_ns = PULSE_S * 1e9
         self._due_ns = 0.0
-        self._command_since_ns: int | None = None
+        self._since_ns: int | None = None
 
     def set_rate(self, rate_hz: float) -> None:
         """Choose so many cycles a second from now on; EVERY_HZ for all."""
@@ -28,18 +28,17 @@ class WantedCycles:
                 self._due_ns = 0.0
             self._period_ns = period_ns
 
-    def want_command(self, since_ns: int) -> None:
-        """Choose also the first cycle from a moment on (controller's clock) that sends goals."""
+    def want_first(self, since_ns: int) -> None:
+        """Choose also the first cycle from a moment on (controller's clock)."""
         with self._lock:
-            self._command_since_ns = since_ns
+            self._since_ns = since_ns
 
     def chooses(self, cycle: ServoCycle) -> bool:
         """Return whether a cycle is wanted; the next answer depends on it."""
         with self._lock:
-            since_ns = self._command_since_ns
-            answers = since_ns is not None and cycle.commanding and cycle.stamp_ns >= since_ns
+            answers = self._since_ns is not None and cycle.stamp_ns >= self._since_ns
             if answers:
-                self._command_since_ns = None
+                self._since_ns = None
             if cycle.stamp_ns < self._due_ns:
                 return answers
             period_ns = self._period_ns

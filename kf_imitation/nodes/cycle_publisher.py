@@ -36,6 +36,7 @@ class CyclePublisher:
         self._ledger = ledger
         # Stamp of the newest expression, and when its goal was given (controller's clock) [ns].
         self._expected: tuple[int, int] | None = None
+        self._commanding = False  # as of the newest cycle
         profile = qos.joint_topics()
         self._commands = node.create_publisher(JointState, 'servo/joint_commands', profile)
         self._states = node.create_publisher(JointState, 'joint_states', profile)
@@ -49,8 +50,17 @@ class CyclePublisher:
         return LOOK_HZ if self._states.get_subscription_count() else 0.0
 
     def expect(self, stamp_ns: int) -> None:
-        """Say that a goal for an expression of this capture time was given just now."""
-        self._expected = stamp_ns, boottime_ns()
+        """Say that a goal for an expression of this capture time was given just now.
+
+        The next cycle carries it out. Where that one sends nothing, because the head was stopped
+        or lost, nothing is measured: how long it stays so is no latency.
+        """
+        if self._commanding:
+            self._expected = stamp_ns, boottime_ns()
+
+    def forget(self) -> None:
+        """Measure nothing of the last expression: the motor process is gone, silent or back."""
+        self._expected = None
 
     def take(self, cycle: ServoCycle) -> None:
         """Publish a cycle."""
@@ -58,10 +68,11 @@ class CyclePublisher:
         if now_ns == 0:  # a bag's time that has not come yet
             return
         stamp_ns = cycle.stamp_ns + now_ns - boottime_ns()
-        expected = self._expected
-        if expected is not None and cycle.commanding and cycle.stamp_ns >= expected[1]:
+        expected, self._commanding = self._expected, cycle.commanding
+        if expected is not None and cycle.stamp_ns >= expected[1]:
             self._expected = None
-            self._ledger.observe('capture to command', (stamp_ns - expected[0]) * 1e-9)
+            if cycle.commanding:
+                self._ledger.observe('capture to command', (stamp_ns - expected[0]) * 1e-9)
         if cycle.commanding and self._commands.get_subscription_count():
             self._commands.publish(to_joint_state(stamp_ns, cycle.names, cycle.commanded_rad))
         if cycle.fresh and self._states.get_subscription_count():

@@ -273,7 +273,7 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         self._pacer_timer.reset()
         if isinstance(self._head, RemoteHead) and self._cycles is not None:
             self._cycles.expect(expression.stamp_ns)
-            self._head.ask_for_command()
+            self._head.ask_for_cycle()
         else:
             self.ledger.observe('capture to command', (clock_ns - expression.stamp_ns) * 1e-9)
         return None
@@ -401,7 +401,13 @@ def make_head(
     head = RemoteHead(robot, port, **options)
     cycles = cycles or CyclePublisher(node, node.ledger)
     head.on_cycle, head.cycles_hz = cycles.take, cycles.wanted_hz
-    head.on_change = node.create_guard_condition(node.publish_diagnostics).trigger
+    report = node.create_guard_condition(node.publish_diagnostics)
+
+    def note_change() -> None:
+        cycles.forget()
+        report.trigger()
+
+    head.on_change = note_change
     return head, cycles
 
 

@@ -143,7 +143,7 @@ def test_goals_go_through_the_motor_process_and_cycles_come_back(rig, head):
     rig.wait(is_level(head, OK, 'at rest in neutral'), 'neutral')
 
 
-def test_cycles_that_nobody_wants_do_not_come_and_a_command_is_told_of(rig, head):
+def test_cycles_that_nobody_wants_do_not_come_but_the_one_asked_for(rig, head):
     cycles, wanted_hz = [], [0.0]
     head.cycles_hz = lambda: wanted_hz[0]
     head.on_cycle = cycles.append
@@ -159,7 +159,7 @@ def test_cycles_that_nobody_wants_do_not_come_and_a_command_is_told_of(rig, head
     assert came_in(2) < 0.2
     go(rig, head)
     asked_ns = boottime_ns()
-    head.ask_for_command()
+    head.ask_for_cycle()
     rig.wait(lambda: cycles and cycles[-1].stamp_ns >= asked_ns, 'cycle')
     assert cycles[-1].commanding
     wanted_hz[0] = EVERY_HZ

@@ -56,10 +56,10 @@ def test_after_a_pause_no_cycles_are_made_up_for():
     assert len(chosen(wanted, 1000, 1100)) == pytest.approx(30, abs=2)
 
 
-def test_the_first_cycle_that_commands_after_a_moment_is_told_once():
+@pytest.mark.parametrize('commanding', [True, False])
+def test_the_first_cycle_after_a_moment_is_told_once(commanding):
     wanted = WantedCycles()
     assert chosen(wanted, 0, 1) == [0]
-    wanted.want_command(BEGIN_NS + 3 * PERIOD_NS - 1)
+    wanted.want_first(BEGIN_NS + 3 * PERIOD_NS - 1)
     assert not chosen(wanted, 1, 3)  # of before
-    assert not chosen(wanted, 3, 5, commanding=False)
-    assert chosen(wanted, 5, 8) == [5]
+    assert chosen(wanted, 3, 5, commanding) == [3]
