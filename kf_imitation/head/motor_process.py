@@ -61,6 +61,7 @@ class MotorProcess:
         self._wanted = WantedCycles()
         self._dropped = 0  # wanted cycles that were not taken in time
         self._asked_to_end = False
+        self._told = ''  # what of the exit policy could not be carried out, as the other end knows
         self._acts: dict[str, Act] = {
             'alive': lambda m: self._wanted.set_rate(float(m.values.get('cycles_hz', 0.0))),
             'cycle': lambda m: self._wanted.want_first(m.sent_ns),
@@ -124,7 +125,7 @@ class MotorProcess:
                 self._report()
         self._slow.shutdown()
         if self._controller is not None:
-            _tell_exit(self._controller.close())
+            self._tell_exit(self._controller.close())
         return ASKED_TO_END
 
     def _leave(self, why: str) -> None:
@@ -132,7 +133,12 @@ class MotorProcess:
         if self._controller is not None:
             if self._controller.state != 'off':
                 _log.error('motor process: %s; the head goes to neutral and is left', why)
-            _tell_exit(self._controller.abandon())
+            self._tell_exit(self._controller.abandon())
+
+    def _tell_exit(self, problem: str) -> None:
+        """Log what of the exit policy could not be carried out, unless the other end knows."""
+        if problem and problem != self._told:
+            _log.error('%s', problem)
 
     def _take(self, message: Message) -> None:
         """Carry out a call and answer it, now or when it is done."""
@@ -166,7 +172,9 @@ class MotorProcess:
             values = error_values(outcome)
         else:
             values = {'result': outcome}
-        self._link.send(Kind.ANSWER, values, number=message.number)
+        sent = self._link.send(Kind.ANSWER, values, number=message.number)
+        if message.values.get('act') == 'rest':
+            self._told = str(outcome) if sent else ''
 
     def _report(self) -> None:
         head = self._controller
@@ -221,6 +229,7 @@ class MotorProcess:
 
     def _start(self, message: Message) -> list[str]:
         """Start the head; returns its warnings."""
+        self._told = ''
         gc.collect()
         gc.freeze()  # what is there stays; later collections need not look at it
         self._head.start()
@@ -245,12 +254,6 @@ class MotorProcess:
 
     def _latch(self, message: Message) -> None:
         self._head.latched = bool(message.values['latched'])
-
-
-def _tell_exit(problem: str) -> None:
-    """Log what of the exit policy could not be carried out: nobody else is there to hear it."""
-    if problem:
-        _log.error('%s', problem)
 
 
 def _unknown(message: Message) -> None:

@@ -180,7 +180,8 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
         """Put the servos to rest and release the port on every way out; what cannot is a fault."""
         problem = self._rest()
         if self._head is not None:
-            problem = problem or self._head.close()
+            at_close = self._head.close()
+            problem = problem or at_close
         if problem:
             self.fault = self.fault or BusError(problem)
 
