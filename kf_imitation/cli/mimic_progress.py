@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from rich.console import Console
 
 from kf_imitation.pipeline.run_figures import BusFigures, RunFigures
+from kf_imitation.pipeline.statistics import FAR_APART
 from kf_imitation.ros_graph.service_manager import tell_service_manager
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def collect(
         bus=bus,
         skipped=skipped,
         models=composition.ledger('keyframe').counts('scored by '),
+        far_apart=counts['keyframe'].get(FAR_APART, 0),
     )
 
 

@@ -34,6 +34,7 @@ from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.explanation import Explanation, explain_pair
 from kf_imitation.keyframe.scoring.pair_scorer import (
+    LONGEST_PAIR_S,
     ChangeNetwork,
     Comparison,
     PairScorer,
@@ -52,7 +53,7 @@ from kf_imitation.parameters.settings import (
     LandmarksSettings,
     first_model,
 )
-from kf_imitation.pipeline.statistics import Ledger
+from kf_imitation.pipeline.statistics import FAR_APART, Ledger
 
 # A keyframe is committed within commit_delay_s plus the frame that shows it; slower cameras wait
 # longer for that frame, so the crops are kept a little longer than the delay.
@@ -154,6 +155,7 @@ class FacePipeline:
         self._crop_px = crop_px
         self._ledger = ledger
         self._kept: deque[_KeptFrame] = deque()
+        self._newest_ns: int | None = None
 
     @property
     def network(self) -> ChangeNetwork | None:
@@ -194,6 +196,9 @@ class FacePipeline:
         self._drop_judged(frame.stamp_ns)
         self._ledger.add('frames')
         self._ledger.add('scored' if raw.score is not None else 'unscored')
+        before_ns, self._newest_ns = self._newest_ns, frame.stamp_ns
+        if before_ns is not None and frame.stamp_ns - before_ns > LONGEST_PAIR_S * 1e9:
+            self._ledger.add(FAR_APART)
         if raw.model:
             self._ledger.add(f'scored by {raw.model}')
         return replace(step, region=region, raw=raw)
@@ -206,6 +211,7 @@ class FacePipeline:
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first of another source."""
+        self._newest_ns = None
         self._tracker.reset()
         self._scorer.reset()
         self._selector.reset()

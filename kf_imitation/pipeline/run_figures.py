@@ -64,6 +64,7 @@ class RunFigures:
         damaged: what is wrong with the source as a whole, or ''.
         skipped: frames that were too old, by stage.
         models: how many frames each score model scored.
+        far_apart: frames without a score, whatever they show: too long after the frame before.
     """
 
     elapsed_s: float
@@ -79,6 +80,7 @@ class RunFigures:
     damaged: str = ''
     skipped: Mapping[str, int] = field(default_factory=dict)
     models: Mapping[str, int] = field(default_factory=dict)
+    far_apart: int = 0
 
 
 def run_table(figures: RunFigures) -> Table:
@@ -92,7 +94,14 @@ def run_table(figures: RunFigures) -> Table:
     table.add_row('scored', str(figures.scored), f'{rate:.1f} frames per second')
     for model, count in figures.models.items():
         table.add_row(f'  by {model}', str(count), '')
-    table.add_row('without a score', str(figures.received - figures.scored), 'no face, or first')
+    unscored = figures.received - figures.scored - figures.far_apart
+    table.add_row('without a score', str(unscored), 'no face, or first')
+    if figures.far_apart:
+        # Here: it loads OpenCV, which mimic does without until its address is printed.
+        from kf_imitation.keyframe.scoring.pair_scorer import LONGEST_PAIR_S
+
+        rule = f'over {LONGEST_PAIR_S:g} s after the frame before'
+        table.add_row('too far apart', str(figures.far_apart), f'no score: {rule}')
     arrived = figures.received + figures.skipped.get('scoring', 0)
     table.add_row('dropped', str(max(0, figures.frames_in - arrived)), 'a newer one was there')
     for stage, count in figures.skipped.items():

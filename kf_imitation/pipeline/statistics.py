@@ -12,6 +12,8 @@ import numpy as np
 
 # Enough for ten minutes at 30 fps; a longer run reports its last ten minutes.
 KEPT = 18_000
+# What counts frames that come too long after the one before to be compared with it.
+FAR_APART = 'too far apart'
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import user_path
 from kf_imitation.pipeline.face_pipeline import detector_settings
 from kf_imitation.pipeline.run_figures import RunFigures
-from kf_imitation.pipeline.statistics import Ledger
+from kf_imitation.pipeline.statistics import FAR_APART, Ledger
 from kf_imitation.replay.bag_output import RunBag
 from kf_imitation.replay.comparison_video import VideoRun, write_video
 from kf_imitation.replay.csv_writer import (
@@ -208,4 +208,5 @@ def _figures(record: RunRecord, ledger: Ledger, elapsed_s: float, left_out: Left
         left_out=left_out.count,
         damaged=left_out.damage,
         models=ledger.counts('scored by '),
+        far_apart=ledger.count(FAR_APART),
     )

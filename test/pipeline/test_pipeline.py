@@ -9,6 +9,8 @@ from kf_imitation.data_types import (
     Keyframe,
     Landmarks,
 )
+from kf_imitation.keyframe.scoring.baselines import FrameDifference
+from kf_imitation.keyframe.scoring.pair_scorer import PairScorer
 from kf_imitation.keyframe.selection.selector import KeyframeSelector, Selection
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings
@@ -19,7 +21,7 @@ from kf_imitation.pipeline.face_pipeline import (
     cut_face,
     face_square,
 )
-from kf_imitation.pipeline.statistics import Ledger
+from kf_imitation.pipeline.statistics import FAR_APART, Ledger
 
 
 def picture(width=200, height=100):
@@ -152,6 +154,16 @@ def test_crops_are_cut_of_keyframes_only_unless_frames_are_too_large_to_keep(
     chosen = [c for step in [*steps, pipeline.flush()] for c in step.chosen]
     assert [c.face.x for c in chosen] == [0, 5, 10]
     assert ledger.times()['crop'].count == crops
+
+
+def test_frames_too_far_apart_to_be_compared_are_counted():
+    ledger = Ledger()
+    scorer = PairScorer(FrameDifference())
+    selector = KeyframeSelector(DetectorSettings())
+    pipeline = FacePipeline(StillTracker(), scorer, selector, 64, ledger)
+    for index, stamp_s in enumerate((0, 1, 2, 2.25, 3.25)):
+        pipeline.push(Frame(index, int(stamp_s * 1e9), picture()))
+    assert ledger.count('unscored') == 4 and ledger.count(FAR_APART) == 3
 
 
 class UnrestScorer:
