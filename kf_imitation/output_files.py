@@ -133,7 +133,7 @@ def check_folder(
         if any(_inside(path / name, source) for name in recorded):
             raise OutputError(f'{path}: holds {source}, which is read; name another place')
     ours = {name.split('/')[0] for name in recorded}
-    foreign = [n for n in names if n not in ours and os.path.lexists(path / n)]
+    foreign = [n for n in names if n not in ours and _holds_something(path / n)]
     if foreign:
         raise OutputError(
             f'{path}: {", ".join(foreign)} would be replaced, and no run wrote it; name another '
@@ -141,6 +141,13 @@ def check_folder(
         )
     if not os.access(path, os.W_OK):
         raise OutputError(f'{path}: is not writable')
+
+
+def _holds_something(path: Path) -> bool:
+    """Whether something would be lost; a run without keyframes leaves an empty folder."""
+    if path.is_dir() and not path.is_symlink():
+        return any(path.iterdir())
+    return os.path.lexists(path)
 
 
 def _inside(file: Path, source: Path) -> bool:
@@ -182,6 +189,8 @@ def _replace(partial: Path, path: Path) -> None:
                 with suppress(OSError):  # something else is in it
                     (path / folder).rmdir()
     for name in (*new, Path(RECORD)):
+        with suppress(OSError):  # only an empty folder would be in the way
+            (path / name).rmdir()
         _move(partial / name, path / name)
     for folder in sorted(partial.rglob('*')):  # empty folders are results too
         (path / folder.relative_to(partial)).mkdir(parents=True, exist_ok=True)

@@ -69,6 +69,16 @@ def test_a_foreign_file_in_the_way_of_a_result_is_named_before_the_work(tmp_path
         check_folder(tmp_path / 'out', True, names=('scores.csv', 'summary.png'))
 
 
+def test_an_empty_folder_is_not_in_the_way_of_a_result(tmp_path):
+    out = tmp_path / 'out'
+    fill(out, 'run.json')
+    for names in (['scores.csv'], ['keyframes/1.jpg', 'scores.csv'], ['keyframes']):
+        (out / 'keyframes').mkdir(exist_ok=True)  # as a run without keyframes leaves it
+        check_folder(out, True, names=('scores.csv', 'keyframes'))
+        fill(out, *names, overwrite=True, names=('scores.csv', 'keyframes'))
+        assert held(out) == names
+
+
 def test_the_source_is_never_among_what_is_replaced(tmp_path):
     out = tmp_path / 'out'
     fill(out, 'bag/bag.mcap', 'bag/metadata.yaml', 'run.json')
