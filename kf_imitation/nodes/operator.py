@@ -1,5 +1,6 @@
 """What a person asks of a running servo node from a terminal, as `ros2 service call` would."""
 
+from collections.abc import Callable
 from time import monotonic
 
 import rclpy
@@ -9,7 +10,6 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from kf_imitation.errors import KfImitationError
-from kf_imitation.head.pending_confirmations import Answer
 from kf_imitation.nodes.node_main import start_ros
 from kf_imitation.nodes.service_question import ask
 
@@ -20,16 +20,20 @@ APART = 'Give each a namespace or a ROS domain of its own'
 NAME = 'operator'  # config/sros2_policy.xml has keys for it
 
 
-def ask_servo_node(namespace: str, service: str) -> Answer:
+def ask_servo_node(namespace: str, service: str, tell: Callable[[str], None]) -> bool:
     """Ask a service of the servo node.
 
     Args:
         namespace: of the node; '' for none.
         service: `stop`, asked until it is answered, or another Trigger, asked once: a second
             `reset` would end a stop that came in between.
+        tell: is given the answer as soon as it comes.
+
+    Returns:
+        Whether it was carried out.
 
     Raises:
-        KfImitationError: no servo node runs there, or it does not answer.
+        KfImitationError: no servo node runs there, it does not answer, or several do.
     """
     context = rclpy.Context()
     start_ros([], context)
@@ -38,27 +42,33 @@ def ask_servo_node(namespace: str, service: str) -> Answer:
     executor.add_node(node)
     place = f'/{namespace}'.rstrip('/').replace('//', '/') + '/servo'
     try:
-        answer = _asked(node, executor, place, service)
+        return _asked(node, executor, place, service, tell)
     finally:
         executor.shutdown()
         node.destroy_node()
         context.try_shutdown()
-    return Answer(bool(answer.success), str(answer.message))
 
 
-def _asked(node: Node, executor: SingleThreadedExecutor, place: str, service: str) -> Trigger:
+def _asked(
+    node: Node,
+    executor: SingleThreadedExecutor,
+    place: str,
+    service: str,
+    tell: Callable[[str], None],
+) -> bool:
     path, request = f'{place}/{service}', Trigger.Request()
     if service == 'stop':
         answer = ask(node, executor, Trigger, path, request, FOUND_S)
         if answer is None:
             raise KfImitationError(_nobody(node, place))
+        tell(answer.message)
         if (heads := _heads(node, executor, place)) > 1:
             ask(node, executor, Trigger, path, request, FOUND_S)  # by now all of them hear it
             raise KfImitationError(
-                f'{heads} servo nodes answer as {place}, and all were asked to stop; one said: '
-                f'{answer.message}. {APART}'
+                f'{heads} servo nodes answer as {place}, and all were asked to stop; that was the '
+                f'answer of one. {APART}'
             )
-        return answer
+        return bool(answer.success)
     client = node.create_client(Trigger, path)
     # A node whose answer has reached the younger client of the two knows the elder one, too.
     nothing = GetParameters.Request()
@@ -70,7 +80,8 @@ def _asked(node: Node, executor: SingleThreadedExecutor, place: str, service: st
     executor.spin_until_future_complete(asked, ANSWER_S)
     if not asked.done():
         raise KfImitationError(f'{path} was asked and did not answer within {ANSWER_S:g} s')
-    return asked.result()
+    tell(asked.result().message)
+    return bool(asked.result().success)
 
 
 def _heads(node: Node, executor: SingleThreadedExecutor, place: str) -> int:
