@@ -57,19 +57,19 @@ def _asked(
     tell: Callable[[str], None],
 ) -> bool:
     path, request = f'{place}/{service}', Trigger.Request()
+    client = node.create_client(Trigger, path)  # finds every server while others are asked
     if service == 'stop':
         answer = ask(node, executor, Trigger, path, request, FOUND_S)
         if answer is None:
             raise KfImitationError(_nobody(node, place))
         tell(answer.message)
         if (heads := _heads(node, executor, place)) > 1:
-            ask(node, executor, Trigger, path, request, FOUND_S)  # by now all of them hear it
+            executor.spin_until_future_complete(client.call_async(request), OTHERS_S)
             raise KfImitationError(
                 f'{heads} servo nodes answer as {place}, and all were asked to stop; that was the '
                 f'answer of one. {APART}'
             )
         return bool(answer.success)
-    client = node.create_client(Trigger, path)
     # A node whose answer has reached the younger client of the two knows the elder one, too.
     nothing = GetParameters.Request()
     if not ask(node, executor, GetParameters, f'{place}/get_parameters', nothing, FOUND_S):
