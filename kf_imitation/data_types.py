@@ -83,11 +83,15 @@ class Frame:
         index: counts every frame of the source from 0, dropped ones included.
         stamp_ns: capture time.
         bgr: (H, W, 3) uint8.
+        turn_deg: how far the image was turned clockwise before; None: unknown.
+        mirrored: left and right were swapped after that.
     """
 
     index: int
     stamp_ns: int
     bgr: Image
+    turn_deg: int | None = 0
+    mirrored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

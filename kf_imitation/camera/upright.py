@@ -25,6 +25,16 @@ def turned(bgr: Image, settings: UprightSettings) -> Image:
     return np.asarray(cv2.flip(bgr, 1), np.uint8) if settings.mirror else bgr
 
 
+def turned_frame(frame: Frame, settings: UprightSettings) -> Frame:
+    """Return a frame with its image turned and mirrored, which says so."""
+    return replace(
+        frame,
+        bgr=turned(frame.bgr, settings),
+        turn_deg=settings.rotate,
+        mirrored=settings.mirror,
+    )
+
+
 def turned_model(camera: CameraModel, settings: UprightSettings) -> CameraModel:
     """Return the camera that would have taken the turned images."""
     if settings.rotate not in (90, 270):
@@ -62,7 +72,7 @@ class Upright:
         """See FrameSource."""
         frame = self._source.read()
         self._adopt()
-        return frame and replace(frame, bgr=turned(frame.bgr, self._settings))
+        return frame and turned_frame(frame, self._settings)
 
     def close(self) -> None:
         """See FrameSource."""

@@ -73,7 +73,7 @@ class FaceDetector:
         self._frontal = load_cascade(FRONTAL)
         self._profile = load_cascade(PROFILE)
 
-    def search(self, bgr: Image, rolled: bool = False) -> list[Found]:
+    def search(self, bgr: Image, rolled: bool = False, profiles: bool = True) -> list[Found]:
         """Find faces in a whole frame, largest first.
 
         Frontal faces; where there is none, profiles of both sides.
@@ -81,6 +81,7 @@ class FaceDetector:
         Args:
             bgr: (H, W, 3).
             rolled: where there are none of those, try heads tilted by ROLLS_DEG too.
+            profiles: False: frontal faces only, and none tilted.
         """
         height, width = bgr.shape[:2]
         smallest = self._minimum_px / FRONTAL_SCALE
@@ -89,7 +90,7 @@ class FaceDetector:
         small = cv2.resize(bgr, size, interpolation=cv2.INTER_AREA) if scale < 1 else bgr
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
         lowest = max(20, int(smallest * scale))
-        found = self._detect(grey, lowest, min(grey.shape), 1.1, 3, rolled)
+        found = self._detect(grey, lowest, min(grey.shape), 1.1, 3, rolled, profiles)
         factor = size[0] / width
         regions = [
             Found(_scaled(f.region, 1 / factor, 0.0, 0.0), f.weight, f.frontal) for f in found

@@ -13,7 +13,7 @@ from kf_imitation.face.canonical_region import overlap
 from kf_imitation.face.crossing import APART, Crossing, Verdict
 from kf_imitation.face.detector import FaceDetector, Found
 from kf_imitation.face.region_network import Centring, RegionNet, Window, net_crop
-from kf_imitation.face_geometry.quarter_turns import quarter_turned
+from kf_imitation.face_geometry.quarter_turns import QUARTER_TURNS, quarter_turned, turned_again
 from kf_imitation.parameters.settings import FaceSettings
 
 # The region handed out stays where it is while the face is within these fractions of its size.
@@ -48,10 +48,17 @@ NEARER = 0.25  # in sizes of the face followed
 BESIDE_INTERVAL_S = 0.05
 BESIDE = ((-0.95, 0.1), (0.95, 0.1), (-1.3, -0.3), (1.3, -0.3))
 BESIDE_SIZE = 1.2
-# Without a face, one that lies on its side or stands on its head is looked for so seldom; it
-# counts once two searches in a row have seen it.
+# Without a face, one that lies on its side or stands on its head is looked for so seldom, and so
+# seldom the one that is followed is looked at for that. It counts once two searches in a row have
+# seen it; one that was followed, once two looks this far apart have and none between saw it
+# upright.
 TURNED_AFTER_S = 2.0
 TURNED_AGAIN_S = 0.3
+# The network takes turned faces for faces, too; the frontal cascade does not. So many of its boxes
+# agree on most faces that a quarter turn has put upright, and on none tilted by 45 degrees (up to
+# 30); in a whole frame, which it searches more coarsely, fewer do.
+TURNED_WEIGHT = 35
+TURNED_FRAME_WEIGHT = 20
 _logger = logging.getLogger(__name__)
 
 
@@ -94,8 +101,8 @@ class FaceTracker:
 
     Attributes:
         state: what is going on, as a sentence.
-        turned_deg: the clockwise turn that would put a face upright which was found lying or
-            upside down, and is not followed; 0 without one.
+        turned_deg: the clockwise turn of the frames as they come that would put a face upright
+            which was found lying or upside down, and is not followed; 0 without one.
     """
 
     def __init__(
@@ -147,7 +154,10 @@ class FaceTracker:
         self._next_beside_s = -math.inf
         self._beside = 0
         self._turns = [180, 90, 270]
-        self._turned_seen = False
+        self._turned_seen = 0
+        self._turned_since_s = 0.0
+        self._turn_deg: int | None = 0
+        self._mirrored = False
         self.turned_deg = 0
         self.state = 'waiting for the first frame'
 
@@ -167,6 +177,7 @@ class FaceTracker:
         if self._face is not None and now_s - self._now_s > self._settings.lost_s:
             self._lose(now_s)  # a gap too long to follow across
         self._now_s = now_s
+        self._turn_deg, self._mirrored = frame.turn_deg, frame.mirrored
         if self._is_cut(frame.bgr) and self._face is not None:
             self._lose(now_s)
         if self._face is not None:
@@ -182,7 +193,7 @@ class FaceTracker:
         else:
             self.state = f'no face for {now_s - self._gone_since_s:.1f} s'
             if self.turned_deg:
-                self.state += f', but a turned one: rotate = {self.turned_deg} puts it upright'
+                self.state += f', but a turned one: {self._remedy(self.turned_deg)}'
         return self._held
 
     # -- without a face ------------------------------------------------------------------------
@@ -204,7 +215,7 @@ class FaceTracker:
         found = self._detector.search(bgr, rolled=self._searches % 2 == 0)
         for best in sorted(found, key=lambda f: -self._merit(f.region, bgr)):
             face = _Face.at(best.region, self._now_s)
-            if self._centre(face, bgr):
+            if self._centre(face, bgr) and not self._lies(face, bgr):
                 self._candidate = face
                 self._why = self._reason(face.region(), found, bgr)
                 return
@@ -217,20 +228,74 @@ class FaceTracker:
         upright = quarter_turned(bgr, turn)
         faces = (_Face.at(found.region, self._now_s) for found in self._detector.search(upright))
         seen = any(self._centre(face, upright) for face in faces)
-        if seen and self._turned_seen:
+        again = seen and self._turned_seen != turn
+        self._next_turned_s = self._now_s + (TURNED_AGAIN_S if again else TURNED_AFTER_S)
+        if seen:
+            self._count_turned(turn)
+        else:
+            self._turns.append(self._turns.pop(0))
+            self._turned_seen = self.turned_deg = 0
+
+    def _lies(self, face: _Face, bgr: Image) -> bool:
+        """Whether a face that was just found is a turned one, or a part of one."""
+        turn = self._turn_of(face.region(), bgr)
+        if not turn and (self.turned_deg or turn is None):
+            turns = (self.turned_deg,) if self.turned_deg else QUARTER_TURNS
+            turn = next((t for t in turns if self._is_part_of_turned(face, t, bgr)), 0)
+        if turn:
+            self._count_turned(turn)
+        return bool(turn)
+
+    def _is_part_of_turned(self, face: _Face, turn: int, bgr: Image) -> bool:
+        """Whether a turn of the whole frame shows a face where this one lies."""
+        height, width = bgr.shape[:2]
+        x, y = {
+            90: (height - face.y, face.x),
+            180: (width - face.x, height - face.y),
+            270: (face.y, width - face.x),
+        }[turn]
+        return any(
+            found.weight >= TURNED_FRAME_WEIGHT
+            and max(
+                abs(found.region.x + found.region.size / 2 - x),
+                abs(found.region.y + found.region.size / 2 - y),
+            )
+            < 0.5 * found.region.size
+            for found in self._detector.search(quarter_turned(bgr, turn), profiles=False)
+        )
+
+    def _turn_of(self, region: FaceRegion, bgr: Image) -> int | None:
+        """Return the turn that puts a face upright; 0: it is, None: this cannot be told."""
+        window = Window.around(region)
+        patch, expected = window.cut(bgr), window.to_patch(region)  # in the middle: turns leave it
+        if self._detector.detect_near(patch, expected, thorough=False):
+            return 0
+        for turn in QUARTER_TURNS:
+            found = self._detector.detect_near(
+                quarter_turned(patch, turn), expected, thorough=False
+            )
+            if found is not None and found.weight >= TURNED_WEIGHT:
+                return turn
+        return None
+
+    def _count_turned(self, turn: int) -> None:
+        """Take note of a turned face; what is seen twice in a row holds, and is said once."""
+        if turn == self._turned_seen:
             self.turned_deg = turn
             if not self._said_turned:
                 self._said_turned = True
                 _logger.warning(
-                    'a face is seen turned and is not followed: rotate = %d puts it upright', turn
+                    'a face is seen turned and is not followed: %s', self._remedy(turn)
                 )
-        elif not seen:
-            self._turns.append(self._turns.pop(0))
-            self.turned_deg = 0
-        self._next_turned_s = self._now_s + (
-            TURNED_AGAIN_S if seen and not self._turned_seen else TURNED_AFTER_S
-        )
-        self._turned_seen = seen
+        self._turned_seen = turn
+        self._turns.remove(turn)
+        self._turns.insert(0, turn)  # where the next search looks
+
+    def _remedy(self, turn: int) -> str:
+        """Say what to do so that frames are turned further."""
+        if self._turn_deg is None:
+            return f'images turned clockwise by {turn} degrees more show it upright'
+        return f'rotate = {turned_again(self._turn_deg, self._mirrored, turn)} puts it upright'
 
     def _centre(self, face: _Face, bgr: Image) -> bool:
         """Move a face that was just detected to where the network sees it; False: sees none."""
@@ -275,6 +340,8 @@ class FaceTracker:
         self._searches = 0
         self._next_cascade_s = self._now_s + CASCADE_INTERVAL_S
         self._next_others_s = self._now_s + OTHERS_INTERVAL_S
+        self._next_turned_s = self._now_s + TURNED_AFTER_S
+        self._turned_seen = 0
 
     # -- with a face ---------------------------------------------------------------------------
 
@@ -293,12 +360,28 @@ class FaceTracker:
         height, width = bgr.shape[:2]
         outside = not (0 <= face.x < width and 0 <= face.y < height)
         small = face.size < 0.8 * self._settings.minimum_px
-        if outside or small or self._now_s - face.confirmed_s > self._settings.lost_s:
+        gone = outside or small or self._now_s - face.confirmed_s > self._settings.lost_s
+        if gone or self._has_turned(face, bgr):
             self._lose(self._now_s)
         elif self._settings.policy != 'sticky' and self._now_s >= self._next_others_s:
             self._search_for_others(face, bgr)
         else:
             self._mind_the_other(face, bgr)
+
+    def _has_turned(self, face: _Face, bgr: Image) -> bool:
+        """Look now and then whether the face that is followed is a turned one."""
+        if self._now_s < self._next_turned_s:
+            return False
+        turn = self._turn_of(face.region(), bgr)
+        self._next_turned_s = self._now_s + (TURNED_AGAIN_S if turn else TURNED_AFTER_S)
+        if turn is None:
+            return False
+        if turn != self._turned_seen:
+            self._turned_seen, self._turned_since_s = turn, self._now_s
+        if not turn or self._now_s - self._turned_since_s < TURNED_AFTER_S:
+            return False  # a head that is tilted far for a moment comes back
+        self._count_turned(turn)
+        return True
 
     def _mind_the_other(self, face: _Face, bgr: Image) -> None:
         """Look for a second face nearby; know the two apart once they have crossed."""
@@ -424,7 +507,7 @@ class FaceTracker:
             new = _Face.at(other.region, self._now_s)
             if overlap(other.region, own) > APART or not self._centre(new, bgr):
                 continue
-            if not self._better(new.region(), own, bgr):
+            if not self._better(new.region(), own, bgr) or self._turn_of(new.region(), bgr):
                 continue
             if rival is not None and overlap(rival, new.region()) > 0.3:
                 self._lose(self._now_s)

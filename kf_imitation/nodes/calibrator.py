@@ -98,7 +98,7 @@ class Calibrator:
         try:
             raw = None
             if self._region is not None:
-                frame = Frame(0, stamp_ns, from_image(message))
+                frame = Frame(0, stamp_ns, from_image(message), turn_deg=None)
                 with self._node.ledger.timed('calibrate'):
                     raw = self._read(frame, self._region, self._camera)
                 self._seen_ns = stamp_ns

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.sources import make_source, open_source
 from kf_imitation.camera.stamps import GAP_S
-from kf_imitation.camera.upright import check_turn, turned, turned_model
+from kf_imitation.camera.upright import check_turn, turned_frame, turned_model
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import KfImitationError, SourceError
 from kf_imitation.nodes import qos
@@ -209,15 +209,15 @@ class CameraNode(KfNode):
         upright = self._upright
         camera = turned_model(self._source.camera, upright)
         with self.ledger.timed('camera publish'):
-            bgr = turned(frame.bgr, upright)
+            frame = turned_frame(frame, upright)
             if self._frames is not None:
-                self._frames.send((replace(frame, bgr=bgr), camera, self._frame_id))
+                self._frames.send((frame, camera, self._frame_id))
             # Of a whole image, a message nobody takes costs as much as one that is taken.
             if self._infos.get_subscription_count():
                 self._infos.publish(to_camera_info(camera, frame.stamp_ns, self._frame_id))
             if self._images.get_subscription_count():
-                self._images.publish(to_image(bgr, frame.stamp_ns, self._frame_id))
-            self._preview.show(bgr, frame.stamp_ns, self._frame_id)
+                self._images.publish(to_image(frame.bgr, frame.stamp_ns, self._frame_id))
+            self._preview.show(frame.bgr, frame.stamp_ns, self._frame_id)
         self.ledger.add('frames')
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -15,9 +16,8 @@ from kf_imitation.camera.frame_source import UNKNOWN_CAMERA
 from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.picture_watch import PictureWatch
 from kf_imitation.camera.stamps import CameraLag, FrameTimes
-from kf_imitation.camera.upright import check_turn, turned
+from kf_imitation.camera.upright import check_turn, turned_frame
 from kf_imitation.data_types import CameraModel, Frame
-from kf_imitation.data_types import Image as Pixels
 from kf_imitation.errors import SourceError
 from kf_imitation.expression.estimator import ReflexEstimator
 from kf_imitation.nodes import qos
@@ -180,7 +180,7 @@ class KeyframeNode(KfNode):
         if camera != self._camera:
             self._camera, self._info = camera, to_camera_info(camera, 0, '')
         if not self._is_too_old(frame.stamp_ns):
-            self._score(frame.bgr, frame.stamp_ns)
+            self._score(frame)
 
     def _on_image(self, message: Image | CompressedImage) -> None:
         stamp_ns = self._lag.corrected(to_ns(message.header.stamp), self.now_ns())
@@ -191,13 +191,15 @@ class KeyframeNode(KfNode):
             packed = isinstance(message, CompressedImage)
             with self.ledger.timed('convert'):
                 bgr = from_compressed(message) if packed else from_image(message, self._grey)
-                if self._foreign is not None:  # our own camera node has turned its images
-                    bgr = turned(bgr, self._upright)
+                # How our own camera node has turned it, its message does not say.
+                frame = Frame(0, stamp_ns, bgr, turn_deg=None)
+                if self._foreign is not None:
+                    frame = turned_frame(frame, self._upright)
         except SourceError as fault:
             self._leave_out(str(fault))
             self._regions.publish(to_region(None, stamp_ns, self._frame_id))
             return
-        self._score(bgr, stamp_ns)
+        self._score(frame)
 
     def _is_too_old(self, stamp_ns: int) -> bool:
         if not self._bound.skips(stamp_ns):
@@ -210,8 +212,8 @@ class KeyframeNode(KfNode):
             self._choice.skipped(stamp_ns)
         return True
 
-    def _score(self, bgr: Pixels, stamp_ns: int) -> None:
-        time_ns = self._times.time_of(stamp_ns, self.get_clock().now().nanoseconds)
+    def _score(self, frame: Frame) -> None:
+        time_ns = self._times.time_of(frame.stamp_ns, self.get_clock().now().nanoseconds)
         if time_ns is None:  # the answer to a later one holds for it too
             self._leave_out(self._times.late_text)
             return
@@ -221,10 +223,10 @@ class KeyframeNode(KfNode):
             self._estimator.reset()
             self._overlay.reset()
             self._explainer.reset()
-        self._info = usable_info(self._info, bgr)
+        self._info = usable_info(self._info, frame.bgr)
         stamp_ns = time_ns
-        self._watch.look(bgr, stamp_ns)
-        frame = Frame(self._index, stamp_ns, bgr)
+        self._watch.look(frame.bgr, stamp_ns)
+        frame = replace(frame, index=self._index, stamp_ns=stamp_ns)
         self._index += 1
         began_s = monotonic()
         step = self._pipeline.push(frame)

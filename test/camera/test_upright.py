@@ -1,6 +1,7 @@
 """Cameras that hang upside down or on their side: turned once, where frames come in."""
 
 import sys
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -8,11 +9,12 @@ import pytest
 
 from kf_imitation.camera.sources import make_source, open_source
 from kf_imitation.camera.test_pattern import draw_face
-from kf_imitation.camera.upright import turned
+from kf_imitation.camera.upright import turned, turned_frame
 from kf_imitation.cli.main import main
 from kf_imitation.data_types import Frame
 from kf_imitation.errors import SourceError
 from kf_imitation.face.tracker import TURNED_AFTER_S, FaceTracker
+from kf_imitation.face_geometry.quarter_turns import quarter_turned
 from kf_imitation.parameters.settings import FaceSettings, SourceSettings, UprightSettings
 from kf_imitation.replay import run
 from kf_imitation.ros_graph.nodes import RunOptions, build_graph
@@ -122,3 +124,28 @@ def test_nothing_is_said_of_an_upright_face_or_an_empty_room(upright_face, caplo
         tracker, _ = follow(image, 2 * TURNED_AFTER_S)
         assert tracker.turned_deg == 0
     assert not caplog.records
+
+
+@pytest.mark.parametrize('mirror', [False, True])
+@pytest.mark.parametrize('rotate', [0, 90, 180, 270])
+@pytest.mark.parametrize('better', [0, 90, 180, 270])
+def test_the_turn_that_is_advised_is_the_one_to_set(upright_face, caplog, rotate, mirror, better):
+    source = quarter_turned(upright_face, -better % 360) if better else upright_face
+    frame = turned_frame(Frame(0, 0, source), UprightSettings(rotate, mirror))
+    tracker = FaceTracker(FaceSettings())
+    for i in range(round(5 * 4 * TURNED_AFTER_S)):
+        tracker.update(replace(frame, index=i, stamp_ns=round(i * 0.2e9)))
+    advice = [] if rotate == better else [f'rotate = {better} puts it upright']
+    assert [r.message.split(': ')[1] for r in caplog.records] == advice
+
+
+def test_where_another_process_turns_the_images_it_is_said_how_much_is_missing(
+    upright_face, caplog
+):
+    image = quarter_turned(upright_face, 270)
+    tracker = FaceTracker(FaceSettings())
+    for i in range(round(5 * 4 * TURNED_AFTER_S)):
+        tracker.update(Frame(i, round(i * 0.2e9), image, turn_deg=None))
+    said = 'images turned clockwise by 90 degrees more show it upright'
+    assert [r.message.split(': ')[1] for r in caplog.records] == [said]
+    assert tracker.state.endswith(said)

@@ -14,9 +14,11 @@ from kf_imitation.face.canonical_region import canonical_region, overlap
 from kf_imitation.face.detector import FRONTAL, FaceDetector, load_cascade
 from kf_imitation.face.region_network import RegionNet, Window
 from kf_imitation.face.tracker import KEEP_POSITION, FaceTracker
+from kf_imitation.face_geometry.quarter_turns import quarter_turned
 from kf_imitation.parameters.settings import FaceSettings
 
 SHARED = Path(__file__).resolve().parents[2].parent / 'shared' / 'data' / 'clips'
+DEMO = Path(__file__).resolve().parents[2] / 'media' / 'demo.mp4'
 DETECTOR = FaceDetector(60.0)
 NET = RegionNet()
 
@@ -244,3 +246,64 @@ def test_real_faces_are_found_in_every_frame_and_centred(clip):
             truth = canonical_region(labels['landmarks_q'][i, :, :2] / 16.0)
             hits.append(0.0 if region is None else overlap(region, truth))
     assert min(hits) > 0.5 and np.mean(hits) > 0.8
+
+
+@cache
+def demo(turn):
+    """Fourteen seconds of the demo clip, ten frames in each, turned clockwise."""
+    capture, images = cv2.VideoCapture(str(DEMO)), []
+    for i in range(420):
+        image = capture.read()[1]
+        if i % 3 == 0:
+            images.append(quarter_turned(image, turn) if turn else image)
+    return images
+
+
+def tilted(image, angle):
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+
+@pytest.mark.parametrize(('turn', 'advice'), [(90, 270), (180, 180), (270, 90)])
+def test_a_face_on_its_side_is_never_followed_and_the_turn_is_said_once(turn, advice, caplog):
+    follower = tracker()
+    assert play(follower, demo(turn), fps=10.0) == [None] * 140
+    said = f'rotate = {advice} puts it upright'
+    assert [r.message for r in caplog.records] == [
+        f'a face is seen turned and is not followed: {said}'
+    ]
+    assert follower.turned_deg == advice and follower.state.endswith(said)
+
+
+def test_a_face_that_comes_to_lie_on_its_side_is_let_go():
+    follower = tracker(lost_s=5.0)
+    image = demo(0)[0]
+    upright = play(follower, [image] * 10, fps=10.0)
+    angles = [*range(0, -90, -3), *[-90] * 60]
+    turning = play(follower, [tilted(image, a) for a in angles], fps=10.0, start=10)
+    assert upright[-1] is not None and turning[-1] is None
+    assert follower.turned_deg == 270
+    again = play(follower, [image] * 10, fps=10.0, start=10 + len(angles))
+    assert again[-1] is not None and follower.turned_deg == 0
+
+
+@pytest.mark.parametrize('angle', [-45, -25, 0, 25, 45])
+def test_a_tilted_face_is_followed_as_if_nobody_looked_for_turned_ones(angle, caplog, monkeypatch):
+    images = [tilted(image, angle) for image in demo(0)]
+    regions = play(tracker(), images, fps=10.0)
+    monkeypatch.setattr(FaceTracker, '_lies', lambda *_: False)
+    monkeypatch.setattr(FaceTracker, '_has_turned', lambda *_: False)
+    assert regions == play(tracker(), images, fps=10.0)
+    assert regions[-1] is not None or abs(angle) == 45
+    assert not caplog.records
+
+
+def test_with_an_upright_face_there_the_turned_one_is_passed_over():
+    image = scene((470, 240, 260))
+    image[40:440, :300] = cv2.rotate(
+        scene((200, 150, 300), width=400, height=300), cv2.ROTATE_90_CLOCKWISE
+    )
+    follower = tracker(policy='largest')
+    regions = play(follower, [image] * 60, fps=10.0)
+    assert abs(centre(regions[-1])[0] - 470) < 40 and regions[-1].track_id == 1
