@@ -93,7 +93,7 @@ def test_a_run_of_a_head_that_stays_stopped_says_so_at_its_end(
     """A stop of an earlier run kept torque off from start to end: exit code 0."""
     StopRecord(ROBOT).write('stopped by a command')
     states = listener.listen(JointState, 'joint_states')
-    process = start('mimic', '--port', port.device, '--source', str(make_video(240)))
+    process = start('mimic', '--port', port.device, '--source', str(make_video(480)))
     listener.wait_for(lambda: bool(states))
     if reset:
         start('servo', 'reset').communicate(timeout=100)
