@@ -45,12 +45,9 @@ from kf_imitation.expression.estimator import (
     parts_of,
 )
 from kf_imitation.face.canonical_region import canonical_region
-from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference import OnnxModel, crop
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork
-from kf_imitation.parameters.settings import FaceSettings
-from kf_imitation.replay.run import open_file, source_settings
-from kf_imitation.ros_graph.nodes import merged_parameters
+from training.landmarks.fit.clip_faces import faces_of
 from training.landmarks.fit.size import UNSEEN, folds_of
 from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 
@@ -222,24 +219,14 @@ def read_clip(
     """Return embeddings (n, 288), labelled channels (n, 19) and the frame rate of a clip."""
     labels = load_labels(folder / f'{stem}.npz')
     human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
-    tracker = FaceTracker(FaceSettings())
-    settings = source_settings(merged_parameters('')['camera'])
-    source = open_file(str(folder / f'{stem}.mp4'), settings)
     rows, kept = [], []
-    try:
-        for index in range(min(FRAMES, len(human))):
-            frame = source.read()
-            if frame is None:
-                break
-            region = tracker.update(frame)
-            if region is None or not labels.valid[index]:
-                continue
-            network.compare(crop(frame.bgr, region, network.crop_px))
-            assert network.embeddings is not None
-            rows.append(np.array(network.embeddings, np.float32))
-            kept.append(index)
-    finally:
-        source.close()
+    for index, frame, region in faces_of(folder / f'{stem}.mp4', min(FRAMES, len(human))):
+        if not labels.valid[index]:
+            continue
+        network.compare(crop(frame.bgr, region, network.crop_px))
+        assert network.embeddings is not None
+        rows.append(np.array(network.embeddings, np.float32))
+        kept.append(index)
     return np.array(rows), human[kept].astype(np.float32), float(labels.fps)
 
 
@@ -249,24 +236,14 @@ def read_covered(folder: Path, stem: str, network: ChangeNetwork) -> NDArray[np.
         mesh = labels['landmarks_q'][..., :2].astype(np.float32) / 16
         valid = labels['valid']
     rng = np.random.default_rng(len(mesh))
-    tracker = FaceTracker(FaceSettings())
-    settings = source_settings(merged_parameters('')['camera'])
-    source = open_file(str(folder / f'{stem}.mp4'), settings)
     rows = []
-    try:
-        for index in range(min(FRAMES, len(mesh))):
-            frame = source.read()
-            if frame is None:
-                break
-            region = tracker.update(frame)
-            if region is None or not valid[index] or index % COVERED_EVERY:
-                continue
-            picture = cover_eyes(cover_mouth(frame.bgr, mesh[index], rng), mesh[index], rng)
-            network.compare(crop(picture, region, network.crop_px))
-            assert network.embeddings is not None
-            rows.append(np.array(network.embeddings, np.float32))
-    finally:
-        source.close()
+    for index, frame, region in faces_of(folder / f'{stem}.mp4', min(FRAMES, len(mesh))):
+        if not valid[index] or index % COVERED_EVERY:
+            continue
+        picture = cover_eyes(cover_mouth(frame.bgr, mesh[index], rng), mesh[index], rng)
+        network.compare(crop(picture, region, network.crop_px))
+        assert network.embeddings is not None
+        rows.append(np.array(network.embeddings, np.float32))
     return np.array(rows, np.float32).reshape(-1, 3 * EMBEDDING)
 
 

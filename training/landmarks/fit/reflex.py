@@ -22,12 +22,9 @@ from kf_imitation.data_types import CHANNELS, FRAME_CHANNELS
 from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.evaluation.labels import load_labels
 from kf_imitation.expression.estimator import raw_reflexes
-from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference import OnnxModel, crop
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork
-from kf_imitation.parameters.settings import FaceSettings
-from kf_imitation.replay.run import open_file, source_settings
-from kf_imitation.ros_graph.nodes import merged_parameters
+from training.landmarks.fit.clip_faces import faces_of
 from training.landmarks.fit.size import (
     UNSEEN,
     Channel,
@@ -74,24 +71,15 @@ def read_clip(folder: Path, stem: str, model: OnnxModel) -> tuple[NDArray[np.flo
     """Return raw reflexes (n, 16), the labels' channels (n, 19) and the frame rate (1,)."""
     labels = load_labels(folder / f'{stem}.npz')
     human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
-    tracker, network = FaceTracker(FaceSettings()), ChangeNetwork(model)
-    camera = merged_parameters('')['camera']
-    source = open_file(str(folder / f'{stem}.mp4'), source_settings(camera))
+    network = ChangeNetwork(model)
     raw, kept = [], []
-    try:
-        for index in range(min(FRAMES, len(human))):
-            frame = source.read()
-            if frame is None:
-                break
-            region = tracker.update(frame) if index % EVERY == 0 else None
-            if region is None or not labels.valid[index]:
-                continue
-            network.compare(crop(frame.bgr, region, network.crop_px))
-            assert network.reading is not None
-            raw.append(raw_reflexes(network.reading))
-            kept.append(index)
-    finally:
-        source.close()
+    for index, frame, region in faces_of(folder / f'{stem}.mp4', min(FRAMES, len(human)), EVERY):
+        if not labels.valid[index]:
+            continue
+        network.compare(crop(frame.bgr, region, network.crop_px))
+        assert network.reading is not None
+        raw.append(raw_reflexes(network.reading))
+        kept.append(index)
     return np.array(raw), human[kept].astype(np.float64), np.array([labels.fps / EVERY])
 
 
