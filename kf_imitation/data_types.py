@@ -35,7 +35,7 @@ UNIT_CHANNELS = (
 ANGLE_CHANNELS = ('gaze_yaw', 'gaze_pitch', 'head_yaw', 'head_pitch', 'head_roll')
 HEAD_CHANNELS = ('head_yaw', 'head_pitch', 'head_roll')
 CHANNELS = UNIT_CHANNELS + ANGLE_CHANNELS
-# What cannot wait for a keyframe: read in every frame (expression/estimator.py).
+# What cannot wait for a keyframe: read in every frame (expression/reflex_estimator.py).
 REFLEX_CHANNELS = (
     'jaw_open',
     'eye_close_left',
@@ -45,7 +45,7 @@ REFLEX_CHANNELS = (
     'gaze_yaw',
     'gaze_pitch',
 )
-# Read in every frame, too, but only for what changes between keyframes (expression/estimator.py).
+# Read in every frame, too, but only for changes between keyframes (expression/keyframe_guide.py).
 GUIDED_CHANNELS = (
     'mouth_smile_left',
     'mouth_smile_right',

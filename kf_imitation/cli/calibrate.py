@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(str(args.out), ['exists already: name another file, or --overwrite'])
     from kf_imitation.camera.sources import open_source
     from kf_imitation.evaluation.calibrate import FaceReader, watch
-    from kf_imitation.expression.calibration import calibrate, save_calibration
+    from kf_imitation.expression.calibration_file import save_calibration
+    from kf_imitation.expression.calibration_fit import calibrate
     from kf_imitation.replay.run import source_settings
     from kf_imitation.ros_graph.nodes import merged_parameters
 

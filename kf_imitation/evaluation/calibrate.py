@@ -6,8 +6,7 @@ from typing import Any
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.expression.calibration_session import CalibrationSession
-from kf_imitation.expression.channels import raw_channels
-from kf_imitation.expression.estimator import Levels
+from kf_imitation.expression.channels import Levels, raw_channels
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.pipeline.face_pipeline import build_landmark_model, face_settings

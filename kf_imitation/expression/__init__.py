@@ -1,4 +1,4 @@
 """What the face does: channels from landmarks.
 
-Start with estimator.py and channels.py.
+Start with keyframe_estimator.py and channels.py.
 """

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kf_imitation.data_types import CHANNELS
-from kf_imitation.expression.estimator import Levels
+from kf_imitation.expression.channels import Levels
 
 REST = 'Look into the camera with a relaxed face and eyes open.'
 # Each is shown for an equal part of the time after the rest.

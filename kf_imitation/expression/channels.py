@@ -23,6 +23,7 @@ from kf_imitation.face_geometry.wflw import FLIP
 from kf_imitation.model_files import load_table
 
 Points = NDArray[np.float64]
+Levels = NDArray[np.float64]  # values of channels
 
 # Pairs whose mean distance is the paper's theta.
 INNER_LIPS = ((89, 95), (90, 94), (91, 93))

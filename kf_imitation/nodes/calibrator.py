@@ -10,9 +10,10 @@ from std_srvs.srv import SetBool
 
 from kf_imitation.data_types import CameraModel, FaceRegion, Frame
 from kf_imitation.errors import KfImitationError
-from kf_imitation.expression.calibration import calibrate, person_file, save_calibration
+from kf_imitation.expression.calibration_file import person_file, save_calibration
+from kf_imitation.expression.calibration_fit import calibrate
 from kf_imitation.expression.calibration_session import COUNT, CalibrationSession
-from kf_imitation.expression.estimator import Levels
+from kf_imitation.expression.channels import Levels
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import from_camera_info, from_image, to_ns
 from kf_imitation.nodes.face_messages import from_region

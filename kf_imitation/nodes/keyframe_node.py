@@ -19,7 +19,7 @@ from kf_imitation.camera.stamps import CameraLag, FrameTimes
 from kf_imitation.camera.upright import check_turn, turned_frame
 from kf_imitation.data_types import CameraModel, Frame
 from kf_imitation.errors import SourceError
-from kf_imitation.expression.estimator import ReflexEstimator
+from kf_imitation.expression.reflex_estimator import ReflexEstimator
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import (
     from_camera_info,

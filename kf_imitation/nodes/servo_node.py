@@ -12,7 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from kf_imitation.data_types import Expression
 from kf_imitation.errors import BusError, KfImitationError
-from kf_imitation.expression.estimator import KeyframeGuide
+from kf_imitation.expression.keyframe_guide import KeyframeGuide
 from kf_imitation.head import authority
 from kf_imitation.head.bus_factory import NONE, SIMULATED
 from kf_imitation.head.clock import age_problem, boottime_s

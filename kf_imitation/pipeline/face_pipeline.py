@@ -26,9 +26,10 @@ from kf_imitation.data_types import (
     Landmarks,
 )
 from kf_imitation.errors import ModelError
-from kf_imitation.expression.calibration import load_calibration
-from kf_imitation.expression.channels import raw_channels
-from kf_imitation.expression.estimator import Calibration, ExpressionEstimator, Levels
+from kf_imitation.expression.calibration import Calibration
+from kf_imitation.expression.calibration_file import load_calibration
+from kf_imitation.expression.channels import Levels, raw_channels
+from kf_imitation.expression.keyframe_estimator import ExpressionEstimator
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.inference import OnnxModel

@@ -21,7 +21,8 @@ from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.stamps import GAP_S
 from kf_imitation.data_types import CameraModel, Expression, Frame, FrameScore
 from kf_imitation.errors import SourceError
-from kf_imitation.expression.estimator import KeyframeGuide, ReflexEstimator
+from kf_imitation.expression.keyframe_guide import KeyframeGuide
+from kf_imitation.expression.reflex_estimator import ReflexEstimator
 from kf_imitation.head.controller import ServoController
 from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.reports import ServoCycle

@@ -5,8 +5,9 @@ import pytest
 
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, CameraModel, HeadPose, Landmarks
 from kf_imitation.evaluation.channel_labels import label_channels
+from kf_imitation.expression.calibration import REST, Calibration
 from kf_imitation.expression.channels import SOURCES, TURNED, channel_confidence, raw_channels
-from kf_imitation.expression.estimator import REST, Calibration, ExpressionEstimator
+from kf_imitation.expression.keyframe_estimator import ExpressionEstimator
 from kf_imitation.expression.one_euro import OneEuroFilter
 from kf_imitation.face_geometry.head_pose import (
     MEAN_FACE_M,

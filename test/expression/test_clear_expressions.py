@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FaceRegion, FrameScore
-from kf_imitation.expression.estimator import CLEAR_CHANNELS, ClearExpressions, ReflexEstimator
+from kf_imitation.expression.clear_expressions import CLEAR_CHANNELS, ClearExpressions
+from kf_imitation.expression.reflex_estimator import ReflexEstimator
 from kf_imitation.inference import OnnxModel, crop
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork
 

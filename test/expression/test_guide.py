@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, GUIDED_CHANNELS, Expression
-from kf_imitation.expression.estimator import CHANGES, FOLLOWED, GAP_NS, GONE_NS, KeyframeGuide
+from kf_imitation.expression.keyframe_guide import FOLLOWED, GAP_NS, GONE_NS, KeyframeGuide
+from kf_imitation.expression.reflex_estimator import CHANGES
 
 SMILE = CHANNELS.index('mouth_smile_left')
 LID = CHANNELS.index('eye_close_left')

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kf_imitation.expression.estimator import RecentMedian
+from kf_imitation.expression.recent_median import RecentMedian
 
 
 def test_it_is_the_median_of_the_last_rows_without_what_is_not_known():

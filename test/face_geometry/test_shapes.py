@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import BLENDSHAPES, CHANNELS, CameraModel, Landmarks
-from kf_imitation.expression.estimator import ExpressionEstimator
+from kf_imitation.expression.keyframe_estimator import ExpressionEstimator
 from kf_imitation.face_geometry.arkit import LOOKS, MAKE_CHANNELS, agreed_shapes, true_shapes
 from kf_imitation.face_geometry.head_pose import MEAN_FACE_M, camera_matrix, solve_head_pose
 from kf_imitation.model_files import load_table

@@ -20,9 +20,9 @@ from kf_imitation.data_types import (
     HeadPose,
     Landmarks,
 )
-from kf_imitation.expression.calibration import load_calibration, person_file
+from kf_imitation.expression.calibration import FULL, REST
+from kf_imitation.expression.calibration_file import load_calibration, person_file
 from kf_imitation.expression.calibration_session import COUNT
-from kf_imitation.expression.estimator import FULL, REST
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_camera_info, to_image
 from kf_imitation.nodes.face_messages import to_region

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Frame
-from kf_imitation.expression.estimator import ReflexEstimator
+from kf_imitation.expression.reflex_estimator import ReflexEstimator
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork, PairScorer

@@ -21,7 +21,7 @@ from kf_imitation.data_types import (
 from kf_imitation.errors import SourceError
 from kf_imitation.evaluation.channel_labels import label_channels, label_shapes, mouth_aperture
 from kf_imitation.evaluation.labels import load_labels
-from kf_imitation.expression.estimator import ReflexEstimator
+from kf_imitation.expression.reflex_estimator import ReflexEstimator
 from kf_imitation.face.tracker import FaceTracker
 from kf_imitation.inference import OnnxModel
 from kf_imitation.keyframe.scoring.baselines import FrameDifference

@@ -17,13 +17,11 @@ from kf_imitation.evaluation.imitation.figures import ImitationMetrics, measure,
 from kf_imitation.evaluation.imitation.formulas import LONGEST_DELAY_S
 from kf_imitation.evaluation.imitation.methods import EVERY_FRAME, Pose, method_names, poses_of
 from kf_imitation.evaluation.imitation.video import clip_video, video_run
-from kf_imitation.expression.calibration import load_calibration
-from kf_imitation.expression.estimator import (
-    REFLEX_CONFIDENCE,
-    Calibration,
-    ExpressionEstimator,
-    KeyframeGuide,
-)
+from kf_imitation.expression.calibration import Calibration
+from kf_imitation.expression.calibration_file import load_calibration
+from kf_imitation.expression.keyframe_estimator import ExpressionEstimator
+from kf_imitation.expression.keyframe_guide import KeyframeGuide
+from kf_imitation.expression.reflex_estimator import REFLEX_CONFIDENCE
 from kf_imitation.head.pose_pacer import PoseBudget
 from kf_imitation.parameters.modes import MODES
 from kf_imitation.parameters.settings import DetectorSettings, ExpressionSettings

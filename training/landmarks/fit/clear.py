@@ -8,7 +8,7 @@ keyframe model (FrameScore.embeddings), less what is usual for the person, and l
 the renders and, so that nothing is invented, the labels of the people in the clips, and nothing
 behind dark glasses, masks and hands that are painted over them. Answers begin to count where, of
 people left out, talk and covered faces stay below for all but 3 % of the time
-(kf_imitation/expression/estimator.py, ClearExpressions).
+(kf_imitation/expression/clear_expressions.py).
 
 The table that is printed has, on people left out by folds, how many full and half rendered
 expressions come through, and how large they are. Embeddings are kept in --cache, so that a run
@@ -36,7 +36,7 @@ from face_renderer.scene import Actor, Lights, Pose, crop_camera, render
 from kf_imitation.data_types import CHANNELS, FaceRegion
 from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.evaluation.labels import load_labels
-from kf_imitation.expression.estimator import (
+from kf_imitation.expression.clear_expressions import (
     CLEAR_CHANNELS,
     CLEAR_NS,
     EMBEDDING,

@@ -2,10 +2,10 @@
 
     .venv/bin/python -m training.landmarks.fit.reflex [--write]
 
-The keyframe model reads eyes and mouth in every frame (kf_imitation/expression/estimator.py). As
-with raw channels (size.py) a monotone map by quantiles, people counting alike, gives back the size
-that the regression has lost. The table that is printed has, on people left out by folds, gain,
-concordance, apex, correlation and rest before and after. Predictions are kept in --cache.
+The keyframe model reads eyes and mouth in every frame (kf_imitation/expression/reflex_sizes.py).
+As with raw channels (size.py) a monotone map by quantiles, people counting alike, gives back the
+size that the regression has lost. The table that is printed has, on people left out by folds,
+gain, concordance, apex, correlation and rest before and after. Predictions are kept in --cache.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from scipy.special import expit
 from kf_imitation.data_types import CHANNELS, FRAME_CHANNELS
 from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.evaluation.labels import load_labels
-from kf_imitation.expression.estimator import raw_reflexes
+from kf_imitation.expression.reflex_sizes import raw_reflexes
 from kf_imitation.inference import OnnxModel, crop
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork
 from training.landmarks.fit.clip_faces import faces_of

@@ -21,8 +21,8 @@ from face_renderer.face_model import FaceModel, default_path
 from face_renderer.scene import Actor, Camera, Pose, render
 from kf_imitation.cli.terminal import write_json
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, CameraModel, FaceRegion, Landmarks
+from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.channels import channel_confidence, raw_channels
-from kf_imitation.expression.estimator import Calibration
 from kf_imitation.face.canonical_region import canonical_region
 from kf_imitation.face_geometry import wflw
 from kf_imitation.face_geometry.head_pose import solve_head_pose

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS, CameraModel, Image, Landmarks
+from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.channels import IS_ANGLE, raw_channels
-from kf_imitation.expression.estimator import Calibration
 from kf_imitation.face_geometry.head_pose import solve_head_pose
 from kf_imitation.inference import crop
 from kf_imitation.landmarks.landmark_model import LandmarkModel
