@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--pose-s', type=seconds, default=22.5, help='expressions after that (default: 22.5 s)'
     )
     add_params(parser)
-    parser.add_argument('--overwrite', action='store_true', help='replace the file')
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace the file, unless it knows more'
+    )
     add_quiet(parser)
 
 
@@ -32,14 +34,14 @@ def run(args: argparse.Namespace) -> int:
     """Watch a person, write the file.
 
     Raises:
-        KfImitationError: bad input, or no neutral can be learned; nothing is written.
+        KfImitationError: bad input, nobody seen, no neutral can be learned, or only neutral where
+            the file knows more; nothing is written.
     """
     if args.out.exists() and not args.overwrite:
         raise ConfigError(str(args.out), ['exists already: name another file, or --overwrite'])
     from kf_imitation.camera.sources import open_source
-    from kf_imitation.evaluation.calibrate import FaceReader, watch
-    from kf_imitation.expression.calibration_file import save_calibration
-    from kf_imitation.expression.calibration_fit import calibrate
+    from kf_imitation.evaluation.calibrate import FaceReader, require_moving_pictures, watch
+    from kf_imitation.pipeline.learned_person import keep_person
     from kf_imitation.replay.run import source_settings
     from kf_imitation.ros_graph.nodes import merged_parameters
 
@@ -47,15 +49,14 @@ def run(args: argparse.Namespace) -> int:
     reader = FaceReader(values)
     source = open_source(args.source, source_settings(values['camera']))
     try:
+        require_moving_pictures(source)
         with _instructions(args.quiet) as tell:
             rest, posed = watch(source, reader.read, args.rest_s, args.pose_s, tell)
     finally:
         source.close()
-    calibration, missing = calibrate(args.person or args.out.stem, rest, posed)
-    for sentence in missing:
+    for sentence in keep_person(args.person or args.out.stem, rest, posed, args.out):
         print(f'kf_imitation: {sentence}', file=sys.stderr)
-    save_calibration(calibration, args.out)
-    print(f'written to {args.out}: {len(rest)} relaxed faces, {len(posed)} expressions')
+    print(f'written to {args.out}: {len(rest)} faces at rest, {len(posed)} after that')
     if not args.quiet:
         print(f'use it: landmarks: {{ros__parameters: {{calibration: {args.out.absolute()}}}}}')
     return 0

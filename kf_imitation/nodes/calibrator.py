@@ -10,17 +10,14 @@ from std_srvs.srv import SetBool
 
 from kf_imitation.data_types import CameraModel, FaceRegion, Frame
 from kf_imitation.errors import KfImitationError
-from kf_imitation.expression.calibration_file import person_file, save_calibration
-from kf_imitation.expression.calibration_fit import calibrate
+from kf_imitation.expression.calibration_file import person_file
 from kf_imitation.expression.calibration_session import COUNT, CalibrationSession
 from kf_imitation.expression.channels import Levels
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import from_camera_info, from_image, to_ns
 from kf_imitation.nodes.face_messages import from_region
 from kf_imitation.nodes.node_base import OK, WARN, KfNode
-
-# Without a face for this long nobody wants to be calibrated.
-NOBODY_S = 15.0
+from kf_imitation.pipeline.learned_person import NOBODY_S, keep_person
 
 Read = Callable[[Frame, FaceRegion, CameraModel], Levels]
 
@@ -117,10 +114,9 @@ class Calibrator:
 
     def _finish(self, session: CalibrationSession) -> None:
         person = self._node.setting('person', str)
-        made, missing = calibrate(person, *session.faces)
         file = person_file(person)
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_calibration(made, file)
+        missing = keep_person(person, *session.faces, file)
         self._end()
         self._use(str(file))
         done = [f'Done: {person} is known now, as {file}', *missing]

@@ -1,13 +1,16 @@
 """The calibration session: who counts as at rest, who as posed, and what is rejected."""
 
+import cv2
 import numpy as np
 import pytest
 
 from kf_imitation.camera.test_pattern import TestPattern
 from kf_imitation.cli import main as cli
 from kf_imitation.data_types import CHANNELS
+from kf_imitation.errors import SourceError, counted
 from kf_imitation.evaluation.calibrate import watch
 from kf_imitation.parameters.settings import SourceSettings
+from kf_imitation.pipeline.learned_person import NOBODY_S
 
 
 @pytest.fixture
@@ -38,9 +41,35 @@ def test_faces_that_cannot_be_measured_are_left_out(source):
     assert (len(rest), len(posed)) == (15, 35)
 
 
-def test_nobody_in_sight_gives_empty_sessions(source):
-    rest, posed = watch(source, lambda *_: None, 3.0, 3.0, lambda *_: None)
-    assert rest.shape == posed.shape == (0, len(CHANNELS))
+def test_a_file_without_a_face_is_rejected(source):
+    with pytest.raises(SourceError, match='no face was seen'):
+        watch(source, lambda *_: None, 3.0, 3.0, lambda *_: None)
+
+
+def test_a_camera_before_an_empty_room_is_not_watched_for_ever():
+    pattern = TestPattern(SourceSettings(width=64, height=48, fps=1.0), length_s=60.0)
+    pattern.open()
+    pattern.is_live = True
+    seen = []
+
+    def read(frame, camera):
+        seen.append(frame.index)
+
+    with pytest.raises(SourceError, match=f'nobody was seen for {NOBODY_S:g} s'):
+        watch(pattern, read, 3.0, 3.0, lambda *_: None)
+    assert NOBODY_S <= len(seen) < NOBODY_S + 3
+
+
+@pytest.mark.parametrize('count', [1, 9])
+def test_photographs_cannot_calibrate(tmp_path, capsys, count):
+    for index in range(count):
+        cv2.imwrite(str(tmp_path / f'{index}.png'), np.zeros((48, 64, 3), np.uint8))
+    source = tmp_path / '0.png' if count == 1 else tmp_path
+    out = tmp_path / 'me.yaml'
+    assert cli.main(['calibrate', '--source', str(source), '--out', str(out)]) == 2
+    said = capsys.readouterr().err
+    assert f'{source}: {counted(count, "picture")} cannot calibrate; a camera or a video' in said
+    assert not out.exists()
 
 
 def test_an_existing_file_is_kept(tmp_path, capsys):

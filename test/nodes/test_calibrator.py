@@ -20,8 +20,12 @@ from kf_imitation.data_types import (
     HeadPose,
     Landmarks,
 )
-from kf_imitation.expression.calibration import FULL, REST
-from kf_imitation.expression.calibration_file import load_calibration, person_file
+from kf_imitation.expression.calibration import FULL, REST, Calibration
+from kf_imitation.expression.calibration_file import (
+    load_calibration,
+    person_file,
+    save_calibration,
+)
 from kf_imitation.expression.calibration_session import COUNT
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.conversions import to_camera_info, to_image
@@ -40,6 +44,7 @@ class Person:
         self.calibrations = []
         self.seen_ns = 0
         self.read_of = 0
+        self.posed = FULL
 
     def run(self, face, camera):
         self.read_of = face.track_id
@@ -51,7 +56,7 @@ class Person:
 
     def read_raw(self, frame, region, camera):
         self.seen_ns = frame.stamp_ns
-        return REST.copy() if frame.stamp_ns < BEGAN_NS + 12 * STEP_NS else FULL.copy()
+        return REST.copy() if frame.stamp_ns < BEGAN_NS + 12 * STEP_NS else self.posed.copy()
 
     def neutral(self):
         return 0.0, {}
@@ -128,6 +133,21 @@ def test_a_guided_calibration_is_saved_for_the_person_and_used_at_once(
     assert node.setting('calibration', str) == str(person_file('Zoë B'))
     steps = {pair.value for m in told for pair in m.values if pair.key == 'step'}
     assert len(steps) >= COUNT - 1  # a newer message may overtake one
+
+
+def test_a_face_that_only_held_still_does_not_replace_what_is_known(
+    listener, node, person, told, show
+):
+    file = person_file('me')
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_calibration(Calibration('me', REST, FULL + 1.0), file)
+    before = file.read_bytes()
+    person.posed = REST
+    assert ask(listener, True).success
+    show(said(told, 'Nothing has changed'))
+    assert 'no expression was seen' in told[-1].message
+    assert told[-1].level == DiagnosticStatus.WARN
+    assert file.read_bytes() == before and not person.calibrations
 
 
 def test_a_cancelled_calibration_changes_nothing(listener, node, person, told, show):
