@@ -92,12 +92,8 @@ def model_subject(name: str, threads: int, manifest: Path | None) -> Subject:
 
 def paper_subject(threads: int) -> Subject:
     """Return face tracking and the paper's two networks, both frames seen anew each time."""
-    try:
-        from training.keyframe.export.unstreamed import write
-    except ImportError as error:
-        raise SourceError(
-            '--paper needs PyTorch: pip install -r training/requirements.txt'
-        ) from error
+    from training.keyframe.export.unstreamed import write  # needs PyTorch
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     with tempfile.TemporaryDirectory() as folder:

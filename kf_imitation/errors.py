@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 
 # What needs the packages that no system brings on every machine (docs/install.md).
 OPTIONAL_PACKAGES = {
@@ -16,6 +17,14 @@ OPTIONAL_PACKAGES = {
     'aiohttp': 'the cockpit needs it; without it use mimic --no-cockpit',
     'foxglove': 'mimic --foxglove needs it, nothing else',
 }
+# What training/, face_renderer/, benchmark/ and tests need beside that, by what pip is to install.
+DEVELOPER_PACKAGES = {
+    '-r training/requirements.txt -c training/constraints.txt': (
+        'torch', 'lightning', 'numba', 'webdataset', 'av', 'tensorboard', 'onnx',
+    ),
+    "-e '.[test]'": ('hypothesis', 'importlinter', 'mujoco', 'pytest', 'yourdfpy'),
+    "-e '.[browser]'": ('playwright',),
+}  # fmt: skip
 # Where pip knows a package by another name.
 _DISTRIBUTIONS = {'foxglove': 'foxglove-sdk'}
 
@@ -125,3 +134,26 @@ def missing_packages_named() -> Iterator[None]:
         if package not in OPTIONAL_PACKAGES:
             raise
         raise MissingPackageError(package) from error
+
+
+def end_without_a_package(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Say in one message which package a program lacks and end it with 2, in sys.excepthook.
+
+    The programs of benchmark/, training/ and face_renderer/ set it. What is no missing package
+    that we know is reported as ever.
+    """
+    package = (getattr(error, 'name', None) or '').partition('.')[0]
+    by_package = {name: what for what, names in DEVELOPER_PACKAGES.items() for name in names}
+    if not issubclass(kind, ModuleNotFoundError) or package not in by_package | OPTIONAL_PACKAGES:
+        sys.__excepthook__(kind, error, trace)
+        return
+    command = install_command(by_package.get(package, package))
+    program = sys.modules['__main__'].__spec__
+    name = f'{program.name.removesuffix(".__main__")}: ' if program else ''
+    print(
+        f'{name}the Python package {package} is missing. To install it:\n    {command}',
+        file=sys.stderr,
+    )
+    sys.exit(2)

@@ -6,6 +6,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
+from kf_imitation.errors import DEVELOPER_PACKAGES, OPTIONAL_PACKAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -50,3 +54,16 @@ def test_dynamixel_sdk_is_imported_by_the_tests_of_its_bus_only():
 
 def test_launch_files_do_not_import_training_or_torch():
     assert not importers('torch', 'launch') | importers('training', 'launch')
+
+
+# What pip installs with the package under a name of its own, and what programs ask for themselves.
+_KNOWN = {'cv2', 'numpy', 'scipy', 'yaml', 'rich', 'matplotlib', 'serial', 'mediapipe', 'ray'}
+_OURS = {'kf_imitation', 'training', 'face_renderer', 'benchmark'}
+
+
+@pytest.mark.parametrize('folder', ['training', 'face_renderer', 'benchmark'])
+def test_every_package_that_a_program_may_lack_has_its_command(folder):
+    named = {name for names in DEVELOPER_PACKAGES.values() for name in names}
+    known = named | set(OPTIONAL_PACKAGES) | sys.stdlib_module_names | _KNOWN | _OURS
+    unknown = {path: rest for path, names in imports(folder).items() if (rest := names - known)}
+    assert not unknown

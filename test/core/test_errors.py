@@ -69,3 +69,31 @@ def test_cameras_and_heads_do_without_bags_and_ruckig(module):
     code = f'import kf_imitation.{module}'
     done = run_without(['rosbags', 'ruckig'], code)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ('program', 'package', 'arguments'),
+    [
+        ('benchmark.rendered_expressions', 'numba', '-r training/requirements.txt -c training/'),
+        ('training.keyframe.train', 'torch', '-r training/requirements.txt -c training/'),
+        ('face_renderer.generate', 'numba', '-r training/requirements.txt -c training/'),
+        ('benchmark.fuzz', 'hypothesis', "-e '.[test]'"),
+        ('benchmark.architecture', 'importlinter', "-e '.[test]'"),
+        ('benchmark.landmarks', 'onnxruntime', 'onnxruntime'),
+    ],
+)
+def test_a_program_that_lacks_a_package_says_what_installs_it(program, package, arguments):
+    names = ['torch', 'lightning'] if package == 'torch' else [package]
+    done = run_without(
+        names, f'import runpy; runpy.run_module({program!r}, run_name="__main__", alter_sys=True)'
+    )
+    assert done.returncode == 2, done.stderr
+    first, second = done.stderr.splitlines()
+    assert 'the Python package ' in first and ' is missing. To install it:' in first
+    assert second.strip().startswith(f'{sys.executable} -m pip install {arguments}')
+
+
+def test_a_mistake_in_a_program_keeps_its_traceback():
+    for mistake in ('import benchmark.no_such_program', 'import training; {}["x"]'):
+        done = run_without([], f'import benchmark; {mistake}')
+        assert done.returncode == 1 and 'Traceback' in done.stderr
