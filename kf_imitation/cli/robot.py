@@ -96,7 +96,7 @@ def write_copy(path: Path, like: str) -> None:
 
 def summary(robot: 'RobotConfig') -> str:
     """Return the robot in a few lines: name, bus, joints, and what a bus cycle costs."""
-    from kf_imitation.head.cycle_budget import budget_text
+    from kf_imitation.robot.cycle_budget import budget_text
 
     lines = [
         f'{robot.name}: {counted(len(robot.joints), "joint")} on {robot.port} at {robot.baud} '

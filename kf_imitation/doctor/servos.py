@@ -16,9 +16,9 @@ from kf_imitation.doctor.port import check_latency
 from kf_imitation.errors import BusError, ConfigError
 from kf_imitation.head.bus_factory import SIMULATED, SimulatorProcessBus, make_bus
 from kf_imitation.head.commissioning import Commissioning
-from kf_imitation.head.cycle_budget import budget_text, fits
 from kf_imitation.head.servo_inspection import read_registers
 from kf_imitation.robot import JointConfig, RobotConfig
+from kf_imitation.robot.cycle_budget import budget_text, fits
 from kf_imitation.robot.model import PORTS_APART
 
 RATE_HZ = 100.0

@@ -4,38 +4,66 @@ from collections.abc import Sequence
 
 from kf_imitation.actuators.dynamixel.units import current_unit_a, travel_rad
 from kf_imitation.data_types import ANGLE_CHANNELS
+from kf_imitation.errors import counted
+from kf_imitation.robot.cycle_budget import cycle_budget
 from kf_imitation.robot.model import (
     NO_PORT,
     SIMULATED_PORT,
+    CoupledLimit,
     JointConfig,
     RobotConfig,
     ThermalLimits,
 )
 
+# Less of the stall current than this hardly turns the gears of a servo: the simulated joints that
+# carry nothing begin to follow at 0.05.
+LEAST_FORCE = 0.05
+# Temperatures are whole degrees; with less between the two a head would stop where it slows down.
+LEAST_DERATING_C = 2
+LEAST_RATE_HZ = 10.0  # the lowest rate_hz of the servo node
+LEAST_FACTOR = 0.01  # of a joint in a coupled limit
+
 
 def cross_faults(robot: RobotConfig, sound: Sequence[JointConfig]) -> list[str]:
     """Check what needs more than one key; a number that is faulty by itself is NaN and passes."""
     faults = []
-    if robot.thermal.rest_above_c <= robot.thermal.derate_above_c:
+    if robot.thermal.rest_above_c < robot.thermal.derate_above_c + LEAST_DERATING_C:
         faults.append(
-            f'thermal.rest_above_c = {robot.thermal.rest_above_c:g} must be above '
-            f'thermal.derate_above_c = {robot.thermal.derate_above_c:g}'
+            f'thermal.rest_above_c = {robot.thermal.rest_above_c:g} must be {LEAST_DERATING_C} or '
+            f'more above thermal.derate_above_c = {robot.thermal.derate_above_c:g}'
         )
     for joint in sound:
         faults += _joint_faults(joint, robot.thermal)
     faults += _bus_faults(robot)
-    neutral = {joint.name: joint.neutral_rad for joint in robot.joints}
-    for limit in robot.coupled_limits if neutral else ():  # without joints that is the fault
-        unknown = [name for name in limit.terms if name not in neutral]
-        faults += [f'coupled limit {limit.name!r}: {name} is not a joint' for name in unknown]
-        if unknown:
-            continue
-        value = sum(factor * neutral[name] for name, factor in limit.terms.items())
-        if value > limit.maximum_rad:
-            faults.append(
-                f'coupled limit {limit.name!r}: neutral gives {value:.3f}, '
-                f'must be {limit.maximum_rad:g} or less'
-            )
+    for limit in robot.coupled_limits if robot.joints else ():  # without joints that is the fault
+        faults += _coupled_faults(limit, robot)
+    return faults
+
+
+def _coupled_faults(limit: CoupledLimit, robot: RobotConfig) -> list[str]:
+    joints = {joint.name: joint for joint in robot.joints}
+    subject = f'coupled limit {limit.name!r}: '
+    faults = [f'{subject}{name} is not a joint' for name in limit.terms if name not in joints]
+    faults += [
+        f'{subject}terms.{name} = {factor:g} must be {LEAST_FACTOR:g} or more, or '
+        f'{-LEAST_FACTOR:g} or less'
+        for name, factor in limit.terms.items()
+        if abs(factor) < LEAST_FACTOR
+    ]
+    if faults:
+        return faults
+    neutral = sum(factor * joints[name].neutral_rad for name, factor in limit.terms.items())
+    if neutral > limit.maximum_rad:
+        faults.append(
+            f'{subject}neutral gives {neutral:.3f}, must be {limit.maximum_rad:g} or less'
+        )
+    most = sum(max(factor * rad for rad in joints[name].limits_rad)
+               for name, factor in limit.terms.items())  # fmt: skip
+    if most <= limit.maximum_rad:
+        faults.append(
+            f'{subject}maximum_rad = {limit.maximum_rad:g} limits nothing, it must be below '
+            f'{most:.3f}, which the joints can reach'
+        )
     return faults
 
 
@@ -47,6 +75,15 @@ def _bus_faults(robot: RobotConfig) -> list[str]:
         for joint in robot.joints
         if joint.bus not in names
     ]
+    for line in robot.lines:
+        servos = sum(joint.bus == line.name for joint in robot.joints)
+        rate_hz = cycle_budget(servos, line.baud).rate_hz
+        if rate_hz < LEAST_RATE_HZ:
+            key = f'buses.{line.name}.baud' if robot.buses else 'baud'
+            faults.append(
+                f'{key} = {line.baud} must be so high that {counted(servos, "servo")} can be '
+                f'driven {LEAST_RATE_HZ:g} times a second, not {rate_hz:.1f} times'
+            )
     used = {joint.bus for joint in robot.joints}
     if used:
         faults += [f'buses.{name} has no joint' for name in names if name not in used]
@@ -100,6 +137,12 @@ def _joint_faults(joint: JointConfig, thermal: ThermalLimits) -> list[str]:
         faults.append(
             f'{prefix}max_current_a = {joint.max_current_a:g} must be {largest:.3g} or less '
             f'({joint.model})'
+        )
+    least = LEAST_FORCE * servo.stall_current_a
+    if joint.max_current_a < least:
+        faults.append(
+            f'{prefix}max_current_a = {joint.max_current_a:g} must be {least:.3g} or more: '
+            f'less hardly moves a {joint.model} that carries nothing'
         )
     shutdown_c = servo.initial('temperature_limit')
     if thermal.rest_above_c >= shutdown_c:

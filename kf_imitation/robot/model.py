@@ -58,12 +58,12 @@ class JointConfig:
         name: of the joint, also in the URDF and in joint_states.
         id: of the servo, 0..252; unique in a head, also on several buses.
         model: of the servo, as it is sold.
-        limits_rad: lowest and highest angle.
+        limits_rad: lowest and highest angle, 0.02 rad or more apart.
         neutral_rad: angle of the face at rest, inside the limits.
         zero_tick: present position of the servo at 0 rad.
         direction: +1, or -1 where the servo turns the other way.
         max_velocity_rad_s, max_acceleration_rad_s2, max_jerk_rad_s3: of commanded motion.
-        max_current_a: the servo's force limit.
+        max_current_a: the servo's force limit, 0.05 of its stall current or more.
         channels: rad per unit of a channel or blendshape (the paper's alpha); goal = neutral +
             sum.
         curves: of those that do not move it in proportion, points (value, rad from neutral), both
@@ -100,8 +100,8 @@ class CoupledLimit:
 
     Attributes:
         name: for messages, for example `left lid against eyeball`.
-        terms: factor by joint name, at least two.
-        maximum_rad: bound of the sum.
+        terms: factor by joint name, at least two; none nearer to 0 than 0.01.
+        maximum_rad: bound of the sum, below what the joints can reach.
     """
 
     name: str

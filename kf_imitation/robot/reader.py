@@ -30,6 +30,15 @@ from kf_imitation.robot.section import Section, name_rule
 LEAST_VELOCITY = 0.02  # rad/s
 LEAST_ACCELERATION = 0.1  # rad/s²
 LEAST_JERK = 0.1  # rad/s³
+# With more there is no limit at all: a cycle of 10 ms ends at full speed of any servo.
+MOST_ACCELERATION = 1000  # rad/s²
+MOST_JERK = 100_000  # rad/s³
+# 13 ticks; play and friction take most of what is less.
+LEAST_RANGE_RAD = 0.02
+# A computer under load keeps servos waiting for 50 ms now and then; they would stop every time.
+LEAST_WATCHDOG_S = 0.1
+# Servos that only hold a face warm up to 40 °C in a warm room.
+LEAST_DERATE_C = 40
 
 
 def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
@@ -54,8 +63,8 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
     )
     thermal = Section(top.mapping('thermal', optional=True), 'thermal.', top.faults)
     limits = ThermalLimits(
-        thermal.number('derate_above_c', 20, 100, ThermalLimits().derate_above_c),
-        thermal.number('rest_above_c', 20, 100, ThermalLimits().rest_above_c),
+        thermal.number('derate_above_c', LEAST_DERATE_C, 100, ThermalLimits().derate_above_c),
+        thermal.number('rest_above_c', LEAST_DERATE_C, 100, ThermalLimits().rest_above_c),
     )
     thermal.reject_unknown()
     buses = _read_buses(top)
@@ -66,7 +75,7 @@ def read_robot(top: Section) -> tuple[RobotConfig, list[JointConfig]]:
         baud=min(bus.baud for bus in buses) if buses else _read_baud(top),
         exit=top.text('exit', 'neutral_limp', EXIT_POLICIES),
         stop=top.text('stop', 'limp', STOP_ACTIONS),
-        watchdog_s=top.number('watchdog_s', 0, 2.54, 0.3),
+        watchdog_s=top.number('watchdog_s', LEAST_WATCHDOG_S, 2.54, 0.3, or_zero=True),
         urdf=top.text('urdf', ''),
         thermal=limits,
         joints=tuple(joints),
@@ -161,15 +170,15 @@ def _read_joint(values: Mapping[Any, Any], prefix: str, faults: list[str]) -> Jo
         name=section.name('name'),
         id=section.whole('id', 0, 252),
         model=_read_model(section),
-        limits_rad=section.pair('limits_rad'),
+        limits_rad=section.pair('limits_rad', LEAST_RANGE_RAD),
         neutral_rad=section.number('neutral_rad', -6.3, 6.3),
         zero_tick=section.whole('zero_tick', 0, 4095, 2048),
         direction=direction,
         max_velocity_rad_s=section.number('max_velocity_rad_s', LEAST_VELOCITY, 50),
         max_acceleration_rad_s2=section.number(
-            'max_acceleration_rad_s2', LEAST_ACCELERATION, 5000
+            'max_acceleration_rad_s2', LEAST_ACCELERATION, MOST_ACCELERATION
         ),
-        max_jerk_rad_s3=section.number('max_jerk_rad_s3', LEAST_JERK, 500_000),
+        max_jerk_rad_s3=section.number('max_jerk_rad_s3', LEAST_JERK, MOST_JERK),
         max_current_a=section.number('max_current_a', 0, 10, above=True),
         channels=channels,
         curves=curves,

@@ -46,16 +46,26 @@ class Section:
         high: float,
         default: float | None = None,
         above: bool = False,
+        or_zero: bool = False,
     ) -> float:
-        """Return a finite number from low (not included with `above`) to high; NaN if faulty."""
+        """Return a finite number, or NaN if faulty.
+
+        Args:
+            key: of the number.
+            low: lower bound, included.
+            high: upper bound, included.
+            default: where the key is missing; None: that is a fault.
+            above: low itself is none of them.
+            or_zero: 0 is one, too.
+        """
         value = self.raw(key, default)
         if value is None and key not in self.values:
             return math.nan
         if type(value) not in (int, float) or not math.isfinite(value):
             self.fault(key, value, f'must be a finite number{number_hint(value)}')
-        elif not low <= value <= high or (above and value == low):
+        elif not (low <= value <= high or (or_zero and value == 0)) or (above and value == low):
             bounds = f'above {low:g}, up to {high:g}' if above else f'from {low:g} to {high:g}'
-            self.fault(key, value, f'must be {bounds}')
+            self.fault(key, value, f'must be {"0, or " if or_zero else ""}{bounds}')
         else:
             return float(value)
         return math.nan
@@ -91,9 +101,9 @@ class Section:
             self.fault(key, value, rule)
         return value
 
-    def pair(self, key: str, default: Sequence[float] | None = None) -> tuple[float, float]:
-        """Return two finite numbers, the first smaller; NaN if faulty."""
-        value = self.raw(key, default)
+    def pair(self, key: str, apart: float = 0.0) -> tuple[float, float]:
+        """Return two finite numbers, the first smaller by `apart` or more; NaN if faulty."""
+        value = self.raw(key)
         if value is None and key not in self.values:
             return math.nan, math.nan
         good = isinstance(value, (list, tuple)) and len(value) == 2
@@ -101,6 +111,8 @@ class Section:
             self.fault(key, value, 'must be two finite numbers, [low, high]')
         elif value[0] >= value[1]:
             self.fault(key, value, 'must have low < high')
+        elif value[1] - value[0] < apart:
+            self.fault(key, value, f'must be {apart:g} or more apart')
         else:
             return float(value[0]), float(value[1])
         return math.nan, math.nan

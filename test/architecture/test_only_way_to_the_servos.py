@@ -65,7 +65,7 @@ def test_goal_registers_are_named_by_the_servo_group_only():
         for node in ast.walk(tree)
         if isinstance(node, ast.Constant) and node.value in GOALS
     }
-    looks_only = {'head/cycle_budget.py', 'motion/following.py'}  # counts bytes; asks for a limit
+    looks_only = {'robot/cycle_budget.py', 'motion/following.py'}  # counts bytes; asks for a limit
     assert users == {'head/servo_group.py', 'head/register_patrol.py', *looks_only}
     assert 'goal_position' not in SAFE  # what the patrol may write: force limits, no goals
     written = [args[1:] for name, args in calls('write_register') if "'goal" in args[1]]

@@ -66,7 +66,7 @@ def joint(index, **values):
         (lambda d: d.update(bauds=1), ['bauds is not a key', 'did you mean baud?']),
         (lambda d: d.update(baud=12345), ['baud = 12345', 'must be one of']),
         (lambda d: d.update(exit='drop'), ["exit = 'drop'", 'limp, hold, neutral_limp']),
-        (lambda d: d.update(watchdog_s=9), ['watchdog_s = 9', 'from 0 to 2.54']),
+        (lambda d: d.update(watchdog_s=9), ['watchdog_s = 9', '0, or from 0.1 to 2.54']),
         (lambda d: d.update(joints=[]), ['joints', 'at least one']),
         (lambda d: d.update(joints={}), ['joints', 'must be a list']),
         (joint(0, id=300), ['joints.jaw.id = 300', 'from 0 to 252']),
@@ -222,3 +222,54 @@ def test_a_reflex_joint_that_the_lane_cannot_move_is_a_fault(chosen):
         document['reflex'] = chosen
 
     assert any(fault.startswith('reflex = ') for fault in faults_of(change))
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (joint(0, max_current_a=0.0001), ['jaw.max_current_a = 0.0001', '0.0735 or more']),
+        (joint(9, max_current_a=0.11), ['neck_yaw.max_current_a = 0.11', '0.115 or more']),
+        (joint(0, max_velocity_rad_s=1e-9), ['max_velocity_rad_s = 1e-09', 'from 0.02']),
+        (joint(0, max_acceleration_rad_s2=5000), ['= 5000', 'from 0.1 to 1000']),
+        (joint(0, max_jerk_rad_s3=500_000), ['= 500000', 'from 0.1 to 100000']),
+        (joint(0, limits_rad=[0.0, 1e-9]), ['limits_rad = [0.0, 1e-09]', '0.02 or more apart']),
+        (joint(0, channels={'jaw_open': 'down'}, limits_rad=[0.0, 0.5]), ['has no room']),
+        (lambda d: d.update(watchdog_s=0.02), ['watchdog_s = 0.02', '0, or from 0.1 to 2.54']),
+        (lambda d: d.update(watchdog_s=-1), ['watchdog_s = -1', '0, or from 0.1 to 2.54']),
+        (lambda d: d.update(baud=9600), ['baud = 9600', '13 servos', 'not 2.5 times']),
+        (
+            lambda d: d.update(thermal={'derate_above_c': 20, 'rest_above_c': 65}),
+            ['thermal.derate_above_c = 20', 'from 40 to 100'],
+        ),
+        (
+            lambda d: d.update(thermal={'derate_above_c': 60, 'rest_above_c': 60.1}),
+            ['rest_above_c = 60.1', '2 or more above thermal.derate_above_c = 60'],
+        ),
+        (
+            lambda d: d['coupled_limits'][0].update(maximum_rad=99),
+            ['maximum_rad = 99 limits nothing', 'which the joints can reach'],
+        ),
+        (
+            lambda d: d['coupled_limits'][0].update(terms={'jaw': 1e-6, 'neck_yaw': -1.0}),
+            ['terms.jaw = 1e-06 must be 0.01 or more'],
+        ),
+    ],
+)
+def test_a_value_with_which_a_head_is_useless_or_not_limited_is_a_fault(change, words):
+    faults = faults_of(change)
+    assert any(all(word in fault for word in words) for fault in faults), faults
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        joint(0, max_current_a=0.074),
+        lambda d: d.update(watchdog_s=0),
+        lambda d: d.update(watchdog_s=0.1),
+        lambda d: d.update(baud=57600),  # of new servos; slow, but a head may run at 14 Hz
+    ],
+)
+def test_values_at_their_bounds_are_good(change):
+    document = copy.deepcopy(GOOD)
+    change(document)
+    parse_robot(document, 'test.yaml')

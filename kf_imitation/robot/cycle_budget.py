@@ -9,7 +9,7 @@ left out: it is rare and short.
 from dataclasses import dataclass
 
 from kf_imitation.actuators.dynamixel import control_tables as ct
-from kf_imitation.robot import RobotConfig
+from kf_imitation.robot.model import RobotConfig
 
 USB_ROUND_TRIP_S = 0.001  # one frame of full-speed USB, with a latency timer of 1 ms
 _PACKET = 10  # instruction packet without parameters

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from kf_imitation.actuators.dynamixel import serial_bus
-from kf_imitation.head.cycle_budget import budget_text, cycle_budget
 from kf_imitation.head.register_patrol import RAM_BLOCK
 from kf_imitation.head.servo_group import ServoGroup
 from kf_imitation.motion.joint_states import JointMeasurement
 from kf_imitation.robot import load_robot, robot_names
+from kf_imitation.robot.cycle_budget import budget_text, cycle_budget
 
 RATE_HZ = 100.0
 
