@@ -23,6 +23,9 @@ class CyclePublisher:
 
 
     Waking the executor for each of them would cost several times what publishing does.
+
+    Attributes:
+        has_commanded: goals were sent to the servos in some cycle.
     """
 
     def __init__(self, node: Node, ledger: Ledger) -> None:
@@ -37,6 +40,7 @@ class CyclePublisher:
         # Stamp of the newest expression, and when its goal was given (controller's clock) [ns].
         self._expected: tuple[int, int] | None = None
         self._commanding = False  # as of the newest cycle
+        self.has_commanded = False
         profile = qos.joint_topics()
         self._commands = node.create_publisher(JointState, 'servo/joint_commands', profile)
         self._states = node.create_publisher(JointState, 'joint_states', profile)
@@ -64,6 +68,7 @@ class CyclePublisher:
 
     def take(self, cycle: ServoCycle) -> None:
         """Publish a cycle."""
+        self.has_commanded |= cycle.commanding
         now_ns = self._clock.now().nanoseconds
         if now_ns == 0:  # a bag's time that has not come yet
             return

@@ -76,6 +76,13 @@ class KfNode(Node):  # type: ignore[misc]
         """Return why a good value cannot be set now; '' if it can."""
         return ''
 
+    def absence(self) -> str:
+        """Return why the node had no part in what it is for, and what to do; '' if it had.
+
+        Asked before close(); a run of which that is true does not end as success.
+        """
+        return ''
+
     @property
     def quiet(self) -> bool:
         """Whether nothing more is to be taken in before closing (a recorder waits for the end)."""

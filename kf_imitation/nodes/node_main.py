@@ -73,7 +73,8 @@ def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
     and put its hardware to rest.
 
     Returns:
-        Exit code: 0, or 2 after a fault, which is on stderr in one clear message.
+        Exit code: 0; 2 after a fault, or of a node that had no part in what it is for. Either is
+        on stderr in one clear message.
     """
     try:
         start_ros(args)
@@ -99,8 +100,9 @@ def run_node(make: Callable[[], KfNode], args: list[str] | None = None) -> int:
         fault = error
     finally:
         if node is not None:
+            absence = node.absence()
             node.close()
-            fault = fault or node.fault
+            fault = fault or node.fault or (KfImitationError(absence) if absence else None)
             if fault is None and (summary := node.summary()):
                 node.get_logger().info(summary)
             executor.remove_node(node)

@@ -19,6 +19,7 @@ from kf_imitation.head.clock import age_problem, boottime_s
 from kf_imitation.head.interface import Head
 from kf_imitation.head.pose_pacer import PoseBudget, PosePacer
 from kf_imitation.head.remote_head import RemoteHead
+from kf_imitation.head.reports import ERROR
 from kf_imitation.head.stop_record import StopRecord
 from kf_imitation.nodes import qos
 from kf_imitation.nodes.authority_publisher import AuthorityPublisher
@@ -199,15 +200,20 @@ class ServoNode(KfNode, LifecycleNodeMixin):  # type: ignore[misc]
 
     def absence(self) -> str:
         """Return why the head has taken no part since the start, and what to do; '' if it has."""
-        if self._took or self._head is None:
+        if self._head is None or not self._active:
             return ''
         if self._head.latched:
-            if not self._began_stopped:
+            if self._took or not self._began_stopped:
                 return ''  # whoever stopped it knows
             why = self._stop_input.problem or 'it was stopped before and not reset'
             how = 'while it runs, kf_imitation servo reset, or Reset on the page, ends that'
             return f'the head took no part: {why}; {how}'
-        return self._refusal and f'the head took no command: {self._refusal}'
+        status = self._head.status()
+        if status.level == ERROR and self._cycles and not self._cycles.has_commanded:
+            return f'the head took no part: {status.sentence}'
+        if self._took or not self._refusal:
+            return ''
+        return f'the head took no command: {self._refusal}'
 
     def _joint_owners(self) -> dict[str, str]:
         if self._head is None:
