@@ -4,8 +4,9 @@
 
 Composition only: kf_imitation.ros_graph.nodes says which nodes run and with which parameters. The
 run ends when a file has been played, when a node ends that the head needs, or with Ctrl-C. Exit
-code 1: such a node ended with a fault, or the head took no part from start to end. Avatar, Foxglove's and cockpit are started again; the head
-goes on without them, and without a recorder whose disk is full.
+code 1: such a node ended with a fault, or the head took no part from start to end. Avatar,
+Foxglove's and cockpit are started again; the head goes on without them, and without a recorder
+whose disk is full.
 """
 
 import os

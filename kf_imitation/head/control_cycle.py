@@ -412,6 +412,7 @@ class ControlCycle:
             resting=self.motion.stalls.resting.copy(),
             given_up=self.motion.stalls.given_up.copy(),
             outside=self.motion.limiter.outside,
+            beyond=self.motion.limiter.beyond(self.present.position_rad),
             link=self._link.sentence,
             relaxed=mailbox.relaxed,
             scripted=mailbox.running is not None,

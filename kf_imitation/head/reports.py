@@ -138,6 +138,8 @@ class ControllerSnapshot:
         taken_in: false from a reset until the servos have been asked.
         warnings: of setup.
         resting, given_up, outside: (J,) bool; given_up rest until somebody says otherwise.
+        beyond: how far joints were measured outside their limits, in words by joint or coupled
+            limit.
         link: what is wrong with the connection, '' for nothing.
         relaxed: no command, neutral.
         scripted: a trajectory runs.
@@ -160,6 +162,7 @@ class ControllerSnapshot:
     resting: NDArray[np.bool_]
     given_up: NDArray[np.bool_]
     outside: NDArray[np.bool_]
+    beyond: dict[str, str]
     link: str
     relaxed: bool
     scripted: bool
@@ -202,6 +205,7 @@ def describe(
     volts = unknown_as_text(monitor.voltage_v, 'V')
     for index, (name, warm, supply) in enumerate(zip(now.names, heat, volts, strict=True)):
         values[name] = f'{warm}, {supply}, {monitor.trouble(index) or "no error"}'
+        values[name] += f', {now.beyond[name]}' if name in now.beyond else ''
     for number, warning in enumerate(now.warnings, 1):
         values[f'warning {number}'] = warning
     return ServoStatus(level, sentence, values)
@@ -217,7 +221,9 @@ def _sentence(now: ControllerSnapshot, monitor: ServoMonitor) -> tuple[int, str]
         if now.unconfirmed:
             left = f'stop not confirmed by {", ".join(now.unconfirmed)}; trying again'
             return ERROR, f'{why}; {left}' if now.fault or now.alarm else left
-        return ERROR if now.fault or now.alarm else WARN, f'{why}; waiting for reset'
+        where = [f'{name} is {far}' for name, far in now.beyond.items()]
+        waiting = f'{"; ".join([why, *where])}; waiting for reset'
+        return ERROR if now.fault or now.alarm else WARN, waiting
     if now.state == LOST:
         if not now.taken_in:
             return WARN, 'reset: the servos are being taken in'

@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 TOLERANCE = 1e-7  # of positions [rad] and, scaled by the period, of their derivatives
 ROUNDING = 1e-12  # rad
 GOAL_MARGIN = 0.002  # goals stay this far from coupled limits, so that stops fit in between
+NEAR_RAD = 0.02  # play, load and rounding bring a joint that stands at a limit as far beyond it
 RECOVERY_RAD_S = 0.3  # speed of a joint that is still outside its limits
 PROJECTIONS = 20
 TINY = 1e-300  # keeps 0 / 0 at 0
@@ -126,6 +127,7 @@ class SafetyLimiter:
     def __init__(self, robot: RobotConfig, period_s: float) -> None:
         joints = robot.joints
         self._names = robot.names
+        self._coupled_names = tuple(limit.name for limit in robot.coupled_limits)
         self._period_s = period_s
         self._low = np.array([j.limits_rad[0] for j in joints])
         self._high = np.array([j.limits_rad[1] for j in joints])
@@ -190,6 +192,21 @@ class SafetyLimiter:
         up, down = (self._matrix > 0.0).any(axis=0), (self._matrix < 0.0).any(axis=0)
         room: Array = np.where(up & ~down, np.maximum(commanded, position_rad), position_rad)
         return np.where(down & ~up, np.minimum(commanded, position_rad), room)
+
+    def beyond(self, position_rad: Array) -> dict[str, str]:
+        """Return how far a measured pose (J,) stands outside, in words by joint or coupled limit.
+
+        What is nearer than NEAR_RAD is left out.
+        """
+        above, below = position_rad - self._high, self._low - position_rad
+        words = {
+            name: f'{max(up, down):.2f} rad {"above" if up > down else "below"} its limits'
+            for name, up, down in zip(self._names, above, below, strict=True)
+            if max(up, down) > NEAR_RAD
+        }
+        excess = self._matrix @ position_rad - self._bound
+        coupled = zip(self._coupled_names, excess, strict=True)
+        return words | {f"'{n}'": f'{over:.2f} rad over' for n, over in coupled if over > NEAR_RAD}
 
     def set_limp(self, indices: Sequence[int]) -> bool:
         """Say which joints nobody moves; returns whether these are others than before."""

@@ -6,6 +6,7 @@ Long random streams (benchmark/judged_streams.py) found each of these.
 import numpy as np
 import pytest
 
+from benchmark.judged_rows import turn
 from benchmark.virtual_head import VirtualHead
 from kf_imitation.head.reports import RUNNING, STOPPED, WARN
 
@@ -112,3 +113,25 @@ def test_while_joints_brake_for_a_stop_that_holds_they_are_said_to_and_nothing_i
     assert (status.level, status.sentence) == (WARN, 'stopping: the joints are coming to rest')
     head.run(0.5)
     assert head.controller.status().sentence == 'stopped; waiting for reset'
+
+
+@pytest.mark.parametrize('stop', ['hold', 'limp'])
+def test_a_joint_that_is_turned_out_of_its_limits_while_stopped_is_named_with_how_far(stop):
+    # "stopped; waiting for reset": what the reset would begin with, only the reset said.
+    head = held(stop=stop)
+    head.stop()
+    head.run(0.3)
+    plain = 'stopped; waiting for reset'
+    assert head.controller.status().sentence == plain
+    index = head.robot.names.index('neck_yaw')
+    limit = head.robot.joints[index].limits_rad[1]
+    turn(head, 'neck_yaw', limit + 0.2)
+    head.servo('neck_yaw').physics.surroundings.blocked = True  # a hand holds it there
+    head.run(0.1)
+    far = head.controller.cycle.present.position_rad[index] - limit
+    status = head.controller.status()
+    said = f'neck_yaw is {far:.2f} rad above its limits'
+    assert far > 0.15
+    assert (status.level, status.sentence) == (WARN, f'stopped; {said}; waiting for reset')
+    assert status.values['neck_yaw'].endswith(f'{far:.2f} rad above its limits')
+    assert 'limits' not in status.values['jaw']

@@ -358,3 +358,21 @@ def test_a_gentle_plan_is_straight_and_within_the_limits():
         top = part * np.array([getattr(j, name) for j in ROBOT.joints])
         assert (np.abs(of) <= top * (1.0 + 1e-6)).all()
     assert path[-1].position == pytest.approx(goal, abs=1e-9)
+
+
+def test_how_far_a_pose_stands_outside_is_said_of_joints_and_of_coupled_limits():
+    limiter = SafetyLimiter(ROBOT, PERIOD_S)
+    assert limiter.beyond(LOW - 0.015) == {}
+    pose = ROBOT.neutral_rad
+    jaw, yaw = ROBOT.names.index('jaw'), ROBOT.names.index('neck_yaw')
+    pose[yaw] = HIGH[yaw] + 0.3
+    assert limiter.beyond(pose) == {'neck_yaw': '0.30 rad above its limits'}
+    pose[yaw], pose[jaw] = 0.0, LOW[jaw] - 0.123
+    assert limiter.beyond(pose) == {'jaw': '0.12 rad below its limits'}
+    lids = ROBOT.coupled_limits[0]
+    pose = ROBOT.neutral_rad
+    for name, factor in lids.terms.items():
+        index = ROBOT.names.index(name)
+        pose[index] = HIGH[index] if factor > 0 else LOW[index]
+    over = sum(f * pose[ROBOT.names.index(n)] for n, f in lids.terms.items()) - lids.maximum_rad
+    assert limiter.beyond(pose)[f"'{lids.name}'"] == f'{over:.2f} rad over'

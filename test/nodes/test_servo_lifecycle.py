@@ -90,7 +90,7 @@ def reports_of(listener, words):
 def test_a_head_of_which_no_joint_could_ever_move_does_not_end_as_success(
     servo_node, listener, port, interrupt, comes_back
 ):
-    """Stopped before, and reset while every servo was too hot: exit code 0, also of ros2 launch."""
+    """Stopped before, and reset while every servo was too hot: it ended with exit code 0."""
     StopRecord(ROBOT).write('stopped by a command')
     for joint in ROBOT.joints:
         apply_fault(f'heat {joint.id} 75', port)
