@@ -11,6 +11,10 @@ from kf_imitation.face_geometry.arkit import SOURCE, agreed_shapes, true_shapes
 from kf_imitation.parameters.settings import ExpressionSettings
 
 IS_UNIT = slice(0, len(UNIT_CHANNELS))
+# Dark glasses let some confidence through now and then. So eyes and brows that were never seen
+# need so many times minimum_confidence.
+_AT_FIRST = 2.2
+_EYES = np.array([name.startswith(('eye', 'gaze', 'brow')) for name in CHANNELS])
 
 
 class ExpressionEstimator:
@@ -42,6 +46,7 @@ class ExpressionEstimator:
         self._relax_s = relax_s
         self._values = np.zeros(len(CHANNELS))
         self._shapes: Levels | None = None
+        self._unseen = _EYES
         self._good_ns: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None
         self._last_ns = 0
         self._filter: OneEuroFilter | None = None
@@ -78,7 +83,9 @@ class ExpressionEstimator:
         stamp_ns = landmarks.stamp_ns
         raw = raw_channels(landmarks, pose)
         confidence = channel_confidence(landmarks)
-        good = (confidence >= self._minimum_confidence) & np.isfinite(raw)
+        needed = self._minimum_confidence * np.where(self._unseen, _AT_FIRST, 1.0)
+        good = (confidence >= needed) & np.isfinite(raw)
+        self._unseen = self._unseen & ~good
         if self._learns and self._calibration is None:
             self._auto.push(raw, good)
         calibration = self._calibration or self._auto.calibration
@@ -119,6 +126,7 @@ class ExpressionEstimator:
         self._auto.reset()
         self._values = np.zeros(len(CHANNELS))
         self._shapes = None
+        self._unseen = _EYES
         self._good_ns = None
         if self._filter:
             self._filter.reset()

@@ -15,12 +15,14 @@ from kf_imitation.data_types import (
 from kf_imitation.expression.reflex_estimator import CHANGES, GUIDED
 
 _FOLLOWED = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+_EYES = np.array([name.startswith(('eye', 'gaze')) for name in REFLEX_CHANNELS])
 # A person who began with raised brows seems to lower them at rest: the keyframe must see it, too.
 _AGREED = np.array([name == 'brow_lower' for name in GUIDED_CHANNELS])
 FOLLOWED = 0.9  # of a change between frames: part of it is noise
 SURE = 0.85  # confidence of the keyframe under which a channel waits for the next one
 AGREES = 0.02  # of what the keyframe reads, where it must see what frames clearly show
 HIDDEN = 0.3  # confidence of the keyframe under which frames cannot see a channel either
+SEEN = 0.65  # confidence of the keyframe that first sees the eyes of a face
 KEPT_NS = 1_500_000_000  # a keyframe comes to us later than its frame did, but not by more
 GAP_NS = 500_000_000  # without a face for so long, what has changed meanwhile is not known
 GONE_NS = 1_000_000_000  # by then the head relaxes: a face begins at rest
@@ -33,7 +35,8 @@ class KeyframeGuide:
     a second away. What a frame reads of them is off by an error that mostly stays from frame to
     frame. So between keyframes these channels go on by what the frames have changed. What a
     keyframe does not see, as eyes behind dark glasses, frames do not see either, though they read
-    something: it stays as the keyframe holds it.
+    something: it stays as the keyframe holds it. So the eyes of a face rest until a keyframe, or a
+    frame before the first one, surely sees them.
     """
 
     def __init__(self) -> None:
@@ -43,7 +46,8 @@ class KeyframeGuide:
         self._may_add = np.zeros(len(GUIDED), bool)  # frames that clearly show more count
         self._begun = np.zeros(len(GUIDED), np.float32)  # what the keyframe's own frame read
         self._held: FloatArray = np.zeros(len(_FOLLOWED), np.float32)
-        self._hidden = np.zeros(len(_FOLLOWED), bool)
+        self._unseen = self._hidden = _EYES
+        self._looked = False  # whether a keyframe has said what is hidden
         self._waiting_ns: int | None = None  # stamp of a keyframe whose frame is not looked up yet
 
     def on_keyframe(self, expression: Expression) -> None:
@@ -53,7 +57,10 @@ class KeyframeGuide:
         self._follows = np.where(sure, FOLLOWED, 0.0).astype(np.float32)
         self._may_add = sure & ~(_AGREED & (self._values < AGREES))
         self._held = expression.values[_FOLLOWED]
-        self._hidden = expression.confidence[_FOLLOWED] < HIDDEN
+        needed = np.where(self._unseen, SEEN, HIDDEN)
+        self._hidden = expression.confidence[_FOLLOWED] < needed
+        self._unseen = self._unseen & self._hidden
+        self._looked = True
         self._waiting_ns = expression.stamp_ns
 
     def on_frame(self, reflex: Expression) -> Expression:
@@ -74,7 +81,8 @@ class KeyframeGuide:
         values = reflex.values.copy()
         changed = self._values + self._follows * (read - self._begun)
         least = (reflex.confidence[GUIDED] - CHANGES) / (1 - CHANGES) * self._may_add
-        values[_FOLLOWED] = np.where(self._hidden, self._held, values[_FOLLOWED])
+        hidden = self._hidden if self._looked else reflex.confidence[_FOLLOWED] < 1
+        values[_FOLLOWED] = np.where(hidden, self._held, values[_FOLLOWED])
         values[GUIDED] = np.clip(np.maximum(changed, least), 0.0, 1.0)
         return replace(reflex, values=values)
 
@@ -89,4 +97,6 @@ class KeyframeGuide:
         if not 0 <= away_ns < GONE_NS and not is_new:
             self._values = self._follows = np.zeros(len(GUIDED), np.float32)
             self._may_add = np.zeros(len(GUIDED), bool)
-            self._hidden = np.zeros(len(_FOLLOWED), bool)
+            self._held = np.zeros(len(_FOLLOWED), np.float32)
+            self._unseen = self._hidden = _EYES
+            self._looked = False

@@ -15,6 +15,7 @@ from kf_imitation.data_types import (
 )
 from kf_imitation.expression.channels import Levels
 from kf_imitation.expression.clear_expressions import ClearExpressions
+from kf_imitation.expression.hidden_eyes import eyes_are_seen
 from kf_imitation.expression.lid_strokes import BlinkStrokes
 from kf_imitation.expression.recent_median import RecentMedian
 from kf_imitation.expression.reflex_sizes import (
@@ -29,10 +30,12 @@ _FLICKER = np.array([0.06 if name in GUIDED_CHANNELS else 0.03 for name in FRAME
 GUIDED = [CHANNELS.index(name) for name in GUIDED_CHANNELS]
 # Confidence of a guided channel in a frame that clearly shows nothing of it; at 1 it shows all.
 CHANGES = 0.5
+MAYBE = 0.5  # confidence of eyes that may be hidden, until a frame surely sees them
 REFLEX_CONFIDENCE = np.zeros(len(CHANNELS), np.float32)
 REFLEX_CONFIDENCE[REFLEXES] = 1.0
 REFLEX_CONFIDENCE[GUIDED] = CHANGES
 _WIDE_EYES = [CHANNELS.index(f'eye_wide_{side}') for side in ('left', 'right')]
+EYES = [CHANNELS.index(name) for name in FRAME_CHANNELS if name.startswith(('eye', 'gaze'))]
 _LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
 _TYPICAL, _TRUST = reflex_levels('typical'), reflex_levels('trust')
 _FARTHEST = 2 * reflex_levels('spread')
@@ -63,6 +66,7 @@ class ReflexEstimator:
         self._values: Levels | None = None
         self._strokes = BlinkStrokes()
         self._clear = ClearExpressions()
+        self._eyes_seen = False
         self._seen = RecentMedian(len(FRAME_CHANNELS), _KEPT)
 
     def update(self, score: FrameScore) -> Expression | None:
@@ -73,8 +77,8 @@ class ReflexEstimator:
 
         Returns:
             Confidence 1 for FRAME_CHANNELS, 0 for all others; of GUIDED_CHANNELS, of whose values
-            only changes count, 0.5 and half of what the face clearly shows at least. None without
-            a face or a reading.
+            only changes count, 0.5 and half of what the face clearly shows at least; of the eyes
+            0.5 until a frame surely sees them. None without a face or a reading.
         """
         if score.reading is None:
             self.reset()
@@ -91,11 +95,13 @@ class ReflexEstimator:
         values = np.zeros(len(CHANNELS), np.float32)
         values[REFLEXES] = self._values
         values[_LIDS] = self._strokes.push(score.stamp_ns, values[_LIDS].astype(np.float64))
-        confidence = REFLEX_CONFIDENCE
+        confidence = REFLEX_CONFIDENCE.copy()
+        if score.embeddings is not None and not self._eyes_seen:
+            self._eyes_seen = eyes_are_seen(score.embeddings)
+            confidence[EYES] = 1.0 if self._eyes_seen else MAYBE
         if self._learn and score.embeddings is not None:
             clear = self._clear.push(score.stamp_ns, score.embeddings).astype(np.float32)
             values[_WIDE_EYES] = np.maximum(values[_WIDE_EYES], clear[_WIDE_EYES])
-            confidence = confidence.copy()
             confidence[GUIDED] += (1 - CHANGES) * clear[GUIDED]
         return Expression(score.stamp_ns, values, confidence)
 

@@ -5,7 +5,7 @@ import pytest
 
 from kf_imitation.data_types import CHANNELS, GUIDED_CHANNELS, Expression
 from kf_imitation.expression.keyframe_guide import FOLLOWED, GAP_NS, GONE_NS, KeyframeGuide
-from kf_imitation.expression.reflex_estimator import CHANGES
+from kf_imitation.expression.reflex_estimator import CHANGES, EYES, MAYBE
 
 SMILE = CHANNELS.index('mouth_smile_left')
 LID = CHANNELS.index('eye_close_left')
@@ -22,11 +22,23 @@ def smile(guide, stamp_ns, read, confidence=CHANGES):
     return float(guide.on_frame(shown(stamp_ns, read, confidence)).values[SMILE])
 
 
-def test_before_the_first_keyframe_guided_channels_rest_and_others_follow():
+@pytest.mark.parametrize(('confidence', 'lid'), [(1.0, 0.9), (MAYBE, 0.0)])
+def test_before_the_first_keyframe_guided_channels_rest_and_eyes_that_frames_see_follow(
+    confidence, lid
+):
     guide = KeyframeGuide()
-    found = guide.on_frame(shown(0, 0.6, CHANGES, lid=0.9)).values
+    frame = shown(0, 0.6, CHANGES, lid=0.9)
+    frame.confidence[EYES] = confidence
+    found = guide.on_frame(frame).values
     assert [found[CHANNELS.index(name)] for name in GUIDED_CHANNELS] == [0.0] * 9
-    assert found[LID] == pytest.approx(0.9)
+    assert found[LID] == pytest.approx(lid)
+
+
+def test_eyes_that_were_never_seen_need_a_keyframe_that_is_sure_of_them():
+    guide = KeyframeGuide()
+    for stamp_ns, confidence, lid in ((0, 0.5, 0.1), (FRAME_NS, 0.8, 0.4), (90_000_000, 0.5, 0.4)):
+        guide.on_keyframe(shown(stamp_ns, 0.3, confidence, lid=0.1))
+        assert guide.on_frame(shown(stamp_ns, 0.3, lid=0.4)).values[LID] == pytest.approx(lid)
 
 
 def test_a_smile_grows_from_the_keyframe_on_by_what_frames_have_changed():

@@ -29,8 +29,9 @@ class Film:
     name, is_live, fps, frame_count = 'film', False, float(FPS), END
     camera = CameraModel(SIZE, SIZE, 2.0 * SIZE)
 
-    def __init__(self, cover):
+    def __init__(self, cover, begins_covered=False):
         self.left_out = LeftOut('film')
+        self.from_the_start = begins_covered
         self.next = 0
         self.rng = np.random.default_rng(3)
         capture = cv2.VideoCapture(str(MEDIA / 'demo.mp4'))
@@ -48,8 +49,10 @@ class Film:
         index, self.next = self.next, self.next + 1
         if index >= END:
             return None
-        picture = self.covered if COVERED <= index < UNCOVERED else self.pictures[min(index, REST)]
-        if index > REST:
+        picture = self.covered
+        if not self.from_the_start and not COVERED <= index < UNCOVERED:
+            picture = self.pictures[min(index, REST)]
+        if self.from_the_start or index > REST:
             noise = self.rng.normal(0, 1.5, picture.shape)
             picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
         return Frame(index, round(index / FPS * 1e9), picture)
@@ -83,14 +86,26 @@ def with_sunglasses(picture, points):
     return picture
 
 
-@pytest.mark.parametrize('cover', [skin_over_the_mouth, masked, with_sunglasses])
-def test_what_is_covered_is_held_and_nothing_is_invented(cover):
+def shown_of(film):
+    """Times [s] and channels (T, 19) that the head shows."""
     values = merged_parameters()
     values['keyframe'] |= {'model': 'keyframe_default', 'threads': 1}
-    record = replay(Film(cover), build_stages(values, 'sim_face'), 'travel')
+    record = replay(film, build_stages(values, 'sim_face'), 'travel')
     channels_of = JointMapping(load_robot('sim_face')).channels
     shown = np.stack([channels_of(row) for row in record.joints.present_rad])
-    time_s = (record.joints.stamp_ns - record.joints.stamp_ns[0]) * 1e-9
+    return (record.joints.stamp_ns - record.joints.stamp_ns[0]) * 1e-9, shown
+
+
+def test_eyes_behind_glasses_from_the_first_frame_on_begin_open_and_stay_so():
+    # A person who keeps still: no keyframe ever says that eyes are hidden.
+    _, shown = shown_of(Film(with_sunglasses, begins_covered=True))
+    eyes = [k for k, name in enumerate(CHANNELS) if name.startswith(('eye', 'gaze'))]
+    assert np.abs(shown[:, eyes]).max() < STILL
+
+
+@pytest.mark.parametrize('cover', [skin_over_the_mouth, masked, with_sunglasses])
+def test_what_is_covered_is_held_and_nothing_is_invented(cover):
+    time_s, shown = shown_of(Film(cover))
     before = (time_s > COVERED / FPS - 0.5) & (time_s < COVERED / FPS)
     hidden = (time_s >= COVERED / FPS) & (time_s < UNCOVERED / FPS)
     moved = np.abs(shown[hidden] - np.median(shown[before], axis=0)).max(axis=0)

@@ -2,10 +2,10 @@
 
     .venv/bin/python -m training.landmarks.measure.people_left_out [--json out.json]
 
-Five folds over the people of 27 train clips: the tables channel_size, reflex_size and
-clear_expressions are fitted on the others (fit/size.py, fit/reflex.py, fit/clear.py), then the
-clips of the fold are imitated with them, as in `kf_imitation evaluate --imitation`. A process
-reads its tables once, so each fold has its own.
+Five folds over the people of 27 train clips: the tables channel_size, reflex_size,
+clear_expressions and hidden_eyes are fitted on the others (fit/size.py and so on), then the clips
+of the fold are imitated with them, as in `kf_imitation evaluate --imitation`. A process reads its
+tables once, so each fold has its own.
 What the models see for the fits is kept in data/, as by their commands.
 """
 
@@ -31,7 +31,7 @@ FIGURES = (
 def main() -> None:
     """Command line."""
     from kf_imitation.evaluation.imitation.figures import means, size_rows
-    from training.landmarks.fit import clear, reflex, size
+    from training.landmarks.fit import clear, hidden_eyes, reflex, size
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--shared', type=Path, default=Path('../shared/data'))
@@ -46,6 +46,7 @@ def main() -> None:
     reflexes = reflex.signals_of(clips, Path('data/reflex'))
     known = clear.rendered_people(clear.PEOPLE, Path('data/clear'), None)
     known += clear.people_of_clips(clips, Path('data/clear'))
+    eyes = hidden_eyes.clips_of(clips, Path('data/clear'))
     folds = size.folds_of([one.person for one in unseen['jaw_open']])
     stems = {s: p for s, p in size.persons_of(clips).items() if s.startswith(size.UNSEEN)}
 
@@ -61,6 +62,9 @@ def main() -> None:
             'reflex_size': reflex.fitted(others(reflexes)),
             'clear_expressions': clear.fitted(
                 [one for one in known if folds.get(one.person) != fold]
+            ),
+            'hidden_eyes': hidden_eyes.fitted(
+                [one for one in eyes if folds.get(one.person) != fold]
             ),
         }
         videos = [clips / 'train' / f'{s}.mp4' for s, p in stems.items() if folds[p] == fold]
