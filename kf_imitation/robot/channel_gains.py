@@ -1,8 +1,9 @@
 """Alphas by themselves: a channel needs a direction only, the joint's limits say how far.
 
-`channels: {jaw_open: up}` opens the jaw to its upper limit when the channel is 1, `down` goes to
-the lower one. Angles move one radian per radian as far as the joint can show all of what people
-do, else less, so that a wide look is a look to the limit and not cut short before.
+`channels: {mouth_smile_left: up}` lifts the corner to its upper limit when the channel is 1,
+`down` goes to the lower one. Lids and jaw get there as people's do (face_geometry/apertures.py).
+Angles move one radian per radian as far as the joint can show all of what people do, else less,
+so that a wide look is a look to the limit and not cut short before.
 """
 
 import math
@@ -13,12 +14,15 @@ import numpy as np
 
 from kf_imitation.data_types import ANGLE_CHANNELS, BLENDSHAPES, CHANNELS
 from kf_imitation.errors import nearest
+from kf_imitation.face_geometry.apertures import APERTURES
 from kf_imitation.face_geometry.arkit import SAME_AS
 from kf_imitation.robot.model import Points
 from kf_imitation.robot.section import Section
 
-# What can move joints.
+# What can move joints, and in which bounds: all but angles in 0..1.
 INPUTS = (*CHANNELS, *(name for name in BLENDSHAPES if name not in SAME_AS))
+HIGHEST = np.array([np.inf if name in ANGLE_CHANNELS else 1.0 for name in INPUTS])
+LOWEST = np.where(np.isinf(HIGHEST), -np.inf, 0.0)
 DIRECTIONS = {'up': 1, 'down': -1}
 # How far people turn eyes and head while they talk, to each side [rad].
 PEOPLE_RAD = {
@@ -60,7 +64,8 @@ def read_alphas(
         faults: gets what is wrong.
 
     Returns:
-        Rad per unit by channel, NaN where faulty, and the points of those that have some.
+        Rad per unit by channel, NaN where faulty, and the points of those that have some: lids
+        and jaw by a direction, others where the file gives points.
     """
     alphas = Section(section.mapping('channels'), f'{prefix}channels.', faults)
     limits, neutral = _plain(section.values)
@@ -79,6 +84,8 @@ def read_alphas(
             channels[name] = automatic_alpha(name, value, limits, neutral)
             if channels[name] == 0.0 and limits[0] < limits[1]:
                 alphas.fault(str(key), value, 'has no room: neutral_rad is at that limit')
+            if name in APERTURES:
+                curves[name] = tuple((v, share * channels[name]) for v, share in APERTURES[name])
     return channels, curves
 
 

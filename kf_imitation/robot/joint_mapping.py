@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import (
-    ANGLE_CHANNELS,
     BLENDSHAPES,
     CHANNELS,
     Expression,
@@ -12,15 +11,12 @@ from kf_imitation.data_types import (
 )
 from kf_imitation.face_geometry.arkit import channels_of_blendshapes, shapes_of_channels
 from kf_imitation.robot import RobotConfig
-from kf_imitation.robot.channel_gains import INPUTS
+from kf_imitation.robot.channel_gains import HIGHEST, INPUTS, LOWEST
 from kf_imitation.robot.model import Combination
+from kf_imitation.robot.pose_reading import Curve, PoseReader
 
 Array = NDArray[np.float64]
-# Pulls channels that a pose does not need to 0 [rad²]; too small to shrink the others visibly.
-REST_WEIGHT = 1e-6
-_STEPS = 6  # of the way back through curves, each straight where the one before arrived
 _SHAPES = np.array([BLENDSHAPES.index(name) for name in INPUTS[len(CHANNELS) :]], np.intp)
-_IS_UNIT = np.array([name not in ANGLE_CHANNELS for name in INPUTS])
 
 
 class JointMapping:
@@ -38,7 +34,7 @@ class JointMapping:
         self._low = np.array([j.limits_rad[0] for j in joints], np.float64)
         self._high = np.array([j.limits_rad[1] for j in joints], np.float64)
         self._alpha = np.zeros((len(joints), len(INPUTS)))
-        self._curves: list[tuple[int, int, Array, Array]] = []  # joint, input, values, rad
+        self._curves: list[Curve] = []
         for row, joint in enumerate(joints):
             for channel, alpha in joint.channels.items():
                 place = INPUTS.index(channel)
@@ -46,11 +42,12 @@ class JointMapping:
                     self._curves.append((row, place, *np.transpose(joint.curves[channel])))
                 else:
                     self._alpha[row, place] = alpha
+        self._reader = PoseReader(self._alpha, self._curves, self.neutral_rad)
         self._rules = [_Rule(rule) for rule in robot.combinations]
-        moving = np.any(self._alpha != 0.0, axis=0)
-        moving[[place for _, place, _, _ in self._curves]] = True
-        self._moving = np.flatnonzero(moving)
-        self._asks_shapes = bool(moving[len(CHANNELS) :].any()) or any(
+        moving = np.zeros(len(INPUTS), np.bool_)
+        moving[self._reader.moving] = True
+        self._shows_shapes = bool(moving[len(CHANNELS) :].any())
+        self._asks_shapes = self._shows_shapes or any(
             rule.asks_shapes for rule in self._rules
         )
         self._direct = moving[: len(CHANNELS)]
@@ -74,12 +71,12 @@ class JointMapping:
             shapes = expression.shapes
             values = shapes_of_channels(expression.values) if shapes is None else shapes.values
             read[len(CHANNELS) :] = values[_SHAPES]
-        values = _bounded(np.nan_to_num(read, posinf=0.0, neginf=0.0))
+        values = np.clip(np.nan_to_num(read, posinf=0.0, neginf=0.0), LOWEST, HIGHEST)
         if self._rules:
             combined = values.copy()
             for rule in self._rules:
                 combined[rule.place] = rule(combined[rule.place], values)
-            values = _bounded(combined)
+            values = np.clip(combined, LOWEST, HIGHEST)
         goal = self.neutral_rad + self._alpha @ values
         for row, place, at, rad in self._curves:
             goal[row] += np.interp(values[place], at, rad)
@@ -102,27 +99,10 @@ class JointMapping:
 
     def _read(self, position_rad: Array) -> tuple[FloatArray, Array]:
         """Return the channels, and the blendshapes that have joints of their own."""
-        from scipy.optimize import lsq_linear  # half a second that a head need not wait for
-
-        moving, count = self._moving, len(self._moving)
-        values, shapes = np.zeros(len(INPUTS)), np.zeros(len(BLENDSHAPES))
-        if not count:
-            return np.zeros(len(CHANNELS), np.float32), shapes
-        lowest = np.where(_IS_UNIT[moving], 0.0, -np.inf)
-        rest = np.sqrt(REST_WEIGHT) * np.eye(count)
-        for _ in range(_STEPS if self._curves else 1):
-            slopes, offset = self._alpha.copy(), self.neutral_rad.copy()
-            for row, place, at, rad in self._curves:
-                slope = _slope(values[place], at, rad)
-                slopes[row, place] = slope
-                offset[row] += np.interp(values[place], at, rad) - slope * values[place]
-            matrix = np.vstack([slopes[:, moving], rest])
-            right = np.concatenate([position_rad - offset, np.zeros(count)])
-            found = lsq_linear(matrix, right, (lowest, np.inf), method='bvls').x
-            values[moving] = found
-            values = _bounded(values)
+        values = self._reader.read(position_rad)
+        shapes = np.zeros(len(BLENDSHAPES))
         channels = np.where(self._direct, values[: len(CHANNELS)], 0.0)
-        if moving[-1] >= len(CHANNELS):
+        if self._shows_shapes:
             shapes[_SHAPES] = values[len(CHANNELS) :]
             through = np.nan_to_num(channels_of_blendshapes(shapes))
             channels = np.where(self._direct, channels, through)
@@ -146,13 +126,3 @@ class _Rule:
         for place, factor in self._damp:
             value *= 1 - factor * abs(read[place])
         return value
-
-
-def _bounded(values: Array) -> Array:
-    return np.where(_IS_UNIT, np.clip(values, 0.0, 1.0), values)
-
-
-def _slope(value: float, at: Array, rad: Array) -> float:
-    """How steep a curve is from a value on."""
-    piece = int(np.clip(np.searchsorted(at, value, side='right') - 1, 0, len(at) - 2))
-    return float((rad[piece + 1] - rad[piece]) / (at[piece + 1] - at[piece]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kf_imitation.face_geometry.apertures import way_share
 from kf_imitation.visualization.canvas import Points, capsule
 
 SIDES = {'left': 1.0, 'right': -1.0}
@@ -23,8 +24,6 @@ _LIDS_MEET = 0.36  # where a lid closes without a smile
 _MOUTH_HALF = 0.195
 _LIP = 0.025  # half the thickness of a lip at rest
 _OPENING = 0.37  # between the lips at jaw_open 1
-# Lips part sooner than the chin sinks: talking opens the jaw by a fifth and shows an open mouth.
-_LIPS_PART = 0.75
 _POINTS = 41
 
 
@@ -77,7 +76,8 @@ def eye(values: Mapping[str, float], side: str) -> EyeShape:
         side: 'left' or 'right', the robot's own.
     """
     centre = np.array([SIDES[side] * EYE_X, EYE_Y])
-    closed, smile = values[f'eye_close_{side}'], values[f'mouth_smile_{side}']
+    smile = values[f'mouth_smile_{side}']
+    closed = way_share(f'eye_close_{side}', values[f'eye_close_{side}'])
     frown = values['brow_lower']
     # A smile pushes the lower lid up, and lids that close over it meet in a bow upwards.
     low = _LOWER_LID - 0.34 * smile - 0.08 * frown
@@ -124,7 +124,7 @@ def mouth(values: Mapping[str, float]) -> MouthShape:
     base = MOUTH_Y + 0.050 * smile - 0.045 * frown - 0.085 * laugh
     base -= corner * (0.185 * smile - 0.155 * frown - 0.090 * laugh)
     base -= 0.012 * corner  # friendly at rest
-    gap = _OPENING * jaw**_LIPS_PART * (1 - 0.25 * pucker)
+    gap = _OPENING * way_share('jaw_open', jaw) * (1 - 0.25 * pucker)
     gap += 0.112 * pucker * (1 - min(1.0, jaw * 4))
     arch = np.sqrt(1 - span**2)
     share = 0.5 * pucker + (0.26 - 0.22 * smile) * (1 - pucker)  # of the upper lip

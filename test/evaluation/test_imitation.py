@@ -24,7 +24,7 @@ def clip(seconds=4.0):
     time = np.arange(count) / FPS
     human = np.zeros((count, len(CHANNELS)))
     human[:, CHANNELS.index('jaw_open')] = np.sin(np.pi * time / 2) ** 2
-    human[:, CHANNELS.index('mouth_smile_left')] = 0.1
+    human[:, CHANNELS.index('mouth_smile_left')] = 0.3
     speed = np.abs(np.sin(np.pi * time))  # of the jaw, 0..1
     region = FaceRegion(0, 0, 10)
     scores = [FrameScore(0, 0, None, region=region)]
@@ -75,7 +75,7 @@ def test_every_frame_follows_better_and_later_than_nothing(imitator):
     assert 0.02 < every.delay_s < 0.3
     peak = imitator.measure(made, 'peak', LABELS)
     assert peak.commands_per_s < every.commands_per_s / 5
-    assert peak.cosine > 0.9
+    assert peak.cosine > 0.8  # the keyframes are on the way, the robot goes to where it ends
 
 
 def test_uniform_sends_as_many_poses_as_the_mode_that_it_stands_beside(imitator):

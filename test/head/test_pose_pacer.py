@@ -55,7 +55,7 @@ def test_an_older_expression_is_rejected_and_changes_nothing(rig):
     assert rig.show(100.0, 1.0) == ''
     rig.run(0.03)  # on the way, when turning back would have to wait
     assert 'out of order' in rig.show(99.0, 0.0)
-    assert rig.run() == pytest.approx(0.45, abs=0.005)
+    assert rig.run() == pytest.approx(0.5, abs=0.005)
 
 
 def test_a_clock_that_is_set_back_begins_anew(rig):
@@ -63,7 +63,7 @@ def test_a_clock_that_is_set_back_begins_anew(rig):
     rig.run()
     rig.ros_s = 50.0
     assert rig.show(50.0, 1.0) == ''
-    assert rig.run() == pytest.approx(0.45, abs=0.005)
+    assert rig.run() == pytest.approx(0.5, abs=0.005)
     assert 'out of order' in rig.show(49.9, 0.0)
 
 
@@ -72,7 +72,7 @@ def test_a_late_expression_of_the_time_before_does_not_lock_out_the_new_time(rig
     rig.ros_s = 50.0
     assert rig.show(100.1, 0.0) == ''
     assert rig.show(50.1, 1.0) == ''
-    assert rig.run() == pytest.approx(0.45, abs=0.005)
+    assert rig.run() == pytest.approx(0.5, abs=0.005)
 
 
 def test_a_camera_whose_clock_is_ahead_has_its_order_all_the_same(rig):

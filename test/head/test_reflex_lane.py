@@ -76,7 +76,7 @@ def test_goals_take_over_soon_after_the_last_reflex():
     trace = run({k: (0.0, 0.0) for k in range(1, 10)}, squint)
     begun_s = trace.stamp_ns[np.abs(trace.commanded_rad[:, LIDS[0]]) > 0.01][0] * 1e-9
     assert begun_s == pytest.approx(9 * FRAME_NS * 1e-9 + REFLEX_S, abs=0.03)
-    assert trace.present_rad[-1, LIDS] == pytest.approx([-0.48, -0.48], abs=0.02)
+    assert trace.present_rad[-1, LIDS] == pytest.approx([-0.64, -0.64], abs=0.02)
 
 
 def test_a_reflex_outside_the_limits_is_rejected_and_changes_nothing():

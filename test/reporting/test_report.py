@@ -85,30 +85,30 @@ def test_the_page_goes_into_the_folder_of_a_replay_or_next_to_a_bag(tmp_path):
 
 
 def test_a_replay_with_labels_is_measured_by_joint_and_channel(tmp_path):
-    """A jaw that opens half as far as the person's, 0.1 s later."""
+    """A mouth corner that rises half as far as the person's, 0.1 s later."""
     robot, time_s = load_robot('sim_face'), np.arange(150) / 30
     stamps = np.round(time_s * 1e9).astype(np.int64)
-    opened = np.clip(np.sin(2 * np.pi * time_s / 1.5), 0, 1) * 0.8
+    smile = np.clip(np.sin(2 * np.pi * time_s / 1.5), 0, 1) * 0.8
     names = ('_neutral', *BLENDSHAPES)
     shapes = np.zeros((len(stamps), len(names)), np.float32)
-    shapes[:, names.index('jawOpen')] = opened
+    shapes[:, names.index('mouthSmileLeft')] = smile
     pose = np.tile(np.eye(4, dtype=np.float32), (len(stamps), 1, 1))
     points = np.ones((len(stamps), 478, 3), np.float32)
     points[:, 263, 0] = 100
     labels = Labels(shapes, names, pose, points, np.ones(len(stamps), bool), 30.0)
     with BagWriter(tmp_path / 'bag', 0.0) as writer:
         topics_of = BagTopics(writer)
-        for stamp, value in zip(stamps.tolist(), (0.5 * 0.45 * opened).tolist(), strict=True):
-            position = np.where(np.array(robot.names) == 'jaw', value, 0.0)
+        for stamp, value in zip(stamps.tolist(), (0.5 * 0.5 * smile).tolist(), strict=True):
+            position = np.where(np.array(robot.names) == 'mouth_corner_left', value, 0.0)
             topics_of.joints('joint_states', robot.names, position, stamp + 100_000_000)
     with open_bag(tmp_path / 'bag') as bag:
         recording = Recording(bag, robot)
         found = run_sizes(recording, stamps, labels)
         assert not run_sizes(recording, stamps[:90], labels)
-    assert found['joint jaw']['gain'] == pytest.approx(0.5, abs=0.05)
-    assert found['channel jaw_open']['apex'] == pytest.approx(0.5, abs=0.05)
+    assert found['joint mouth_corner']['gain'] == pytest.approx(0.5, abs=0.05)
+    assert found['channel mouth_smile']['apex'] == pytest.approx(0.5, abs=0.05)
     page = report.page(replace(small_data(), sizes=found))
-    assert 'Size against the labels' in page and '<td>joint jaw</td><td>0.5' in page
+    assert 'Size against the labels' in page and '<td>joint mouth_corner</td><td>0.5' in page
 
 
 def test_a_bag_is_opened_once_and_every_pose_is_read_as_channels_once(tmp_path, monkeypatch):

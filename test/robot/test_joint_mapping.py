@@ -29,14 +29,14 @@ def test_neutral_is_neutral():
 
 
 def test_a_channel_moves_its_joint_by_alpha():
-    assert goal('jaw', jaw_open=1.0) == pytest.approx(0.45)
+    assert goal('lips', mouth_pucker=1.0) == pytest.approx(0.4)
     assert goal('mouth_corner_left', mouth_smile_left=0.5) == pytest.approx(0.25)
     assert goal('brow_right', brow_lower=1.0) == pytest.approx(-0.35)
 
 
 def test_goals_stay_inside_the_limits():
     assert goal('neck_yaw', head_yaw=3.0) == pytest.approx(0.9)
-    assert goal('jaw', jaw_open=7.0) == pytest.approx(0.45)
+    assert goal('jaw', jaw_open=7.0) == pytest.approx(0.5)
 
 
 def test_values_that_are_no_numbers_count_as_neutral():
@@ -151,6 +151,58 @@ def test_a_channel_moves_a_joint_by_points_and_back():
         assert position[ROBOT.names.index('jaw')] == pytest.approx(rad)
         back = mapping.channels(position)
         assert back[CHANNELS.index('jaw_open')] == pytest.approx(value, abs=0.01)
+
+
+def test_lids_and_jaw_that_are_told_a_direction_go_as_far_as_peoples():
+    """An eye_close of 0.75 is a shut eye, and lids stopped at three quarters of their way."""
+    lid, jaw = -0.65, 0.5  # their limits
+    assert goal('eyelid_left', eye_close_left=1.0) == pytest.approx(lid)
+    assert goal('eyelid_left', eye_close_left=0.75) < 0.95 * lid
+    assert goal('eyelid_left', eye_close_left=0.1) > 0.05 * lid
+    assert goal('jaw', jaw_open=0.2) > 0.25 * jaw  # people talk with it
+    assert goal('jaw', jaw_open=0.04) < 0.02 * jaw  # and mouths that are shut are read so
+
+
+@pytest.mark.parametrize('name', ['sim_face', 'xl330_face', 'face22', 'face25'])
+def test_a_pose_says_which_channels_made_it(name):
+    mapping, rng = JointMapping(load_robot(name)), np.random.default_rng(1)
+    for _ in range(30):
+        shown = rng.uniform(0, 0.9, len(CHANNELS)) * (rng.random(len(CHANNELS)) < 0.4)
+        made = np.where(mapping.used, shown, 0.0).astype(np.float32)
+        pose = mapping.goals(Expression(1, made, np.ones_like(made)))
+        read = mapping.channels(pose)
+        again = mapping.goals(Expression(1, read, np.ones_like(read)))
+        assert again == pytest.approx(pose, abs=1e-4)
+
+
+def test_a_pose_is_read_back_through_curves_of_any_shape():
+    """Curves that are steep amidst sent the way back to and fro between their ends."""
+    rng = np.random.default_rng(2)
+
+    def curve(way):
+        at = [0.0, *np.sort(rng.uniform(0.05, 0.95, 3)), 1.0]
+        rad = way * np.cumsum([0.0, *rng.choice([0.0, 0.02, 0.1, 0.4], 3), 0.3])
+        return tuple(zip(at, rad, strict=True))
+
+    for _ in range(40):
+        upper, lower = curve(-0.5), curve(0.3)
+        mapping = head(
+            {
+                'eyelid_left': {
+                    'channels': {'eye_close_left': upper[-1][1], 'eye_wide_left': 0.2},
+                    'curves': {'eye_close_left': upper},
+                },
+                'jaw': {
+                    'channels': {'eye_close_left': lower[-1][1]},
+                    'curves': {'eye_close_left': lower},
+                },
+            }
+        )
+        value = float(rng.uniform(0, 1))
+        pose = mapping.goals(expression(eye_close_left=value))
+        read = float(mapping.channels(pose)[CHANNELS.index('eye_close_left')])
+        assert read <= value + 0.01  # the smallest where a curve is flat
+        assert mapping.goals(expression(eye_close_left=read)) == pytest.approx(pose, abs=1e-3)
 
 
 def test_channels_change_each_other_by_the_rules_of_the_robot_file():
