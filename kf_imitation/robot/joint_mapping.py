@@ -47,9 +47,7 @@ class JointMapping:
         moving = np.zeros(len(INPUTS), np.bool_)
         moving[self._reader.moving] = True
         self._shows_shapes = bool(moving[len(CHANNELS) :].any())
-        self._asks_shapes = self._shows_shapes or any(
-            rule.asks_shapes for rule in self._rules
-        )
+        self._asks_shapes = self._shows_shapes or any(rule.asks_shapes for rule in self._rules)
         self._direct = moving[: len(CHANNELS)]
         shown = np.zeros(len(BLENDSHAPES))
         shown[_SHAPES] = moving[len(CHANNELS) :]

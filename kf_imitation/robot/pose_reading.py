@@ -1,4 +1,4 @@
-"""From a pose back to the channels and blendshapes that it shows, for the metrics and the faces."""
+"""From a pose back to the channels and blendshapes that it shows: for metrics and drawn faces."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
