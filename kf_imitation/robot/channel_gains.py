@@ -82,7 +82,7 @@ def read_alphas(
             alphas.fault(str(key), value, 'must be a number, up, down or points')
         elif limits is not None and neutral is not None:
             channels[name] = automatic_alpha(name, value, limits, neutral)
-            if channels[name] == 0.0 and limits[0] < limits[1]:
+            if channels[name] == 0.0 and limits[0] <= neutral <= limits[1] != limits[0]:
                 alphas.fault(str(key), value, 'has no room: neutral_rad is at that limit')
             if name in APERTURES:
                 curves[name] = tuple((v, share * channels[name]) for v, share in APERTURES[name])
