@@ -11,9 +11,11 @@ SHUT = 0.4  # a lid that fell so far …
 FALL = 0.2  # … by so much …
 WITHIN_NS = 120_000_000  # … within this time shuts.
 APART = 0.1  # a lid that falls by less does not take part
-HALF = 0.56  # Lids that are read as falling so far shut at least to WHOLE, others to SHALLOW:
-WHOLE, SHALLOW = 0.7, 0.49  # what quick blinks that are read so are, by their labels
-HALF_WINK, OPEN = 0.5, 0.3  # instead of HALF, while the other eye is open: nobody winks by half
+# Lids that are read as falling to the first of these or less shut to SHALLOW, to the second or
+# more at least to WHOLE: what quick blinks that are read so are, by their labels.
+HALF, SURELY = 0.52, 0.56
+SHALLOW, WHOLE = 0.49, 0.7
+HALF_WINK, OPEN = 0.5, 0.3  # instead of both, while the other eye is open: nobody winks by half
 STROKE_NS = 95_000_000  # as long as a quick servo takes to shut the lid
 LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
 OPENING = 0.7  # of the depth that was read: the eye opens again
@@ -68,6 +70,7 @@ class BlinkStrokes:
         if moving.any():
             depth = self._depth[moving]
             winks = not moving.all() and closed[~moving].max() < OPEN
-            shallow = depth.mean() < (HALF_WINK if winks else HALF)
-            shown[moving] = SHALLOW if shallow else np.maximum(WHOLE, depth)
+            half, surely = (HALF_WINK, HALF_WINK) if winks else (HALF, SURELY)
+            least = np.interp(depth.mean(), (half, surely), (SHALLOW, WHOLE))
+            shown[moving] = SHALLOW if depth.mean() < half else np.maximum(least, depth)
         return shown

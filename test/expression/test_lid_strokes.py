@@ -1,8 +1,10 @@
 """Blinks and winks, as they are shown for what is read of the lids."""
 
 import numpy as np
+import pytest
 
 from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FrameScore
+from kf_imitation.expression.lid_strokes import HALF, SHALLOW, SURELY, WHOLE, BlinkStrokes
 from kf_imitation.expression.reflex_estimator import ReflexEstimator
 
 LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
@@ -35,6 +37,17 @@ def test_a_blink_that_is_read_as_less_than_half_stays_under_half_as_long_as_a_wh
     lids = shown(*[0.05] * 10, 0.42, 0.45, 0.2, *[0.05] * 10)
     assert lids[10:13].min() > 0.45 and lids.max() < 0.5
     assert lids[20].max() < 0.2
+
+
+def test_between_half_and_surely_shut_a_blink_is_as_much_deeper_as_it_is_read():
+    depths = []
+    for read in np.linspace(HALF - 0.02, SURELY + 0.02, 9):
+        strokes = BlinkStrokes()
+        strokes.push(0, np.full(2, 0.05))
+        depths.append(strokes.push(40_000_000, np.full(2, read))[0])
+    assert depths[0] == SHALLOW and depths[-1] == WHOLE
+    assert (np.diff(depths) >= 0).all() and np.diff(depths).max() < 0.1
+    assert depths[4] == pytest.approx((SHALLOW + WHOLE) / 2)
 
 
 def test_both_lids_of_a_blink_shut_alike_though_one_is_read_as_less():
