@@ -95,7 +95,7 @@ def write_copy(path: Path, like: str) -> None:
 
 
 def summary(robot: 'RobotConfig') -> str:
-    """Return the robot in a few lines: name, bus, joints, and what a bus cycle costs."""
+    """Return the robot in a few lines: name, bus, joints, a bus cycle's cost, and advice."""
     from kf_imitation.robot.cycle_budget import budget_text
 
     lines = [
@@ -110,4 +110,23 @@ def summary(robot: 'RobotConfig') -> str:
             f'  {low:+.2f} … {high:+.2f} rad  {", ".join(joint.channels) or "no channels"}'
         )
     lines.append(f'  {budget_text(robot, RATE_HZ)}')
-    return '\n'.join(lines)
+    return '\n'.join([*lines, *straight_lines(robot)])
+
+
+def straight_lines(robot: 'RobotConfig') -> list[str]:
+    """Return advice for lids and jaws that move in proportion, as people's do not; mostly none."""
+    from kf_imitation.face_geometry.apertures import APERTURES
+
+    straight = [
+        f'{joint.name} ({channel})'
+        for joint in robot.joints
+        for channel in joint.channels
+        if channel in APERTURES and channel not in joint.curves
+    ]
+    if not straight:
+        return []
+    return [
+        f'  advice: {", ".join(straight)}: a number moves a lid or jaw in proportion, but eyes are '
+        'shut at an eye_close of 0.75 and mouths open sooner than jaw_open grows; '
+        'up, down or points follow people (docs/your_own_head.md, channel gains)'
+    ]

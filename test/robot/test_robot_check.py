@@ -147,3 +147,13 @@ def test_a_urdf_that_is_no_xml_is_reported(head, tmp_path, capsys):
 def test_a_folder_is_no_robot(tmp_path, capsys):
     assert main(['robot', 'check', str(tmp_path)]) == 2
     assert f'robot {tmp_path}: 1 problem\n  - is a folder, and no robot' in capsys.readouterr().err
+
+
+def test_a_lid_that_moves_in_proportion_is_advised_to_follow_people(head, capsys):
+    def straight(document):
+        document['joints'][3]['channels'] = {'eye_close_left': -0.6}
+
+    assert main(['robot', 'check', str(head(straight))]) == 0
+    assert 'advice: eyelid_left (eye_close_left): a number' in capsys.readouterr().out
+    assert main(['robot', 'check', 'sim_face']) == 0
+    assert 'advice' not in capsys.readouterr().out
