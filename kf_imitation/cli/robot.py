@@ -126,7 +126,7 @@ def straight_lines(robot: 'RobotConfig') -> list[str]:
     if not straight:
         return []
     return [
-        f'  advice: {", ".join(straight)}: a number moves a lid or jaw in proportion, but eyes are '
-        'shut at an eye_close of 0.75 and mouths open sooner than jaw_open grows; '
+        f'  advice: {", ".join(straight)}: a number moves a lid or jaw in proportion, but eyes '
+        'are shut at an eye_close of 0.75 and mouths open sooner than jaw_open grows; '
         'up, down or points follow people (docs/your_own_head.md, channel gains)'
     ]
