@@ -298,6 +298,26 @@ def gap() -> VirtualHead:
     return one
 
 
+@row('moved by hand while its servo restarts')
+def restarted() -> VirtualHead:
+    """It comes back beside a jaw in motion, and the two must not exceed their limit together."""
+    one = head()
+    one.start()
+    one.goal(mouth_corner_left=0.3)
+    one.run(1.0)
+    for turn_of in range(4):
+        one.fault(f'reboot {one.servo("mouth_corner_left").id}')
+        one.run(0.1 + 0.02 * turn_of)
+        turn(one, 'mouth_corner_left', 0.4)
+        for jaw in 5 * (0.45, 0.0):
+            one.goal(jaw=jaw)
+            one.run(0.15)
+        one.goal(jaw=0.0, mouth_corner_left=0.3)
+        one.run(2.0)
+    one.close()
+    return one
+
+
 @row('bus lost, joints moved by hand meanwhile')
 def lost() -> VirtualHead:
     """The bus comes back and finds the joints elsewhere."""

@@ -54,6 +54,7 @@ BACK = 'servo back as the head is left'
 BY_HAND = 'moved by hand while stopped, then reset'
 ASLEEP = 'host asleep for 0.4 s in mid-motion'
 GAP = 'replies lost for 70 ms in mid-motion'
+RESTARTED = 'moved by hand while its servo restarts'
 LOST = 'bus lost, joints moved by hand meanwhile'
 SILENT = 'silent sender'
 LEAVING = 'switched off in mid-motion, to neutral first'
@@ -306,6 +307,11 @@ MUTANTS = (
         'joints are taken in without measuring them',
         (Edit('self._measure(index, present)', 'pass'),),
         (BY_HAND, LOST),
+    ),
+    Mutant(
+        'joints are taken in whatever moves beside them',
+        (Edit('self._put_down(index, WAITS)\n                return False\n', 'pass\n'),),
+        (RESTARTED,),
     ),
     Mutant(
         'reset goes on to the pose of before',

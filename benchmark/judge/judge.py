@@ -433,7 +433,8 @@ class Judge:
             members = [joint for joint in joints if joint.name in terms.get(name, {})]
             tracks = [self._tracks[joint.id] for joint in members]
             carried_s = max((one.carried_s for one in tracks if not one.torque), default=-1e9)
-            if time_s - carried_s > _stopping_s(members):
+            # What is read in a cycle counts from the next one on, which may be late.
+            if time_s - carried_s > _stopping_s(members) + 2 * self._period_s:
                 self._judge(time_s, name, 'position', seen, rule)
 
     def _is_held(self, id_: int, tick: int) -> bool:
@@ -685,10 +686,14 @@ class Judge:
 
 
 def _stopping_s(joints: Iterable[Joint]) -> float:
-    """Return how long the slowest of some joints takes to stop; 0 for none."""
+    """Return how long the slowest of some joints takes to stop; 0 for none.
+
+    It may still accelerate: that ends first, at full speed then.
+    """
     return max(
         (
-            one.speed_rad_s / one.acceleration_rad_s2 + one.acceleration_rad_s2 / one.jerk_rad_s3
+            one.speed_rad_s / one.acceleration_rad_s2
+            + 2.0 * one.acceleration_rad_s2 / one.jerk_rad_s3
             for one in joints
         ),
         default=0.0,

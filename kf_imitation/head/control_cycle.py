@@ -546,6 +546,7 @@ class ControlCycle:
                 self._now_s,
                 self.present,
                 motion.limiter.state.position,
+                motion.limiter.leaves_room,
                 stopped=self.state == STOPPED,
             )
             if monitor.reasons or motion.limiter.limp.any():

@@ -8,7 +8,7 @@ head (register_patrol.py).
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from kf_imitation.motion.joint_states import JointMeasurement
 REVIVE_S = 0.4  # between two attempts to take a joint back in
 SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
 SILENT = 'does not reply'
+WAITS = 'waits until those it shares a limit with have stopped'
 NOTE_S = 10.0  # what was put right is told for as long
 VOLTAGE_ERROR = 1 << 0
 OVERHEATING_ERROR = 1 << 2
@@ -148,6 +149,7 @@ class ServoMonitor:
         now_s: float,
         present: JointMeasurement,
         commanded_rad: NDArray[np.float64],
+        has_room: Callable[[int, float], bool],
         stopped: bool = False,
     ) -> list[int]:
         """Do this cycle's part of the monitoring: about one exchange.
@@ -156,6 +158,7 @@ class ServoMonitor:
             now_s: controller time.
             present: of this cycle; entries of revived joints are set.
             commanded_rad: (J,), sent in this cycle.
+            has_room: whether others that move can stop in time beside a joint at an angle.
             stopped: no torque goes on: what is down stays down.
 
         Returns:
@@ -186,7 +189,7 @@ class ServoMonitor:
             self._revival_turn += 1
             index = down[self._revival_turn % len(down)]
             lost = self.reasons[index]
-            if self.revive(index, present):
+            if self.revive(index, present, has_room):
                 if index not in self._restarted:
                     until_s = now_s + NOTE_S
                     self._news = f'{self._names[index]}: {lost}; is taken in again', until_s
@@ -272,11 +275,21 @@ class ServoMonitor:
             self._rest_with(bus)
         return bool(self.active)
 
-    def revive(self, index: int, present: JointMeasurement) -> bool:
+    def revive(
+        self,
+        index: int,
+        present: JointMeasurement,
+        has_room: Callable[[int, float], bool] | None = None,
+    ) -> bool:
         """Take a joint in: configure, goal := present, torque on, watchdog armed.
 
+        Args:
+            index: which one.
+            present: once it was measured, this holds its angle.
+            has_room: as in poll(); None where all others are at rest.
+
         Returns:
-            Whether it moves again; `present` then holds its angle. Otherwise `reasons` says why.
+            Whether it moves again. Otherwise `reasons` says why.
         """
         servos = self._servos
         joint = servos.robot.joints[index]
@@ -306,6 +319,9 @@ class ServoMonitor:
                 return False
             servos.configure(index)
             self._measure(index, present)
+            if has_room is not None and not has_room(index, float(present.position_rad[index])):
+                self._put_down(index, WAITS)
+                return False
             servos.torque_on([index])
             servos.arm_watchdog([index])
         except BusError as failure:

@@ -218,6 +218,20 @@ class SafetyLimiter:
             self._become(self.state)
         return changed
 
+    def leaves_room(self, index: int, angle_rad: float) -> bool:
+        """Whether the others stop within the limits that they share with a joint at an angle.
+
+        Args:
+            index: a joint that comes to rest there at once, wherever it is commanded now.
+            angle_rad: inside its own limits or not.
+        """
+        old = self.state
+        position, velocity = old.position.copy(), old.velocity.copy()
+        acceleration = old.acceleration.copy()
+        position[index], velocity[index], acceleration[index] = angle_rad, 0.0, 0.0
+        beside = JointTrajectoryState(position, velocity, acceleration)
+        return self._leads_inwards(plan_brake(beside, self._acceleration, self._jerk), position)
+
     def _become(self, state: JointTrajectoryState) -> None:
         """Take a state, and note which joints are on their way back into their limits."""
         self.state = state
@@ -396,9 +410,18 @@ class SafetyLimiter:
             region = np.concatenate(brake.region())
             if (self._corners @ region <= self._corner_edges).all():
                 return True
+        return self._leads_inwards(brake, self.state.position)
+
+    def _leads_inwards(self, brake: Brake, before: Array) -> bool:
+        """Whether no point of a stop is further beyond a limit than the one before it.
+
+        Args:
+            brake: the stop.
+            before: (J,) where the joints are commanded before it begins.
+        """
         count = int(np.ceil(brake.duration_s / self._period_s)) + 1
         times: Array = self._period_s * np.arange(count, dtype=np.float64)[:, None]
-        path = np.vstack([self.state.position, brake.at(times).position])
+        path = np.vstack([before, brake.at(times).position])
         coupled = path @ self._matrix.T
         return (
             _only_inwards(path, self._high)

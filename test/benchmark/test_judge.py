@@ -5,10 +5,12 @@ import pytest
 
 from benchmark.judge import registers as reg
 from benchmark.judge.head_file import head_of
-from benchmark.judge.judge import Judge
+from benchmark.judge.judge import Judge, _stopping_s
 from benchmark.judge.motion import MotionLimits
 from benchmark.judge.wire import Heard, Wire
 from kf_imitation.actuators.dynamixel.simulator import packet
+from kf_imitation.motion.joint_states import JointTrajectoryState
+from kf_imitation.motion.safety_limiter import plan_brake
 
 HEAD = head_of(
     {
@@ -147,6 +149,24 @@ def test_positions_and_coupled_limits_are_judged_to_half_a_tick():
     for rad in smooth(0.45, 80):
         talk.cycle(rad, rad)
     assert {(one.joint, one.kind) for one in talk.judge.verdicts} == {('skin', 'position')}
+
+
+@pytest.mark.parametrize(('cycles', 'found'), [(20, set()), (40, {'position'})])
+def test_a_limp_joint_may_carry_others_over_a_shared_limit_until_they_could_stand(cycles, found):
+    talk = Talk(hold_s=60.0).start()
+    talk.judge.told(0.0, 'goal')
+    talk.say('write', 1, reg.TORQUE_ENABLE, 0)
+    for cycle, rad in enumerate(smooth(0.4, cycles)):
+        talk.cycle(0.0 if cycle < 8 else 0.5, rad)  # somebody turns the jaw
+    assert talk.kinds() == found
+
+
+def test_the_time_that_others_are_given_is_enough_for_one_that_still_accelerates():
+    joint = HEAD.joints[0]
+    push, jerk = np.array([joint.acceleration_rad_s2]), np.array([joint.jerk_rad_s3])
+    speed = joint.speed_rad_s - push**2 / (2.0 * jerk)  # at the end of the push it is full
+    brake = plan_brake(JointTrajectoryState(np.zeros(1), speed, push), push, jerk)
+    assert brake.duration_s == pytest.approx(_stopping_s([joint]), abs=1e-6)
 
 
 def test_a_step_is_too_fast_in_every_sense():

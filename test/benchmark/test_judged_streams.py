@@ -37,6 +37,7 @@ def test_a_head_that_is_taken_over_at_once_begins_where_it_is():
         (8988, 3),  # stopped while unplugged: torque stayed on too long when the line was back
         (9168, 20),  # left with `exit: hold` while a reset waited for braking joints: it let go
         (513, 20),  # a servo that is silent, not limp, goes on to its last goal
+        (17063, 6),  # a servo that a hand had turned was taken in while the other joint moved on
         (1452, 20),  # left to neutral while a joint rested elsewhere, and said it had arrived
     ],
 )
@@ -57,6 +58,7 @@ def test_what_longer_runs_have_found_is_mended(seed, streams):
         (7386, 4),  # the others wait until a joint has come in from far outside
         (10482, 19),  # from where the way to neutral takes its time, too
         (99210, 20),  # after a gap a frozen joint that was carried away is held where it is
+        (17187, 20),  # a joint that still accelerates takes longer to stop
         (9037, 6),  # motion begins at the tick that is held, not at its first goal
     ],
 )

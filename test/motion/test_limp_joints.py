@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kf_imitation.motion.joint_states import JointMeasurement
+from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
 from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.robot import load_robot
 
@@ -45,6 +45,36 @@ def test_a_goal_that_the_limp_joint_would_have_to_make_room_for_ends_inside_the_
     assert max(map(together, poses)) <= SHARED.maximum_rad + 1e-6
     assert together(poses[-1]) == pytest.approx(SHARED.maximum_rad, abs=0.01)
     assert np.ptp(poses[-50:, CORNER]) < 1e-9
+
+
+def beside(jaw_rad_s):
+    """A limiter whose jaw moves at a speed, with the corner at 0."""
+    limiter = MotionGenerator(ROBOT, 0.01).limiter
+    zero = np.zeros(len(ROBOT.names))
+    velocity = zero.copy()
+    velocity[JAW] = jaw_rad_s
+    pose = ROBOT.neutral_rad.copy()
+    pose[JAW], pose[CORNER] = 0.2, 0.0
+    limiter.state = JointTrajectoryState(pose, velocity, zero)
+    return limiter
+
+
+@pytest.mark.parametrize(
+    ('corner_rad', 'jaw_rad_s', 'room'),
+    [
+        (0.5, 0.0, True),
+        (0.9, 0.0, True),  # beyond the limit, but nobody leads further out
+        (0.9, -2.0, True),
+        (0.9, 2.0, False),
+        (0.599, 2.0, False),  # inside, but the jaw cannot stop there
+        (0.3, 2.0, True),
+    ],
+)
+def test_a_joint_has_room_where_those_that_move_can_stop_in_time(corner_rad, jaw_rad_s, room):
+    limiter = beside(jaw_rad_s)
+    before = limiter.state
+    assert limiter.leaves_room(CORNER, corner_rad) is room
+    assert limiter.state is before
 
 
 def test_a_limp_joint_outside_its_limits_keeps_no_other_from_moving():
