@@ -534,6 +534,7 @@ class ControlCycle:
             self._missing = True
             if monitor.following.suspects.any():
                 monitor.look_before_goals()
+            self._follow_limp()  # whoever a probe has just put down moves no more
             if not self._unsent:
                 self._advance()
             if monitor.active:
@@ -549,8 +550,7 @@ class ControlCycle:
                 motion.limiter.leaves_room,
                 stopped=self.state == STOPPED,
             )
-            if monitor.reasons or motion.limiter.limp.any():
-                motion.follow(monitor.down, self._whereabouts())
+            self._follow_limp()
             if revived:
                 self._force[revived] = np.nan  # the monitor has set it up anew
                 motion.begin_joints(revived, self.present.position_rad)
@@ -563,6 +563,11 @@ class ControlCycle:
                 self._probe()
             return False
         return True
+
+    def _follow_limp(self) -> None:
+        """Let joints that are down be planned where they are, not on their way."""
+        if self.monitor.reasons or self.motion.limiter.limp.any():
+            self.motion.follow(self.monitor.down, self._whereabouts())
 
     def _send_goals(self) -> None:
         """Send the goals to whom they did not go out before, or else to everybody."""

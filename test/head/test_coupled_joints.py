@@ -1,7 +1,9 @@
-"""A joint comes back beside others in motion that share a limit with it.
+"""One of two joints that share a limit falls silent, or comes back, while the other moves.
 
-Long random streams (benchmark/judged_streams.py) found it: a hand had turned a restarting servo.
+Long random streams (benchmark/judged_streams.py) found this.
 """
+
+import numpy as np
 
 from benchmark.judged_rows import turn
 from benchmark.virtual_head import VirtualHead
@@ -52,3 +54,26 @@ def test_it_waits_for_nobody_whose_way_it_is_not_in():
     head = answers_again(0.05)
     assert head.controller.cycle.all_running
     assert moves_again(head)
+
+
+def test_a_joint_that_is_found_silent_is_planned_where_it_stays_from_then_on(monkeypatch):
+    # For one more cycle it was planned on its way, and the other made use of the room it left.
+    head = VirtualHead(joints=(JAW, CORNER))
+    head.start()
+    head.goal(**{CORNER: 0.5, JAW: 0.3})
+    head.run(1.0)
+    cycle = head.controller.cycle
+    motion, advance, planned = cycle.motion, cycle.motion.advance, []
+
+    def advanced(*inputs):
+        planned.append((np.flatnonzero(motion.limiter.limp).tolist(), list(cycle.monitor.down)))
+        advance(*inputs)
+
+    monkeypatch.setattr(motion, 'advance', advanced)
+    head.goal(**{CORNER: -0.4, JAW: 0.5})
+    head.run(0.05)
+    head.fault(f'dead {head.servo(CORNER).id}')
+    head.run(0.4)
+    corner = [head.robot.names.index(CORNER)]
+    assert planned[0] == ([], []) and planned[-1] == (corner, corner)
+    assert all(limp == down for limp, down in planned)
