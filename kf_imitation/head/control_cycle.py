@@ -33,7 +33,7 @@ from kf_imitation.head.reports import (
     servos_left,
 )
 from kf_imitation.head.servo_group import ServoGroup
-from kf_imitation.head.servo_monitor import ServoMonitor
+from kf_imitation.head.servo_monitor import TRIPPED, ServoMonitor
 from kf_imitation.motion.joint_states import JointMeasurement, JointTrajectoryState
 from kf_imitation.motion.motion_generator import MotionGenerator
 from kf_imitation.robot import EXIT_POLICIES, RobotConfig
@@ -266,7 +266,7 @@ class ControlCycle:
         if self.state != STOPPED and not 0.0 < late_s < VOID_S:
             self._void_since_s = max(self._ended_s, now_s - COMMAND_AGE_S)
         if self.state == RUNNING and 0.0 < self.robot.watchdog_s <= late_s:
-            self.monitor.all_down('stopped itself: the host was silent for too long')
+            self.monitor.all_down(TRIPPED)
             self.state = LOST
 
     def _void(self) -> None:
@@ -472,13 +472,13 @@ class ControlCycle:
         self.state = RUNNING
 
     def _whereabouts(self) -> Array:
-        """Return (J,) where joints are: measured, but silent ones may go on to their last goal."""
+        """Return (J,) where joints are: measured, but some may go on to their last goal."""
         measured = self.present.position_rad
-        silent = self.monitor.silent
-        if not silent:
+        coasting = self.monitor.coasting
+        if not coasting:
             return measured
         found: Array = measured.copy()
-        found[silent] = self.motion.limiter.less_room(measured)[silent]
+        found[coasting] = self.motion.limiter.less_room(measured)[coasting]
         return found
 
     def _limit_force(self) -> None:

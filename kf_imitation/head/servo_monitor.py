@@ -25,6 +25,8 @@ from kf_imitation.motion.joint_states import JointMeasurement
 REVIVE_S = 0.4  # between two attempts to take a joint back in
 SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
 SILENT = 'does not reply'
+RESTS = 'rests: coupled with'
+TRIPPED = 'stopped itself: the host was silent for too long'
 WAITS = 'waits until those it shares a limit with have stopped'
 NOTE_S = 10.0  # what was put right is told for as long
 VOLTAGE_ERROR = 1 << 0
@@ -73,9 +75,13 @@ class ServoMonitor:
         return sorted(self.reasons)
 
     @property
-    def silent(self) -> list[int]:
-        """Joints that are down because their servos do not answer."""
-        return [index for index, reason in self.reasons.items() if reason == SILENT]
+    def coasting(self) -> list[int]:
+        """Joints that are down, and may have torque and go on to their last goal."""
+        return [
+            index
+            for index, reason in self.reasons.items()
+            if reason in (SILENT, TRIPPED) or reason.startswith(RESTS)
+        ]
 
     def all_present(self) -> None:
         """Start with all joints active."""
@@ -244,7 +250,7 @@ class ServoMonitor:
             for index in set(members) - gone if gone else ():
                 if index in self.active:
                     lost = names_of(sorted(gone), self._names)
-                    self._put_down(index, f'rests: coupled with {lost}, whose bus is lost')
+                    self._put_down(index, f'{RESTS} {lost}, whose bus is lost')
                 self._coupled.setdefault(index, set()).update(gone)
 
     def _may_come_back(self, index: int) -> bool:
@@ -468,7 +474,7 @@ class ServoMonitor:
             lost = f'{_error_text(error)}; reboot it to go on' if error else 'lost its torque'
             self._put_down(index, lost)
         elif found.tripped:
-            self._put_down(index, 'stopped itself: the host was silent for too long')
+            self._put_down(index, TRIPPED)
 
     def _take_out(self, deviation: Deviation) -> None:
         """Let a joint that does not follow rest, until somebody clears it."""

@@ -187,6 +187,25 @@ def test_joints_that_are_coupled_with_a_lost_bus_rest_until_it_is_back():
     assert one.judge.end(one.now_s) == []
 
 
+@pytest.mark.parametrize('under_way_s', [0.05, 0.09, 0.13])
+def test_joints_that_rest_beside_a_lost_bus_are_reckoned_with_up_to_their_last_goal(under_way_s):
+    # The other lid used the room up to where the gaze was seen last: 0.42 rad instead of 0.4.
+    right = 'eyelid_right'
+    one = VirtualHead(document({LID: 'eyes', right: 'mouth', GAZE: 'mouth'}))
+    one.start()
+    one.goal(**{GAZE: -0.3, right: 0.1})
+    one.run(1.0)
+    one.goal(**{GAZE: 0.4})
+    one.run(under_way_s)
+    one.fault('unplug', 'eyes')
+    one.run(0.15)
+    assert sentence(one).count('rests: coupled with') == 1
+    one.goal(**{right: 0.25})
+    one.run(0.8)
+    assert moved(one, GAZE) == 0.0
+    assert one.judge.end(one.now_s) == []
+
+
 def test_when_all_buses_are_lost_the_head_is_and_one_alone_comes_back(head):
     for bus in ('mouth', 'eyes'):
         head.fault('unplug', bus)
