@@ -8,7 +8,7 @@ head (register_patrol.py).
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from kf_imitation.motion.joint_states import JointMeasurement
 REVIVE_S = 0.4  # between two attempts to take a joint back in
 SILENT_IN_A_ROW = 3  # this many silent servos and no answer: the line is down
 SILENT = 'does not reply'
+RESTARTING = 'is restarting'
 RESTS = 'rests: coupled with'
 TRIPPED = 'stopped itself: the host was silent for too long'
 WAITS = 'waits until those it shares a limit with have stopped'
@@ -80,7 +81,7 @@ class ServoMonitor:
         return [
             index
             for index, reason in self.reasons.items()
-            if reason in (SILENT, TRIPPED) or reason.startswith(RESTS)
+            if reason in (SILENT, TRIPPED) or self._rests(index)
         ]
 
     def all_present(self) -> None:
@@ -189,13 +190,15 @@ class ServoMonitor:
                 self._take_out(deviation)
         if self.reasons and not stopped and now_s >= self._next_revival_s:
             self._next_revival_s = now_s + REVIVE_S
-            down = [i for i in self.down if self._may_come_back(i)]
+            down = [i for i in self.down if self._is_to_be_tried(i)]
             if not down:
                 return []
             self._revival_turn += 1
             index = down[self._revival_turn % len(down)]
             lost = self.reasons[index]
-            if self.revive(index, present, has_room):
+            if awaited := self._awaited(index):
+                self._rest_until(index, awaited)
+            elif self.revive(index, present, has_room):
                 if index not in self._restarted:
                     until_s = now_s + NOTE_S
                     self._news = f'{self._names[index]}: {lost}; is taken in again', until_s
@@ -244,19 +247,37 @@ class ServoMonitor:
 
     def _rest_with(self, bus: str) -> None:
         """Let joints rest that are coupled with those of a silent bus, wherever these are."""
+        for index in self.down:
+            if self._buses[index] == bus and self._rests(index):
+                self._put_down(index, SILENT)
         for limit in self._servos.robot.coupled_limits:
             members = [self._names.index(name) for name in limit.terms]
             gone = {i for i in members if self._buses[i] == bus}
             for index in set(members) - gone if gone else ():
                 if index in self.active:
-                    lost = names_of(sorted(gone), self._names)
-                    self._put_down(index, f'{RESTS} {lost}, whose bus is lost')
+                    self._put_down(index, self._resting_for(gone))
                 self._coupled.setdefault(index, set()).update(gone)
 
-    def _may_come_back(self, index: int) -> bool:
-        return index not in self._latched and self._coupled.get(index, set()).isdisjoint(
-            self.reasons
-        )
+    def _resting_for(self, gone: Iterable[int]) -> str:
+        return f'{RESTS} {names_of(sorted(gone), self._names)}, whose bus is lost'
+
+    def _rests(self, index: int) -> bool:
+        return self.reasons.get(index, '').startswith(RESTS)
+
+    def _awaited(self, index: int) -> list[int]:
+        """Return the joints of lost buses that one waits for; not those that wait themselves."""
+        coupled = self._coupled.get(index, set())
+        return [i for i in coupled if i in self.reasons and not self._rests(i)]
+
+    def _is_to_be_tried(self, index: int) -> bool:
+        waits = self._rests(index) and self._awaited(index)
+        return index not in self._latched and not waits
+
+    def _rest_until(self, index: int, awaited: list[int]) -> None:
+        """Note that a joint waits, once it answers, so that two never wait for each other."""
+        if self.reasons[index] in (SILENT, RESTARTING) and self._answers(index):
+            self._put_down(index, self._resting_for(awaited))
+            self._next_revival_s = self._now_s
 
     def _answers(self, index: int) -> bool:
         try:
@@ -335,6 +356,7 @@ class ServoMonitor:
             return False
         self.errors.pop(index, None)
         self.reasons.pop(index, None)
+        self._coupled.pop(index, None)
         self._note_active()
         return True
 
@@ -392,7 +414,7 @@ class ServoMonitor:
             BusError: it does not confirm.
         """
         self._restarted.add(index)
-        self._put_down(index, 'is restarting')
+        self._put_down(index, RESTARTING)
         self._next_revival_s = 0.0
         self._servos.bus.reboot(self._servos.robot.joints[index].id)
 

@@ -206,6 +206,32 @@ def test_joints_that_rest_beside_a_lost_bus_are_reckoned_with_up_to_their_last_g
     assert one.judge.end(one.now_s) == []
 
 
+THREE = {name: {'port': 'simulated'} for name in ('mouth', 'eyes', 'neck')}
+
+
+@pytest.mark.parametrize(
+    'order', [('eyes', 'mouth'), ('mouth', 'eyes'), ('eyes', 'mouth', 'eyes', 'mouth')]
+)
+@pytest.mark.parametrize('at_once', [False, True])
+def test_joints_of_lost_buses_never_wait_for_each_other(order, at_once):
+    # Each was to rest until the other moved again, for ever.
+    places = {LID: 'eyes', 'brow_left': 'eyes', GAZE: 'mouth', JAW: 'mouth', 'neck_yaw': 'neck'}
+    one = VirtualHead(document(places, THREE))
+    one.start()
+    one.run(0.3, goal_cycles=10)
+    for bus in order:
+        one.fault('silence', bus)
+        one.run(0.5, goal_cycles=10)
+        if not at_once:
+            one.fault('normal', bus)
+            assert one.run(4.0, until=lambda: one.controller.cycle.all_running), sentence(one)
+    for bus in order:
+        one.fault('normal', bus)
+        one.run(0.5)
+    assert one.run(4.0, until=lambda: one.controller.cycle.all_running), sentence(one)
+    assert one.judge.end(one.now_s) == []
+
+
 def test_when_all_buses_are_lost_the_head_is_and_one_alone_comes_back(head):
     for bus in ('mouth', 'eyes'):
         head.fault('unplug', bus)
