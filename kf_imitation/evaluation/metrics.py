@@ -93,7 +93,7 @@ def target_of(motion: NDArray[np.floating], valid: NDArray[np.bool_], fps: float
     """
     smooth = gaussian_filter1d(motion.astype(np.float64), SIGMA_S * fps, axis=0, mode='nearest')
     changes = np.diff(smooth, axis=0) * (fps * REFERENCE_S)
-    scores = np.array([0.0, *map(score_of_change, changes)])
+    scores = np.append(0.0, score_of_change(changes))
     peaks, _ = find_peaks(scores, prominence=_PROMINENCE, distance=max(1, round(DISTANCE_S * fps)))
     counted = valid & np.append(valid[0], valid[:-1])
     return Target(scores, peaks[counted[peaks]].astype(np.int64), fps, counted)

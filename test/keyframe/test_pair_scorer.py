@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,14 @@ from kf_imitation.data_types import FaceRegion, Frame
 from kf_imitation.errors import ModelError
 from kf_imitation.inference import OnnxModel, crop
 from kf_imitation.keyframe.scoring.pair_scorer import (
+    ROTATION_WEIGHT,
     ChangeNetwork,
     PairScorer,
     pictures,
+    raw_of_change,
     raw_of_score,
+    score_of_change,
+    score_of_raw,
 )
 
 
@@ -237,3 +242,14 @@ def test_a_model_without_eyes_and_mouth_reads_nothing():
     scorer = PairScorer(ChangeNetwork(MeanModel()))
     assert scorer.score(frame(0), REGION).reading is None
     assert scorer.score(frame(1), REGION).reading is None
+
+
+def test_many_changes_have_the_scores_of_each_alone_by_the_papers_formula():
+    changes = np.random.default_rng(3).normal(0, 0.02, (7, 54)).astype(np.float32)
+    scores = score_of_change(changes)
+    assert scores.tolist() == [float(score_of_change(change)) for change in changes]
+    face, head = changes[0, :51].astype(float), changes[0, 51:].astype(float)
+    raw = math.hypot(*face) + ROTATION_WEIGHT * math.hypot(*head)
+    assert raw_of_change(changes[0]) == pytest.approx(raw, rel=1e-12)
+    assert scores[0] == pytest.approx(score_of_raw(raw), rel=1e-12)
+    assert score_of_change(np.zeros(54)) == 0.0

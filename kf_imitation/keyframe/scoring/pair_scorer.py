@@ -339,27 +339,26 @@ def raw_of_score(score: float) -> float:
     return float(-SOFTNESS * np.log1p(-min(score, _HIGHEST)))
 
 
-def score_of_change(change: NDArray[np.floating[Any]]) -> float:
-    """Return the score 0..1 of a change vector.
+def score_of_change(change: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the scores 0..1 of change vectors.
 
     Args:
-        change: (54,) per 1/30 s: 51 blendshapes, then 3 head rotations [rad].
+        change: (..., 54) per 1/30 s: 51 blendshapes, then 3 head rotations [rad].
+
+    Returns:
+        (...); of a single vector a float64.
     """
-    return score_of_raw(raw_of_change(change))
+    scores: NDArray[np.float64] = -np.expm1(raw_of_change(change) / -SOFTNESS)
+    return scores
 
 
-def scores_of_changes(changes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return the scores 0..1 of (N, 54) change vectors, as score_of_change does of one; (N,)."""
-    squares = np.square(changes, dtype=np.float64)
-    face = np.sqrt(squares[:, :BLENDSHAPES].sum(axis=1))
-    head = np.sqrt(squares[:, BLENDSHAPES:].sum(axis=1))
-    return np.asarray(-np.expm1((face + ROTATION_WEIGHT * head) / -SOFTNESS))
-
-
-def raw_of_change(change: NDArray[np.floating[Any]]) -> float:
-    """Return the size of a change vector, (54,): blendshapes and weighted head rotation."""
-    rotation = float(np.linalg.norm(change[BLENDSHAPES:]))
-    return float(np.linalg.norm(change[:BLENDSHAPES])) + ROTATION_WEIGHT * rotation
+def raw_of_change(change: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the sizes of change vectors, (..., 54) to (...): face and weighted head rotation."""
+    squares = np.square(change, dtype=np.float64)
+    face = np.sqrt(squares[..., :BLENDSHAPES].sum(axis=-1))
+    head = np.sqrt(squares[..., BLENDSHAPES:].sum(axis=-1))
+    sizes: NDArray[np.float64] = face + ROTATION_WEIGHT * head
+    return sizes
 
 
 def score_at_rate(score: float, dt_s: float) -> float:

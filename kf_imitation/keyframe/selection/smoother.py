@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kf_imitation.data_types import FloatArray, FrameScore
-from kf_imitation.keyframe.scoring.pair_scorer import scores_of_changes
+from kf_imitation.keyframe.scoring.pair_scorer import score_of_change
 
 Times = NDArray[np.float64]
 
@@ -197,7 +197,7 @@ def smoothed_at(
             [row[part] @ stacked[part] for row, part in zip(weights, seen, strict=True)],
             np.float32,
         )
-        from_changes = scores_of_changes(changes)
+        from_changes = score_of_change(changes)
     results = []
     for row, (place, part) in enumerate(zip(places, seen, strict=True)):
         if use_vectors[row]:

@@ -76,7 +76,7 @@ class TravelDetector:
         distance = self._travelled
         if score.change is not None:
             moved = self._moved * kept + score.change.astype(np.float64) * duration
-            self._moved, distance = moved, raw_of_change(moved)
+            self._moved, distance = moved, float(raw_of_change(moved))
         near = NEAR_FRACTION * settings.travel_threshold
         if self._unseen:
             first = FIRST_FRACTION * settings.travel_threshold

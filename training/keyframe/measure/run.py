@@ -94,7 +94,7 @@ def smoothed_score(
     smooth = np.stack([np.convolve(c, weight, 'valid') for c in padded.T], axis=1)
     if changes.shape[1] == 1:
         return smooth[:, 0]
-    return np.array([0.0, *map(score_of_change, smooth[1:] * (fps * REFERENCE_S))])
+    return np.append(0.0, score_of_change(smooth[1:] * (fps * REFERENCE_S)))
 
 
 def figures(score: np.ndarray, labels: FaceStates, prominence: float) -> ClipMetrics:
@@ -169,7 +169,8 @@ def online_metrics(
             frame = FrameScore(i, stamp_ns, float(np.clip(row[0], 0, 1)), dt_s=dt_s)
         else:
             change = (row * rate).astype(np.float32)
-            frame = FrameScore(i, stamp_ns, score_of_change(change), dt_s=dt_s, change=change)
+            score = float(score_of_change(change))
+            frame = FrameScore(i, stamp_ns, score, dt_s=dt_s, change=change)
         selection = selector.push(frame)
         scores += selection.scores
         keyframes += selection.keyframes
