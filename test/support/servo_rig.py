@@ -52,15 +52,23 @@ class Rig:
             controller.cycles.append(cycle)
             self._changed.notify_all()
 
-    def wait(self, condition, what, timeout_s=None):
-        """Wait, cycle by cycle, until condition() holds."""
+    def wait(self, condition, what, timeout_s=None, send=lambda: None):
+        """Wait, cycle by cycle, until condition() holds.
+
+        Meanwhile send() once a second: where the machine stood still for a moment, goals of before
+        are void.
+        """
         timeout_s = timeout_s or self.timeout_s
-        deadline = time.monotonic() + timeout_s
+        send_at = time.monotonic()
+        deadline = send_at + timeout_s
         with self._changed:
             while not condition():
-                left = deadline - time.monotonic()
-                assert left > 0, f'no {what} within {timeout_s} s'
-                self._changed.wait(min(left, 0.05))
+                now = time.monotonic()
+                assert now < deadline, f'no {what} within {timeout_s} s'
+                if now >= send_at:
+                    send()
+                    send_at = now + 1.0
+                self._changed.wait(0.05)
 
     def fault(self, command):
         apply_fault(command, self.port)
