@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
         print(f'kf_imitation: {sentence}', file=sys.stderr)
     print(f'written to {args.out}: {len(rest)} faces at rest, {len(posed)} after that')
     if not args.quiet:
-        print(f'use it: landmarks: {{ros__parameters: {{calibration: {args.out.absolute()}}}}}')
+        line = f'landmarks: {{ros__parameters: {{calibration: {args.out.absolute()}}}}}'
+        print(f'use it: --params FILE, with this line in it:\n    {line}')
     return 0
 
 
