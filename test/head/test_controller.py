@@ -1,4 +1,3 @@
-import itertools
 import os
 import signal
 import subprocess
@@ -8,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from servo_rig import asking
 from virtual_head import JAW, VirtualHead
 
 from kf_imitation.actuators.dynamixel.control_tables import SIMULATED
@@ -24,16 +24,6 @@ def present_step(cycles):
     """Largest change of a present position between two cycles that read it [rad]."""
     fresh = np.array([c.present_rad for c in cycles if c.fresh])
     return np.abs(np.diff(fresh, axis=0)).max(initial=0.0)
-
-
-def asking(controller, position, stamp=1):
-    """Return what asks for a pose, each time with a younger stamp."""
-    goal, stamps = np.array(position), itertools.count(stamp)
-
-    def ask():
-        assert controller.set_goal(goal, next(stamps)) == ''
-
-    return ask
 
 
 def move(rig, controller, position, stamp):

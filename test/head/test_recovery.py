@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from servo_rig import asking
 
 from kf_imitation.actuators.dynamixel.units import RAD_PER_TICK
 from kf_imitation.head import controller as controller_module
@@ -38,8 +39,9 @@ def assert_no_jump(rig):
 
 def test_an_overload_is_cleared_and_motion_goes_on_from_the_measured_angle(rig):
     controller = rig.controller(hold_s=60)
-    assert controller.set_goal(np.array([0.3, 0.3]), 1) == ''
-    rig.wait(lambda: controller.cycles[-1].present_rad[0] > 0.29, 'arrival')
+    there = lambda: controller.cycles[-1].present_rad[0] > 0.29  # noqa: E731
+    ask = asking(controller, [0.3, 0.3])
+    rig.wait(there, 'arrival', send=ask)
     rig.fault('overload 1')
     rig.wait(lambda: 'overload' in controller.status().sentence, 'complaint')
     rig.servo('jaw').physics.angle_rad -= 0.2  # it is limp: somebody moves it
@@ -49,7 +51,7 @@ def test_an_overload_is_cleared_and_motion_goes_on_from_the_measured_angle(rig):
     rig.wait(lambda: len(controller.cycles) > back + 3, 'cycles')
     assert rig.torques() == [True, True]
     assert_no_jump(rig)
-    rig.wait(lambda: controller.cycles[-1].present_rad[0] > 0.29, 'the goal again')
+    rig.wait(there, 'the goal again', send=ask)
 
 
 def test_an_error_is_not_cleared_while_its_cause_lasts(rig):

@@ -1,10 +1,12 @@
 """A robot on a simulated bus: real packets over a pseudo-terminal, servers in a thread."""
 
 import contextlib
+import itertools
 import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from kf_imitation.actuators.dynamixel.serial_bus import DynamixelBus
@@ -84,6 +86,16 @@ class Rig:
     def writes(self, register):
         with self.port.lock:
             return [record for record in self.log if record.register == register]
+
+
+def asking(controller, position, stamp=1):
+    """Return what asks for a pose, each time with a younger stamp."""
+    goal, stamps = np.array(position), itertools.count(stamp)
+
+    def ask():
+        assert controller.set_goal(goal, next(stamps)) == ''
+
+    return ask
 
 
 @pytest.fixture(scope='session')
