@@ -37,12 +37,12 @@ def renderer():
 @cache
 def person(seed, yaw=0.0):
     """Two seeds are two people alike in age, skin, hair and eyes, in clothes of their own."""
+    model, atlas = renderer()
     from face_renderer.appearance import StyleChoice, make_style
     from face_renderer.demo import LIGHTS
     from face_renderer.face_model import Person
     from face_renderer.scene import Actor, Camera, Pose, render
 
-    model, atlas = renderer()
     rng = np.random.default_rng(seed)
     identity = (0.8 * rng.standard_normal(100)).clip(-1.5, 1.5).astype(np.float32)
     choice = StyleChoice(2.6, 2, 1, 'short', 0.0, False, 0.15, 0.35)

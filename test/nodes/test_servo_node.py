@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import JointState
-from servo_talk import angle, expression
+from servo_talk import angle, expression, shown
 from std_srvs.srv import SetBool, Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -269,7 +269,8 @@ def test_port_none_publishes_goals_and_no_imagined_states(servo_node, listener, 
     assert list(goals[0].joint_names) == list(ROBOT.names)
     assert (goals[0].header.stamp.sec, goals[0].header.stamp.nanosec) == (0, 0)
     faces.publish(expression(listener, jaw_open=1.0))
-    listener.wait_for(lambda: abs(goals[-1].points[-1].positions[jaw] - 0.45) < 1e-3)
+    full = shown(ROBOT, 'jaw', 'jaw_open', 1.0)
+    listener.wait_for(lambda: abs(goals[-1].points[-1].positions[jaw] - full) < 1e-3)
     assert not any(goals[-1].points[-1].velocities)
     assert listener.node.count_publishers('joint_states') == 1  # the test's own
     assert listener.node.count_publishers('servo/joint_commands') == 0

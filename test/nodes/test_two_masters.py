@@ -3,7 +3,7 @@
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import JointState
-from servo_talk import angle, expression
+from servo_talk import angle, expression, shown
 
 from kf_imitation.actuators.dynamixel.simulator.bus import SimulatedBus
 from kf_imitation.actuators.dynamixel.simulator.port import SimulatedPort
@@ -21,6 +21,7 @@ def said(reports, words):
 def test_the_second_who_sends_is_reported_and_moves_nothing_until_the_first_is_gone(
     servo_node, listener, port
 ):
+    half_open = shown(ROBOT, 'jaw', 'jaw_open', 0.5)
     servo_node(port=port.device, hold_s=3600.0)
     states = listener.listen(JointState, 'joint_states')
     reports = listener.listen(DiagnosticArray, '/diagnostics')
@@ -28,7 +29,7 @@ def test_the_second_who_sends_is_reported_and_moves_nothing_until_the_first_is_g
     second = listener.node.create_publisher(JointState, 'face/expression', 10)
     listener.wait_for(lambda: first.get_subscription_count() and second.get_subscription_count())
     listener.wait_for(
-        lambda: angle(states, 'jaw') == pytest.approx(0.225, abs=0.02),
+        lambda: angle(states, 'jaw') == pytest.approx(half_open, abs=0.02),
         send=lambda: first.publish(expression(listener, jaw_open=0.5)),
     )
     # Sent again: on a busy machine one may come too late, or before its sender is known by name.
@@ -36,7 +37,7 @@ def test_the_second_who_sends_is_reported_and_moves_nothing_until_the_first_is_g
         lambda: said(reports, 'is sent by two nodes /test_listener, of'),
         send=lambda: second.publish(expression(listener, jaw_open=1.0)),
     )
-    assert angle(states, 'jaw') == pytest.approx(0.225, abs=0.02)
+    assert angle(states, 'jaw') == pytest.approx(half_open, abs=0.02)
     listener.node.destroy_publisher(first)
     listener.wait_for(lambda: listener.node.count_publishers('face/expression') == 1)
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from rclpy.duration import Duration
 from sensor_msgs.msg import JointState
 
@@ -9,6 +10,13 @@ from sensor_msgs.msg import JointState
 def angle(states, joint):
     """Newest position of a joint in messages of joint_states; nan before the first."""
     return states[-1].position[list(states[-1].name).index(joint)] if states else math.nan
+
+
+def shown(robot, joint, channel, value):
+    """Angle at which a joint of a robot file shows a channel alone."""
+    one = robot.joints[robot.names.index(joint)]
+    points = one.curves.get(channel, ((0.0, 0.0), (1.0, one.channels[channel])))
+    return one.neutral_rad + float(np.interp(value, *np.transpose(points)))
 
 
 def expression(listener, age_s=0.0, **channels):
