@@ -78,13 +78,14 @@ SELDOM = {'brow_lower': 0.01}  # instead of OFTEN: labels of real brows say more
 LEAST_SPAN = 0.15  # between the answer that begins to count and the one that counts as 1
 BOUND_FOLDS = 3
 # The training. Embeddings are scaled by how far they vary.
-HIDDEN, STEPS, BATCH, RATE, DECAY = 32, 6000, 192, 4e-3, 1e-4
-DROPPED, NOISE, SCALE = 0.2, 0.075, 0.15
+HIDDEN, STEPS, BATCH, RATE, DECAY = 96, 6000, 192, 4e-3, 1e-4
+DROPPED, NOISE, SCALE = 0.1, 0.075, 0.15
 LARGE, LARGE_WEIGHT = 0.4, 2.5  # what is larger counts more, as it is rare
 ABOUT = """
 Networks that see clear expressions in embeddings, by python -m training.landmarks.fit.clear. The
-weights (96 by hidden units) are in units of weights_scale; least and full are the answers from
-which they count and which count as 1, in the order of CLEAR_CHANNELS.
+weights (a line for each of 96 values, in it a number for each hidden unit) are in units of
+weights_scale; least and full are the answers from which they count and which count as 1, in the
+order of CLEAR_CHANNELS.
 """
 
 
@@ -569,7 +570,7 @@ def fitted(people: Sequence[Frames], answers: Sequence[Array] | None = None) -> 
             'last': rounded(last),
             'bias': rounded(bias),
             'weights_scale': rounded(scale, 6),
-            'weights': np.round(weights / scale).astype(int).tolist(),
+            'weights': [' '.join(map(str, row)) for row in np.round(weights / scale).astype(int)],
         }
     return table_text(ABOUT, document)
 
