@@ -139,7 +139,7 @@ class Listener:
         self,
         condition: Callable[[], bool],
         timeout_s: float = 60.0,
-        what: str = 'a condition',
+        what: str | Callable[[], str] = 'a condition',
         send: Callable[[], None] = lambda: None,
     ) -> None:
         """Spin until the condition holds; fail after the timeout.
@@ -150,7 +150,9 @@ class Listener:
         end = send_at + timeout_s
         while not condition():
             now = monotonic()
-            assert now < end, f'waited {timeout_s} s in vain for {what}'
+            if now >= end:
+                missing = what() if callable(what) else what
+                raise AssertionError(f'waited {timeout_s} s in vain for {missing}')
             if now >= send_at:
                 send()
                 send_at = now + 1.0

@@ -89,11 +89,12 @@ def test_it_allows_what_the_nodes_of_a_running_graph_have_and_nothing_else(
     for name in sorted(names):
         spare = {'/clock', *AT_TIMES.get(name, ())}
 
-        def is_all_there(name=name, spare=spare):
+        def lacking(name=name, spare=spare):
             seen = used(listener.node, name)
-            return all(policy[name][kind] - seen[kind] <= spare for kind in KINDS)
+            return {k: left for k in KINDS if (left := policy[name][k] - seen[k] - spare)}
 
-        listener.wait_for(is_all_there, 60.0, f'what the policy allows {name}')
+        what = lambda name=name, lacking=lacking: f'{lacking()} of {name}'  # noqa: E731
+        listener.wait_for(lambda lacking=lacking: not lacking(), 60.0, what)
         seen = used(listener.node, name)
         assert not any(seen[kind] - policy[name][kind] for kind in KINDS), (name, seen)
     page = (Path(__file__).resolve().parents[2] / 'docs/topics.md').read_text(encoding='utf-8')
