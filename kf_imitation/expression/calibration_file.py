@@ -11,6 +11,7 @@ from kf_imitation.data_types import ANGLE_CHANNELS, CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
 from kf_imitation.expression.calibration import Calibration
 from kf_imitation.expression.channels import Levels
+from kf_imitation.output_files import new_file
 from kf_imitation.parameters.yaml_text import read_yaml
 from kf_imitation.paths import state_directory, user_path
 
@@ -21,10 +22,10 @@ _ANGLE_LIMIT_RAD = 1.0
 
 
 def save_calibration(calibration: Calibration, path: str | Path) -> None:
-    """Write a file that load_calibration reads.
+    """Write a file that load_calibration reads; one that is there stays until the new one is whole.
 
     Raises:
-        ConfigError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
     channels: dict[str, dict[str, float]] = {}
     for index, name in enumerate(CHANNELS):
@@ -33,10 +34,8 @@ def save_calibration(calibration: Calibration, path: str | Path) -> None:
             channels[name]['extreme'] = round(float(calibration.extreme[index]), 4)
     document = {'person': calibration.person, 'channels': channels}
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    try:
-        Path(path).write_text(text, encoding='utf-8')
-    except OSError as error:
-        raise ConfigError(str(path), [f'cannot be written: {error.strerror}']) from error
+    with new_file(Path(path), overwrite=True) as partial:
+        partial.write_text(text, encoding='utf-8')
 
 
 def person_file(person: str) -> Path:

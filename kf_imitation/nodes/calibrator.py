@@ -115,7 +115,6 @@ class Calibrator:
     def _finish(self, session: CalibrationSession) -> None:
         person = self._node.setting('person', str)
         file = person_file(person)
-        file.parent.mkdir(parents=True, exist_ok=True)
         missing = keep_person(person, *session.faces, file)
         self._end()
         self._use(str(file))

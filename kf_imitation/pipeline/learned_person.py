@@ -32,8 +32,8 @@ def keep_person(person: str, rest: Levels, posed: Levels, file: Path) -> list[st
         What was missing, a sentence each.
 
     Raises:
-        ConfigError: no neutral can be learned, only neutral could be and the file knows more, or
-            the file cannot be written. Nothing is written then.
+        ConfigError: no neutral can be learned, or only neutral could be and the file knows more.
+        OutputError: the file cannot be written. An existing one stays, whatever happens.
     """
     calibration, missing = calibrate(person, rest, posed)
     if not knows_expressions(calibration):

@@ -1,5 +1,8 @@
 """Files that keep calibrations."""
 
+import errno
+from pathlib import Path
+
 import numpy as np
 import pytest
 import yaml
@@ -8,6 +11,7 @@ from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS
 from kf_imitation.errors import ConfigError
 from kf_imitation.expression.calibration import FULL, REST, Calibration
 from kf_imitation.expression.calibration_file import load_calibration, save_calibration
+from kf_imitation.output_files import OutputError
 
 COUNT = len(CHANNELS)
 
@@ -69,5 +73,22 @@ def test_a_file_that_is_no_calibration_says_so(tmp_path, text):
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(ConfigError, match='cannot be read'):
         load_calibration(tmp_path / 'none.yaml')
-    with pytest.raises(ConfigError, match='cannot be written'):
-        save_calibration(Calibration.default(), tmp_path / 'no' / 'folder.yaml')
+    (tmp_path / 'file').touch()
+    with pytest.raises(OutputError, match=r'file/mine.yaml: cannot be'):
+        save_calibration(Calibration.default(), tmp_path / 'file' / 'mine.yaml')
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_the_one_before(tmp_path, monkeypatch):
+    path = tmp_path / 'me.yaml'
+    save_calibration(Calibration.default(), path)
+    before = path.read_text(encoding='utf-8')
+
+    def full_disk(self, text, **_):
+        self.write_bytes(text.encode()[:40])
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_text', full_disk)
+    with pytest.raises(OutputError, match='No space left'):
+        save_calibration(Calibration('me', REST + 0.5, FULL + 1.0), path)
+    assert path.read_text(encoding='utf-8') == before
+    assert list(tmp_path.iterdir()) == [path]
