@@ -22,7 +22,7 @@ _ANGLE_LIMIT_RAD = 1.0
 
 
 def save_calibration(calibration: Calibration, path: str | Path) -> None:
-    """Write a file that load_calibration reads; one that is there stays until the new one is whole.
+    """Write a file that load_calibration reads; an existing one stays until the new one is whole.
 
     Raises:
         OutputError: the file cannot be written.
