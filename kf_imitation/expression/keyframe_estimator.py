@@ -3,8 +3,7 @@
 import numpy as np
 
 from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, HeadPose, Landmarks
-from kf_imitation.expression.auto_calibration import AutoCalibration
-from kf_imitation.expression.calibration import REST, Calibration
+from kf_imitation.expression.calibration import REST, AutoCalibration, Calibration
 from kf_imitation.expression.channels import Levels, channel_confidence, raw_channels
 from kf_imitation.expression.one_euro import OneEuroFilter
 from kf_imitation.face_geometry.arkit import SOURCE, agreed_shapes, true_shapes

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS
-from kf_imitation.expression.auto_calibration import AutoCalibration
-from kf_imitation.expression.calibration import FULL, REST
+from kf_imitation.expression.calibration import FULL, REST, AutoCalibration
 
 COUNT = len(CHANNELS)
 ALL = np.ones(COUNT, bool)

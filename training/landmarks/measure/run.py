@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from kf_imitation.cli.terminal import write_json
 from kf_imitation.data_types import CHANNELS, CameraModel, FaceRegion, Image, Landmarks
 from kf_imitation.evaluation.channel_labels import label_channels, label_shapes
-from kf_imitation.expression.auto_calibration import AutoCalibration
-from kf_imitation.expression.calibration import Calibration
+from kf_imitation.expression.calibration import AutoCalibration, Calibration
 from kf_imitation.expression.channels import IS_ANGLE, channel_confidence, raw_channels
 from kf_imitation.face_geometry import wflw
 from kf_imitation.face_geometry.head_pose import solve_head_pose
