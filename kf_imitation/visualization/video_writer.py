@@ -70,10 +70,10 @@ def check_suffix(path: Path) -> None:
     Raises:
         OutputError: names those that can.
     """
+    if not path.suffix:
+        raise OutputError(f'--video {path}: has no ending; use {path}.mp4')
     if path.suffix.lower() not in _FOURCC:
-        raise OutputError(
-            f'{path}: cannot write {path.suffix or "no ending"}: use {", ".join(SUFFIXES)}'
-        )
+        raise OutputError(f'{path}: cannot write {path.suffix}: use {", ".join(SUFFIXES)}')
 
 
 class _AvSink:

@@ -2,7 +2,9 @@
 
 import re
 import urllib.error
+import urllib.parse
 import urllib.request
+import xml.etree.ElementTree as ET
 from threading import Event, Thread
 
 import cv2
@@ -53,6 +55,15 @@ def test_the_page_names_the_robot_and_loads_nothing_from_elsewhere(page):
         text = answer.read().decode()
     assert '<title>my &lt;head&gt;</title>' in text
     assert 'face.mjpeg' in text and '://' not in text
+
+
+def test_browsers_ask_for_no_icon_that_is_not_there(page):
+    """Without one in the page they ask for /favicon.ico, which was a 404 with every visit."""
+    with urllib.request.urlopen(page.url, timeout=10) as answer:
+        (icon,) = re.findall(r'<link rel="icon" href="([^"]*)">', answer.read().decode())
+    kind, drawing = icon.split(',', 1)
+    assert kind == 'data:image/svg+xml'
+    assert ET.fromstring(urllib.parse.unquote(drawing)).tag == '{http://www.w3.org/2000/svg}svg'
 
 
 def test_pictures_arrive_as_they_are_shown(page):

@@ -261,3 +261,9 @@ def test_opencv_stops_at_the_frame_where_the_disk_is_full(tmp_path, monkeypatch)
 def test_an_ending_that_cannot_be_written_is_rejected(tmp_path):
     with pytest.raises(OutputError, match='mp4'):
         check_suffix(tmp_path / 'v.gif')
+
+
+def test_a_video_without_an_ending_is_told_which_one_to_take(tmp_path):
+    with pytest.raises(OutputError) as error:
+        check_suffix(tmp_path / 'side')
+    assert str(error.value) == f'--video {tmp_path}/side: has no ending; use {tmp_path}/side.mp4'
