@@ -1,6 +1,7 @@
 """Pictures of one run over the demo clip: its summary, a moment of its video, its report."""
 
 import csv
+import math
 import shutil
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def run_pictures(folder: Path) -> dict[str, Image]:
     run, video = folder / 'demo', folder / 'demo.mp4'
     clip = str(share_path(DEMO_CLIP))
     for command in (
-        ['replay', clip, '--out', str(run), '--video', str(video), '--summary'],
+        ['replay', clip, '--out', str(run), '--video', str(video), '--learn', '--summary'],
         ['report', str(run)],
     ):
         if kf_imitation(command):
@@ -43,9 +44,18 @@ def run_pictures(folder: Path) -> dict[str, Image]:
 
 
 def keyframes(run: Path) -> tuple[float, list[float]]:
-    """Return when the jaw opens widest [s], and the scores of all keyframes."""
+    """Return when the jaw opens widest and stays so [s], and the scores of all keyframes."""
     with (run / 'expression.csv').open() as file:
-        widest = max(csv.DictReader(file), key=lambda row: float(row['jaw_open']))
+        rows = list(csv.DictReader(file))
+    ends_s = [float(row['committed_s']) for row in rows[1:]] + [math.inf]
+    widest = max(
+        (
+            row
+            for row, end_s in zip(rows, ends_s, strict=True)
+            if end_s > float(row['committed_s']) + ARRIVED_S
+        ),
+        key=lambda row: float(row['jaw_open']),
+    )
     with (run / 'scores.csv').open() as file:
         scores = [float(row['score'] or 0) for row in csv.DictReader(file) if row['committed_s']]
     return float(widest['committed_s']), scores

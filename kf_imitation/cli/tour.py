@@ -63,7 +63,7 @@ def steps(source: str) -> tuple[Step, ...]:
             'why these frames',
             'A recording goes through all stages, as fast as the machine can, with the same '
             'result every time.',
-            ('replay', str(share_path(DEMO_CLIP)), '--out', RUN, '--overwrite'),
+            ('replay', str(share_path(DEMO_CLIP)), '--out', RUN, '--learn', '--overwrite'),
         ),
         Step(
             'the report',
