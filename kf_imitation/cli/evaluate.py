@@ -10,7 +10,7 @@ from kf_imitation.paths import user_path
 _DEFAULT_METHODS = 'default,lite,frame_difference,dis'
 # What only one of the two measures takes.
 _OF_KEYFRAMES = (
-    'directory', 'methods', 'labels', 'clips', 'dump', 'threads', 'jobs', 'tune', 'overwrite',
+    'directory', 'methods', 'labels', 'dump', 'threads', 'jobs', 'tune', 'overwrite',
 )  # fmt: skip
 _OF_IMITATION = (
     'robot', 'channels', 'imitation_methods', 'video', 'rests', 'tune_travel', 'every', 'most',

@@ -10,13 +10,13 @@ from kf_imitation.cli.progress import Bar, progress
 from kf_imitation.cli.terminal import show_tables, takes_stdout, write_json
 from kf_imitation.errors import ConfigError
 from kf_imitation.evaluation import datasets, keyframes
-from kf_imitation.evaluation.clip_scores import clip_name, score_clips, with_faces
+from kf_imitation.evaluation.clip_scores import score_clips, with_faces
 from kf_imitation.evaluation.imitation import results as imitation
 from kf_imitation.evaluation.imitation.clip import Clip, ClipReader
 from kf_imitation.evaluation.imitation.imitator import Imitator
 from kf_imitation.evaluation.imitation.rests import with_rests
 from kf_imitation.evaluation.imitation.tuning import search, thresholds_of, tuning_table
-from kf_imitation.evaluation.labels import find_clips
+from kf_imitation.evaluation.labels import NO_POINTS
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import tune
 from kf_imitation.keyframe.selection.selector import CAUSAL
@@ -85,11 +85,12 @@ def measure_imitation(args: argparse.Namespace) -> None:
         raise ConfigError('--rests', ['no video shows the rests, leave --video out'])
     values = merged_parameters(args.params)
     robot = load_robot(args.robot or str(values['servo']['robot']))
-    found = {
-        clip_name(args.imitation, path): path for path in find_clips(args.imitation)[:: args.every]
-    }
-    kept, left_out = with_faces({n: path.with_suffix('.npz') for n, path in found.items()})
+    clips = datasets.chosen(datasets.find(args.imitation, labelled=True), _words(args.clips))
+    videos = sorted(clips, key=lambda clip: clip.video)[:: args.every]
+    found = {clip.name: clip.video for clip in videos}
+    kept, left_out = with_faces({clip.name: clip.labels for clip in videos})
     _report_left_out(left_out)
+    pointless: list[str] = []
     imitator, reader = Imitator(robot, values), ClipReader(values)
     chosen = _words(args.imitation_methods)
     methods = imitator.methods(chosen)
@@ -97,7 +98,10 @@ def measure_imitation(args: argparse.Namespace) -> None:
 
     def read(bar: Bar) -> Iterator[tuple[Path, Clip]]:
         for name in kept:
-            yield found[name], reader.read(found[name], args.most)
+            clip = reader.read(found[name], args.most)
+            if clip.aperture is None:
+                pointless.append(name)
+            yield found[name], clip
             bar.step(found[name].stem)
 
     def prepared(bar: Bar) -> Iterator[Clip]:
@@ -109,13 +113,15 @@ def measure_imitation(args: argparse.Namespace) -> None:
 
     if args.tune_travel:
         with progress('read', len(kept), 'clips', args.quiet) as bar:
-            clips = [clip for _, clip in read(bar)]
+            seen = [clip for _, clip in read(bar)]
         with progress('tune', len(CAUSAL) * len(thresholds), 'trials', args.quiet) as bar:
-            trials = search(clips, imitator, args.channels, thresholds, bar.step)
+            trials = search(seen, imitator, args.channels, thresholds, bar.step)
         show_tables(tuning_table(trials), width=130)
         return
     with progress('clips', len(kept), 'clips', args.quiet) as bar:
         results = imitator.results(prepared(bar), methods, args.channels)
+    for name in pointless:
+        print(f'{name}: mouth aperture is left out: {NO_POINTS}', file=sys.stderr)
     if not takes_stdout(args.json):
         show_tables(*imitation.tables(results, robot.name, args.channels, shown), width=110)
     document = imitation.as_json(results, robot.name, args.channels, imitator.settings)

@@ -137,7 +137,8 @@ def show_tables(*tables: Any, width: int = 100) -> None:
 def _in_lines(table: Any) -> str:
     """Return a table of rich as lines: the first cell of each row, the others indented below."""
     lines = [str(table.title)] if table.title else []
-    names = [f'{column.header}: ' if table.show_header else '' for column in table.columns]
+    headings = [' '.join(str(column.header).split()) for column in table.columns]
+    names = [f'{heading}: ' if table.show_header else '' for heading in headings]
     for first, *others in zip(*(column.cells for column in table.columns), strict=True):
         lines.append(str(first))
         lines += [f'  {name}{cell}' for name, cell in zip(names[1:], others, strict=True) if cell]

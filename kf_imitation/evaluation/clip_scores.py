@@ -117,7 +117,9 @@ def with_faces(labels: Mapping[str, Path]) -> tuple[list[str], list[str]]:
     Raises:
         SourceError: a label file cannot be read, or no clip is left to measure.
     """
-    measurable = {name: load_labels(path).measurable for name, path in labels.items()}
+    measurable = {
+        name: load_labels(path, points=False).measurable for name, path in labels.items()
+    }
     kept = [name for name, good in measurable.items() if good]
     if not kept:
         raise SourceError(f'no clip shows a face in half of its frames: {", ".join(labels)}')
@@ -171,7 +173,7 @@ def _run(tasks: Sequence[_Task], jobs: int) -> Iterator[ScoredClip]:
 
 def _score_clip(task: _Task) -> ScoredClip:
     directory, video, labels, methods, face, threads = task
-    target = label_target(load_labels(labels))
+    target = label_target(load_labels(labels, points=False))
     raw = score_frames(video, _scorers(methods, threads), face)
     for scores in raw.values():
         if len(scores) != len(target.scores):

@@ -14,6 +14,7 @@ from kf_imitation.face_geometry.head_pose import unwrapped
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mkv', '.mov', '.webm', '.m4v')
 ARRAYS = ('blendshapes', 'names', 'head_pose', 'landmarks_q', 'valid', 'fps')
+NO_POINTS = 'the labels lack landmarks_q'
 _LANDMARK_UNITS = 16  # the files hold pixels times 16
 _FEWEST_VALID = 0.5  # of the frames of a clip; with fewer it is not measured
 
@@ -26,7 +27,8 @@ class Labels:
         blendshapes: (N, 52) float32 0..1, ARKit names, index 0 is `_neutral`; NaN without a face.
         names: of the blendshapes.
         head_pose: (N, 4, 4) float32, rotation and translation [cm]; NaN without a face.
-        landmarks_px: (N, 478, 3) float32, x and y in pixels of the frame.
+        landmarks_px: (N, 478, 3) float32, x and y in pixels of the frame; (N, 0, 3) where labels
+            may lack them and do.
         valid: (N,) bool, false where the labeller saw no face.
         fps: of the clip [Hz]; 0 for images.
     """
@@ -42,6 +44,11 @@ class Labels:
     def measurable(self) -> bool:
         """Whether enough frames show a face for the clip to be measured on."""
         return bool(self.valid.mean() >= _FEWEST_VALID)
+
+    @property
+    def has_points(self) -> bool:
+        """Whether they say where the points of the face are, of which mouths are measured."""
+        return bool(self.landmarks_px.shape[1])
 
     def motion(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return blendshapes (N, 51) without `_neutral` and head rotation vectors (N, 3) [rad].
@@ -65,12 +72,13 @@ class Labels:
         return filled(self.blendshapes[frames, 1:].astype(np.float64)), filled(vectors)
 
 
-def load_labels(path: Path, *, images: bool = False) -> Labels:
+def load_labels(path: Path, *, images: bool = False, points: bool = True) -> Labels:
     """Read the labels of a clip or of images.
 
     Args:
         path: the .npz file.
         images: it may be of a set of images, without `fps` and `valid`.
+        points: `landmarks_q` must be there; only the aperture of mouths is measured on them.
 
     Raises:
         SourceError: the file is missing, is not an .npz, lacks a key or has wrong shapes.
@@ -81,18 +89,21 @@ def load_labels(path: Path, *, images: bool = False) -> Labels:
             def given(key: str) -> bool:
                 return not images or key in file
 
-            needed = ARRAYS[:-2] if images else ARRAYS
+            every = ARRAYS[:-2] if images else ARRAYS
+            needed = [key for key in every if points or key != 'landmarks_q']
             if missing := [key for key in needed if key not in file]:
                 raise SourceError(
                     f'labels {path}: lack {", ".join(missing)}; labels need the arrays '
                     f'{", ".join(needed)}'
                 )
             count = len(file['blendshapes'])
+            no_points = np.zeros((count, 0, 3), np.float32)
+            stored = file.get('landmarks_q', no_points)
             labels = Labels(
                 blendshapes=file['blendshapes'].astype(np.float32),
                 names=tuple(str(name) for name in file['names']),
                 head_pose=file['head_pose'].astype(np.float32),
-                landmarks_px=file['landmarks_q'].astype(np.float32) / _LANDMARK_UNITS,
+                landmarks_px=stored.astype(np.float32) / _LANDMARK_UNITS,
                 valid=file['valid'].astype(bool) if given('valid') else np.ones(count, bool),
                 fps=float(file['fps']) if given('fps') else 0.0,
             )

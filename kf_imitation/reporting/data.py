@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,7 @@ from kf_imitation.bags.reader import header_stamp_ns, messages_of
 from kf_imitation.camera.encodings import image_to_bgr
 from kf_imitation.data_types import FaceImage, FrameScore, Image, Landmarks
 from kf_imitation.errors import BagError, SourceError
-from kf_imitation.evaluation.labels import Labels, load_labels
+from kf_imitation.evaluation.labels import NO_POINTS, Labels, load_labels
 from kf_imitation.evaluation.metrics import label_target
 from kf_imitation.parameters.definition import parameters_of, renamed
 from kf_imitation.parameters.settings import DetectorSettings
@@ -36,6 +37,7 @@ _PICTURES_DONE, _CHANNELS_DONE = 0.2, 0.65
 _PICTURE_PX = 224
 _SCORE_DIGITS = 7
 _CHANGE_DIGITS = 4  # of vectors: there are many
+_logger = logging.getLogger('kf_imitation')
 # Of keyframe/explanation; bags of older versions lack them.
 _WHY = ('flow_share', 'appearance_share', 'still_share', 'head_share', 'score_without_head')
 
@@ -281,12 +283,15 @@ def _data_uri(bgr: Image) -> str:
 def _truth(facts: Mapping[str, Any], labels: Path | None) -> Labels | None:
     """Return the labels named, or those next to the source of a replay; None without."""
     if labels is not None:
-        return load_labels(labels)
+        loaded = load_labels(labels, points=False)
+        if not loaded.has_points:
+            _logger.warning('%s: mouth aperture is left out: %s', labels, NO_POINTS)
+        return loaded
     found = Path(str(facts.get('source', ''))).with_suffix('.npz') if facts else None
     if found is None or not found.is_file():
         return None
     try:
-        return load_labels(found)
+        return load_labels(found, points=False)
     except SourceError:  # something else of that name
         return None
 

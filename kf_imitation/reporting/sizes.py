@@ -33,6 +33,9 @@ def run_sizes(
     if joints is None or present is None or recording.shown is None:
         return {}
     human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
+    aperture = None
+    if labels.has_points:
+        aperture = mouth_aperture(labels.landmarks_px, labels.head_pose)[:count]
     clip = Clip(
         '',
         stamps_ns[:count],
@@ -41,7 +44,7 @@ def run_sizes(
         (),
         (),
         (),
-        aperture=mouth_aperture(labels.landmarks_px, labels.head_pose)[:count],
+        aperture=aperture,
         shapes=label_shapes(labels.blendshapes, labels.names)[:count].astype(np.float32),
     )
     trace = JointTrace(robot.names, joints.stamps, present, present, present)

@@ -8,10 +8,12 @@ import pytest
 import yaml
 
 from kf_imitation.cli import evaluate as command
+from kf_imitation.cli import evaluate_measures
 from kf_imitation.cli import main as cli
-from kf_imitation.data_types import FaceRegion
+from kf_imitation.data_types import CHANNELS, FaceRegion, FrameScore
 from kf_imitation.errors import ConfigError, SourceError
 from kf_imitation.evaluation import clip_scores, keyframes
+from kf_imitation.evaluation.imitation import clip as imitation_clip
 from kf_imitation.evaluation.methods import load_methods
 from kf_imitation.evaluation.tune import detect, estimate
 from kf_imitation.keyframe.scoring.baselines import FrameDifference
@@ -112,6 +114,50 @@ def test_only_the_clips_named_are_measured(clips, tmp_path):
     assert list(json.loads(out.read_text())['people']) == ['id2/two']
     with pytest.raises(ConfigError, match='no labelled clip is called x\\*'):
         command.run(arguments(clips, '--methods', 'dis', '--clips', 'one,x*'))
+
+
+def test_imitation_too_is_measured_on_the_clips_named(clips, tmp_path, monkeypatch, capsys):
+    read = []
+
+    class Reader:
+        """A jaw that opens and closes; points of the face are not known."""
+
+        def __init__(self, values):
+            pass
+
+        def read(self, path, most_s):
+            read.append(path)
+            time = np.arange(50) / 25
+            human = np.zeros((50, len(CHANNELS)))
+            human[:, CHANNELS.index('jaw_open')] = np.sin(np.pi * time) ** 2
+            stamps = np.round(time * 1e9).astype(np.int64)
+            scores = [FrameScore(i, int(stamp), None) for i, stamp in enumerate(stamps)]
+            valid = np.ones(50, np.bool_)
+            return imitation_clip.Clip(
+                path.stem, stamps, human, valid, [None] * 50, scores, scores
+            )
+
+    monkeypatch.setattr(evaluate_measures, 'ClipReader', Reader)
+    out = tmp_path / 'out.json'
+    words = ('--imitation', clips, '--channels', 'labels', '--imitation-methods', 'every_frame')
+    command.run(arguments(*words, '--clips', 'id2/*', '--json', out))
+    assert read == [clips / 'id2' / 'two.avi']
+    assert list(json.loads(out.read_text())['methods']['every_frame']) == ['two']
+    said = capsys.readouterr().err
+    assert 'id2/two: mouth aperture is left out: the labels lack landmarks_q' in said
+    with pytest.raises(ConfigError, match='no labelled clip is called three'):
+        command.run(arguments(*words, '--clips', 'three'))
+
+
+def test_labels_without_points_are_measured(clips, tmp_path):
+    """The labels of the demo clip were rejected: they lack what keyframes do not need."""
+    file = clips / 'one.npz'
+    arrays = dict(np.load(file))
+    del arrays['landmarks_q']
+    np.savez(file, **arrays)
+    out = tmp_path / 'out.json'
+    command.run(arguments(clips, '--methods', 'frame_difference', '--json', out))
+    assert list(json.loads(out.read_text())['people']) == ['id2/two', 'one']
 
 
 def test_scores_are_those_of_the_runtime(clips):

@@ -16,6 +16,7 @@ from kf_imitation.evaluation.metrics import (
     pair,
 )
 from kf_imitation.face_geometry.head_pose import unwrapped
+from kf_imitation.paths import share_path
 
 
 def target(keyframes, count=100, fps=30.0):
@@ -224,6 +225,11 @@ def test_labels_that_lack_arrays_are_told_which_are_needed(tmp_path):
     )
     with pytest.raises(SourceError, match='lack landmarks_q; '):
         load_labels(tmp_path / 'a.npz', images=True)
+
+
+def test_labels_may_lack_points_where_only_the_aperture_of_mouths_needs_them():
+    read = load_labels(share_path('media/demo.npz'), points=False)
+    assert not read.has_points and read.landmarks_px.shape == (420, 0, 3)
 
 
 def test_a_file_that_is_no_npz_is_rejected(tmp_path):

@@ -1,10 +1,12 @@
 """The measures of size, offset, apexes and blinks on constructed signals."""
 
+import io
 import json
 from dataclasses import asdict
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from kf_imitation.data_types import CHANNELS, FrameScore
 from kf_imitation.evaluation.channel_labels import mouth_aperture
@@ -185,3 +187,11 @@ def test_the_sizes_are_measured_by_joint_and_by_channel_and_written_as_json():
     assert set(document['sizes']['every_frame']) == {'joint jaw', 'channel jaw_open'}
     assert results.size_table(by_method).row_count == 1
     assert results.signal_table(by_method, 'every_frame').row_count == 2
+    # A terminal of 100 columns cut "correla…".
+    longest = {name: by_method['every_frame'] for name in imitator.methods()}
+    text = io.StringIO()
+    Console(file=text, width=100).print(
+        results.size_table(longest), results.results_table(longest, 'sim_face', 1, 'labels')
+    )
+    assert 'combined' in text.getvalue() and '…' not in text.getvalue()
+    assert text.getvalue().count('┓\n') == 2

@@ -105,6 +105,8 @@ def test_a_replay_with_labels_is_measured_by_joint_and_channel(tmp_path):
         recording = Recording(bag, robot)
         found = run_sizes(recording, stamps, labels)
         assert not run_sizes(recording, stamps[:90], labels)
+        pointless = replace(labels, landmarks_px=points[:, :0])
+        assert run_sizes(recording, stamps, pointless)['joint mouth_corner']['gain'] > 0.4
     assert found['joint mouth_corner']['gain'] == pytest.approx(0.5, abs=0.05)
     assert found['channel mouth_smile']['apex'] == pytest.approx(0.5, abs=0.05)
     page = report.page(replace(small_data(), sizes=found))

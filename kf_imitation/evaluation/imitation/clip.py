@@ -104,7 +104,7 @@ class ClipReader:
         Raises:
             SourceError: video or labels are missing or do not belong together.
         """
-        labels = load_labels(path.with_suffix('.npz'))
+        labels = load_labels(path.with_suffix('.npz'), points=False)
         human = label_channels(labels.blendshapes, labels.names, labels.head_pose)
         tracker = FaceTracker(face_settings(self._values['keyframe']))
         scorer = PairScorer(ChangeNetwork(self._model))
@@ -133,6 +133,9 @@ class ClipReader:
         count = min(len(stamps), len(human))
         if (count < most and abs(len(stamps) - len(human)) > 2) or count < 2:
             raise SourceError(f'{path}: {len(stamps)} frames, but labels of {len(human)}')
+        aperture = None
+        if labels.has_points:
+            aperture = mouth_aperture(labels.landmarks_px, labels.head_pose)[:count]
         return Clip(
             path.stem,
             np.array(stamps[:count], np.int64),
@@ -142,7 +145,7 @@ class ClipReader:
             scores[:count],
             differences[:count],
             Smoothing.of_model(self._model.entry),
-            mouth_aperture(labels.landmarks_px, labels.head_pose)[:count],
+            aperture,
             reflexes[:count],
             label_shapes(labels.blendshapes, labels.names)[:count].astype(np.float32),
         )

@@ -7,10 +7,12 @@ from typing import Any
 
 from rich.table import Table
 
+from kf_imitation.errors import counted
 from kf_imitation.evaluation.imitation.figures import ClipSizes, ImitationMetrics, means, size_rows
 from kf_imitation.parameters.settings import DetectorSettings
 
 Results = Mapping[str, Mapping[str, ImitationMetrics]]  # by method, then by clip
+_HEADINGS = {'size_correlation': 'corr.'}
 
 
 def as_json(
@@ -43,7 +45,7 @@ def tables(results: Results, robot: str, channels: str, shown: str) -> list[Tabl
 
 def results_table(results: Results, robot: str, clips: int, channels: str) -> Table:
     """Return the means over the clips, one row for each method."""
-    title = f'imitation by {robot}, mean of {clips} clips, channels from {channels}'
+    title = f'imitation by {robot}, mean of {counted(clips, "clip")}, channels from {channels}'
     columns = {
         'cosine': '{:.3f}',
         'tracking': '{:.3f}',
@@ -77,10 +79,12 @@ def size_table(results: Results) -> Table:
 
 def _means_table(title: str, columns: Mapping[str, str], results: Results) -> Table:
     """Return means by method; those without the figures are left out."""
-    table = Table(title=title, title_justify='left')
-    table.add_column('method')
+    # Narrow cells and a word to a line: names and headings stand whole in 100 columns.
+    table = Table(title=title, title_justify='left', padding=(0, 0, 0, 1))
+    table.add_column('method', no_wrap=True)
     for name in columns:
-        table.add_column(name.removeprefix('size_').replace('_', ' '), justify='right')
+        heading = _HEADINGS.get(name, name.removeprefix('size_').replace('_', ' '))
+        table.add_column('\n'.join(heading.split()), justify='right', no_wrap=True)
     for method, by_clip in results.items():
         row = means(by_clip.values())
         if row.keys() >= columns.keys():
