@@ -110,23 +110,29 @@ def summary(robot: 'RobotConfig') -> str:
             f'  {low:+.2f} … {high:+.2f} rad  {", ".join(joint.channels) or "no channels"}'
         )
     lines.append(f'  {budget_text(robot, RATE_HZ)}')
-    return '\n'.join([*lines, *straight_lines(robot)])
+    return '\n'.join([*lines, *(f'  advice: {sentence}' for sentence in advice(robot))])
 
 
-def straight_lines(robot: 'RobotConfig') -> list[str]:
-    """Return advice for lids and jaws that move in proportion, as people's do not; mostly none."""
+def advice(robot: 'RobotConfig') -> list[str]:
+    """Return what is allowed and hardly meant, of lids and jaws; mostly nothing."""
+    from kf_imitation.data_types import FRAME_CHANNELS
     from kf_imitation.face_geometry.apertures import APERTURES
+    from kf_imitation.face_geometry.arkit import LOOKS
 
-    straight = [
-        f'{joint.name} ({channel})'
-        for joint in robot.joints
-        for channel in joint.channels
-        if channel in APERTURES and channel not in joint.curves
-    ]
-    if not straight:
-        return []
-    return [
-        f'  advice: {", ".join(straight)}: a number moves a lid or jaw in proportion, but eyes '
-        'are shut at an eye_close of 0.75 and mouths open sooner than jaw_open grows; '
-        'up, down or points follow people (docs/your_own_head.md, channel gains)'
-    ]
+    straight, sentences = [], []
+    for joint in robot.joints:
+        followed = [channel for channel in joint.channels if channel in APERTURES]
+        straight += [f'{joint.name} ({c})' for c in followed if c not in joint.curves]
+        slow = sorted({*joint.channels} - {*FRAME_CHANNELS, *LOOKS})
+        if followed and slow:
+            sentences.append(
+                f'{joint.name} follows keyframes alone, which miss blinks and speech, as nothing '
+                f'else knows {" and ".join(slow)}; without that it follows every frame'
+            )
+    if straight:
+        sentences.append(
+            f'{", ".join(straight)}: a number moves a lid or jaw in proportion, but eyes are '
+            'shut at an eye_close of 0.75 and mouths open sooner than jaw_open grows; '
+            'up, down or points follow people (docs/your_own_head.md, channel gains)'
+        )
+    return sentences

@@ -73,10 +73,12 @@ def read_alphas(
     curves: dict[str, Points] = {}
     for key, value in alphas.values.items():
         name = channel_name(str(key), alphas)
-        if isinstance(value, list):
+        if name in channels:
+            alphas.fault(str(key), value, f'is {name}, which is there already')
+        elif isinstance(value, list):
             curves[name] = _points(alphas, str(key), value, name)
             channels[name] = float(np.interp(1.0, *np.transpose(curves[name])))
-        elif not isinstance(value, str):
+        elif type(value) in (int, float):
             channels[name] = alphas.number(str(key), -6.3, 6.3)
         elif value not in DIRECTIONS:
             alphas.fault(str(key), value, 'must be a number, up, down or points')
@@ -110,10 +112,16 @@ def _points(section: Section, key: str, value: list[Any], name: str) -> Points:
     at, rad = np.array(rows, np.float64).T
     steps = np.diff(rad)
     if (np.diff(at) <= 0).any() or not ((steps >= 0).all() or (steps <= 0).all()):
-        section.fault(key, value, 'must have rising values, and angles that rise or fall')
+        section.fault(
+            key, value, 'must have rising values, and angles that only rise or only fall'
+        )
+    elif not steps.any():
+        section.fault(key, value, 'must move the joint')
     if name not in ANGLE_CHANNELS and not (at[0] == 0 and at[-1] == 1):
         section.fault(key, value, 'must begin at 0 and end at 1')
-    if np.interp(0.0, at, rad) != 0.0:
+    elif not at[0] <= 0.0 <= at[-1]:
+        section.fault(key, value, 'must have values on both sides of 0, or begin or end there')
+    elif np.interp(0.0, at, rad) != 0.0:
         section.fault(key, value, 'must leave the joint at neutral where the channel is 0')
     return tuple((float(a), float(r)) for a, r in zip(at, rad, strict=True))
 

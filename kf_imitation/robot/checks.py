@@ -114,7 +114,8 @@ def _joint_faults(joint: JointConfig, thermal: ThermalLimits) -> list[str]:
     faults = []
     prefix = f'joints.{joint.name}.'
     low, high = joint.limits_rad
-    if not low <= joint.neutral_rad <= high:
+    rests_inside = low <= joint.neutral_rad <= high
+    if not rests_inside:
         faults.append(
             f'{prefix}neutral_rad = {joint.neutral_rad:g} must be inside '
             f'limits_rad = [{low:g}, {high:g}]'
@@ -150,7 +151,7 @@ def _joint_faults(joint: JointConfig, thermal: ThermalLimits) -> list[str]:
             f'thermal.rest_above_c = {thermal.rest_above_c:g} must be below {shutdown_c}, '
             f'where {joint.name} ({joint.model}) shuts itself off'
         )
-    for channel, alpha in joint.channels.items():
+    for channel, alpha in joint.channels.items() if rests_inside else ():
         if channel in ANGLE_CHANNELS and channel not in joint.curves:
             continue
         for rad in [angle for _, angle in joint.curves.get(channel, ((1.0, alpha),))]:

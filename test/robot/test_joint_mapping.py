@@ -175,6 +175,44 @@ def test_a_pose_says_which_channels_made_it(name):
         assert again == pytest.approx(pose, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ('joint', 'channel', 'points'),
+    [
+        ('eyelid_left', 'eye_close_left', ((0.0, 0.0), (0.3, 0.0), (1.0, -0.6))),
+        ('gaze_yaw', 'gaze_yaw', ((-0.5, -0.4), (-0.1, 0.0), (0.1, 0.0), (0.5, 0.4))),
+    ],
+)
+def test_a_joint_at_rest_shows_nothing_however_late_its_curve_leaves_it(joint, channel, points):
+    """The far end of the flat part was read: an eye hung half shut beside open lids."""
+    moves = {joint: {'channels': {channel: points[-1][1]}, 'curves': {channel: points}}}
+    mapping, place = head(moves), CHANNELS.index(channel)
+    for noise in (0.0, 0.002, -0.002):
+        pose = mapping.neutral_rad + noise
+        assert mapping.channels(pose)[place] == 0.0
+    pose = mapping.goals(expression(**{channel: 0.4}))
+    assert mapping.channels(pose)[place] == pytest.approx(0.4, abs=0.01)
+
+
+def test_inputs_that_move_several_joints_by_several_curves_are_all_found():
+    """Steps towards one group of joints were cut short with those of another."""
+    rng = np.random.default_rng(5)
+    inputs = ('eye_close_left', 'jaw_open', 'brow_raise_left', 'mouth_smile_left')
+    for _ in range(20):
+        free = {'limits_rad': (-3.0, 3.0)}
+        moves = {name: {'channels': {}, 'curves': {}} | free for name in ROBOT.names}
+        for channel in inputs:
+            for name in rng.choice(ROBOT.names, 2, replace=False).tolist():
+                at = [0.0, *np.sort(rng.uniform(0.05, 0.95, 3)), 1.0]
+                rad = rng.choice([-0.3, 0.3]) * np.cumsum([0.0, *rng.uniform(0, 0.3, 4)])
+                moves[name]['curves'][channel] = tuple(zip(at, rad, strict=True))
+                moves[name]['channels'][channel] = rad[-1]
+        mapping = head(moves)
+        pose = mapping.goals(expression(**{c: float(rng.uniform(0, 1)) for c in inputs}))
+        read = mapping.channels(pose)
+        again = mapping.goals(Expression(1, read, np.ones_like(read)))
+        assert again == pytest.approx(pose, abs=0.01)
+
+
 def test_a_pose_is_read_back_through_curves_of_any_shape():
     """Curves that are steep amidst sent the way back to and fro between their ends."""
     rng = np.random.default_rng(2)

@@ -149,11 +149,18 @@ def test_a_folder_is_no_robot(tmp_path, capsys):
     assert f'robot {tmp_path}: 1 problem\n  - is a folder, and no robot' in capsys.readouterr().err
 
 
-def test_a_lid_that_moves_in_proportion_is_advised_to_follow_people(head, capsys):
+def test_lids_that_miss_blinks_or_do_not_shut_get_advice(head, capsys):
     def straight(document):
         document['joints'][3]['channels'] = {'eye_close_left': -0.6}
 
     assert main(['robot', 'check', str(head(straight))]) == 0
     assert 'advice: eyelid_left (eye_close_left): a number' in capsys.readouterr().out
+
+    def slow(document):
+        document['joints'][3]['channels'] = {'eye_close_left': 'down', 'eyeSquintLeft': -0.1}
+
+    assert main(['robot', 'check', str(head(slow))]) == 0
+    told = capsys.readouterr().out
+    assert 'advice: eyelid_left follows keyframes alone' in told and 'eyeSquintLeft' in told
     assert main(['robot', 'check', 'sim_face']) == 0
     assert 'advice' not in capsys.readouterr().out

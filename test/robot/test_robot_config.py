@@ -86,7 +86,13 @@ def joint(index, **values):
         (joint(0, max_current_a=2), ['max_current_a = 2', '1.75 or less']),
         (joint(0, channels={'jaw_opn': 0.1}), ['channels.jaw_opn', 'did you mean jaw_open?']),
         (joint(0, channels={'jaw_open': 0.9}), ['jaw_open = 0.9', 'to 0.9', 'inside limits_rad']),
-        (joint(0, channels={'jaw_open': None}), ['channels.jaw_open = None', 'finite number']),
+        (joint(0, channels={'jaw_open': None}), ['channels.jaw_open = None', 'number, up, down']),
+        (joint(0, channels={'jaw_open': True}), ['channels.jaw_open = True', 'number, up, down']),
+        (joint(0, channels={'jaw_open': math.nan}), ['channels.jaw_open = nan', 'finite number']),
+        (
+            joint(0, channels={'jaw_open': 0.1, 'jawOpen': 0.2}),
+            ['channels.jawOpen = 0.2', 'is jaw_open, which is there already'],
+        ),
         (joint(0, colour='red'), ['joints.jaw.colour is not a key']),
         (
             lambda d: d['coupled_limits'][0]['terms'].update(nose=1.0),
@@ -176,7 +182,8 @@ def test_a_blendshape_that_is_a_channel_by_another_name_counts_as_that_channel()
     [
         ([[0, 0]], 'two or more points'),
         ([[0, 0], [1, 'far']], 'two or more points'),
-        ([[0, 0], [0.5, 0.2], [1, 0.1]], 'angles that rise or fall'),
+        ([[0, 0], [0.5, 0.2], [1, 0.1]], 'angles that only rise or only fall'),
+        ([[0, 0], [1, 0]], 'must move the joint'),
         ([[0, 0], [0.5, 0.1]], 'begin at 0 and end at 1'),
         ([[0, 0.1], [1, 0.2]], 'leave the joint at neutral'),
         ([[0, 0], [1, 3.0]], 'must stay inside limits_rad'),
@@ -187,6 +194,27 @@ def test_points_of_a_channel_that_make_no_sense_are_a_fault(points, words):
         document['joints'][0]['channels'] = {'jaw_open': points}
 
     assert any(words in fault for fault in faults_of(change)), faults_of(change)
+
+
+@pytest.mark.parametrize(
+    ('points', 'words'),
+    [
+        ([[0.1, 0], [0.5, 0.4]], 'both sides of 0'),
+        ([[-0.5, -0.4], [-0.1, 0]], 'both sides of 0'),
+        ([[-0.5, -0.4], [0.5, 0.2]], 'leave the joint at neutral'),
+        ([[-0.5, 0.1], [0, 0], [0.5, 0.2]], 'only rise or only fall'),
+    ],
+)
+def test_points_of_an_angle_go_through_0(points, words):
+    def change(document):
+        document['joints'][7]['channels'] = {'gaze_yaw': points}
+
+    assert any(words in fault for fault in faults_of(change)), faults_of(change)
+
+
+def test_a_neutral_outside_the_limits_is_one_fault():
+    faults = faults_of(joint(0, neutral_rad=0.7))
+    assert len([fault for fault in faults if 'joints.jaw' in fault]) == 1, faults
 
 
 def test_a_rule_between_channels_names_channels_and_says_something():
