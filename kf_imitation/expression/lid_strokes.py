@@ -12,11 +12,11 @@ FALL = 0.2  # … by so much …
 WITHIN_NS = 120_000_000  # … within this time shuts.
 APART = 0.1  # a lid that falls by less does not take part
 # Lids that are read as falling to the first of these or less shut to SHALLOW, to the second or
-# more at least to WHOLE: what quick blinks that are read so are, by their labels.
+# more at least to WHOLE.
 HALF, SURELY = 0.52, 0.56
-SHALLOW, WHOLE = 0.49, 0.7
+SHALLOW, WHOLE = 0.49, 0.75  # WHOLE is shut (face_geometry/apertures.py)
 HALF_WINK, OPEN = 0.5, 0.3  # instead of both, while the other eye is open: nobody winks by half
-STROKE_NS = 95_000_000  # as long as a quick servo takes to shut the lid
+STROKE_NS = 110_000_000  # until a quick servo has nearly shut the lid
 LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
 OPENING = 0.7  # of the depth that was read: the eye opens again
 
