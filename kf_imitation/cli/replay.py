@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--learn', action='store_true', help="learn the person's face at rest, as a live run does"
     )
     parser.add_argument(
-        '--strict', action='store_true', help='exit code 2 when frames had to be left out'
+        '--strict',
+        action='store_true',
+        help='exit code 2 when frames had to be left out or none shows a face',
     )
 
 
@@ -50,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
     """Replay, write everything, print the table.
 
     Returns:
-        Exit code: 0; 2 with --strict when the source is damaged, the results stay.
+        Exit code: 0; 2 with --strict when the source is damaged or shows no face, the results
+            stay.
 
     Raises:
         KfImitationError: bad input; nothing is left behind.
@@ -86,5 +89,5 @@ def run(args: argparse.Namespace) -> int:
         show_tables(run_table(figures))
         print(f'written to {args.out}' + (f' and {args.video}' if args.video else ''))
     write_json(asdict(figures), args.json)
-    damaged = figures.left_out or figures.damaged
-    return 2 if args.strict and damaged else 0
+    lacking = figures.left_out or figures.damaged or not figures.faces
+    return 2 if args.strict and lacking else 0

@@ -65,6 +65,7 @@ class RunFigures:
         skipped: frames that were too old, by stage.
         models: how many frames each score model scored.
         far_apart: frames without a score, whatever they show: too long after the frame before.
+        faces: frames with a face; None where nobody counts them (live).
     """
 
     elapsed_s: float
@@ -81,6 +82,7 @@ class RunFigures:
     skipped: Mapping[str, int] = field(default_factory=dict)
     models: Mapping[str, int] = field(default_factory=dict)
     far_apart: int = 0
+    faces: int | None = None
 
 
 def run_table(figures: RunFigures) -> Table:

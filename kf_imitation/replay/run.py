@@ -13,7 +13,7 @@ from kf_imitation.bags.recognition import is_bag
 from kf_imitation.camera.frame_source import FrameSource
 from kf_imitation.camera.left_out import LeftOut
 from kf_imitation.camera.sources import open_source
-from kf_imitation.errors import SourceError
+from kf_imitation.errors import SourceError, counted
 from kf_imitation.output_files import (
     OutputError,
     check_folder,
@@ -24,7 +24,7 @@ from kf_imitation.output_files import (
 from kf_imitation.parameters.schema import changed
 from kf_imitation.parameters.settings import SourceSettings, UprightSettings
 from kf_imitation.paths import user_path
-from kf_imitation.pipeline.face_pipeline import detector_settings
+from kf_imitation.pipeline.face_pipeline import detector_settings, face_settings
 from kf_imitation.pipeline.run_figures import RunFigures
 from kf_imitation.pipeline.statistics import FAR_APART, Ledger
 from kf_imitation.replay.bag_output import RunBag
@@ -155,6 +155,9 @@ def replay_to_files(
         elapsed_s = perf_counter() - started_s
         if said := source.left_out.summary(len(record.raw)):
             _logger.warning('%s: %s', source.name, said)
+        if not faces_in(record):
+            minimum_px = face_settings(values['keyframe']).minimum_px
+            _logger.warning('%s: %s', source.name, no_face(len(record.raw), minimum_px))
         write_facts(
             folder / 'run.json',
             record,
@@ -194,6 +197,25 @@ def open_file(spec: str, settings: SourceSettings) -> FrameSource:
     return source
 
 
+def faces_in(record: RunRecord) -> int:
+    """Return how many frames show a face."""
+    return sum(score.region is not None for score in record.raw)
+
+
+def no_face(frames: int, minimum_px: float) -> str:
+    """Return one sentence about a run without any face: what to try.
+
+    Args:
+        frames: of the run.
+        minimum_px: smallest face edge that counts.
+    """
+    return (
+        f'no face was seen in {counted(frames, "frame")}; one that lies on its side or upside '
+        'down needs --rotate 90, 180 or 270; else light from the front helps, and a face that is '
+        f'nearer: {minimum_px:g} px or more'
+    )
+
+
 def _figures(record: RunRecord, ledger: Ledger, elapsed_s: float, left_out: LeftOut) -> RunFigures:
     return RunFigures(
         elapsed_s=elapsed_s,
@@ -209,4 +231,5 @@ def _figures(record: RunRecord, ledger: Ledger, elapsed_s: float, left_out: Left
         damaged=left_out.damage,
         models=ledger.counts('scored by '),
         far_apart=ledger.count(FAR_APART),
+        faces=faces_in(record),
     )

@@ -4,6 +4,7 @@ import argparse
 import csv
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -203,6 +204,39 @@ def test_frames_left_out_are_reported_and_with_strict_they_are_exit_code_2(
     assert (out / 'scores.csv').is_file()  # the results stay
     assert '1 of 24 frames are left out; first frame 3: is empty' in caplog.text
     assert 'left out' in capsys.readouterr().out
+
+
+class NoFace(Face):
+    """An empty room."""
+
+    def push(self, frame):
+        score = FrameScore(frame.index, frame.stamp_ns, None)
+        return FaceStep(None, '', (score,), (), score)
+
+
+@pytest.mark.parametrize(('options', 'code'), [((), 0), (('--strict',), 2)])
+def test_a_run_without_a_face_says_so_and_what_to_try(
+    tmp_path, small, monkeypatch, caplog, options, code
+):
+    """It ended without a word."""
+    empty = replace(stages(), face=NoFace())
+    monkeypatch.setattr(module, 'build_stages', lambda values, robot: empty)
+    out, figures = tmp_path / 'out', tmp_path / 'figures.json'
+    words = ('x.mp4', '--out', out, '--json', figures, *options)
+    assert command.run(arguments(*words)) == code
+    assert (out / 'scores.csv').is_file()  # the results stay
+    (said,) = [r.getMessage() for r in caplog.records if 'no face' in r.getMessage()]
+    assert said.startswith('frames: no face was seen in 23 frames; ')
+    assert '--rotate 90, 180 or 270' in said and 'light' in said and '60 px or more' in said
+    assert json.loads(figures.read_text())['faces'] == 0
+
+
+def test_a_run_with_faces_says_nothing_of_the_kind(tmp_path, small, caplog):
+    figures = tmp_path / 'figures.json'
+    words = ('x.mp4', '--out', tmp_path / 'out', '--json', figures, '--strict')
+    assert command.run(arguments(*words)) == 0
+    assert 'no face' not in caplog.text
+    assert json.loads(figures.read_text())['faces'] == 23
 
 
 def test_a_run_writes_all_results(tmp_path, small, capsys):
