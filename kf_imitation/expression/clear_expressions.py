@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kf_imitation.data_types import CHANNELS
 from kf_imitation.expression.channels import Levels
+from kf_imitation.expression.hidden_parts import Seen
 from kf_imitation.model_files import load_table
 
 CLEAR_CHANNELS = {
@@ -39,34 +40,56 @@ class ClearExpressions:
 
     def reset(self) -> None:
         """Forget the person."""
-        self._own: deque[NDArray[np.floating]] = deque(maxlen=_OWN_KEPT)
-        self._middle: NDArray[np.floating] | None = None
-        self._looked_ns = 0
+        self._usual = [UsualLook() for _ in self._parts]
         self._past: deque[tuple[int, Levels]] = deque()
 
-    def push(self, stamp_ns: int, embeddings: NDArray[np.floating]) -> Levels:
+    def push(self, stamp_ns: int, parts: NDArray[np.floating], seen: Seen) -> Levels:
         """Take the next frame.
 
         Args:
             stamp_ns: later than the one before.
-            embeddings: as FrameScore.embeddings.
+            parts: (2, 96) of parts_of.
+            seen: what is not covered; the rest is not taken for the person's own.
 
         Returns:
             (19,) channels that the person shows at least, 0..1; 0 for those that are not read.
         """
-        seen = parts_of(embeddings)
-        if self._middle is None or stamp_ns - self._looked_ns >= _OWN_EVERY_NS:
-            self._own.append(seen)
-            self._looked_ns = stamp_ns
-            self._middle = np.median(self._own, axis=0)
         shown = np.zeros(len(CHANNELS))
-        for part, moved in zip(self._parts, seen - self._middle, strict=True):
-            shown[part.columns] = part.values(moved)[part.rows]
-        shown *= len(self._own) / (len(self._own) + _OWN_HALF)
+        for k, (part, usual) in enumerate(zip(self._parts, self._usual, strict=True)):
+            if seen[k]:
+                usual.push(stamp_ns, parts[k])
+            if usual.middle is not None:
+                values = part.values(parts[k] - usual.middle)[part.rows]
+                shown[part.columns] = usual.belief * values
         while self._past and self._past[0][0] < stamp_ns - CLEAR_NS:
             self._past.popleft()
         self._past.append((stamp_ns, shown))
         return np.asarray(np.min([row for _, row in self._past], axis=0))
+
+
+class UsualLook:
+    """What a part of a person's face mostly looks like, where it was seen.
+
+    Attributes:
+        middle: (96,) median of its embeddings; None before the first.
+    """
+
+    def __init__(self) -> None:
+        self.middle: NDArray[np.floating] | None = None
+        self._own: deque[NDArray[np.floating]] = deque(maxlen=_OWN_KEPT)
+        self._looked_ns = 0
+
+    @property
+    def belief(self) -> float:
+        """How far it is believed, 0..1."""
+        return len(self._own) / (len(self._own) + _OWN_HALF)
+
+    def push(self, stamp_ns: int, part: NDArray[np.floating]) -> None:
+        """Take a look (96,), unless there was one just before."""
+        if self.middle is None or stamp_ns - self._looked_ns >= _OWN_EVERY_NS:
+            self._own.append(part)
+            self._looked_ns = stamp_ns
+            self.middle = np.median(self._own, axis=0)
 
 
 @dataclass(frozen=True)

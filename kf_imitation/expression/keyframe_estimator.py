@@ -13,7 +13,7 @@ IS_UNIT = slice(0, len(UNIT_CHANNELS))
 # Dark glasses let some confidence through now and then. So eyes and brows that were never seen
 # need so many times minimum_confidence.
 _AT_FIRST = 2.2
-_EYES = np.array([name.startswith(('eye', 'gaze', 'brow')) for name in CHANNELS])
+_EYES_AND_BROWS = np.array([name.startswith(('eye', 'gaze', 'brow')) for name in CHANNELS])
 
 
 class ExpressionEstimator:
@@ -45,7 +45,7 @@ class ExpressionEstimator:
         self._relax_s = relax_s
         self._values = np.zeros(len(CHANNELS))
         self._shapes: Levels | None = None
-        self._unseen = _EYES
+        self._unseen = _EYES_AND_BROWS
         self._good_ns: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None
         self._last_ns = 0
         self._filter: OneEuroFilter | None = None
@@ -125,7 +125,7 @@ class ExpressionEstimator:
         self._auto.reset()
         self._values = np.zeros(len(CHANNELS))
         self._shapes = None
-        self._unseen = _EYES
+        self._unseen = _EYES_AND_BROWS
         self._good_ns = None
         if self._filter:
             self._filter.reset()

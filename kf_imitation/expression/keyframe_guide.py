@@ -14,11 +14,11 @@ from kf_imitation.data_types import (
 )
 from kf_imitation.expression.reflex_estimator import CHANGES, GUIDED
 
-_FOLLOWED = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
-_EYES = np.array([name.startswith(('eye', 'gaze')) for name in REFLEX_CHANNELS])
+_REFLEXES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
+_IS_EYES = np.array([name.startswith(('eye', 'gaze')) for name in REFLEX_CHANNELS])
 # A person who began with raised brows seems to lower them at rest: the keyframe must see it, too.
 _AGREED = np.array([name == 'brow_lower' for name in GUIDED_CHANNELS])
-FOLLOWED = 0.9  # of a change between frames: part of it is noise
+FOLLOWED_SHARE = 0.9  # of a change between frames: part of it is noise
 SURE = 0.85  # confidence of the keyframe under which a channel waits for the next one
 AGREES = 0.02  # of what the keyframe reads, where it must see what frames clearly show
 HIDDEN = 0.3  # confidence of the keyframe under which frames cannot see a channel either
@@ -45,8 +45,8 @@ class KeyframeGuide:
         self._follows = np.zeros(len(GUIDED), np.float32)
         self._may_add = np.zeros(len(GUIDED), bool)  # frames that clearly show more count
         self._begun = np.zeros(len(GUIDED), np.float32)  # what the keyframe's own frame read
-        self._held: FloatArray = np.zeros(len(_FOLLOWED), np.float32)
-        self._unseen = self._hidden = _EYES
+        self._held: FloatArray = np.zeros(len(_REFLEXES), np.float32)
+        self._unseen = self._hidden = _IS_EYES
         self._looked = False  # whether a keyframe has said what is hidden
         self._waiting_ns: int | None = None  # stamp of a keyframe whose frame is not looked up yet
 
@@ -54,11 +54,11 @@ class KeyframeGuide:
         """Take what a keyframe shows; the next frame goes on from it."""
         self._values = expression.values[GUIDED]
         sure = expression.confidence[GUIDED] >= SURE
-        self._follows = np.where(sure, FOLLOWED, 0.0).astype(np.float32)
+        self._follows = np.where(sure, FOLLOWED_SHARE, 0.0).astype(np.float32)
         self._may_add = sure & ~(_AGREED & (self._values < AGREES))
-        self._held = expression.values[_FOLLOWED]
+        self._held = expression.values[_REFLEXES]
         needed = np.where(self._unseen, SEEN, HIDDEN)
-        self._hidden = expression.confidence[_FOLLOWED] < needed
+        self._hidden = expression.confidence[_REFLEXES] < needed
         self._unseen = self._unseen & self._hidden
         self._looked = True
         self._waiting_ns = expression.stamp_ns
@@ -81,8 +81,8 @@ class KeyframeGuide:
         values = reflex.values.copy()
         changed = self._values + self._follows * (read - self._begun)
         least = (reflex.confidence[GUIDED] - CHANGES) / (1 - CHANGES) * self._may_add
-        hidden = self._hidden if self._looked else reflex.confidence[_FOLLOWED] < 1
-        values[_FOLLOWED] = np.where(hidden, self._held, values[_FOLLOWED])
+        hidden = self._hidden if self._looked else reflex.confidence[_REFLEXES] < 1
+        values[_REFLEXES] = np.where(hidden, self._held, values[_REFLEXES])
         values[GUIDED] = np.clip(np.maximum(changed, least), 0.0, 1.0)
         return replace(reflex, values=values)
 
@@ -97,6 +97,6 @@ class KeyframeGuide:
         if not 0 <= away_ns < GONE_NS and not is_new:
             self._values = self._follows = np.zeros(len(GUIDED), np.float32)
             self._may_add = np.zeros(len(GUIDED), bool)
-            self._held = np.zeros(len(_FOLLOWED), np.float32)
-            self._unseen = self._hidden = _EYES
+            self._held = np.zeros(len(_REFLEXES), np.float32)
+            self._unseen = self._hidden = _IS_EYES
             self._looked = False

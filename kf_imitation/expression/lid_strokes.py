@@ -15,7 +15,8 @@ APART = 0.1  # a lid that falls by less does not take part
 # more at least to WHOLE.
 HALF, SURELY = 0.52, 0.56
 SHALLOW, WHOLE = 0.49, 0.75  # WHOLE is shut (face_geometry/apertures.py)
-HALF_WINK, OPEN = 0.5, 0.3  # instead of both, while the other eye is open: nobody winks by half
+OPEN = 0.3  # a lid that is read as less shut is open …
+HALF_WINK = 0.5  # … and then the other winks: from here on it is WHOLE, since nobody winks by half
 STROKE_NS = 110_000_000  # until a quick servo has nearly shut the lid
 LONGEST_NS = 400_000_000  # then the readings count again: eyes cast down stay half closed
 OPENING = 0.7  # of the depth that was read: the eye opens again

@@ -14,8 +14,8 @@ from kf_imitation.data_types import (
     FrameScore,
 )
 from kf_imitation.expression.channels import Levels
-from kf_imitation.expression.clear_expressions import ClearExpressions
-from kf_imitation.expression.hidden_eyes import eyes_are_seen
+from kf_imitation.expression.clear_expressions import ClearExpressions, parts_of
+from kf_imitation.expression.hidden_parts import ALL_SEEN, Seen, parts_seen
 from kf_imitation.expression.lid_strokes import BlinkStrokes
 from kf_imitation.expression.recent_median import RecentMedian
 from kf_imitation.expression.reflex_sizes import (
@@ -37,6 +37,7 @@ REFLEX_CONFIDENCE[GUIDED] = CHANGES
 _WIDE_EYES = [CHANNELS.index(f'eye_wide_{side}') for side in ('left', 'right')]
 EYES = [CHANNELS.index(name) for name in FRAME_CHANNELS if name.startswith(('eye', 'gaze'))]
 _LIDS = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
+_OF_MOUTH = np.array([name.startswith(('jaw', 'mouth', 'lip')) for name in FRAME_CHANNELS])
 _TYPICAL, _TRUST = reflex_levels('typical'), reflex_levels('trust')
 _FARTHEST = 2 * reflex_levels('spread')
 _KEPT = 600  # frames of a person, 20 s at 30 Hz
@@ -52,7 +53,7 @@ class ReflexEstimator:
 
     What a person's jaw and the pitch of their gaze read at rest, and how wide their eyes mostly
     are, is learned while they are in view, as in AutoCalibration, unless `learn` is false, and
-    forgotten when the face is another's.
+    forgotten when the face is another's; what is covered teaches nothing.
     Blinks and winks are shown whole.
     """
 
@@ -87,8 +88,13 @@ class ReflexEstimator:
         if track_id != self._track_id:
             self._track_id = track_id
             self.reset()
+        parts, free = None, ALL_SEEN
+        if score.embeddings is not None:
+            parts = parts_of(score.embeddings)
+            free = parts_seen(parts)
+            self._eyes_seen |= free.eyes_surely
         raw = raw_reflexes(score.reading)
-        seen = self._as_of_this_person(raw) if self._learn else reflex_values(raw)
+        seen = self._as_of_this_person(raw, free) if self._learn else reflex_values(raw)
         # Play, as in a gear: what goes to and fro by less than the flicker does not come through.
         before = seen if self._values is None else self._values
         self._values = np.clip(before, seen - _FLICKER, seen + _FLICKER)
@@ -96,23 +102,29 @@ class ReflexEstimator:
         values[REFLEXES] = self._values
         values[_LIDS] = self._strokes.push(score.stamp_ns, values[_LIDS].astype(np.float64))
         confidence = REFLEX_CONFIDENCE.copy()
-        if score.embeddings is not None and not self._eyes_seen:
-            self._eyes_seen = eyes_are_seen(score.embeddings)
+        if parts is not None:
             confidence[EYES] = 1.0 if self._eyes_seen else MAYBE
-        if self._learn and score.embeddings is not None:
-            clear = self._clear.push(score.stamp_ns, score.embeddings).astype(np.float32)
+        if self._learn and parts is not None:
+            clear = self._clear.push(score.stamp_ns, parts, free).astype(np.float32)
             values[_WIDE_EYES] = np.maximum(values[_WIDE_EYES], clear[_WIDE_EYES])
             confidence[GUIDED] += (1 - CHANGES) * clear[GUIDED]
         return Expression(score.stamp_ns, values, confidence)
 
-    def _as_of_this_person(self, raw: Levels) -> Levels:
-        """Return values (16,) of raw reflexes, by what was seen of this person so far."""
-        self._seen.push(raw)
-        count, own = len(self._seen), self._seen.medians()
-        belief = count / (count + _HALF)
-        off = _TRUST * belief * (own - _TYPICAL)
+    def _as_of_this_person(self, raw: Levels, free: Seen) -> Levels:
+        """Return values (16,) of raw reflexes, by what was seen of this person so far.
+
+        Args:
+            raw: (16,) of raw_reflexes.
+            free: what is not covered; the rest teaches nothing.
+        """
+        learned = np.ones(len(raw), bool)
+        learned[_OF_MOUTH], learned[_WIDE] = free.mouth, free.eyes
+        self._seen.push(np.where(learned, raw, np.nan))
+        counts, own = self._seen.counts, self._seen.medians()
+        belief = counts / (counts + _HALF)
+        off = _TRUST * belief * (np.where(counts > 0, own, raw) - _TYPICAL)
         seen = reflex_values(raw - np.clip(off, -_FARTHEST, _FARTHEST))
-        opened = belief * (raw - own)[_WIDE]
+        opened = (belief * np.where(counts > 0, raw - own, 0.0))[_WIDE]
         wide = np.clip((opened - _WIDENS) / (_WIDEST - _WIDENS), 0.0, 1.0)
         seen[_WIDE] = np.maximum(seen[_WIDE], wide)
         return seen

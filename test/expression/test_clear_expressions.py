@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import BLENDSHAPES, CHANNELS, FaceRegion, FrameScore
-from kf_imitation.expression.clear_expressions import CLEAR_CHANNELS, ClearExpressions
+from kf_imitation.expression.clear_expressions import CLEAR_CHANNELS, ClearExpressions, parts_of
+from kf_imitation.expression.hidden_parts import ALL_SEEN, Seen
 from kf_imitation.expression.reflex_estimator import ReflexEstimator
 from kf_imitation.inference import OnnxModel, crop
 from kf_imitation.keyframe.scoring.pair_scorer import ChangeNetwork
@@ -43,7 +44,7 @@ def clear(faces, names):
     """Clear channels by name after these frames."""
     reader = ClearExpressions()
     for score in scores(faces, names):
-        found = reader.push(score.stamp_ns, score.embeddings)
+        found = reader.push(score.stamp_ns, parts_of(score.embeddings), ALL_SEEN)
     return {name: found[CHANNELS.index(name)] for name in CLEAR}
 
 
@@ -69,10 +70,24 @@ def test_a_face_that_begins_with_a_pucker_has_it_as_its_own_and_another_face_doe
     assert max(clear(faces, ['pucker'] * LEARNED).values()) == 0.0
     reader = ClearExpressions()
     for score in scores(faces, ['pucker'] * LEARNED):
-        reader.push(score.stamp_ns, score.embeddings)
+        reader.push(score.stamp_ns, parts_of(score.embeddings), ALL_SEEN)
     reader.reset()
     for score in scores(faces, [*['rest'] * LEARNED, *['pucker'] * 5], LEARNED):
-        found = reader.push(score.stamp_ns, score.embeddings)
+        found = reader.push(score.stamp_ns, parts_of(score.embeddings), ALL_SEEN)
+    assert found[CHANNELS.index('mouth_pucker')] > 0.6
+
+
+def test_what_a_part_looks_like_while_it_is_covered_is_not_taken_for_the_persons_own(faces):
+    reader = ClearExpressions()
+    hidden = Seen(mouth=False, eyes=True, eyes_surely=True)
+    for score in scores(faces, ['pucker'] * LEARNED):
+        found = reader.push(score.stamp_ns, parts_of(score.embeddings), hidden)
+    assert found.max() == 0.0
+    for score in scores(faces, ['rest'] * LEARNED, LEARNED):
+        found = reader.push(score.stamp_ns, parts_of(score.embeddings), ALL_SEEN)
+        assert found[CHANNELS.index('mouth_pucker')] == found[CHANNELS.index('lip_press')] == 0.0
+    for score in scores(faces, ['pucker'] * 5, 2 * LEARNED):
+        found = reader.push(score.stamp_ns, parts_of(score.embeddings), ALL_SEEN)
     assert found[CHANNELS.index('mouth_pucker')] > 0.6
 
 

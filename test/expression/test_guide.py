@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, GUIDED_CHANNELS, Expression
-from kf_imitation.expression.keyframe_guide import FOLLOWED, GAP_NS, GONE_NS, KeyframeGuide
+from kf_imitation.expression.keyframe_guide import FOLLOWED_SHARE, GAP_NS, GONE_NS, KeyframeGuide
 from kf_imitation.expression.reflex_estimator import CHANGES, EYES, MAYBE
 
 SMILE = CHANNELS.index('mouth_smile_left')
@@ -46,7 +46,7 @@ def test_a_smile_grows_from_the_keyframe_on_by_what_frames_have_changed():
     smile(guide, 0, 0.3)
     guide.on_keyframe(shown(0, 0.5))
     assert smile(guide, FRAME_NS, 0.3) == pytest.approx(0.5)
-    assert smile(guide, 2 * FRAME_NS, 0.5) == pytest.approx(0.5 + FOLLOWED * 0.2)
+    assert smile(guide, 2 * FRAME_NS, 0.5) == pytest.approx(0.5 + FOLLOWED_SHARE * 0.2)
     assert smile(guide, 3 * FRAME_NS, 0.9) == 1.0
 
 
@@ -55,7 +55,7 @@ def test_a_keyframe_that_comes_late_is_compared_with_its_own_frame():
     for index, read in enumerate((0.1, 0.2, 0.4)):
         smile(guide, index * FRAME_NS, read)
     guide.on_keyframe(shown(FRAME_NS, 0.3))
-    assert smile(guide, 3 * FRAME_NS, 0.5) == pytest.approx(0.3 + FOLLOWED * 0.3)
+    assert smile(guide, 3 * FRAME_NS, 0.5) == pytest.approx(0.3 + FOLLOWED_SHARE * 0.3)
 
 
 def test_a_keyframe_that_comes_before_the_reflex_of_its_frame_counts_with_it():
@@ -71,7 +71,7 @@ def test_what_is_covered_is_held_until_a_keyframe_sees_it():
     guide.on_keyframe(shown(0, 0.3, confidence=0.5))
     assert smile(guide, FRAME_NS, 0.9) == pytest.approx(0.3)
     guide.on_keyframe(shown(FRAME_NS, 0.4))
-    assert smile(guide, 2 * FRAME_NS, 1.0) == pytest.approx(0.4 + FOLLOWED * 0.1)
+    assert smile(guide, 2 * FRAME_NS, 1.0) == pytest.approx(0.4 + FOLLOWED_SHARE * 0.1)
 
 
 def test_what_a_frame_clearly_shows_is_shown_whatever_the_keyframe_says():
@@ -81,7 +81,7 @@ def test_what_a_frame_clearly_shows_is_shown_whatever_the_keyframe_says():
     clearly = CHANGES + (1 - CHANGES) * 0.6
     assert smile(guide, FRAME_NS, 0.1, confidence=clearly) == pytest.approx(0.6)
     assert smile(guide, 2 * FRAME_NS, 0.9, confidence=clearly) == pytest.approx(
-        0.1 + FOLLOWED * 0.8
+        0.1 + FOLLOWED_SHARE * 0.8
     )
     guide.on_keyframe(shown(3 * FRAME_NS, 0.1, confidence=0.5))
     assert smile(guide, 3 * FRAME_NS, 0.1, confidence=clearly) == pytest.approx(0.1)

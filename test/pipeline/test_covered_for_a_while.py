@@ -1,6 +1,7 @@
-"""A face that is covered for two seconds: the whole chain holds still, simulated servos included.
+"""A face that is covered for a while: the whole chain holds still, simulated servos included.
 
-The rendered person of the demo clip smiles, comes to rest and is covered there.
+The rendered person of the demo clip smiles, comes to rest and is covered there for two seconds, or
+is at rest and covered from the first frame on.
 """
 
 from pathlib import Path
@@ -20,6 +21,8 @@ MEDIA = Path(__file__).resolve().parents[2] / 'media'
 FPS, SIZE = 30, 480
 REST = 69  # frame of the clip: the smile is over
 COVERED, UNCOVERED, END = 100, 160, 175  # frames
+ALWAYS = 0, END
+FROM_THE_START = 0, 110
 STILL = 0.1  # share of a channel: where a person counts as at rest (docs/offline.md)
 
 
@@ -29,9 +32,10 @@ class Film:
     name, is_live, fps, frame_count = 'film', False, float(FPS), END
     camera = CameraModel(SIZE, SIZE, 2.0 * SIZE)
 
-    def __init__(self, cover, begins_covered=False):
+    def __init__(self, cover, covered=(COVERED, UNCOVERED)):
         self.left_out = LeftOut('film')
-        self.from_the_start = begins_covered
+        self.covered_in = range(*covered)
+        self.first = REST if covered[0] == 0 else 0
         self.next = 0
         self.rng = np.random.default_rng(3)
         capture = cv2.VideoCapture(str(MEDIA / 'demo.mp4'))
@@ -49,10 +53,10 @@ class Film:
         index, self.next = self.next, self.next + 1
         if index >= END:
             return None
-        picture = self.covered
-        if not self.from_the_start and not COVERED <= index < UNCOVERED:
-            picture = self.pictures[min(index, REST)]
-        if self.from_the_start or index > REST:
+        picture = self.pictures[min(self.first + index, REST)]
+        if index in self.covered_in:
+            picture = self.covered
+        if self.first + index > REST:
             noise = self.rng.normal(0, 1.5, picture.shape)
             picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
         return Frame(index, round(index / FPS * 1e9), picture)
@@ -87,27 +91,37 @@ def with_sunglasses(picture, points):
 
 
 def shown_of(film):
-    """Times [s] and channels (T, 19) that the head shows."""
+    """Times [s] and channels (T, 19) that the head shows, and expressions of the keyframes."""
     values = merged_parameters()
     values['keyframe'] |= {'model': 'keyframe_default', 'threads': 1}
     record = replay(film, build_stages(values, 'sim_face'), 'travel')
     channels_of = JointMapping(load_robot('sim_face')).channels
     shown = np.stack([channels_of(row) for row in record.joints.present_rad])
-    return (record.joints.stamp_ns - record.joints.stamp_ns[0]) * 1e-9, shown
+    time_s = (record.joints.stamp_ns - record.joints.stamp_ns[0]) * 1e-9
+    return time_s, shown, [posed.expression.values for posed in record.posed]
 
 
 def test_eyes_behind_glasses_from_the_first_frame_on_begin_open_and_stay_so():
     # A person who keeps still: no keyframe ever says that eyes are hidden.
-    _, shown = shown_of(Film(with_sunglasses, begins_covered=True))
+    _, shown, _ = shown_of(Film(with_sunglasses, ALWAYS))
     eyes = [k for k, name in enumerate(CHANNELS) if name.startswith(('eye', 'gaze'))]
     assert np.abs(shown[:, eyes]).max() < STILL
 
 
 @pytest.mark.parametrize('cover', [skin_over_the_mouth, masked, with_sunglasses])
 def test_what_is_covered_is_held_and_nothing_is_invented(cover):
-    time_s, shown = shown_of(Film(cover))
+    time_s, shown, _ = shown_of(Film(cover))
     before = (time_s > COVERED / FPS - 0.5) & (time_s < COVERED / FPS)
     hidden = (time_s >= COVERED / FPS) & (time_s < UNCOVERED / FPS)
     moved = np.abs(shown[hidden] - np.median(shown[before], axis=0)).max(axis=0)
     moved_by = {n: float(moved[CHANNELS.index(n)].round(2)) for n in UNIT_CHANNELS}
     assert {name: value for name, value in moved_by.items() if value > STILL} == {}
+
+
+@pytest.mark.parametrize('cover', [skin_over_the_mouth, masked, with_sunglasses])
+def test_a_face_that_began_covered_shows_once_it_is_uncovered_what_its_keyframe_reads(cover):
+    time_s, shown, keyframes = shown_of(Film(cover, FROM_THE_START))
+    free = time_s >= FROM_THE_START[1] / FPS
+    most = (shown[free] - np.max([np.zeros(len(CHANNELS)), *keyframes], axis=0)).max(axis=0)
+    found = {name: float(most[CHANNELS.index(name)].round(2)) for name in UNIT_CHANNELS}
+    assert {name: value for name, value in found.items() if value > STILL} == {}

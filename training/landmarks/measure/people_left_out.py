@@ -3,7 +3,7 @@
     .venv/bin/python -m training.landmarks.measure.people_left_out [--json out.json]
 
 Five folds over the people of 27 train clips: the tables channel_size, reflex_size,
-clear_expressions and hidden_eyes are fitted on the others (fit/size.py and so on), then the clips
+clear_expressions and hidden_parts are fitted on the others (fit/size.py and so on), then the clips
 of the fold are imitated with them, as in `kf_imitation evaluate --imitation`. A process reads its
 tables once, so each fold has its own.
 What the models see for the fits is kept in data/, as by their commands.
@@ -31,7 +31,7 @@ FIGURES = (
 def main() -> None:
     """Command line."""
     from kf_imitation.evaluation.imitation.figures import means, size_rows
-    from training.landmarks.fit import clear, hidden_eyes, reflex, size
+    from training.landmarks.fit import clear, hidden_parts, reflex, size
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--shared', type=Path, default=Path('../shared/data'))
@@ -46,7 +46,7 @@ def main() -> None:
     reflexes = reflex.signals_of(clips, Path('data/reflex'))
     known = clear.rendered_people(clear.PEOPLE, Path('data/clear'), None)
     known += clear.people_of_clips(clips, Path('data/clear'))
-    eyes = hidden_eyes.clips_of(clips, Path('data/clear'))
+    parts = hidden_parts.clips_of(clips, Path('data/clear'))
     folds = size.folds_of([one.person for one in unseen['jaw_open']])
     stems = {s: p for s, p in size.persons_of(clips).items() if s.startswith(size.UNSEEN)}
 
@@ -63,8 +63,8 @@ def main() -> None:
             'clear_expressions': clear.fitted(
                 [one for one in known if folds.get(one.person) != fold]
             ),
-            'hidden_eyes': hidden_eyes.fitted(
-                [one for one in eyes if folds.get(one.person) != fold]
+            'hidden_parts': hidden_parts.fitted(
+                [one for one in parts if folds.get(one.person) != fold]
             ),
         }
         videos = [clips / 'train' / f'{s}.mp4' for s, p in stems.items() if folds[p] == fold]
