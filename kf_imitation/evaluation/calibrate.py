@@ -67,7 +67,7 @@ def watch(
     Args:
         source: open.
         read: raw channels of a frame.
-        rest_s: time at rest, from the first face on.
+        rest_s: time at rest, from the first face on; a file must be longer.
         pose_s: time for expressions after that; a file may end earlier.
         tell: given what the person is to do and how much of the time is over, 0 to 1.
 
@@ -75,7 +75,8 @@ def watch(
         (n, 19) at rest and (m, 19) posed raw channels.
 
     Raises:
-        SourceError: no face in a file, or none before a camera for NOBODY_S.
+        SourceError: no face in a file, or none before a camera for NOBODY_S; or a file is over
+            before the time at rest is.
     """
     session = CalibrationSession(rest_s, pose_s)
     began_ns: int | None = None
@@ -91,4 +92,10 @@ def watch(
             raise SourceError(f'{source.name}: nobody was seen for {NOBODY_S:g} s')
     if not session.has_begun:
         raise SourceError(f'{source.name}: no face was seen')
+    if session.step == 0:
+        lasts_s = session.progress * (rest_s + pose_s)
+        raise SourceError(
+            f'{source.name}: ends {lasts_s:.1f} s after its first face, within the time at rest, '
+            f'--rest-s = {rest_s:g}: it must be less, so that expressions follow'
+        )
     return session.faces

@@ -46,6 +46,20 @@ def test_a_file_without_a_face_is_rejected(source):
         watch(source, lambda *_: None, 3.0, 3.0, lambda *_: None)
 
 
+def test_a_file_that_ends_within_the_time_at_rest_is_rejected_with_both_lengths(source):
+    """All of it was taken for the face at rest."""
+
+    def read(frame, camera):
+        return None if frame.index < 20 else np.ones(len(CHANNELS))
+
+    with pytest.raises(SourceError) as error:
+        watch(source, read, 100.0, 3.0, lambda *_: None)
+    assert str(error.value) == (
+        f'{source.name}: ends 7.9 s after its first face, within the time at rest, '
+        '--rest-s = 100: it must be less, so that expressions follow'
+    )
+
+
 def test_a_camera_before_an_empty_room_is_not_watched_for_ever():
     pattern = TestPattern(SourceSettings(width=64, height=48, fps=1.0), length_s=60.0)
     pattern.open()
