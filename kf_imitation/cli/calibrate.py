@@ -18,7 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--person', default='', metavar='NAME', help='default: from --out')
     parser.add_argument(
-        '--rest-s', type=seconds, default=3.0, help='relaxed face at the beginning (default: 3 s)'
+        '--rest-s',
+        type=seconds,
+        default=3.0,
+        help='relaxed face at the beginning; less where expressions begin sooner (default: 3 s)',
     )
     parser.add_argument(
         '--pose-s', type=seconds, default=22.5, help='expressions after that (default: 22.5 s)'
