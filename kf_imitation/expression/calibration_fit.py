@@ -33,13 +33,18 @@ def calibrate(person: str, rest: Levels, posed: Levels) -> tuple[Calibration, li
         raise ConfigError(subject, [seen])
     neutral = np.median(rest, axis=0)
     width = FULL - REST
-    problems = [
-        f'channels.{CHANNELS[k]}: the face at rest wavered by {rest[:, k].std():.2f}, '
-        f'it must keep within {_WAVER:g}'
-        for k in np.flatnonzero((rest.std(axis=0) > _WAVER) & ~IS_ANGLE)
+    wavers = rest.std(axis=0) / _WAVER
+    restless = [
+        f'{CHANNELS[k]} ({wavers[k]:.1f} times what may be)'
+        for k in np.flatnonzero((wavers > 1) & ~IS_ANGLE)
     ]
-    if problems:
-        raise ConfigError(subject, problems)
+    if restless:
+        said = (
+            f'the face wavered during the rest: {", ".join(restless)}; keep it relaxed until the '
+            'first expression is asked for, or, of a recording whose expressions begin sooner, '
+            'take a shorter rest (kf_imitation calibrate --rest-s)'
+        )
+        raise ConfigError(subject, [said])
     if len(posed) < MINIMUM_FACES:
         short = f'only neutral was learned: {len(posed)} expressions were seen after the rest'
         return Calibration(person, neutral, neutral + width), [short]
