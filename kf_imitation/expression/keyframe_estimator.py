@@ -1,8 +1,16 @@
 """Expressions of keyframes, from landmarks: calibration, and what to do when unsure."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, Expression, HeadPose, Landmarks
+from kf_imitation.data_types import (
+    CHANNELS,
+    UNIT_CHANNELS,
+    Expression,
+    FloatArray,
+    HeadPose,
+    Landmarks,
+)
 from kf_imitation.expression.calibration import REST, AutoCalibration, Calibration
 from kf_imitation.expression.channels import Levels, channel_confidence, raw_channels
 from kf_imitation.expression.one_euro import OneEuroFilter
@@ -11,8 +19,11 @@ from kf_imitation.parameters.settings import ExpressionSettings
 
 IS_UNIT = slice(0, len(UNIT_CHANNELS))
 # Dark glasses let some confidence through now and then. So eyes and brows that were never seen
-# need so many times minimum_confidence.
-_AT_FIRST = 2.2
+# need so many times minimum_confidence, up to SURELY, in two keyframes without one between that
+# does not see them; or SURELY for all of them at once.
+_AT_FIRST, SURELY = 2.2, 0.9
+UNSEEN = 0.29  # the confidence of a channel that is held is no more
+HOLD_S, RELAX_S = 1.0, 0.5
 _EYES_AND_BROWS = np.array([name.startswith(('eye', 'gaze', 'brow')) for name in CHANNELS])
 
 
@@ -28,8 +39,8 @@ class ExpressionEstimator:
         calibration: Calibration | None,
         settings: ExpressionSettings | None = None,
         *,
-        hold_s: float = 1.0,
-        relax_s: float = 0.5,
+        hold_s: float = HOLD_S,
+        relax_s: float = RELAX_S,
     ) -> None:
         """Start with a neutral face.
 
@@ -46,6 +57,7 @@ class ExpressionEstimator:
         self._values = np.zeros(len(CHANNELS))
         self._shapes: Levels | None = None
         self._unseen = _EYES_AND_BROWS
+        self._glimpsed = np.zeros(len(CHANNELS), bool)
         self._good_ns: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None
         self._last_ns = 0
         self._filter: OneEuroFilter | None = None
@@ -76,15 +88,14 @@ class ExpressionEstimator:
             pose: solved from them.
 
         Returns:
-            Values in CHANNELS order, and the confidence of what was seen now (also for values
-            that were held).
+            Values in CHANNELS order, and the confidence of what was seen now; of values that
+            are held it is UNSEEN at most.
         """
         stamp_ns = landmarks.stamp_ns
         raw = raw_channels(landmarks, pose)
         confidence = channel_confidence(landmarks)
-        needed = self._minimum_confidence * np.where(self._unseen, _AT_FIRST, 1.0)
-        good = (confidence >= needed) & np.isfinite(raw)
-        self._unseen = self._unseen & ~good
+        good = self._are_seen(confidence) & np.isfinite(raw)
+        confidence = np.where(good, confidence, np.minimum(confidence, UNSEEN))
         if self._learns and self._calibration is None:
             self._auto.push(raw, good)
         calibration = self._calibration or self._auto.calibration
@@ -110,6 +121,16 @@ class ExpressionEstimator:
         shapes = agreed_shapes(values, self._shapes, confidence)
         return Expression(stamp_ns, values.astype(np.float32), confidence, shapes)
 
+    def _are_seen(self, confidence: FloatArray) -> NDArray[np.bool_]:
+        """Return which channels a look of this confidence (19,) sees."""
+        least = self._minimum_confidence
+        first = max(least, min(_AT_FIRST * least, SURELY))
+        glimpsed = confidence >= first
+        at_once = bool((confidence[_EYES_AND_BROWS] >= max(least, SURELY)).all())
+        self._unseen = self._unseen & ~(glimpsed & (self._glimpsed | at_once))
+        self._glimpsed = glimpsed | (self._glimpsed & (confidence >= least))
+        return (confidence >= least) & ~self._unseen
+
     def neutral(self) -> tuple[float, dict[str, float]]:
         """Return what was learned of the person's face at rest.
 
@@ -126,6 +147,7 @@ class ExpressionEstimator:
         self._values = np.zeros(len(CHANNELS))
         self._shapes = None
         self._unseen = _EYES_AND_BROWS
+        self._glimpsed = np.zeros(len(CHANNELS), bool)
         self._good_ns = None
         if self._filter:
             self._filter.reset()

@@ -12,17 +12,15 @@ from kf_imitation.data_types import (
     Expression,
     FloatArray,
 )
+from kf_imitation.expression.keyframe_estimator import HOLD_S, RELAX_S, UNSEEN
 from kf_imitation.expression.reflex_estimator import CHANGES, GUIDED
 
 _REFLEXES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
-_IS_EYES = np.array([name.startswith(('eye', 'gaze')) for name in REFLEX_CHANNELS])
 # A person who began with raised brows seems to lower them at rest: the keyframe must see it, too.
 _AGREED = np.array([name == 'brow_lower' for name in GUIDED_CHANNELS])
 FOLLOWED_SHARE = 0.9  # of a change between frames: part of it is noise
 SURE = 0.85  # confidence of the keyframe under which a channel waits for the next one
 AGREES = 0.02  # of what the keyframe reads, where it must see what frames clearly show
-HIDDEN = 0.3  # confidence of the keyframe under which frames cannot see a channel either
-SEEN = 0.65  # confidence of the keyframe that first sees the eyes of a face
 KEPT_NS = 1_500_000_000  # a keyframe comes to us later than its frame did, but not by more
 GAP_NS = 500_000_000  # without a face for so long, what has changed meanwhile is not known
 GONE_NS = 1_000_000_000  # by then the head relaxes: a face begins at rest
@@ -35,8 +33,9 @@ class KeyframeGuide:
     a second away. What a frame reads of them is off by an error that mostly stays from frame to
     frame. So between keyframes these channels go on by what the frames have changed. What a
     keyframe does not see, as eyes behind dark glasses, frames do not see either, though they read
-    something: it stays as the keyframe holds it. So the eyes of a face rest until a keyframe, or a
-    frame before the first one, surely sees them.
+    something: it stays as the keyframe holds it, and lids, gaze and jaw go to rest after HOLD_S as
+    there. So the eyes of a face rest until a keyframe, or a frame before the first one, surely
+    sees them.
     """
 
     def __init__(self) -> None:
@@ -46,8 +45,11 @@ class KeyframeGuide:
         self._may_add = np.zeros(len(GUIDED), bool)  # frames that clearly show more count
         self._begun = np.zeros(len(GUIDED), np.float32)  # what the keyframe's own frame read
         self._held: FloatArray = np.zeros(len(_REFLEXES), np.float32)
-        self._unseen = self._hidden = _IS_EYES
-        self._looked = False  # whether a keyframe has said what is hidden
+        self._hidden = np.zeros(len(_REFLEXES), bool)
+        self._seen_ns = np.zeros(len(_REFLEXES), np.int64)  # when a keyframe last saw a channel
+        self._keyframe_ns: int | None = (
+            None  # stamp of the last keyframe, which says what is hidden
+        )
         self._waiting_ns: int | None = None  # stamp of a keyframe whose frame is not looked up yet
 
     def on_keyframe(self, expression: Expression) -> None:
@@ -57,11 +59,11 @@ class KeyframeGuide:
         self._follows = np.where(sure, FOLLOWED_SHARE, 0.0).astype(np.float32)
         self._may_add = sure & ~(_AGREED & (self._values < AGREES))
         self._held = expression.values[_REFLEXES]
-        needed = np.where(self._unseen, SEEN, HIDDEN)
-        self._hidden = expression.confidence[_REFLEXES] < needed
-        self._unseen = self._unseen & self._hidden
-        self._looked = True
-        self._waiting_ns = expression.stamp_ns
+        self._hidden = expression.confidence[_REFLEXES] <= UNSEEN
+        if self._keyframe_ns is None:
+            self._seen_ns[:] = expression.stamp_ns
+        self._seen_ns[~self._hidden] = expression.stamp_ns
+        self._keyframe_ns = self._waiting_ns = expression.stamp_ns
 
     def on_frame(self, reflex: Expression) -> Expression:
         """Return a reflex with the guided channels as they are now, 0..1.
@@ -81,10 +83,20 @@ class KeyframeGuide:
         values = reflex.values.copy()
         changed = self._values + self._follows * (read - self._begun)
         least = (reflex.confidence[GUIDED] - CHANGES) / (1 - CHANGES) * self._may_add
-        hidden = self._hidden if self._looked else reflex.confidence[_REFLEXES] < 1
-        values[_REFLEXES] = np.where(hidden, self._held, values[_REFLEXES])
+        hidden = self._hidden
+        if self._keyframe_ns is None:
+            hidden = reflex.confidence[_REFLEXES] < 1
+        values[_REFLEXES] = np.where(hidden, self._kept(now_ns) * self._held, values[_REFLEXES])
         values[GUIDED] = np.clip(np.maximum(changed, least), 0.0, 1.0)
         return replace(reflex, values=values)
+
+    def _kept(self, now_ns: int) -> FloatArray:
+        """How much is left of what the keyframe held, if it is hidden, as _REFLEXES."""
+        if self._keyframe_ns is None:
+            return np.ones(len(_REFLEXES), np.float32)
+        held_s, passed_s = (now_ns - self._seen_ns) * 1e-9, (now_ns - self._keyframe_ns) * 1e-9
+        late_s = np.clip(held_s - HOLD_S, 0.0, max(passed_s, 0.0))
+        return np.asarray(np.exp(-late_s / RELAX_S), np.float32)
 
     def _forget_old(self, now_ns: int) -> None:
         """After a pause go on from the last keyframe as it was; after a long one from rest."""
@@ -98,5 +110,5 @@ class KeyframeGuide:
             self._values = self._follows = np.zeros(len(GUIDED), np.float32)
             self._may_add = np.zeros(len(GUIDED), bool)
             self._held = np.zeros(len(_REFLEXES), np.float32)
-            self._unseen = self._hidden = _IS_EYES
-            self._looked = False
+            self._hidden = np.zeros(len(_REFLEXES), bool)
+            self._keyframe_ns = None

@@ -7,7 +7,7 @@ from kf_imitation.data_types import CHANNELS, UNIT_CHANNELS, CameraModel, HeadPo
 from kf_imitation.evaluation.channel_labels import label_channels
 from kf_imitation.expression.calibration import REST, Calibration
 from kf_imitation.expression.channels import SOURCES, TURNED, channel_confidence, raw_channels
-from kf_imitation.expression.keyframe_estimator import ExpressionEstimator
+from kf_imitation.expression.keyframe_estimator import UNSEEN, ExpressionEstimator
 from kf_imitation.expression.one_euro import OneEuroFilter
 from kf_imitation.face_geometry.head_pose import (
     MEAN_FACE_M,
@@ -170,6 +170,37 @@ def test_the_first_face_may_be_unsure():
     pose = solve_head_pose(unsure, CAMERA)
     expression = ExpressionEstimator(None).update(unsure, pose)
     assert (expression.values == 0).all() and (expression.confidence == 0).all()
+
+
+def lids_of(minimum, *confidences):
+    """Closure of the left lid, and its confidence, in keyframes of a shut face of these."""
+    estimator = ExpressionEstimator(
+        own_calibration(), ExpressionSettings(minimum, learn_neutral=False)
+    )
+    face, found = neutral_face(), []
+    face[61:64, 1] = face[65:68, 1] = face[61:68:2, 1].mean()
+    face[69:72, 1] = face[73:76, 1] = face[69:76:2, 1].mean()
+    lid = [CHANNELS.index(f'eye_close_{side}') for side in ('left', 'right')]
+    for number, confidence in enumerate(confidences):
+        seen = look(face)
+        landmarks = Landmarks(
+            number * 200 * MS, seen.points_px, np.full(98, confidence, np.float32)
+        )
+        said = estimator.update(landmarks, solve_head_pose(seen, CAMERA))
+        assert (said.confidence[lid] > UNSEEN).all() == (said.values[lid] > 0.5).all()
+        found.append(bool((said.values[lid] > 0.5).all()))
+    return found
+
+
+@pytest.mark.parametrize('minimum', [0.3, 0.46, 0.6, 0.95])
+def test_eyes_are_seen_with_any_minimum_of_confidence(minimum):
+    assert lids_of(minimum, 1.0) == [True]
+    assert lids_of(minimum, minimum - 0.01) == [False]
+
+
+def test_one_lucky_look_through_dark_glasses_does_not_show_eyes_but_two_do():
+    assert lids_of(0.3, 0.05, 0.7, 0.05, 0.7, 0.05) == [False] * 5
+    assert lids_of(0.3, 0.7, 0.5, 0.7, 0.5) == [False, False, True, True]
 
 
 def test_reset_forgets_the_person():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kf_imitation.data_types import CHANNELS, GUIDED_CHANNELS, Expression
+from kf_imitation.expression.keyframe_estimator import UNSEEN
 from kf_imitation.expression.keyframe_guide import FOLLOWED_SHARE, GAP_NS, GONE_NS, KeyframeGuide
 from kf_imitation.expression.reflex_estimator import CHANGES, EYES, MAYBE
 
@@ -34,11 +35,30 @@ def test_before_the_first_keyframe_guided_channels_rest_and_eyes_that_frames_see
     assert found[LID] == pytest.approx(lid)
 
 
-def test_eyes_that_were_never_seen_need_a_keyframe_that_is_sure_of_them():
+def test_eyes_that_no_keyframe_has_seen_rest_whatever_frames_read():
     guide = KeyframeGuide()
-    for stamp_ns, confidence, lid in ((0, 0.5, 0.1), (FRAME_NS, 0.8, 0.4), (90_000_000, 0.5, 0.4)):
-        guide.on_keyframe(shown(stamp_ns, 0.3, confidence, lid=0.1))
-        assert guide.on_frame(shown(stamp_ns, 0.3, lid=0.4)).values[LID] == pytest.approx(lid)
+    for number in range(3):
+        guide.on_keyframe(shown(2 * number * FRAME_NS, 0.3, confidence=UNSEEN))
+        frame = shown((2 * number + 1) * FRAME_NS, 0.3, lid=0.4)
+        assert guide.on_frame(frame).values[LID] == 0.0
+    guide.on_keyframe(shown(8 * FRAME_NS, 0.3, confidence=0.31))
+    assert guide.on_frame(shown(9 * FRAME_NS, 0.3, lid=0.4)).values[LID] == pytest.approx(0.4)
+
+
+def test_lids_that_are_hidden_rest_by_and_by_though_no_keyframe_comes():
+    guide = KeyframeGuide()
+    guide.on_keyframe(shown(0, 0.0, lid=0.8))
+    guide.on_keyframe(shown(FRAME_NS, 0.0, confidence=0.1, lid=0.8))
+
+    def held(after_s):
+        stamp_ns = round(after_s * 1e9)
+        return float(guide.on_frame(shown(stamp_ns, 0.0, lid=0.5)).values[LID])
+
+    assert held(0.9) == pytest.approx(0.8)
+    assert held(1.5) == pytest.approx(0.8 * np.exp(-0.5 / 0.5))
+    guide.on_keyframe(shown(1_600_000_000, 0.0, confidence=0.1, lid=0.2))  # as the keyframe says
+    assert held(1.6) == pytest.approx(0.2)
+    assert held(2.1) == pytest.approx(0.2 * np.exp(-1))
 
 
 def test_a_smile_grows_from_the_keyframe_on_by_what_frames_have_changed():
