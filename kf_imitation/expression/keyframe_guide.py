@@ -20,7 +20,7 @@ _REFLEXES = [CHANNELS.index(name) for name in REFLEX_CHANNELS]
 _AGREED = np.array([name == 'brow_lower' for name in GUIDED_CHANNELS])
 FOLLOWED_SHARE = 0.9  # of a change between frames: part of it is noise
 SURE = 0.85  # confidence of the keyframe under which a channel waits for the next one
-AGREES = 0.02  # of what the keyframe reads, where it must see what frames clearly show
+AGREES = 0.06  # of what the keyframe reads, where it must see what frames clearly show
 KEPT_NS = 1_500_000_000  # a keyframe comes to us later than its frame did, but not by more
 GAP_NS = 500_000_000  # without a face for so long, what has changed meanwhile is not known
 GONE_NS = 1_000_000_000  # by then the head relaxes: a face begins at rest

@@ -107,7 +107,7 @@ def test_what_a_frame_clearly_shows_is_shown_whatever_the_keyframe_says():
     assert smile(guide, 3 * FRAME_NS, 0.1, confidence=clearly) == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(('keyframe', 'lowered'), [(0.0, 0.0), (0.1, 0.6)])
+@pytest.mark.parametrize(('keyframe', 'lowered'), [(0.0, 0.0), (0.03, 0.03), (0.1, 0.6)])
 def test_brows_are_lowered_only_as_keyframes_see_some_of_it_too(keyframe, lowered):
     # Who began with raised brows seemed to lower them at rest: by 0.24 of their range.
     guide, brow = KeyframeGuide(), CHANNELS.index('brow_lower')
