@@ -47,9 +47,7 @@ class KeyframeGuide:
         self._held: FloatArray = np.zeros(len(_REFLEXES), np.float32)
         self._hidden = np.zeros(len(_REFLEXES), bool)
         self._seen_ns = np.zeros(len(_REFLEXES), np.int64)  # when a keyframe last saw a channel
-        self._keyframe_ns: int | None = (
-            None  # stamp of the last keyframe, which says what is hidden
-        )
+        self._keyframe_ns: int | None = None  # stamp of the last keyframe: it says what is hidden
         self._waiting_ns: int | None = None  # stamp of a keyframe whose frame is not looked up yet
 
     def on_keyframe(self, expression: Expression) -> None:
