@@ -22,7 +22,7 @@ IS_UNIT = slice(0, len(UNIT_CHANNELS))
 # need so many times minimum_confidence, up to SURELY, in two keyframes without one between that
 # does not see them; or SURELY for all of them at once.
 _AT_FIRST, SURELY = 2.2, 0.9
-UNSEEN = 0.29  # the confidence of a channel that is held is no more
+SEEN, UNSEEN = 0.3, 0.29  # confidence of a channel that is seen at least, that is held at most
 HOLD_S, RELAX_S = 1.0, 0.5
 _EYES_AND_BROWS = np.array([name.startswith(('eye', 'gaze', 'brow')) for name in CHANNELS])
 
@@ -88,14 +88,15 @@ class ExpressionEstimator:
             pose: solved from them.
 
         Returns:
-            Values in CHANNELS order, and the confidence of what was seen now; of values that
-            are held it is UNSEEN at most.
+            Values in CHANNELS order, and the confidence of what was seen now: SEEN at least, of
+            values that are held UNSEEN at most.
         """
         stamp_ns = landmarks.stamp_ns
         raw = raw_channels(landmarks, pose)
         confidence = channel_confidence(landmarks)
         good = self._are_seen(confidence) & np.isfinite(raw)
-        confidence = np.where(good, confidence, np.minimum(confidence, UNSEEN))
+        bounded = np.maximum(confidence, SEEN), np.minimum(confidence, UNSEEN)
+        confidence = np.where(good, *bounded)
         if self._learns and self._calibration is None:
             self._auto.push(raw, good)
         calibration = self._calibration or self._auto.calibration

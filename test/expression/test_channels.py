@@ -201,6 +201,7 @@ def test_eyes_are_seen_with_any_minimum_of_confidence(minimum):
 def test_one_lucky_look_through_dark_glasses_does_not_show_eyes_but_two_do():
     assert lids_of(0.3, 0.05, 0.7, 0.05, 0.7, 0.05) == [False] * 5
     assert lids_of(0.3, 0.7, 0.5, 0.7, 0.5) == [False, False, True, True]
+    assert lids_of(0.1, 0.3, 0.3, 0.2) == [False, True, True]  # seen, and said to be
 
 
 def test_reset_forgets_the_person():
