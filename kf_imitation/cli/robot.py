@@ -115,15 +115,14 @@ def summary(robot: 'RobotConfig') -> str:
 
 def advice(robot: 'RobotConfig') -> list[str]:
     """Return what is allowed and hardly meant, of lids and jaws; mostly nothing."""
-    from kf_imitation.data_types import FRAME_CHANNELS
     from kf_imitation.face_geometry.apertures import APERTURES
-    from kf_imitation.face_geometry.arkit import LOOKS
+    from kf_imitation.robot.channel_gains import READ_IN_FRAMES
 
     straight, sentences = [], []
     for joint in robot.joints:
         followed = [channel for channel in joint.channels if channel in APERTURES]
         straight += [f'{joint.name} ({c})' for c in followed if c not in joint.curves]
-        slow = sorted({*joint.channels} - {*FRAME_CHANNELS, *LOOKS})
+        slow = sorted({*joint.channels} - READ_IN_FRAMES)
         if followed and slow:
             sentences.append(
                 f'{joint.name} follows keyframes alone, which miss blinks and speech, as nothing '

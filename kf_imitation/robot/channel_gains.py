@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from kf_imitation.data_types import ANGLE_CHANNELS, BLENDSHAPES, CHANNELS
+from kf_imitation.data_types import ANGLE_CHANNELS, BLENDSHAPES, CHANNELS, FRAME_CHANNELS
 from kf_imitation.errors import nearest
 from kf_imitation.face_geometry.apertures import APERTURES
-from kf_imitation.face_geometry.arkit import SAME_AS
+from kf_imitation.face_geometry.arkit import LOOKS, SAME_AS
 from kf_imitation.robot.model import Points
 from kf_imitation.robot.section import Section
 
@@ -23,6 +23,7 @@ from kf_imitation.robot.section import Section
 INPUTS = (*CHANNELS, *(name for name in BLENDSHAPES if name not in SAME_AS))
 HIGHEST = np.array([np.inf if name in ANGLE_CHANNELS else 1.0 for name in INPUTS])
 LOWEST = np.where(np.isinf(HIGHEST), -np.inf, 0.0)
+READ_IN_FRAMES = {*FRAME_CHANNELS, *LOOKS}  # of these, what a frame alone says
 DIRECTIONS = {'up': 1, 'down': -1}
 # How far people turn eyes and head while they talk, to each side [rad].
 PEOPLE_RAD = {

@@ -79,9 +79,10 @@ class PoseReader:
         values = np.zeros(len(INPUTS))
         if not len(self.moving):
             return values
-        gone = self._solve(position_rad, values)
         if self._bent:
             gone = self._found_through_bends(position_rad)
+        else:
+            gone = self._solve(position_rad, values)
         for place in self.moving.tolist():
             way = self._ways.get(place)
             values[place] = gone[place] if way is None else way.value(gone[place])

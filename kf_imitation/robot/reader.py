@@ -7,8 +7,7 @@ from typing import Any
 from kf_imitation.actuators.dynamixel.control_tables import BAUD_RATES, MODELS, table_name
 from kf_imitation.data_types import FRAME_CHANNELS
 from kf_imitation.errors import nearest
-from kf_imitation.face_geometry.arkit import LOOKS
-from kf_imitation.robot.channel_gains import channel_name, read_alphas
+from kf_imitation.robot.channel_gains import READ_IN_FRAMES, channel_name, read_alphas
 from kf_imitation.robot.model import (
     EXIT_POLICIES,
     NO_PORT,
@@ -135,9 +134,8 @@ def _read_reflex(
     top: Section, joints: list[JointConfig], combinations: Sequence[Combination]
 ) -> tuple[str, ...]:
     """Return the joints of the reflex lane; by default all that it can move."""
-    fast = {*FRAME_CHANNELS, *LOOKS}
-    slow = {rule.channel for rule in combinations if not {*rule.add, *rule.damp} <= fast}
-    able = [j.name for j in joints if j.channels and set(j.channels) <= fast - slow]
+    slow = {rule.channel for rule in combinations if not {*rule.add, *rule.damp} <= READ_IN_FRAMES}
+    able = [j.name for j in joints if j.channels and set(j.channels) <= READ_IN_FRAMES - slow]
     chosen = top.raw('reflex', able)
     if not isinstance(chosen, list):
         top.fault('reflex', chosen, 'must be a list of joints')

@@ -25,6 +25,7 @@ from training.landmarks.fit.size import FOLDS, folds_of
 from training.landmarks.fit.tables import add_write_option, rounded, settle, table_text
 
 Array = NDArray[np.float64]
+Answers = list[tuple[Array, Array]]  # to a free and a covered part of each clip
 # Of covered frames so many may be taken for the person's own, and for eyes that are surely seen.
 OFTEN = {'mouth': {'own': 0.01}, 'eyes': {'own': 0.05, 'seen': 0.01}}
 DECAY = 1e-3
@@ -91,8 +92,8 @@ def answers(fitted: Array, seen: Array) -> Array:
     return np.asarray(seen @ fitted[:-1] + fitted[-1])
 
 
-def left_out(clips: list[Clip]) -> list[tuple[Array, Array]]:
-    """Return the answers to a free and covered part of each clip, fitted on other people."""
+def left_out(clips: list[Clip]) -> Answers:
+    """Return the answers to clips of one part, fitted on other people."""
     folds = folds_of([clip.person for clip in clips])
     fits = [regression([c for c in clips if folds[c.person] != fold]) for fold in range(FOLDS)]
     return [
@@ -101,12 +102,17 @@ def left_out(clips: list[Clip]) -> list[tuple[Array, Array]]:
     ]
 
 
-def fitted(clips: list[Clip]) -> str:
-    """Return the text of the table, by clips of clips_of."""
+def fitted(clips: list[Clip], answers: list[Answers] | None = None) -> str:
+    """Return the text of the table.
+
+    Args:
+        clips: of clips_of.
+        answers: of left_out for each of PARTS, for the bounds; None asks.
+    """
     document = {}
     for part, name in enumerate(PARTS):
         ones = [clip.of(part) for clip in clips]
-        found, asked = regression(ones), left_out(ones)
+        found, asked = regression(ones), left_out(ones) if answers is None else answers[part]
         document[name] = {
             **{which: round(bound(asked, often), 3) for which, often in OFTEN[name].items()},
             'bias': round(float(found[-1]), 4),
@@ -115,7 +121,7 @@ def fitted(clips: list[Clip]) -> str:
     return table_text(ABOUT, document)
 
 
-def bound(asked: list[tuple[Array, Array]], often: float) -> float:
+def bound(asked: Answers, often: float) -> float:
     """Return the answer that so many covered frames stay below, from answers of left_out."""
     return float(np.quantile(np.concatenate([hidden for _, hidden in asked]), often))
 
@@ -128,8 +134,8 @@ def main() -> None:
     add_write_option(parser)
     arguments = parser.parse_args()
     clips = clips_of(arguments.shared / 'clips', arguments.cache)
-    for part, name in enumerate(PARTS):
-        asked = left_out([clip.of(part) for clip in clips])
+    answers = [left_out([clip.of(part) for clip in clips]) for part in range(len(PARTS))]
+    for name, asked in zip(PARTS, answers, strict=True):
         for which, often in OFTEN[name].items():
             least = bound(asked, often)
             at_once = sum(bool((free[:5] < least).any()) for free, _ in asked)
@@ -138,7 +144,7 @@ def main() -> None:
                 f'{name}, {which}: of {len(clips)} clips, people left out, {frames:.1%} of frames '
                 f'and {at_once} clips within five frames; of covered frames {often:.0%}'
             )
-    settle('hidden_parts', fitted(clips), arguments.write)
+    settle('hidden_parts', fitted(clips, answers), arguments.write)
 
 
 if __name__ == '__main__':
